@@ -1,0 +1,61 @@
+# Every target creates what it needs; CI runs these same targets.
+PYTHON ?= python3
+VENV ?= .venv
+# Set to a CPU wheel index for torch where one can be reached, for instance
+#   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PIP = $(VENV)/bin/pip install --disable-pip-version-check -q
+RUN = $(VENV)/bin
+TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
+
+.PHONY: demo test test-full lint types check champion docs bench measure clean
+
+## ---- for everyone -----------------------------------------------------------------------------
+demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtest: at most three minutes
+	$(RUN)/riskgraph demo --out demo-out
+
+test: $(VENV)/.dev          ## everything that runs in minutes
+	$(RUN)/pytest -n 2 -m "not slow" tests
+
+## ---- for developers ---------------------------------------------------------------------------
+test-full: $(VENV)/.dev     ## the slow ones too: more kills, larger worlds
+	$(RUN)/pytest tests
+
+lint: $(VENV)/.dev          ## style, and who may import whom
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/lint-imports
+
+types: $(VENV)/.dev         ## strict mypy
+	$(RUN)/mypy
+
+check: lint types test      ## what CI runs
+
+champion: $(VENV)/.dev      ## rebuild the model that ships in the package (recipe in its card)
+	$(RUN)/riskgraph simulate --config champion --seed 20260101 --out build/champion/world
+	$(RUN)/riskgraph sandbox release --world build/champion/world --until 2026-09-30 --out build/champion/release
+	$(RUN)/riskgraph train --release build/champion/release --out build/champion/model
+	$(RUN)/python -m riskgraph.models.ship build/champion/model
+
+docs: $(VENV)/.lab          ## pages that are generated from the code
+	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md
+
+bench: $(VENV)/.lab         ## the figures of this release
+	$(RUN)/riskgraph bench line --json
+
+measure: ## what cannot be measured from inside: install sizes and the demo's time
+	sh tests/measure.sh
+
+clean:
+	rm -rf build dist demo-out *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.lab: $(VENV)/bin/python pyproject.toml
+	$(PIP) -e '.[lab]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(TORCH) $(PIP) -e '.[train,dev]'
+	@touch $@ $(VENV)/.lab

@@ -1,0 +1,115 @@
+"""The door: raw identifiers become keyed hashes and coarse classes, once, and are then dropped.
+
+Data minimisation and pseudonymisation: GDPR Art. 5(1)(c), 25, 32(1)(a); PIPL Art. 6, 51(3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import re
+import unicodedata
+from dataclasses import dataclass
+
+DIGEST_BYTES = 16
+BAND_COUNT = 16
+ROWS_PER_BAND = 2
+_MINHASH_PRIME = (1 << 61) - 1
+
+_PART_PATTERNS = {
+    "province": r"(省|自治区|特别行政区|北京|上海|天津|重庆|广西|内蒙古|宁夏|新疆|西藏)",
+    "city": r"(市|自治州|盟|地区)",
+    "district": r"(区|县|旗|镇|乡)",
+    "road": r"(路|街|道|巷|弄|胡同|大道|村|社区|小区|花园|广场)",
+    "house": r"(\d+\s*(号|栋|幢|座|室|单元|楼|#)|[A-Za-z]座)",
+}
+_VIRTUAL_PREFIXES = ("162", "165", "167", "170", "171")
+_COUNTRY_CODES = {"CN": ("86",), "EU": ("3", "4")}
+
+
+def normalise_text(text: str) -> str:
+    """NFKC, lower case, no spaces or punctuation: spelling noise that means nothing."""
+    folded = unicodedata.normalize("NFKC", text).lower()
+    return "".join(c for c in folded if c.isalnum())
+
+
+def cell_of(lat: float, lon: float) -> tuple[int, int]:
+    """The 0.1 degree cell of a position (about 10 km), as whole tenths, floor."""
+    return int(lat * 10 // 1), int(lon * 10 // 1)
+
+
+def address_normality(text: str) -> float | None:
+    """B111: share of the five address parts found, or None for an address outside China's form."""
+    if not re.search(r"[一-鿿]", text):
+        return None
+    found = sum(bool(re.search(pattern, text)) for pattern in _PART_PATTERNS.values())
+    return found / len(_PART_PATTERNS)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Door:
+    """Keyed hashing at the door. The key comes from the settings and is never stored beside data."""
+
+    key: bytes
+    code_receiving_prefixes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.key) < 32:
+            raise ValueError(f"the door key has {len(self.key)} bytes, expected at least 32")
+
+    def digest(self, kind: str, text: str) -> bytes:
+        """First 16 bytes of HMAC-SHA-256 over the kind and the text."""
+        return hmac.digest(self.key, f"{kind}\0{text}".encode(), hashlib.sha256)[:DIGEST_BYTES]
+
+    def address(self, text: str) -> bytes:
+        return self.digest("address", normalise_text(text))
+
+    def phone(self, text: str) -> bytes:
+        return self.digest("phone", re.sub(r"\D", "", text))
+
+    def network(self, text: str) -> bytes:
+        """HMAC of the /24 (IPv4) or /48 (IPv6) network; a text that is no address is hashed whole."""
+        try:
+            address = ipaddress.ip_address(text.strip())
+        except ValueError:
+            return self.digest("ip", text)
+        prefix = 24 if address.version == 4 else 48
+        network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
+        return self.digest("ip", str(network))
+
+    def bands(self, text: str) -> tuple[int, ...]:
+        """Keyed MinHash bands of an address text's character bigrams (B112, B132)."""
+        clean = normalise_text(text)
+        shingles = {clean[i : i + 2] for i in range(max(1, len(clean) - 1))}
+        hashes = [
+            int.from_bytes(hashlib.blake2b(s.encode(), digest_size=8, key=self.key[:32]).digest())
+            for s in shingles
+        ]
+        rows = []
+        for i in range(BAND_COUNT * ROWS_PER_BAND):
+            a, b = _permutation(i)
+            rows.append(min((a * h + b) % _MINHASH_PRIME for h in hashes))
+        pairs = zip(rows[::ROWS_PER_BAND], rows[1::ROWS_PER_BAND], strict=True)
+        return tuple((31 * low + high) & 0xFFFFFFFF for low, high in pairs)
+
+    def phone_class(self, text: str, jurisdiction: str) -> str:
+        """B097 from the raw number, before it is hashed."""
+        digits = re.sub(r"\D", "", text)
+        if text.strip().startswith("+"):
+            codes = _COUNTRY_CODES.get(jurisdiction, ())
+            if codes and not digits.startswith(codes):
+                return "foreign"
+            digits = digits[2:] if jurisdiction == "CN" else digits
+        if digits.startswith(self.code_receiving_prefixes or ("\0",)):
+            return "code_receiving"
+        if jurisdiction == "CN":
+            if digits.startswith(_VIRTUAL_PREFIXES):
+                return "virtual"
+            return "mobile" if re.fullmatch(r"1\d{10}", digits) else "landline"
+        return "mobile" if len(digits) >= 9 else "landline"
+
+
+def _permutation(i: int) -> tuple[int, int]:
+    seed = hashlib.sha256(f"minhash-{i}".encode()).digest()
+    return int.from_bytes(seed[:8]) | 1, int.from_bytes(seed[8:16])

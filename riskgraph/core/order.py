@@ -1,0 +1,443 @@
+"""Order: parsing of ``POST /v1/decisions`` bodies, and what remains after the door."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from riskgraph.core.catalog import Form, catalog
+from riskgraph.core.door import Door, address_normality, cell_of
+from riskgraph.core.errors import Invalid, SensitiveField
+from riskgraph.core.sensitive import is_sensitive
+from riskgraph.core.subgraph import ABSENCE_CAUSES, State
+
+JURISDICTIONS = ("CN", "EU", "other")
+PHASES = ("pre_auth", "post_auth")
+PURPOSES = ("behavior", "motion", "location", "device", "model_training")
+OPAQUE_KINDS = ("account", "device", "card", "address", "phone", "ip", "merchant")
+POST_AUTH_NODES = ("B064", "B065", "B066", "B070")
+COUPON_KINDS = ("new_customer", "threshold", "other")
+MAX_TEXT = 512
+MAX_ITEMS = 200
+_GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
+_SDK_NODES = frozenset(n.id for n in catalog() if n.computed_by == "sdk")
+_MONEY = re.compile(r"-?\d{1,12}(\.\d{1,6})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    sku: str
+    category: str | None = None
+    quantity: int = 1
+    price: float | None = None
+    list_price: float | None = None
+    released_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coupon:
+    """``code`` is a keyed hash; ``value`` in the order's currency; ``claimed_at`` epoch seconds."""
+
+    code: bytes
+    kind: str = "other"
+    value: float = 0.0
+    claimed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """Keyed hashes of the order's entities; nothing raw."""
+
+    account: bytes | None = None
+    device: bytes | None = None
+    card: bytes | None = None
+    card_bin: str | None = None
+    address: bytes | None = None
+    phone: bytes | None = None
+    ip: bytes | None = None
+    bands: tuple[int, ...] = ()
+    phone_class: str | None = None
+    address_normality: float | None = None
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """``(kind, digest)`` of the entities that link orders (IP networks do not)."""
+        for kind in ("account", "device", "card", "address", "phone"):
+            digest = getattr(self, kind)
+            if digest is not None:
+                yield kind, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Consent record; a purpose that is missing was never asked for."""
+
+    purposes: Mapping[str, bool] = field(default_factory=dict)
+    record_id: str | None = None
+    policy_version: str | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order after the door. Money in units of ``currency``, times in epoch seconds UTC."""
+
+    merchant_id: str
+    order_id: str
+    channel_code: str
+    placed_at: float
+    amount: float
+    currency: str
+    jurisdiction: str
+    entities: Entities
+    placed_text: str = ""
+    utc_offset_s: int = 0
+    attempt: int = 1
+    phase: str = "pre_auth"
+    guest: bool = False
+    lang: str = "en"
+    region: str | None = None
+    line: str | None = None
+    list_total: float | None = None
+    items: tuple[Item, ...] = ()
+    coupons: tuple[Coupon, ...] | None = None
+    promo_thresholds: tuple[float, ...] = ()
+    account_created_at: float | None = None
+    recipient: str | None = None
+    ship_region: str | None = None
+    cell: tuple[int, int] | None = None
+    consent: Consent = field(default_factory=Consent)
+    session: str | None = None
+    signals: Mapping[str, Any] = field(default_factory=dict)
+    absent: Mapping[str, State] = field(default_factory=dict)
+    timeout_ms: int = 300
+    late: bool = False
+
+    @property
+    def key(self) -> str:
+        """Attempts and phases of one order count as one order everywhere."""
+        return order_key(self.merchant_id, self.channel_code, self.order_id)
+
+    @property
+    def trace_id(self) -> str:
+        """``order_id.channel_code.`` + 12 hex of SHA-256 of placed_at in UTC milliseconds."""
+        millis = str(round(self.placed_at * 1000)).encode()
+        return f"{self.order_id}.{self.channel_code}.{hashlib.sha256(millis).hexdigest()[:12]}"
+
+    def availability(self, states: Mapping[str, State]) -> str:
+        """Availability class from the states of the sdk nodes (contracts, section 2)."""
+        return availability_class(self.phase, states)
+
+    def with_signals(self, signals: Mapping[str, Any], absent: Mapping[str, State]) -> Order:
+        return replace(self, signals=signals, absent=absent)
+
+
+def order_key(merchant_id: str, channel_code: str, order_id: str) -> str:
+    return f"{merchant_id}|{channel_code}|{order_id}"
+
+
+def availability_class(phase: str, states: Mapping[str, State]) -> str:
+    """``{phase}/{front_end|refused|no_front_end}``.
+
+    Front end when any sdk node is present, else refused when any sdk node is refused.
+    """
+    seen = {states[key] for key in _SDK_NODES if key in states}
+    if State.PRESENT in seen:
+        return f"{phase}/front_end"
+    return f"{phase}/refused" if State.REFUSED in seen else f"{phase}/no_front_end"
+
+
+class Reader:
+    """Reads named fields of one JSON object; every error names the dotted field."""
+
+    def __init__(self, body: Mapping[str, Any], path: str = "") -> None:
+        self.body, self.path = body, path
+
+    def name(self, key: str) -> str:
+        return f"{self.path}{key}"
+
+    def child(self, key: str) -> Reader:
+        value = self.body.get(key)
+        if value is None:
+            value = {}
+        if not isinstance(value, Mapping):
+            raise Invalid(f"{self.name(key)} must be an object", field=self.name(key))
+        return Reader(value, f"{self.name(key)}.")
+
+    def text(self, key: str, *, required: bool = False, words: tuple[str, ...] = ()) -> str | None:
+        value = self.body.get(key)
+        if value is None:
+            if required:
+                raise Invalid(f"{self.name(key)} is required", field=self.name(key))
+            return None
+        if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
+            raise Invalid(f"{self.name(key)} must be a text of 1 to {MAX_TEXT} characters", field=self.name(key))
+        if words and value not in words:
+            raise Invalid(f"{self.name(key)} must be one of {', '.join(words)}", field=self.name(key))
+        return value
+
+    def money(self, key: str) -> float | None:
+        """A decimal as text, for instance ``"129.00"``, or a finite number."""
+        value = self.body.get(key)
+        if value is None:
+            return None
+        if isinstance(value, str) and _MONEY.fullmatch(value):
+            return float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12:
+            return float(value)
+        raise Invalid(f'{self.name(key)} must be an amount such as "129.00"', field=self.name(key))
+
+    def number(self, key: str, low: float, high: float) -> float | None:
+        value = self.body.get(key)
+        if value is None:
+            return None
+        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not good or not low <= value <= high:
+            raise Invalid(f"{self.name(key)} must be a number from {low:g} to {high:g}", field=self.name(key))
+        return float(value)
+
+    def integer(self, key: str, low: int, high: int, default: int) -> int:
+        value = self.body.get(key, default)
+        if type(value) is not int or not low <= value <= high:
+            raise Invalid(f"{self.name(key)} must be a whole number from {low} to {high}", field=self.name(key))
+        return value
+
+    def time(self, key: str, *, required: bool = False) -> datetime | None:
+        text = self.text(key, required=required)
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise Invalid(
+                f"{self.name(key)} must be an ISO 8601 time with an offset, for instance "
+                "2026-11-11T12:03:04.567+08:00",
+                field=self.name(key),
+            )
+        if not 1990 <= moment.year <= 2100:
+            raise Invalid(f"{self.name(key)} lies outside 1990..2100", field=self.name(key))
+        return moment
+
+    def stamp(self, key: str) -> float | None:
+        moment = self.time(key)
+        return None if moment is None else moment.astimezone(UTC).timestamp()
+
+    def rows(self, key: str) -> list[Reader]:
+        value = self.body.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list) or len(value) > MAX_ITEMS:
+            raise Invalid(f"{self.name(key)} must be a list of at most {MAX_ITEMS}", field=self.name(key))
+        for i, row in enumerate(value):
+            if not isinstance(row, Mapping):
+                raise Invalid(f"{self.name(key)}[{i}] must be an object", field=f"{self.name(key)}[{i}]")
+        return [Reader(row, f"{self.name(key)}[{i}].") for i, row in enumerate(value)]
+
+
+def refuse_sensitive_names(value: Any, path: str = "") -> None:
+    """Refuse field names that ask for special-category data, at any depth.
+
+    GDPR Art. 9(1); PIPL Art. 28.
+
+    Raises:
+        SensitiveField: Naming the field.
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if is_sensitive(key):
+                raise SensitiveField(
+                    f"{path}{key} asks for special-category data, which riskgraph refuses: remove the field",
+                    field=f"{path}{key}",
+                )
+            refuse_sensitive_names(inner, f"{path}{key}.")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            refuse_sensitive_names(inner, f"{path}[{i}].")
+
+
+def parse_order(body: Mapping[str, Any], door: Door) -> Order:
+    """Validate a decision request and take it through the door.
+
+    Args:
+        body: The decoded JSON object.
+        door: Keyed hashing; raw identifiers do not outlive this call.
+
+    Raises:
+        Invalid: One named field is wrong.
+        SensitiveField: A field name asks for special-category data.
+    """
+    refuse_sensitive_names(body)
+    read = Reader(body)
+    merchant = read.text("merchant_id", required=True) or ""
+    placed = read.time("placed_at", required=True)
+    assert placed is not None
+    if "amount" not in body:
+        raise Invalid("amount is required", field="amount")
+    money = read.child("amount")
+    amount = money.money("value")
+    if amount is None or amount < 0:
+        raise Invalid("amount.value is required and not negative", field="amount.value")
+    jurisdiction = read.text("jurisdiction", required=True, words=JURISDICTIONS) or ""
+    consent = _consent(read.child("consent"))
+    entities = _entities(read, door, consent, jurisdiction)
+    signals, absent = parse_signals(read.child("signals"), read.child("absent"), consent)
+    ship = read.child("ship_to")
+    lat, lon = ship.number("lat", -90, 90), ship.number("lon", -180, 180)
+    offset = placed.utcoffset()
+    return Order(
+        merchant_id=merchant,
+        order_id=read.text("order_id", required=True) or "",
+        channel_code=read.text("channel_code", required=True) or "",
+        attempt=read.integer("attempt", 1, 1000, 1),
+        phase=read.text("phase", words=PHASES) or "pre_auth",
+        placed_at=placed.astimezone(UTC).timestamp(),
+        placed_text=placed.isoformat(),
+        utc_offset_s=int(offset.total_seconds()) if offset else 0,
+        jurisdiction=jurisdiction,
+        lang=read.text("lang") or "en",
+        region=read.text("region"),
+        line=read.text("line"),
+        amount=amount,
+        currency=money.text("currency", required=True) or "",
+        list_total=read.money("list_total"),
+        items=tuple(_item(row) for row in read.rows("items")),
+        coupons=_coupons(read, door) if "coupons" in body else None,
+        promo_thresholds=_thresholds(read),
+        account_created_at=read.stamp("account_created_at"),
+        recipient=read.text("recipient", words=("same", "other")),
+        ship_region=ship.text("region"),
+        cell=cell_of(lat, lon) if lat is not None and lon is not None else None,
+        entities=entities,
+        guest=entities.account is None,
+        consent=consent,
+        session=read.text("session"),
+        signals=signals,
+        absent=absent,
+        timeout_ms=read.integer("timeout_ms", 10, 60_000, 300),
+        late=body.get("late") is True,
+    )
+
+
+def _consent(read: Reader) -> Consent:
+    raw = read.child("purposes").body
+    for key, value in raw.items():
+        if key not in PURPOSES or not isinstance(value, bool):
+            name = f"consent.purposes.{key}"
+            raise Invalid(f"{name} must be true or false and one of {', '.join(PURPOSES)}", field=name)
+    version, at = read.text("policy_version"), read.text("at")
+    return Consent(dict(raw), read.text("record_id"), version, at)
+
+
+def _entities(order: Reader, door: Door, consent: Consent, jurisdiction: str) -> Entities:
+    read = order.child("entities")
+    opaque = order.body.get("opaque") or []
+    if not isinstance(opaque, list) or any(kind not in OPAQUE_KINDS for kind in opaque):
+        raise Invalid(f"opaque lists entity kinds out of {', '.join(OPAQUE_KINDS)}", field="opaque")
+    account = read.text("account")
+    if account is None and order.text("guest_key") is None:
+        raise Invalid("entities.account or guest_key is required", field="entities.account")
+    card_bin = read.text("card_bin")
+    if card_bin is not None and not re.fullmatch(r"\d{6}", card_bin):
+        raise Invalid("entities.card_bin must be 6 digits", field="entities.card_bin")
+    device = read.text("device") if consent.purposes.get("device") else None
+    card, address = read.text("card"), read.text("address")
+    phone, ip = read.text("phone"), read.text("ip")
+    raw_address = address if address and "address" not in opaque else None
+    raw_phone = phone if phone and "phone" not in opaque else None
+    return Entities(
+        account=door.digest("account", account) if account else None,
+        device=door.digest("device", device) if device else None,
+        card=door.digest("card", card) if card else None,
+        card_bin=card_bin,
+        address=(door.address(address) if raw_address else door.digest("address", address)) if address else None,
+        phone=(door.phone(phone) if raw_phone else door.digest("phone", phone)) if phone else None,
+        ip=(door.digest("ip", ip) if "ip" in opaque else door.network(ip)) if ip else None,
+        bands=door.bands(raw_address) if raw_address else (),
+        phone_class=door.phone_class(raw_phone, jurisdiction) if raw_phone else None,
+        address_normality=address_normality(raw_address) if raw_address else None,
+    )
+
+
+def _item(read: Reader) -> Item:
+    return Item(
+        sku=read.text("sku", required=True) or "",
+        category=read.text("category"),
+        quantity=read.integer("quantity", 1, 1_000_000, 1),
+        price=read.money("price"),
+        list_price=read.money("list_price"),
+        released_at=read.stamp("released_at"),
+    )
+
+
+def _coupons(order: Reader, door: Door) -> tuple[Coupon, ...]:
+    return tuple(
+        Coupon(
+            code=door.digest("coupon", read.text("code", required=True) or ""),
+            kind=read.text("kind", words=COUPON_KINDS) or "other",
+            value=read.money("value") or 0.0,
+            claimed_at=read.stamp("claimed_at"),
+        )
+        for read in order.rows("coupons")
+    )
+
+
+def _thresholds(read: Reader) -> tuple[float, ...]:
+    raw = read.body.get("promo_thresholds") or []
+    if not isinstance(raw, list) or len(raw) > MAX_ITEMS:
+        raise Invalid(f"promo_thresholds must be a list of at most {MAX_ITEMS}", field="promo_thresholds")
+    rows = [Reader({"value": v}, f"promo_thresholds[{i}].") for i, v in enumerate(raw)]
+    return tuple(sorted(v for v in (row.money("value") for row in rows) if v is not None and v > 0))
+
+
+def parse_signals(
+    values: Reader, causes: Reader, consent: Consent
+) -> tuple[dict[str, Any], dict[str, State]]:
+    """Delivered node values and causes of absence by node id; values stay wire values.
+
+    A node whose purpose is refused is dropped and recorded ``refused``; one whose purpose is
+    missing is dropped and ``not_delivered`` (GDPR Art. 7; PIPL Art. 14-16). Never an error.
+
+    Raises:
+        Invalid: Unknown node, node given twice, a GRF node, or an unknown cause.
+    """
+    signals: dict[str, Any] = {}
+    absent: dict[str, State] = {}
+    for key, value in values.body.items():
+        node_id = _known(key, f"signals.{key}")
+        if node_id in signals:
+            raise Invalid(f"{node_id} is given twice, by id and by name", field=f"signals.{key}")
+        signals[node_id] = value
+    for key, word in causes.body.items():
+        node_id = _known(key, f"absent.{key}")
+        if word not in ABSENCE_CAUSES:
+            known = ", ".join(ABSENCE_CAUSES)
+            raise Invalid(f"absent.{key} must be one of {known}", field=f"absent.{key}")
+        if node_id in signals or node_id in absent:
+            raise Invalid(f"{node_id} is given twice", field=f"absent.{key}")
+        absent[node_id] = ABSENCE_CAUSES[word]
+    for node in catalog():
+        granted = True if node.purpose == "none" else consent.purposes.get(node.purpose)
+        if granted is False:
+            signals.pop(node.id, None)
+            absent[node.id] = State.REFUSED
+        elif granted is None and node.id in signals:
+            del signals[node.id]
+            absent[node.id] = State.NOT_DELIVERED
+    return signals, absent
+
+
+def _known(key: str, where: str) -> str:
+    node = catalog().by_key.get(key)
+    if node is None:
+        raise Invalid(f"{where}: no such node in catalogue version {catalog().version}", field=where)
+    if node.id in _GRF_NODES:
+        raise Invalid(f"{node.id} is computed by riskgraph alone and cannot be sent", field=where)
+    if node.form is Form.CONTEXT:
+        raise Invalid(f"{node.id} is a context node and cannot be sent", field=where)
+    return node.id

@@ -1,0 +1,90 @@
+"""Attribution, reasons, the report record, and the decision that cannot exist without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.verdict import Verdict
+
+MAX_REASONS = 4
+BANDS = ("slight", "moderate", "strong")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribution:
+    """Exact Shapley values on the logit scale, against the order with all nodes absent.
+
+    ``phi_i = f_i(x_i) + 1/2 * sum_j g_ij(x_i, x_j)``; the sum of phi equals logit - offset.
+
+    Attributes:
+        phi: float64[137].
+        own: float64[137], f_i.
+        pairs: float64[284], g_ij.
+        gap: ``abs(sum(phi) - (logit - offset))``.
+    """
+
+    phi: NDArray[np.float64]
+    own: NDArray[np.float64]
+    pairs: NDArray[np.float64]
+    gap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One coded reason. ``nodes`` has one id, or two for a pair."""
+
+    code: str
+    nodes: tuple[str, ...]
+    direction: str
+    band: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionReport:
+    """The stored record beside a verdict, from which every audience's report is rendered.
+
+    It holds what cannot be recomputed (order facts without identifiers, the packed subgraph,
+    versions) and the exact explanation; wording and layout are made when someone reads it.
+    """
+
+    decision_id: str
+    issued_at: str
+    order: Mapping[str, Any]
+    subgraph: bytes
+    score: Mapping[str, Any]
+    phi: bytes
+    pairs: bytes
+    reasons: tuple[Reason, ...]
+    mitigating: tuple[Reason, ...]
+    other_share: float
+    versions: Mapping[str, str]
+    provenance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with its report; there is no default verdict."""
+
+    decision_id: str
+    trace_id: str
+    verdict: Verdict
+    action: str
+    mode: str
+    score: float | None
+    path: tuple[str, ...]
+    degraded_cause: str | None
+    context: str
+    availability: str
+    report: DecisionReport
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.verdict, Verdict):
+            raise TypeError(f"a decision needs a Verdict, got {self.verdict!r}")
+        if not isinstance(self.report, DecisionReport):
+            raise TypeError("a decision cannot exist without its report")

@@ -1,0 +1,40 @@
+"""Field names that ask for special-category data, in English and Chinese.
+
+GDPR Art. 9(1) and 10; PIPL Art. 28. Only *names* are judged here; values are looked for in the
+sandbox and nowhere on an order's way.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_WORDS = frozenset(
+    """race racial ethnicity ethnic ethnos nationality minority religion religious faith church
+    belief creed politics political party union health medical disease diagnosis disability
+    disabled pregnant pregnancy genetic biometric faceprint fingerprint voiceprint iris sexuality
+    sexual gender sex orientation lgbt criminal conviction caste kosher halal hukou marital
+    marriage veteran hiv""".split()
+)
+_CHINESE = (
+    "种族", "人种", "民族", "族裔", "宗教", "信仰", "教派", "政治", "党派", "党员", "工会", "健康",
+    "疾病", "病史", "病历", "诊断", "医疗", "残疾", "残障", "怀孕", "基因", "遗传", "人脸", "指纹",
+    "声纹", "虹膜", "性取向", "性生活", "性别", "犯罪", "前科", "婚姻", "户籍", "户口", "清真",
+)  # fmt: skip
+_PINYIN = frozenset("zhongzu minzu zongjiao xinyang zhengzhi dangpai gonghui jiankang jibing canji".split())
+_ALLOWED = frozenset({"trace_id"})
+
+
+def is_sensitive(name: str) -> bool:
+    """True when a field name asks for race, religion, health and the like, in any spelling."""
+    folded = unicodedata.normalize("NFKC", name)
+    if folded in _ALLOWED:
+        return False
+    if any(word in folded for word in _CHINESE):
+        return True
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", folded)
+    parts = [p for p in re.split(r"[^a-z]+", spaced.lower()) if p]
+    joined = "".join(parts)
+    known = _WORDS | _PINYIN
+    singular = {p.rstrip("s") for p in parts}
+    return bool(known & (set(parts) | singular | {joined}))

@@ -1,0 +1,201 @@
+"""OrderSubgraph: the 137 behavior nodes of one order, each a value or absent with a cause."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, catalog
+from riskgraph.core.components import node_components
+from riskgraph.core.errors import SubgraphError
+
+_CATALOG = catalog()
+_COMPONENT_NODE = np.array(_CATALOG.component_node)
+_HISTOGRAM_NODE = np.repeat(np.arange(NODE_COUNT), [len(n.histograms) for n in _CATALOG.nodes])
+_PAIR_A = np.array([p.a for p in _CATALOG.pairs])
+_PAIR_B = np.array([p.b for p in _CATALOG.pairs])
+_FIRST = np.array([s.start for s in _CATALOG.component_slices])
+_PACKED_VERSION = 1
+
+
+class State(IntEnum):
+    """A node's state, as stored in the absence bytes of a world (contracts, section 5)."""
+
+    PRESENT = 0
+    NOT_APPLICABLE = 1
+    NOT_DELIVERED = 2
+    REFUSED = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+ABSENCE_CAUSES = {s.word: s for s in State if s is not State.PRESENT}
+
+
+@dataclass(frozen=True, eq=False)
+class OrderSubgraph:
+    """Values of the 137 nodes of one order.
+
+    Attributes:
+        states: uint8[137], a :class:`State` per node.
+        components: float32[259]; NaN where the node is absent, or where a part of a context node
+            is left out.
+        shares: uint8[25, 16], histogram shares in 1/255; zero where absent.
+
+    Raises:
+        SubgraphError: If a shape, a type or the agreement of states and components is wrong.
+    """
+
+    states: NDArray[np.uint8]
+    components: NDArray[np.float32]
+    shares: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        expected = {
+            "states": (np.uint8, (NODE_COUNT,)),
+            "components": (np.float32, (len(_CATALOG.components),)),
+            "shares": (np.uint8, (_CATALOG.histogram_count, BIN_COUNT)),
+        }
+        for name, (dtype, shape) in expected.items():
+            got = getattr(self, name)
+            if got.dtype != dtype or got.shape != shape:
+                raise SubgraphError(
+                    f"{name}: got {got.dtype}{list(got.shape)}, expected {np.dtype(dtype)}{list(shape)}",
+                    field=name,
+                )
+        self._check_agreement()
+
+    def _check_agreement(self) -> None:
+        if self.states.max() > State.REFUSED:
+            raise SubgraphError("states: got a value above 3, expected 0..3", field="states")
+        if np.isinf(self.components).any():
+            raise SubgraphError("components: got an infinity, expected finite or NaN", field="components")
+        present = self.states == State.PRESENT
+        filled = ~np.isnan(self.components)
+        stray = filled & ~present[_COMPONENT_NODE]
+        if stray.any():
+            name = _CATALOG.components[int(np.argmax(stray))]
+            raise SubgraphError(f"{name}: got a value on an absent node, expected none", field=name)
+        empty = present & ~np.logical_or.reduceat(filled, _FIRST)
+        if empty.any():
+            node = _CATALOG.nodes[int(np.argmax(empty))]
+            raise SubgraphError(f"{node.id}: got no component, expected a value", field=node.id)
+        if self.shares[~present[_HISTOGRAM_NODE]].any():
+            raise SubgraphError("shares: got shares on an absent node, expected zeros", field="shares")
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any], absent: Mapping[str, State]) -> OrderSubgraph:
+        """Build from wire values by node id.
+
+        Args:
+            values: Node id to JSON value (contracts, section 1).
+            absent: Node id to cause; nodes in neither mapping are ``not_delivered``.
+
+        Raises:
+            Invalid: If a value does not fit its node's form; the field is named.
+            SubgraphError: If a node is in both mappings.
+        """
+        states = np.full(NODE_COUNT, State.NOT_DELIVERED, dtype=np.uint8)
+        components = np.full(len(_CATALOG.components), np.nan, dtype=np.float32)
+        shares = np.zeros((_CATALOG.histogram_count, BIN_COUNT), dtype=np.uint8)
+        for key, cause in absent.items():
+            states[_CATALOG[key].index] = cause
+        for key, value in values.items():
+            node = _CATALOG[key]
+            if key in absent:
+                raise SubgraphError(f"{key}: got a value and a cause of absence", field=key)
+            parts, histograms = node_components(node, value, f"signals.{key}")
+            states[node.index] = State.PRESENT
+            components[_CATALOG.component_slices[node.index]] = parts
+            if histograms:
+                shares[_CATALOG.histogram_slices[node.index]] = histograms
+        return cls(states, components, shares)
+
+    @cached_property
+    def present(self) -> NDArray[np.bool_]:
+        return self.states == State.PRESENT
+
+    @cached_property
+    def present_pairs(self) -> NDArray[np.bool_]:
+        """bool[284]: template pairs of which both ends are present."""
+        return self.present[_PAIR_A] & self.present[_PAIR_B]
+
+    def state(self, key: str) -> State:
+        return State(int(self.states[_CATALOG[key].index]))
+
+    def value(self, key: str) -> Any:
+        """The node's value as a reader sees it: number, word, flag, or components by name."""
+        node = _CATALOG[key]
+        if self.state(key) is not State.PRESENT:
+            return None
+        parts = self.components[_CATALOG.component_slices[node.index]].tolist()
+        if node.form is Form.CLASS:
+            return node.words[int(parts[0])]
+        if node.form is Form.FLAG:
+            return bool(parts[0])
+        if node.form is Form.NUMBER:
+            return parts[0]
+        return {
+            name: part
+            for name, part in zip(node.components, parts, strict=True)
+            if not math.isnan(part)
+        }
+
+    def without(self, key: str, cause: State = State.NOT_DELIVERED) -> OrderSubgraph:
+        """The same order with one node absent."""
+        node = _CATALOG[key]
+        states, components, shares = self.states.copy(), self.components.copy(), self.shares.copy()
+        states[node.index] = cause
+        components[_CATALOG.component_slices[node.index]] = np.nan
+        shares[_CATALOG.histogram_slices[node.index]] = 0
+        return OrderSubgraph(states, components, shares)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OrderSubgraph) and self.pack() == other.pack()
+
+    def __hash__(self) -> int:
+        return hash(self.pack())
+
+    def pack(self) -> bytes:
+        """Packed form of contracts section 1: version, 2 bits a node, present components, shares."""
+        bits = np.zeros((len(self.states) + 3) // 4 * 4, dtype=np.uint8)
+        bits[:NODE_COUNT] = self.states
+        quads = bits.reshape(-1, 4) << np.array([0, 2, 4, 6], dtype=np.uint8)
+        head = quads.sum(axis=1, dtype=np.uint8).tobytes()
+        values = self.components[self.present[_COMPONENT_NODE]].astype("<f4").tobytes()
+        shares = self.shares[self.present[_HISTOGRAM_NODE]].tobytes()
+        return bytes([_PACKED_VERSION]) + head + values + shares
+
+    @classmethod
+    def unpack(cls, data: bytes) -> OrderSubgraph:
+        """Inverse of :meth:`pack`, bit for bit.
+
+        Raises:
+            SubgraphError: If the version or the length does not fit.
+        """
+        if not data or data[0] != _PACKED_VERSION:
+            raise SubgraphError(f"packed subgraph: got version {data[:1]!r}, expected {_PACKED_VERSION}")
+        head_size = (NODE_COUNT + 3) // 4
+        head = np.frombuffer(data, dtype=np.uint8, count=head_size, offset=1)
+        states = ((head[:, None] >> np.array([0, 2, 4, 6], dtype=np.uint8)) & 3).reshape(-1)[:NODE_COUNT]
+        present = states == State.PRESENT
+        filled, histograms = present[_COMPONENT_NODE], present[_HISTOGRAM_NODE]
+        count, rows = int(filled.sum()), int(histograms.sum())
+        expected = 1 + head_size + 4 * count + BIN_COUNT * rows
+        if len(data) != expected:
+            raise SubgraphError(f"packed subgraph: got {len(data)} bytes, expected {expected}")
+        components = np.full(len(_CATALOG.components), np.nan, dtype=np.float32)
+        components[filled] = np.frombuffer(data, dtype="<f4", count=count, offset=1 + head_size)
+        shares = np.zeros((_CATALOG.histogram_count, BIN_COUNT), dtype=np.uint8)
+        tail = np.frombuffer(data, dtype=np.uint8, offset=1 + head_size + 4 * count)
+        shares[histograms] = tail.reshape(rows, BIN_COUNT)
+        return cls(states.copy(), components, shares)

@@ -1,0 +1,48 @@
+"""Orders as arrays: what a world hands to the sandbox and to backtests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class OrderTable:
+    """N orders in time order, columns as arrays of length N.
+
+    Attributes:
+        order_id: Unique ids (object array of str).
+        placed_at: int64 microseconds since the epoch, UTC.
+        components: float32[N, 259], NaN where absent (contracts, section 1).
+        states: uint8[N, 137], see ``core.subgraph.State``.
+        availability: Availability class of each order, for instance ``pre_auth/front_end``.
+        account, device, card, address: int64 codes of the hashed entities, -1 where there is none.
+        label: int8 as known at ``known_at``: 1 fraud, 0 clean, -1 unlabelled.
+        training_consent: bool, purpose ``model_training`` granted.
+    """
+
+    order_id: NDArray[np.object_]
+    placed_at: NDArray[np.int64]
+    components: NDArray[np.float32]
+    states: NDArray[np.uint8]
+    availability: NDArray[np.object_]
+    account: NDArray[np.int64]
+    device: NDArray[np.int64]
+    card: NDArray[np.int64]
+    address: NDArray[np.int64]
+    label: NDArray[np.int8]
+    training_consent: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        sizes = {f.name: len(getattr(self, f.name)) for f in fields(self)}
+        if len(set(sizes.values())) != 1:
+            raise ValueError(f"columns differ in length: {sizes}")
+
+    def __len__(self) -> int:
+        return len(self.order_id)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> OrderTable:
+        """The given rows, as a mask or as indexes."""
+        return OrderTable(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})

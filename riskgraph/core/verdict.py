@@ -1,0 +1,149 @@
+"""Risk score, verdict and the versioned decision tree (data, not code)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import Invalid
+
+_FIRST = np.array([s.start for s in catalog().component_slices])
+_PAIR_ENDS = np.array([[p.a for p in catalog().pairs], [p.b for p in catalog().pairs]]).ravel()
+GATES = ("single_node",)
+
+
+class Verdict(StrEnum):
+    ACCEPT = "accept"
+    REVIEW = "review"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Probabilities from which an order is reviewed or rejected, for one availability class."""
+
+    review: float
+    reject: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.review <= self.reject <= 1:
+            raise Invalid(
+                f"thresholds need 0 < review <= reject <= 1, got {self.review:g} and {self.reject:g}",
+                field="thresholds",
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RiskScore:
+    """Score of one order: ``logit = offset + sum(component_terms) + sum(pair_terms)``.
+
+    Attributes:
+        component_terms: float64[259], own term of each component; exactly 0 where absent.
+        pair_terms: float64[284]; exactly 0 where an end is absent.
+    """
+
+    availability: str
+    offset: float
+    logit: float
+    probability: float
+    thresholds: Thresholds
+    component_terms: NDArray[np.float64]
+    pair_terms: NDArray[np.float64]
+
+    @property
+    def own_terms(self) -> NDArray[np.float64]:
+        """float64[137]: own term of each node, its components summed."""
+        return np.add.reduceat(self.component_terms, _FIRST)
+
+    def removal_effects(self) -> NDArray[np.float64]:
+        """float64[137]: what the logit loses when one node and all its pairs are taken away."""
+        both = np.concatenate([self.pair_terms, self.pair_terms])
+        return self.own_terms + np.bincount(_PAIR_ENDS, weights=both, minlength=len(_FIRST))
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The way an order took through the tree."""
+
+    verdict: Verdict
+    action: str
+    path: tuple[str, ...]
+
+
+def canonical_json(value: Any) -> bytes:
+    """Canonical JSON for hashing: RFC 8785 for the values used here (sorted keys, no spaces)."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+
+
+@dataclass(frozen=True)
+class DecisionTree:
+    """Gates, model bands, patterns and leaves, as data (contracts, section 6)."""
+
+    version: str
+    data: Mapping[str, Any]
+    sha256: str
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> DecisionTree:
+        """Validate a tree.
+
+        Raises:
+            Invalid: If a part is missing or unknown; the field is named.
+        """
+        for key in ("version", "gates", "bands", "patterns"):
+            if key not in data:
+                raise Invalid(f"the tree lacks {key!r}", field=f"tree.{key}")
+        for gate in data["gates"]:
+            if gate.get("id") not in GATES or gate.get("then") not in Verdict:
+                raise Invalid(f"unknown gate {gate!r}; known: {', '.join(GATES)}", field="tree.gates")
+        bands = data["bands"]
+        if [b.get("lt") for b in bands] != ["review", "reject", None]:
+            raise Invalid("bands must end at 'review', 'reject' and nothing, in order", field="tree.bands")
+        for band in bands:
+            if band.get("verdict") not in Verdict:
+                raise Invalid(f"unknown verdict in band {band!r}", field="tree.bands")
+        if data["patterns"]:
+            raise Invalid("patterns are not supported by this release", field="tree.patterns")
+        return cls(str(data["version"]), data, hashlib.sha256(canonical_json(_unsigned(data))).hexdigest())
+
+    def walk(self, score: RiskScore) -> Walk:
+        """Verdict for a score: the band first, then the gates that may soften a reject."""
+        names = {"review": score.thresholds.review, "reject": score.thresholds.reject}
+        low = 0.0
+        for band in self.data["bands"]:
+            high = names.get(band.get("lt"), 1.0)
+            if "lt" not in band or score.probability < high:
+                break
+            low = high
+        verdict, action = Verdict(band["verdict"]), str(band["action"])
+        path = [f"band:{low:.4g}-{high:.4g}"]
+        for gate in self.data["gates"]:
+            if verdict is Verdict.REJECT and not survives_any_single_node(score):
+                path.insert(0, f"gate:{gate['id']}")
+                verdict, action = Verdict(gate["then"]), str(gate["action"])
+        return Walk(verdict, action, (*path, f"leaf:{verdict}"))
+
+
+def survives_any_single_node(score: RiskScore) -> bool:
+    """The single-node gate: a reject must survive taking away any one node with its pairs."""
+    worst = score.logit - float(score.removal_effects().max(initial=0.0))
+    return bool(worst >= logit_of(score.thresholds.reject))
+
+
+def logit_of(probability: float) -> float:
+    """Log odds; probability 1 gives infinity."""
+    return float(np.log(probability) - np.log1p(-probability)) if probability < 1 else float("inf")
+
+
+def _unsigned(tree: Mapping[str, Any]) -> dict[str, Any]:
+    patterns = [{k: v for k, v in p.items() if k != "signatures"} for p in tree["patterns"]]
+    return {**tree, "patterns": patterns}
