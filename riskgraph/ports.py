@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from riskgraph.core.context import OrderContext
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
-from riskgraph.core.report import Attribution, Decision
+from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore
+from riskgraph.core.verdict import RiskScore, Walk
 
 
 class Scorer(Protocol):
@@ -28,6 +29,30 @@ class Scorer(Protocol):
 
 class Explainer(Protocol):
     def explain(self, score: RiskScore) -> Attribution: ...
+
+
+class ReportWriter(Protocol):
+    """Decides the action under the merchant's policy and writes the report record."""
+
+    def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
+        """``(action, mode)``: none | step_up | hold | block, and observe | enforce."""
+
+    def write(
+        self,
+        order: Order,
+        subgraph: OrderSubgraph,
+        score: RiskScore | None,
+        walk: Walk,
+        attribution: Attribution | None,
+        decision_id: str,
+        action: str,
+        mode: str,
+        degraded_cause: str | None,
+        context_source: str,
+    ) -> DecisionReport: ...
+
+    def texts(self, report: DecisionReport, lang: str) -> list[str]:
+        """One text a reason, in the asked language."""
 
 
 class GraphStore(Protocol):
@@ -56,11 +81,11 @@ class Entry:
 class Ledger(Protocol):
     """Durable record of decisions, outcomes, events and metered calls."""
 
-    def append(self, entry: Entry) -> None:
-        """Commit decision, report record, outbox row and meter row; return after the commit.
+    def submit(self, entry: Entry) -> Future[None]:
+        """Commit decision, report record, outbox row and meter row in one transaction.
 
-        Raises:
-            StorageUnavailable: If nothing was committed.
+        The future is done after the commit; it holds StorageUnavailable if nothing was committed
+        and Conflict if the idempotency key is taken.
         """
 
     def replay(self, idempotency_key: str) -> tuple[str, bytes] | None:

@@ -337,4 +337,3 @@ def catalog() -> Catalog:
     rows = csv.DictReader(_read("catalog.csv").splitlines())
     nodes = tuple(_node(i, row) for i, row in enumerate(rows))
     return Catalog(CATALOG_VERSION, nodes, _edges(nodes))
-

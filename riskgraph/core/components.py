@@ -100,9 +100,7 @@ def parse_histogram(value: Any, field: str) -> list[int]:
     return bins
 
 
-def _histograms(
-    node: NodeSpec, value: Any, field: str
-) -> tuple[list[float], list[NDArray[np.uint8]]]:
+def _histograms(node: NodeSpec, value: Any, field: str) -> tuple[list[float], list[NDArray[np.uint8]]]:
     if len(node.histograms) == 1:
         value, named = {"": value}, False
     else:

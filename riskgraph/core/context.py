@@ -1,12 +1,45 @@
-"""What an order shares with earlier ones: the 37 nodes that riskgraph computes itself."""
+"""What an order shares with earlier ones: the 37 nodes that riskgraph computes itself.
+
+Nothing placed, reported or claimed after ``placed_at`` is ever read, so a replay of a world gives
+what serving gave. The catalogue's definitions are the specification. Deferred, and therefore
+absent: B112, B130, B134, B135, B137, and the spelling similarity in B132.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from riskgraph.core.catalog import Form, catalog
+from riskgraph.core.context_account import ACCOUNT_NODES
+from riskgraph.core.context_linked import LINKED_NODES
+from riskgraph.core.context_order import ORDER_NODES
+from riskgraph.core.context_view import View
+from riskgraph.core.history import History, MemoryHistory
+from riskgraph.core.order import Order
 from riskgraph.core.subgraph import State
+
+DEFERRED = ("B112", "B130", "B134", "B135", "B137")
+
+
+def _never(view: View) -> None:
+    """A node that this release does not compute."""
+
+
+_Compute = Callable[[View], Any]
+_COMPUTE: dict[str, _Compute] = {
+    **ORDER_NODES,
+    **ACCOUNT_NODES,
+    **LINKED_NODES,
+    **dict.fromkeys(DEFERRED, _never),
+}
+_NODES = tuple(
+    (n.id, n.purpose, n.bounds if n.form is Form.NUMBER else None, _COMPUTE[n.id])
+    for n in catalog()
+    if n.computed_by == "riskgraph"
+)
+_ORDER_ONLY = tuple(row for row in _NODES if row[0] in ORDER_NODES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +55,56 @@ class OrderContext:
     values: Mapping[str, Any]
     absent: Mapping[str, State]
     source: str = "local"
+
+
+def compute_context(order: Order, history: History, source: str = "local") -> OrderContext:
+    """The computed nodes of an order.
+
+    A node that the checkout delivered is left out (its value wins); one that is refused stays
+    refused, and so does every device node when the purpose ``device`` is (GDPR Art. 7; PIPL
+    Art. 15-16). Numbers are clipped to the catalogue's range.
+
+    Args:
+        order: The order after the door.
+        history: Earlier orders and outcomes; later ones in it are never read.
+        source: Where the history lives, for the answer.
+    """
+    values, absent = _compute(View(order, history), _NODES)
+    return OrderContext(values, absent, source)
+
+
+def context_without_history(order: Order) -> OrderContext:
+    """What the order alone tells, for when no history can be read; the rest is not delivered."""
+    values, absent = _compute(View(order, MemoryHistory()), _ORDER_ONLY)
+    refused = _refused(order)
+    for node_id, *_ in _NODES:
+        if node_id not in ORDER_NODES and node_id not in order.signals:
+            absent[node_id] = State.REFUSED if node_id in refused else State.NOT_DELIVERED
+    return OrderContext(values, absent, "none")
+
+
+def _refused(order: Order) -> set[str]:
+    """Computed nodes that consent forbids."""
+    denied = {name for name, granted in order.consent.purposes.items() if granted is False}
+    by_purpose = {row[0] for row in _NODES if row[1] in denied} if denied else set()
+    return by_purpose | {key for key, cause in order.absent.items() if cause is State.REFUSED}
+
+
+def _compute(
+    view: View, nodes: tuple[tuple[str, str, tuple[float, float] | None, _Compute], ...]
+) -> tuple[dict[str, Any], dict[str, State]]:
+    values: dict[str, Any] = {}
+    absent: dict[str, State] = {}
+    order = view.order
+    refused = _refused(order)
+    for node_id, _, bounds, compute in nodes:
+        if node_id in order.signals:
+            continue
+        value = State.REFUSED if node_id in refused else compute(view)
+        if value is None:
+            absent[node_id] = order.absent.get(node_id, State.NOT_DELIVERED)
+        elif type(value) is State:
+            absent[node_id] = value
+        else:
+            values[node_id] = value if bounds is None else min(max(value, bounds[0]), bounds[1])
+    return values, absent

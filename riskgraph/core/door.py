@@ -12,10 +12,14 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+import numpy as np
+
 DIGEST_BYTES = 16
 BAND_COUNT = 16
 ROWS_PER_BAND = 2
-_MINHASH_PRIME = (1 << 61) - 1
+_PERMUTATIONS = np.random.default_rng(20260101)
+_MULTIPLIERS = _PERMUTATIONS.integers(1, 2**63, BAND_COUNT * ROWS_PER_BAND, dtype=np.uint64) | np.uint64(1)
+_SHIFTS = _PERMUTATIONS.integers(0, 2**63, BAND_COUNT * ROWS_PER_BAND, dtype=np.uint64)
 
 _PART_PATTERNS = {
     "province": r"(省|自治区|特别行政区|北京|上海|天津|重庆|广西|内蒙古|宁夏|新疆|西藏)",
@@ -82,16 +86,13 @@ class Door:
         """Keyed MinHash bands of an address text's character bigrams (B112, B132)."""
         clean = normalise_text(text)
         shingles = {clean[i : i + 2] for i in range(max(1, len(clean) - 1))}
-        hashes = [
-            int.from_bytes(hashlib.blake2b(s.encode(), digest_size=8, key=self.key[:32]).digest())
-            for s in shingles
-        ]
-        rows = []
-        for i in range(BAND_COUNT * ROWS_PER_BAND):
-            a, b = _permutation(i)
-            rows.append(min((a * h + b) % _MINHASH_PRIME for h in hashes))
-        pairs = zip(rows[::ROWS_PER_BAND], rows[1::ROWS_PER_BAND], strict=True)
-        return tuple((31 * low + high) & 0xFFFFFFFF for low, high in pairs)
+        digests = b"".join(
+            hashlib.blake2b(s.encode(), digest_size=8, key=self.key[:32]).digest() for s in shingles
+        )
+        hashes = np.frombuffer(digests, dtype="<u8")
+        rows = (_MULTIPLIERS[:, None] * hashes + _SHIFTS[:, None]).min(axis=1) >> np.uint64(32)
+        low, high = rows[::ROWS_PER_BAND], rows[1::ROWS_PER_BAND]
+        return tuple(((low * np.uint64(31) + high) & np.uint64(0xFFFFFFFF)).tolist())
 
     def phone_class(self, text: str, jurisdiction: str) -> str:
         """B097 from the raw number, before it is hashed."""
@@ -108,8 +109,3 @@ class Door:
                 return "virtual"
             return "mobile" if re.fullmatch(r"1\d{10}", digits) else "landline"
         return "mobile" if len(digits) >= 9 else "landline"
-
-
-def _permutation(i: int) -> tuple[int, int]:
-    seed = hashlib.sha256(f"minhash-{i}".encode()).digest()
-    return int.from_bytes(seed[:8]) | 1, int.from_bytes(seed[8:16])

@@ -13,6 +13,7 @@ from typing import Any
 from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.door import Door, address_normality, cell_of
 from riskgraph.core.errors import Invalid, SensitiveField
+from riskgraph.core.outcome import KINDS, Outcome
 from riskgraph.core.sensitive import is_sensitive
 from riskgraph.core.subgraph import ABSENCE_CAUSES, State
 
@@ -175,7 +176,9 @@ class Reader:
                 raise Invalid(f"{self.name(key)} is required", field=self.name(key))
             return None
         if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
-            raise Invalid(f"{self.name(key)} must be a text of 1 to {MAX_TEXT} characters", field=self.name(key))
+            raise Invalid(
+                f"{self.name(key)} must be a text of 1 to {MAX_TEXT} characters", field=self.name(key)
+            )
         if words and value not in words:
             raise Invalid(f"{self.name(key)} must be one of {', '.join(words)}", field=self.name(key))
         return value
@@ -203,7 +206,9 @@ class Reader:
     def integer(self, key: str, low: int, high: int, default: int) -> int:
         value = self.body.get(key, default)
         if type(value) is not int or not low <= value <= high:
-            raise Invalid(f"{self.name(key)} must be a whole number from {low} to {high}", field=self.name(key))
+            raise Invalid(
+                f"{self.name(key)} must be a whole number from {low} to {high}", field=self.name(key)
+            )
         return value
 
     def time(self, key: str, *, required: bool = False) -> datetime | None:
@@ -355,7 +360,9 @@ def _entities(order: Reader, door: Door, consent: Consent, jurisdiction: str) ->
         device=door.digest("device", device) if device else None,
         card=door.digest("card", card) if card else None,
         card_bin=card_bin,
-        address=(door.address(address) if raw_address else door.digest("address", address)) if address else None,
+        address=(door.address(address) if raw_address else door.digest("address", address))
+        if address
+        else None,
         phone=(door.phone(phone) if raw_phone else door.digest("phone", phone)) if phone else None,
         ip=(door.digest("ip", ip) if "ip" in opaque else door.network(ip)) if ip else None,
         bands=door.bands(raw_address) if raw_address else (),
@@ -441,3 +448,30 @@ def _known(key: str, where: str) -> str:
     if node.form is Form.CONTEXT:
         raise Invalid(f"{node.id} is a context node and cannot be sent", field=where)
     return node.id
+
+
+def parse_outcome(body: Mapping[str, Any]) -> Outcome:
+    """Validate the body of ``POST /v1/outcomes`` (contracts, section 3).
+
+    Raises:
+        Invalid: One named field is wrong.
+        SensitiveField: A field name asks for special-category data.
+    """
+    refuse_sensitive_names(body)
+    read = Reader(body)
+    names = ("merchant_id", "channel_code", "order_id")
+    merchant, channel, order = (read.text(name, required=True) or "" for name in names)
+    effective = read.time("effective_at", required=True)
+    reported = read.time("reported_at", required=True)
+    assert effective is not None
+    assert reported is not None
+    return Outcome(
+        outcome_id=read.text("outcome_id", required=True) or "",
+        order_key=order_key(merchant, channel, order),
+        kind=read.text("kind", required=True, words=KINDS) or "",
+        effective_at=effective.astimezone(UTC).timestamp(),
+        reported_at=reported.astimezone(UTC).timestamp(),
+        reason=read.text("reason"),
+        source=read.text("source"),
+        reverses=read.text("reverses"),
+    )

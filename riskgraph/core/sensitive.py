@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _WORDS = frozenset(
     """race racial ethnicity ethnic ethnos nationality minority religion religious faith church
-    belief creed politics political party union health medical disease diagnosis disability
+    belief creed politics political party union health medical disease diagnosis disability disabilities
     disabled pregnant pregnancy genetic biometric faceprint fingerprint voiceprint iris sexuality
     sexual gender sex orientation lgbt criminal conviction caste kosher halal hukou marital
     marriage veteran hiv""".split()
@@ -22,9 +23,11 @@ _CHINESE = (
     "声纹", "虹膜", "性取向", "性生活", "性别", "犯罪", "前科", "婚姻", "户籍", "户口", "清真",
 )  # fmt: skip
 _PINYIN = frozenset("zhongzu minzu zongjiao xinyang zhengzhi dangpai gonghui jiankang jibing canji".split())
+_NAMES = _WORDS | _PINYIN
 _ALLOWED = frozenset({"trace_id"})
 
 
+@lru_cache(maxsize=4096)
 def is_sensitive(name: str) -> bool:
     """True when a field name asks for race, religion, health and the like, in any spelling."""
     folded = unicodedata.normalize("NFKC", name)
@@ -35,6 +38,5 @@ def is_sensitive(name: str) -> bool:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", folded)
     parts = [p for p in re.split(r"[^a-z]+", spaced.lower()) if p]
     joined = "".join(parts)
-    known = _WORDS | _PINYIN
     singular = {p.rstrip("s") for p in parts}
-    return bool(known & (set(parts) | singular | {joined}))
+    return bool(_NAMES & (set(parts) | singular | {joined}))

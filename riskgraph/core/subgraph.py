@@ -144,11 +144,7 @@ class OrderSubgraph:
             return bool(parts[0])
         if node.form is Form.NUMBER:
             return parts[0]
-        return {
-            name: part
-            for name, part in zip(node.components, parts, strict=True)
-            if not math.isnan(part)
-        }
+        return {name: part for name, part in zip(node.components, parts, strict=True) if not math.isnan(part)}
 
     def without(self, key: str, cause: State = State.NOT_DELIVERED) -> OrderSubgraph:
         """The same order with one node absent."""
@@ -185,6 +181,8 @@ class OrderSubgraph:
         if not data or data[0] != _PACKED_VERSION:
             raise SubgraphError(f"packed subgraph: got version {data[:1]!r}, expected {_PACKED_VERSION}")
         head_size = (NODE_COUNT + 3) // 4
+        if len(data) <= head_size:
+            raise SubgraphError(f"packed subgraph: got {len(data)} bytes, expected more than {head_size}")
         head = np.frombuffer(data, dtype=np.uint8, count=head_size, offset=1)
         states = ((head[:, None] >> np.array([0, 2, 4, 6], dtype=np.uint8)) & 3).reshape(-1)[:NODE_COUNT]
         present = states == State.PRESENT

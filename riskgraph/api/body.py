@@ -1,0 +1,95 @@
+"""Reading a request body: size and depth are checked before anything is parsed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from riskgraph.core.errors import BadRequest, Invalid, TooLarge
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
+MAX_NAMES = 2_000
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The raw body.
+
+    Raises:
+        TooLarge: As soon as more than ``max_bytes`` are announced or received.
+    """
+    too_large = TooLarge(f"the body is larger than {max_bytes} bytes")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise too_large
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse_body(raw: bytes, max_depth: int) -> dict[str, Any]:
+    """Decode a JSON object of bounded depth.
+
+    Raises:
+        BadRequest: Not UTF-8 JSON, too deep, too many names, or not an object.
+        Invalid: A field is given twice.
+    """
+    check_shape(raw, max_depth)
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as failure:
+        body = _decode_leniently(raw, failure)
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    for part in ("signals", "absent"):
+        names = body.get(part)
+        if isinstance(names, Mapping):
+            _refuse_repeats(raw, names)
+    return body
+
+
+def check_shape(raw: bytes, max_depth: int) -> None:
+    """Depth and number of names, before parsing.
+
+    Raises:
+        BadRequest: If either is above its limit.
+    """
+    bare = _STRINGS.sub(b"", raw)
+    if bare.count(b":") > MAX_NAMES:
+        raise BadRequest(f"the body has more than {MAX_NAMES} names")
+    depth = 0
+    for bracket in bare.translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > max_depth:
+            raise BadRequest(f"the body is nested deeper than {max_depth} levels")
+
+
+def _decode_leniently(raw: bytes, failure: Exception) -> Any:
+    """NaN and huge numbers are no JSON, but the answer should name the field that has them."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise BadRequest(f"the body is not JSON in UTF-8: {failure}") from None
+
+
+def _refuse_repeats(raw: bytes, names: Mapping[str, Any]) -> None:
+    if all(raw.count(b'"%s"' % name.encode()) == 1 for name in names):
+        return
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = [key for key, _ in items]
+        for key in seen:
+            if seen.count(key) > 1:
+                raise Invalid(f"{key} is given twice in one object", field=key)
+        return dict(items)
+
+    json.loads(raw, object_pairs_hook=pairs)

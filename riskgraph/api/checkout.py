@@ -1,0 +1,153 @@
+"""Routes for the checkout: decide, read back, report outcomes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from riskgraph.api.body import parse_body, read_body
+from riskgraph.api.state import Service, service_of
+from riskgraph.core.errors import Conflict, Forbidden, Invalid, NotFound
+from riskgraph.core.order import parse_outcome
+from riskgraph.core.outcome import KINDS
+from riskgraph.core.schema import decision_request_schema
+from riskgraph.governance.keys import ApiKey, may_see
+from riskgraph.pipeline import decide
+
+router = APIRouter(tags=["checkout"])
+MAX_KEY = 255
+_DECISION_DOCS: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": decision_request_schema()}},
+    },
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "maxLength": MAX_KEY},
+        }
+    ],
+}
+_TIME = {"type": "string", "format": "date-time"}
+_OUTCOME_DOCS: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": [
+                        "outcome_id",
+                        "merchant_id",
+                        "channel_code",
+                        "order_id",
+                        "kind",
+                        "effective_at",
+                        "reported_at",
+                    ],
+                    "properties": {
+                        **dict.fromkeys(
+                            ("outcome_id", "merchant_id", "channel_code", "order_id"), {"type": "string"}
+                        ),
+                        "kind": {"enum": list(KINDS)},
+                        "effective_at": _TIME,
+                        "reported_at": _TIME,
+                        **dict.fromkeys(("reason", "source", "reverses"), {"type": "string"}),
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("/v1/decisions", summary="Decide on an order", openapi_extra=_DECISION_DOCS)
+async def post_decision(request: Request) -> Response:
+    """Accept, review or reject, with at most four reasons; committed before it is answered."""
+    service = service_of(request)
+    key = service.admit(request, "decide")
+    raw = await read_body(request, service.settings.max_body_bytes)
+    body = parse_body(raw, service.settings.max_depth)
+    _check_merchant(body, key)
+    name = idempotency_key(request.headers.get("idempotency-key"), body)
+    digest = hashlib.sha256(raw).hexdigest()
+    replayed = _replay(service, name, digest)
+    if replayed is not None:
+        return replayed
+    service.running.add(name)
+    try:
+        answer = await decide(body, service.line, key_id=key.key_id, idempotency_key=name, body_sha256=digest)
+    finally:
+        service.running.discard(name)
+    timing = ", ".join(f"{stage};dur={ms:g}" for stage, ms in answer.stage_ms.items())
+    return Response(answer.body, media_type="application/json", headers={"Server-Timing": timing})
+
+
+def idempotency_key(header: str | None, body: dict[str, Any]) -> str:
+    """The header within its merchant, else merchant, channel, order, attempt and phase.
+
+    Raises:
+        Invalid: If the header is longer than 255 characters.
+    """
+    merchant = body.get("merchant_id")
+    if header is not None:
+        if not 0 < len(header) <= MAX_KEY:
+            raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} characters", field="Idempotency-Key")
+        return f"key|{merchant}|{header}"
+    parts = ("channel_code", "order_id")
+    attempt, phase = body.get("attempt", 1), body.get("phase", "pre_auth")
+    return "|".join(str(p) for p in ("order", merchant, *(body.get(p) for p in parts), attempt, phase))
+
+
+def _check_merchant(body: dict[str, Any], key: ApiKey) -> None:
+    merchant = body.get("merchant_id")
+    if isinstance(merchant, str) and not may_see(key, merchant):
+        raise Forbidden("this key may not act for that merchant", field="merchant_id")
+
+
+def _replay(service: Service, name: str, digest: str) -> Response | None:
+    if name in service.running:
+        raise Conflict("the same request is being decided; retry in a moment")
+    earlier = service.line.ledger.replay(name)
+    if earlier is None:
+        return None
+    if earlier[0] != digest:
+        raise Invalid(
+            "this idempotency key (or order attempt) was used with another body; "
+            "send a new key or raise attempt",
+            field="Idempotency-Key",
+            code="idempotency_mismatch",
+        )
+    return Response(earlier[1], media_type="application/json", headers={"Idempotent-Replayed": "true"})
+
+
+@router.get("/v1/decisions/{decision_id}", summary="A decision as it was answered")
+async def get_decision(decision_id: str, request: Request) -> Response:
+    """The stored bytes of the answer."""
+    service = service_of(request)
+    key = service.admit(request, "read_own")
+    row = service.decision(decision_id, key)
+    if row is None:
+        raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
+    return Response(row["answer"], media_type="application/json")
+
+
+@router.post(
+    "/v1/outcomes", status_code=202, summary="Report what became of an order", openapi_extra=_OUTCOME_DOCS
+)
+async def post_outcome(request: Request) -> JSONResponse:
+    """Paid, shipped, chargeback …; reversible by an outcome that names it in ``reverses``."""
+    service = service_of(request)
+    key = service.admit(request, "outcome")
+    raw = await read_body(request, service.settings.max_body_bytes)
+    body = parse_body(raw, service.settings.max_depth)
+    _check_merchant(body, key)
+    outcome = parse_outcome(body)
+    stored = service.line.ledger.append_outcomes([outcome])
+    return JSONResponse({"outcome_id": outcome.outcome_id, "stored": bool(stored)}, status_code=202)

@@ -1,0 +1,61 @@
+"""Routes for compliance: the decision report in every audience, law, language and format."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from riskgraph.api.state import service_of
+
+router = APIRouter(tags=["compliance"])
+
+
+class Audience(StrEnum):
+    SUBJECT = "subject"
+    COMPLIANCE = "compliance"
+
+
+class Law(StrEnum):
+    GDPR = "gdpr"
+    PIPL = "pipl"
+    BOTH = "both"
+
+
+class Lang(StrEnum):
+    ZH = "zh"
+    EN = "en"
+
+
+class Form(StrEnum):
+    JSON = "json"
+    HTML = "html"
+    PDF = "pdf"
+
+
+@router.get("/v1/decisions/{decision_id}/report", summary="The decision report")
+async def get_report(
+    decision_id: str,
+    request: Request,
+    audience: Audience = Audience.SUBJECT,
+    law: Law = Law.BOTH,
+    lang: Lang = Lang.EN,
+    format: Form = Form.JSON,
+) -> Response:
+    """The report on one decision (GDPR Art. 13-15, 22; PIPL Art. 17, 24, 44-48)."""
+    service = service_of(request)
+    permission = "read_own" if audience is Audience.SUBJECT else "report_compliance"
+    key = service.admit(request, permission)
+    merchant = None if key.org == "*" else key.org
+    content, media = await run_in_threadpool(
+        service.reports.render, decision_id, merchant, audience.value, law.value, lang.value, format.value
+    )
+    headers = {
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "private, no-store",
+    }
+    return Response(content, media_type=media, headers=headers)

@@ -1,0 +1,54 @@
+"""The ``riskgraph`` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from riskgraph import __version__
+from riskgraph.commands import backtest, bench, catalog, demo, keys, model, sandbox, score, serve, world
+from riskgraph.commands.ui import err
+from riskgraph.core.errors import Invalid, RiskgraphError
+
+app = typer.Typer(
+    name="riskgraph",
+    help="Fraud decisions for web shops: exact reasons, lawful reports, k-anonymous training.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check or gate did not hold.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for _part in (demo, serve, score, world, sandbox, model, backtest, catalog, keys, bench):
+    _part.register(app)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"riskgraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: every expected failure is one line that says what to do."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except click.ClickException as failure:
+        failure.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        err.print("interrupted; nothing was left half-written")
+        sys.exit(1)
+    except RiskgraphError as failure:
+        err.print(f"error: {failure.message}", markup=False, soft_wrap=True)
+        sys.exit(2 if isinstance(failure, Invalid) else failure.exit_code)

@@ -1,0 +1,49 @@
+"""``riskgraph keys``: create, list, revoke."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from riskgraph.bootstrap import open_keys
+from riskgraph.commands.ui import AsJson, emit
+from riskgraph.core.errors import NotFound
+from riskgraph.governance.keys import ROLES, create_key
+from riskgraph.settings import Settings
+
+app = typer.Typer(help="API keys: shown once, stored hashed, revocable at once.", no_args_is_help=True)
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="keys")
+
+
+@app.command("create")
+def create(
+    role: Annotated[list[str], typer.Option(help=f"Out of {', '.join(ROLES)}; may be repeated.")],
+    merchant: Annotated[str, typer.Option(help="The merchant it may act for; * for all.")],
+    per_second: Annotated[int, typer.Option(min=1, help="Calls allowed per second.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and show it once."""
+    with open_keys(Settings.from_environment()) as store:
+        secret = create_key(store, roles=role, org=merchant, per_second=per_second)
+    emit({"key": secret}, as_json, lambda out: out.print(f"{secret}\nIt is not shown again."))
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """All keys, without their secrets."""
+    with open_keys(Settings.from_environment()) as store:
+        rows = [{k: v for k, v in row.items() if k != "hash"} for row in store.list_keys()]
+    emit(rows, as_json, lambda out: [out.print(row) for row in rows] and None)
+
+
+@app.command("revoke")
+def revoke(key_id: str, as_json: AsJson = False) -> None:
+    """Refuse a key from now on."""
+    with open_keys(Settings.from_environment()) as store:
+        if not store.revoke_key(key_id):
+            raise NotFound(f"no key {key_id}; riskgraph keys list shows them")
+    emit({"revoked": key_id}, as_json, lambda out: out.print(f"revoked {key_id}"))

@@ -1,0 +1,65 @@
+"""What every command shares: progress on stderr, one JSON value on stdout, options."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from riskgraph.core.errors import Invalid
+
+Report = Callable[[str, int, int], None]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
+ExistingFolder = Annotated[Path, typer.Option(exists=True, file_okay=False)]
+
+out = Console()
+err = Console(stderr=True)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Report]:
+    """A callback ``(step, done, total)`` that draws one bar a step on stderr."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=False) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield report
+
+
+def emit(value: Any, as_json: bool, human: Callable[[Console], None]) -> None:
+    """Print a result for a program or for a person."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    else:
+        human(out)
+
+
+def day(text: str, name: str) -> date:
+    """A date option.
+
+    Raises:
+        Invalid: If the text is no ISO date.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f"{name} must be a date such as 2026-06-30, got {text!r}", field=name) from None

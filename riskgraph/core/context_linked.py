@@ -1,0 +1,130 @@
+"""Computed nodes that read what other accounts did: at the merchant, and over shared entities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from riskgraph.core.context_view import View
+from riskgraph.core.history import HISTORY_LIMIT
+from riskgraph.core.past import BAD_LINK_KINDS, DAY_S, is_fraud
+
+_MIN_CARDS = 10
+_MIN_SLOTS = 7
+_HOUR_S = 3600.0
+
+
+def bin_concentration(v: View) -> float | None:
+    """B068."""
+    if v.order.entities.card_bin is None:
+        return None
+    same, cards = v.history.cards_last_hour(v.order, v.own)
+    return same / cards if cards >= _MIN_CARDS else None
+
+
+def sku_minute_density(v: View) -> int | None:
+    """B089."""
+    return v.history.sku_orders_last_minute(v.order, v.own) if v.order.items else None
+
+
+def reroute_request_count(v: View) -> int | None:
+    """B116."""
+    if not v.earlier("address") or not v.history.merchant_reports(v.order.merchant_id, "reroute", v.at):
+        return None
+    since = v.at - 180 * DAY_S
+    return sum(
+        o.kind == "reroute" and since <= o.effective_at <= v.at
+        for _, known in v.known("address")
+        for o in known
+    )
+
+
+@lru_cache(maxsize=32)
+def _slope_weights(n: int) -> tuple[float, ...]:
+    """Weights whose dot product with n values at 0, 1, ... is their least-squares slope."""
+    middle = (n - 1) / 2
+    square = sum((i - middle) ** 2 for i in range(n))
+    return tuple((i - middle) / square for i in range(n))
+
+
+def merchant_ramp_profile(v: View) -> float | None:
+    """B129, per day."""
+    counts = v.history.daily_orders(v.order.merchant_id, v.at, v.own)
+    if len(counts) < _MIN_SLOTS:
+        return None
+    weights = _slope_weights(len(counts))
+    return sum(w * math.log1p(c) for w, c in zip(weights, counts, strict=True))
+
+
+def fanout(v: View, kind: str) -> dict[str, float] | None:
+    """B131 to B133. The fraud share is over all orders of 180 days, labelled or not."""
+    if getattr(v.order.entities, kind) is None:
+        return None
+    rows = v.earlier(kind)
+    accounts: tuple[set[bytes], set[bytes]] = set(), set()
+    orders_1h = orders_30d = recent = frauds = 0
+    for past in rows:
+        age = v.at - past.at
+        if age > 180 * DAY_S:
+            break
+        recent += 1
+        frauds += bool(past.outcomes) and is_fraud(past, v.at)
+        if age > 30 * DAY_S:
+            continue
+        orders_30d += 1
+        orders_1h += age <= _HOUR_S
+        if past.account is not None:
+            accounts[1].add(past.account)
+            if age <= DAY_S:
+                accounts[0].add(past.account)
+    value: dict[str, float] = {
+        "accounts_24h": len(accounts[0]),
+        "accounts_30d": len(accounts[1]),
+        "orders_1h": orders_1h,
+        "orders_30d": orders_30d,
+    }
+    if rows:
+        value["days_since_last"] = (v.at - rows[0].at) / DAY_S
+    if recent:
+        value["fraud_share"] = frauds / recent
+    return value
+
+
+def known_bad_hops(v: View) -> str:
+    """B136; an entity counts by its newest 200 orders when the second hop is followed."""
+    history, at, key = v.history, v.at, v.key
+
+    def bad(kind: str, digest: bytes) -> bool:
+        return history.fraud_linked(kind, digest, at, key) and not history.is_hub(kind, digest, at, key)
+
+    who = v.order.entities
+    mine = {(k, d) for k in BAD_LINK_KINDS if (d := getattr(who, k)) is not None}
+    if any(bad(kind, digest) for kind, digest in mine):
+        return "1"
+    seen = set(mine)
+    for kind, digest in mine:
+        rows = v.within(kind, 365)
+        if len(rows) == HISTORY_LIMIT and history.is_hub(kind, digest, at, key):
+            continue
+        for past in rows:
+            for link in past.links(BAD_LINK_KINDS):
+                if link in seen:
+                    continue
+                seen.add(link)
+                if bad(*link):
+                    return "2"
+    return "3+"
+
+
+LINKED_NODES: dict[str, Callable[[View], Any]] = {
+    "B068": bin_concentration,
+    "B089": sku_minute_density,
+    "B116": reroute_request_count,
+    "B129": merchant_ramp_profile,
+    "B131": lambda v: fanout(v, "device"),
+    "B132": lambda v: fanout(v, "address"),
+    "B133": lambda v: fanout(v, "card"),
+    "B136": known_bad_hops,
+}

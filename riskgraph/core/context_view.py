@@ -1,0 +1,55 @@
+"""One order with its earlier orders, read once each, as the node functions see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from riskgraph.core.history import History
+from riskgraph.core.order import Order
+from riskgraph.core.outcome import Outcome, known_outcomes
+from riskgraph.core.past import DAY_S, PastOrder
+
+
+class View:
+    """An order, and what was known strictly before it was placed."""
+
+    __slots__ = ("_earlier", "_known", "at", "history", "key", "order", "own")
+
+    def __init__(self, order: Order, history: History) -> None:
+        self.order = order
+        self.history = history
+        self.at = order.placed_at
+        self.key = order.key
+        self.own = history.recorded(self.key)
+        self._earlier: dict[str, Sequence[PastOrder]] = {}
+        self._known: dict[str, list[tuple[PastOrder, list[Outcome]]]] = {}
+
+    def earlier(self, kind: str) -> Sequence[PastOrder]:
+        """The newest 200 earlier orders that share the entity of that kind, newest first."""
+        rows = self._earlier.get(kind)
+        if rows is None:
+            digest = getattr(self.order.entities, kind)
+            rows = () if digest is None else self.history.newest(kind, digest, self.at, self.key)
+            self._earlier[kind] = rows
+        return rows
+
+    def within(self, kind: str, days: float) -> Sequence[PastOrder]:
+        """Those of the last ``days``."""
+        rows = self.earlier(kind)
+        since = self.at - days * DAY_S
+        if not rows or rows[-1].at >= since:
+            return rows
+        return [p for p in rows if p.at >= since]
+
+    def known(self, kind: str) -> list[tuple[PastOrder, list[Outcome]]]:
+        """Earlier orders that have outcomes, with those reported by then and not reversed."""
+        rows = self._known.get(kind)
+        if rows is None:
+            at = self.at
+            rows = [(p, known_outcomes(p.outcomes, at)) for p in self.earlier(kind) if p.outcomes]
+            self._known[kind] = rows
+        return rows
+
+    @property
+    def guest(self) -> bool:
+        return self.order.entities.account is None

@@ -1,0 +1,197 @@
+"""Earlier orders as a context reads them, and a history held in memory.
+
+A context never reads more than the newest 200 earlier orders of an entity. Attempts and phases of
+one order count once: the first one recorded stands, later ones change nothing here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Protocol
+
+from riskgraph.core.activity import MerchantActivity
+from riskgraph.core.order import Order
+from riskgraph.core.outcome import FRAUD_KINDS, Outcome
+from riskgraph.core.past import BAD_LINK_KINDS, DAY_S, PastOrder, is_fraud, merchant_of
+
+HISTORY_LIMIT = 200
+HUB_ORDERS = 500
+REASON = "reason"
+_at = attrgetter("at")
+
+
+class History(Protocol):
+    """What a context reads. ``skip`` is the key of the order itself, never part of its history."""
+
+    def recorded(self, key: str) -> PastOrder | None:
+        """An earlier attempt or phase of an order, as first recorded."""
+
+    def newest(self, kind: str, digest: bytes, before: float, skip: str) -> Sequence[PastOrder]:
+        """At most 200 orders of an entity placed strictly before ``before``, newest first."""
+
+    def is_hub(self, kind: str, digest: bytes, before: float, skip: str) -> bool:
+        """Whether more than 500 orders of an entity were placed before ``before``."""
+
+    def cards_last_hour(self, order: Order, own: PastOrder | None) -> tuple[int, int]:
+        """Distinct cards at the merchant in 60 min: with this order's BIN, and all; this included."""
+
+    def sku_orders_last_minute(self, order: Order, own: PastOrder | None) -> int:
+        """Most orders at the merchant in 60 s with one of this order's SKUs, this included."""
+
+    def daily_orders(self, merchant: str, at: float, own: PastOrder | None) -> list[int]:
+        """Orders in each complete 24 h slot counted back from ``at``, at most 28, oldest first."""
+
+    def fraud_linked(self, kind: str, digest: bytes, at: float, skip: str) -> bool:
+        """Whether an order of the last 365 d of an entity has a fraud label reported by ``at``."""
+
+    def merchant_reports(self, merchant: str, kind: str, at: float) -> bool:
+        """Whether the merchant had reported outcomes of a kind, or any ``reason``, by ``at``."""
+
+
+class ReportTimes:
+    """When each merchant first reported an outcome of each kind, or one with a reason."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], float] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Take note of one outcome."""
+        merchant = merchant_of(outcome.order_key)
+        self.set_first(merchant, outcome.kind, outcome.reported_at)
+        if outcome.reason:
+            self.set_first(merchant, REASON, outcome.reported_at)
+
+    def set_first(self, merchant: str, kind: str, at: float) -> None:
+        """Keep the earliest time, whatever the order of arrival."""
+        key = (merchant, kind)
+        self._first[key] = min(at, self._first.get(key, at))
+
+    def reported(self, merchant: str, kind: str, at: float) -> bool:
+        """Whether anything of that kind was reported by ``at``."""
+        first = self._first.get((merchant, kind))
+        return first is not None and first <= at
+
+
+class FraudLinks:
+    """Orders that ever had a fraud outcome, by the hashes that B136 follows."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, PastOrder] = {}
+        self._links: dict[tuple[str, bytes], list[PastOrder]] = {}
+
+    def add(self, past: PastOrder) -> None:
+        """Index an order with a fraud outcome, or refresh the outcomes of one that is indexed."""
+        known = self._orders.get(past.key)
+        if known is not None:
+            known.outcomes = past.outcomes
+            return
+        if not any(o.kind in FRAUD_KINDS for o in past.outcomes):
+            return
+        self._orders[past.key] = past
+        for link in past.links(BAD_LINK_KINDS):
+            self._links.setdefault(link, []).append(past)
+
+    def linked(self, kind: str, digest: bytes, at: float, skip: str) -> bool:
+        """See :meth:`History.fraud_linked`."""
+        rows = self._links.get((kind, digest))
+        if rows is None:
+            return False
+        since = at - 365 * DAY_S
+        return any(since <= p.at < at and p.key != skip and is_fraud(p, at) for p in tuple(rows))
+
+
+class IndexedHistory:
+    """The part of a history that lives in memory in every store: activity, fraud links, reports."""
+
+    def __init__(self, keep_s: float | None = None) -> None:
+        self.activity = MerchantActivity(keep_s)
+        self.frauds = FraudLinks()
+        self.reports = ReportTimes()
+
+    def cards_last_hour(self, order: Order, own: PastOrder | None) -> tuple[int, int]:
+        """See :class:`History`."""
+        return self.activity.cards(order, own)
+
+    def sku_orders_last_minute(self, order: Order, own: PastOrder | None) -> int:
+        """See :class:`History`."""
+        return self.activity.sku_orders(order, own)
+
+    def daily_orders(self, merchant: str, at: float, own: PastOrder | None) -> list[int]:
+        """See :class:`History`."""
+        return self.activity.daily(merchant, at, own)
+
+    def fraud_linked(self, kind: str, digest: bytes, at: float, skip: str) -> bool:
+        """See :class:`History`."""
+        return self.frauds.linked(kind, digest, at, skip)
+
+    def merchant_reports(self, merchant: str, kind: str, at: float) -> bool:
+        """See :class:`History`."""
+        return self.reports.reported(merchant, kind, at)
+
+
+class MemoryHistory(IndexedHistory):
+    """A history held in memory, for replaying worlds and for tests. For use by one thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._orders: dict[str, PastOrder] = {}
+        self._outcomes: dict[str, list[Outcome]] = {}
+        self._entities: dict[tuple[str, bytes], list[PastOrder]] = {}
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def add_order(self, order: Order) -> None:
+        """Record an order; a further attempt or phase of a recorded one changes nothing."""
+        if order.key in self._orders:
+            return
+        past = PastOrder.of(order)
+        past.outcomes = self._outcomes.setdefault(past.key, [])
+        self._orders[past.key] = past
+        for link in past.links():
+            rows = self._entities.setdefault(link, [])
+            if not rows or rows[-1].at <= past.at:
+                rows.append(past)
+            else:
+                rows.insert(bisect_right(rows, past.at, key=_at), past)
+        self.activity.add(past)
+        self.frauds.add(past)
+
+    def add_outcome(self, outcome: Outcome) -> bool:
+        """Record an outcome once; False if the order already has one of that id."""
+        rows = self._outcomes.setdefault(outcome.order_key, [])
+        if any(o.outcome_id == outcome.outcome_id for o in rows):
+            return False
+        rows.append(outcome)
+        self.reports.add(outcome)
+        past = self._orders.get(outcome.order_key)
+        if past is not None:
+            self.frauds.add(past)
+        return True
+
+    def recorded(self, key: str) -> PastOrder | None:
+        """See :class:`History`."""
+        return self._orders.get(key)
+
+    def newest(self, kind: str, digest: bytes, before: float, skip: str) -> Sequence[PastOrder]:
+        """See :class:`History`."""
+        rows = self._entities.get((kind, digest))
+        if rows is None:
+            return ()
+        end = len(rows) if rows[-1].at < before else bisect_left(rows, before, key=_at)
+        tail = rows[max(0, end - HISTORY_LIMIT - 1) : end]
+        tail.reverse()
+        if skip in self._orders:
+            tail = [p for p in tail if p.key != skip]
+        return tail[:HISTORY_LIMIT]
+
+    def is_hub(self, kind: str, digest: bytes, before: float, skip: str) -> bool:
+        """See :class:`History`."""
+        rows = self._entities.get((kind, digest), [])
+        count = bisect_left(rows, before, key=_at)
+        own = self._orders.get(skip)
+        if own is not None and own.at < before and getattr(own, kind) == digest:
+            count -= 1
+        return count > HUB_ORDERS

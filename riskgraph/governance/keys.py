@@ -1,0 +1,144 @@
+"""API keys: shown once, stored hashed, scoped, expiring, revocable."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from riskgraph.core.errors import Forbidden, Invalid, Unauthenticated
+
+PREFIX = "rk"
+ROLES: dict[str, frozenset[str]] = {
+    "checkout": frozenset({"decide", "read_own", "outcome"}),
+    "compliance": frozenset({"read_own", "report_compliance", "search"}),
+    "admin": frozenset({"decide", "read_own", "outcome", "report_compliance", "search", "keys"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A stored key: everything but the secret (contracts, section 6)."""
+
+    key_id: str
+    hash: str
+    roles: tuple[str, ...]
+    org: str
+    region: tuple[str, ...] = ()
+    line: tuple[str, ...] = ()
+    purpose: tuple[str, ...] = ()
+    limits: dict[str, int] = field(default_factory=dict)
+    expires: float | None = None
+    revoked: bool = False
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        return frozenset().union(*(ROLES[r] for r in self.roles))
+
+
+class KeyStore(Protocol):
+    def put_key(self, key: dict[str, Any]) -> None: ...
+    def get_key(self, key_id: str) -> dict[str, Any] | None: ...
+    def list_keys(self) -> list[dict[str, Any]]: ...
+    def revoke_key(self, key_id: str) -> bool: ...
+
+
+def hash_secret(secret: str) -> str:
+    """SHA-256: the secret has 256 random bits, so a slow hash would add nothing."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create_key(
+    store: KeyStore,
+    *,
+    roles: Iterable[str],
+    org: str,
+    per_second: int = 50,
+    expires: float | None = None,
+) -> str:
+    """Make and store a key; return the text to show once, ``rk_<id>_<secret>``.
+
+    Args:
+        store: Where keys are kept.
+        roles: Names out of ``ROLES``.
+        org: The merchant the key may act for, or ``*`` for all.
+        per_second: Calls allowed per second.
+        expires: Epoch seconds, or None.
+
+    Raises:
+        Invalid: If a role is unknown.
+    """
+    roles = tuple(roles)
+    unknown = set(roles) - set(ROLES)
+    if unknown or not roles:
+        raise Invalid(
+            f"roles must be out of {', '.join(ROLES)}; got {', '.join(roles) or 'none'}", field="roles"
+        )
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    store.put_key(
+        {
+            "key_id": key_id,
+            "hash": hash_secret(secret),
+            "roles": list(roles),
+            "org": org,
+            "region": [],
+            "line": [],
+            "purpose": [],
+            "limits": {"per_second": per_second},
+            "expires": expires,
+            "revoked": False,
+        }
+    )
+    return f"{PREFIX}_{key_id}_{secret}"
+
+
+class Authenticator:
+    """Checks bearer keys against the store on every call, so that a revocation works at once."""
+
+    def __init__(self, store: KeyStore) -> None:
+        self._store = store
+
+    def authenticate(self, header: str | None, now: float) -> ApiKey:
+        """The key behind an ``Authorization`` header.
+
+        Raises:
+            Unauthenticated: One message for every cause, so that nothing can be probed.
+        """
+        refusal = Unauthenticated("send a valid key: Authorization: Bearer rk_…", field="Authorization")
+        scheme, _, token = (header or "").partition(" ")
+        parts = token.strip().split("_", 2)
+        if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != PREFIX:
+            raise refusal
+        row = self._store.get_key(parts[1])
+        expected = row["hash"] if row else "0" * 64
+        if not hmac.compare_digest(hash_secret(parts[2]), expected) or row is None or row["revoked"]:
+            raise refusal
+        if row["expires"] is not None and row["expires"] <= now:
+            raise refusal
+        lists = {name: tuple(row[name]) for name in ("roles", "region", "line", "purpose")}
+        return ApiKey(
+            key_id=row["key_id"],
+            hash=row["hash"],
+            org=row["org"],
+            limits=dict(row["limits"]),
+            expires=row["expires"],
+            **lists,
+        )
+
+
+def require(key: ApiKey, permission: str) -> None:
+    """Deny by default.
+
+    Raises:
+        Forbidden: Naming the permission and the roles that the key has.
+    """
+    if permission not in key.permissions:
+        raise Forbidden(f"this key ({', '.join(key.roles)}) lacks the permission {permission!r}")
+
+
+def may_see(key: ApiKey, merchant_id: str) -> bool:
+    """Rows of other organisations are absent for this key (404 before 403)."""
+    return key.org in ("*", merchant_id)

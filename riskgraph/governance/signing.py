@@ -1,0 +1,80 @@
+"""Ed25519 signatures of this installation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from riskgraph.core.errors import Invalid
+
+
+class Ed25519Signer:
+    """Signs and verifies with one private key, kept in a file that only its owner can read."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self._public = self._private.public_key()
+
+    @classmethod
+    def open(cls, path: Path) -> Ed25519Signer:
+        """Read the key at ``path``, or make one there (mode 0600).
+
+        Raises:
+            Invalid: If the file is not a 32-byte key.
+        """
+        secret = read_or_create_secret(path)
+        return cls(secret)
+
+    @classmethod
+    def generate(cls) -> Ed25519Signer:
+        private = Ed25519PrivateKey.generate()
+        return cls(private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
+
+    @property
+    def public_bytes(self) -> bytes:
+        return self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    @property
+    def key_id(self) -> str:
+        """First 16 hex digits of SHA-256 of the public key."""
+        return hashlib.sha256(self.public_bytes).hexdigest()[:16]
+
+    def sign(self, data: bytes) -> bytes:
+        return self._private.sign(data)
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        try:
+            self._public.verify(signature, data)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def read_or_create_secret(path: Path) -> bytes:
+    """32 random bytes at ``path``, created once with mode 0600, never overwritten.
+
+    Raises:
+        Invalid: If the file holds anything but 32 bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        secret = path.read_bytes()
+    else:
+        secret = os.urandom(32)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secret)
+    if len(secret) != 32:
+        raise Invalid(f"{path} holds {len(secret)} bytes, expected a 32-byte secret; restore or remove it")
+    return secret

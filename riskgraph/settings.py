@@ -1,0 +1,55 @@
+"""Settings from the environment; every value is checked once, at start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from riskgraph.core.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where an installation keeps its data, and how it serves.
+
+    Each field is read from ``RISKGRAPH_<NAME>``; README and ``riskgraph serve --help`` list them.
+    """
+
+    home: Path = Path("riskgraph-data")
+    store_url: str = ""
+    model: Path | None = None
+    merchant: Path | None = None
+    tree: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8137
+    deadline_ms: int = 150
+    max_body_bytes: int = 65_536
+    max_depth: int = 8
+    max_in_flight: int = 256
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the environment.
+
+        Raises:
+            Invalid: If a number is not one; the variable is named.
+        """
+        environment = os.environ if environment is None else environment
+        values: dict[str, object] = {}
+        for spec in fields(cls):
+            name = f"RISKGRAPH_{spec.name.upper()}"
+            text = environment.get(name)
+            if not text:
+                continue
+            kind = str(spec.type)
+            try:
+                values[spec.name] = int(text) if kind == "int" else Path(text) if "Path" in kind else text
+            except ValueError:
+                raise Invalid(f"{name} must be a whole number, got {text!r}", field=name) from None
+        return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def store(self) -> str:
+        return self.store_url or f"sqlite:///{self.home / 'riskgraph.db'}"
