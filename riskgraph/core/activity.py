@@ -130,6 +130,16 @@ class MerchantActivity:
             if self._keep_s is not None:
                 self._forget(past, past.at - self._keep_s)
 
+    def add_time(self, merchant: str, at: float) -> None:
+        """Record when an order was placed, for the daily counts only."""
+        with self._lock:
+            _put(self._times.setdefault(merchant, array("d")), at)
+            self.set_first(merchant, at)
+
+    def first(self, merchant: str) -> float | None:
+        """When the merchant's first order was placed."""
+        return self._first.get(merchant)
+
     def set_first(self, merchant: str, at: float) -> None:
         """The time of a merchant's first order, where the order itself is not kept here."""
         self._first[merchant] = min(at, self._first.get(merchant, at))

@@ -15,39 +15,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import BIN_COUNT, Form, HistogramSpec, NodeSpec
+from riskgraph.core.catalog import BIN_COUNT, Form, NodeSpec
 from riskgraph.core.errors import Invalid
 
 MAX_COUNT = 10_000_000
+Floats = NDArray[np.float64]
 
 
-def histogram_quantile(edges: tuple[float, ...], counts: list[int], q: float) -> float:
-    """Quantile ``q`` of a 16-bin histogram, linear inside its bin, in the unit of ``edges``."""
-    target = q * sum(counts)
-    below = 0
-    for i, count in enumerate(counts):
-        if count and below + count >= target:
-            inside = (target - below) / count
-            return edges[i] + inside * (edges[i + 1] - edges[i])
-        below += count
-    return edges[-1]
+def histogram_quantiles(edges: Floats, counts: NDArray[np.int64], q: float) -> Floats:
+    """Quantile ``q`` of H histograms, linear inside its bin, in the unit of ``edges``.
+
+    Args:
+        edges: float64[H, 17].
+        counts: int64[H, 16], no row empty.
+        q: Above 0, at most 1.
+    """
+    rows = np.arange(len(counts))
+    total = counts.cumsum(axis=1)
+    target = q * total[:, -1]
+    at = (total >= target[:, None]).argmax(axis=1)
+    here, low = counts[rows, at], edges[rows, at]
+    inside = (target - (total[rows, at] - here)) / here
+    return np.asarray(low + inside * (edges[rows, at + 1] - low))
 
 
-def histogram_components(spec: HistogramSpec, counts: list[int]) -> list[float]:
-    """``n, p50, spread, entropy, mode_share`` of one histogram with at least one entry."""
-    total = sum(counts)
-    p10, p50, p90 = (histogram_quantile(spec.edges, counts, q) for q in (0.1, 0.5, 0.9))
-    width = spec.edges[1] - spec.edges[0]
-    shares = [c / total for c in counts if c]
-    entropy = -sum(s * math.log2(s) for s in shares)
-    spread = math.log2((p90 + width) / (p10 + width))
-    return [math.log2(1 + total), p50, spread, max(0.0, entropy), max(counts) / total]
+def histogram_components(edges: Floats, counts: NDArray[np.int64]) -> Floats:
+    """``n, p50, spread, entropy, mode_share`` of H histograms, as float64[H, 5].
+
+    Args:
+        edges: float64[H, 17], see ``HistogramSpec.edges``.
+        counts: int64[H, 16], each row with at least one entry.
+    """
+    total = counts.sum(axis=1)
+    p10, p50, p90 = (histogram_quantiles(edges, counts, q) for q in (0.1, 0.5, 0.9))
+    width = edges[:, 1] - edges[:, 0]
+    shares = counts / total[:, None]
+    entropy = -(shares * np.log2(np.where(counts > 0, shares, 1.0))).sum(axis=1)
+    spread = np.log2((p90 + width) / (p10 + width))
+    mode = counts.max(axis=1) / total
+    return np.stack([np.log2(1.0 + total), p50, spread, np.maximum(entropy, 0.0), mode], axis=1)
 
 
-def histogram_shares(counts: list[int]) -> NDArray[np.uint8]:
-    """Shares of the 16 bins, rounded to 1/255."""
-    total = sum(counts)
-    return np.array([round(255 * c / total) for c in counts], dtype=np.uint8)
+def histogram_shares(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Shares of the 16 bins of H histograms, rounded to 1/255: uint8[H, 16]."""
+    return np.rint(255 * counts / counts.sum(axis=1, keepdims=True)).astype(np.uint8)
 
 
 def _is_number(value: Any) -> bool:
@@ -91,30 +102,28 @@ def parse_histogram(value: Any, field: str) -> list[int]:
     bins = value["bins"]
     if not isinstance(bins, list) or len(bins) != BIN_COUNT:
         raise Invalid(f"a histogram has {BIN_COUNT} bins", field=f"{field}.bins")
-    if any(type(b) is not int or not 0 <= b <= MAX_COUNT for b in bins):
+    if set(map(type, bins)) != {int} or min(bins) < 0 or max(bins) > MAX_COUNT:
         raise Invalid(f"bins are whole counts from 0 to {MAX_COUNT}", field=f"{field}.bins")
-    if value["n"] != sum(bins):
-        raise Invalid(f"n is {value['n']!r:.20} but the bins sum to {sum(bins)}", field=f"{field}.n")
-    if not sum(bins):
+    total = sum(bins)
+    if value["n"] != total:
+        raise Invalid(f"n is {value['n']!r:.20} but the bins sum to {total}", field=f"{field}.n")
+    if not total:
         raise Invalid("an empty histogram is an absent node: leave it out", field=f"{field}.n")
     return bins
 
 
-def _histograms(node: NodeSpec, value: Any, field: str) -> tuple[list[float], list[NDArray[np.uint8]]]:
+def parse_histograms(node: NodeSpec, value: Any, field: str) -> list[list[int]]:
+    """The checked counts of each histogram of a node, in catalogue order.
+
+    Raises:
+        Invalid: If a histogram is missing, unknown or wrong; the field is named.
+    """
     if len(node.histograms) == 1:
-        value, named = {"": value}, False
-    else:
-        named = True
-        if not isinstance(value, Mapping) or set(value) != {h.name for h in node.histograms}:
-            names = ", ".join(h.name for h in node.histograms)
-            raise Invalid(f"{node.id} ({node.name}) needs the histograms {names}", field=field)
-    components: list[float] = []
-    shares: list[NDArray[np.uint8]] = []
-    for spec in node.histograms:
-        counts = parse_histogram(value[spec.name], f"{field}.{spec.name}" if named else field)
-        components += histogram_components(spec, counts)
-        shares.append(histogram_shares(counts))
-    return components, shares
+        return [parse_histogram(value, field)]
+    names = [h.name for h in node.histograms]
+    if not isinstance(value, Mapping) or set(value) != set(names):
+        raise Invalid(f"{node.id} ({node.name}) needs the histograms {', '.join(names)}", field=field)
+    return [parse_histogram(value[name], f"{field}.{name}") for name in names]
 
 
 def _context(node: NodeSpec, value: Any, field: str) -> list[float]:
@@ -125,32 +134,16 @@ def _context(node: NodeSpec, value: Any, field: str) -> list[float]:
     return [float(value.get(name, math.nan)) for name in node.components]
 
 
-def node_components(
-    node: NodeSpec, value: Any, field: str
-) -> tuple[NDArray[np.float32], list[NDArray[np.uint8]]]:
-    """Validate one wire value and derive its components.
-
-    Args:
-        node: The catalogue row.
-        value: The JSON value (contracts, section 1).
-        field: Path for error messages, for instance ``signals.B033``.
-
-    Returns:
-        float32 components in catalogue order (NaN only for a left-out part of a context node) and
-        the uint8 shares of each histogram.
+def parse_plain(node: NodeSpec, value: Any, field: str) -> list[float]:
+    """Components of a node that is no histogram.
 
     Raises:
         Invalid: If the value is not of the node's form; the field is named.
     """
-    shares: list[NDArray[np.uint8]] = []
     if node.form is Form.NUMBER:
-        components = [_number(node, value, field)]
-    elif node.form is Form.CLASS:
-        components = [_class(node, value, field)]
-    elif node.form is Form.FLAG:
-        components = [_flag(node, value, field)]
-    elif node.form is Form.CONTEXT:
-        components = _context(node, value, field)
-    else:
-        components, shares = _histograms(node, value, field)
-    return np.array(components, dtype=np.float32), shares
+        return [_number(node, value, field)]
+    if node.form is Form.CLASS:
+        return [_class(node, value, field)]
+    if node.form is Form.FLAG:
+        return [_flag(node, value, field)]
+    return _context(node, value, field)

@@ -12,8 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, catalog
-from riskgraph.core.components import node_components
+from riskgraph.core.catalog import BIN_COUNT, HISTOGRAM_COMPONENTS, NODE_COUNT, Form, catalog
+from riskgraph.core.components import (
+    histogram_components,
+    histogram_shares,
+    parse_histograms,
+    parse_plain,
+)
 from riskgraph.core.errors import SubgraphError
 
 _CATALOG = catalog()
@@ -22,6 +27,15 @@ _HISTOGRAM_NODE = np.repeat(np.arange(NODE_COUNT), [len(n.histograms) for n in _
 _PAIR_A = np.array([p.a for p in _CATALOG.pairs])
 _PAIR_B = np.array([p.b for p in _CATALOG.pairs])
 _FIRST = np.array([s.start for s in _CATALOG.component_slices])
+_EDGES = np.array([h.edges for n in _CATALOG.nodes for h in n.histograms])
+_HISTOGRAM_PARTS = np.array(
+    [
+        range(start, start + len(HISTOGRAM_COMPONENTS))
+        for node, part in zip(_CATALOG.nodes, _CATALOG.component_slices, strict=True)
+        for start in range(part.start, part.stop, len(HISTOGRAM_COMPONENTS))
+        if node.form is Form.HISTOGRAM
+    ]
+)
 _PACKED_VERSION = 1
 
 
@@ -105,19 +119,27 @@ class OrderSubgraph:
             SubgraphError: If a node is in both mappings.
         """
         states = np.full(NODE_COUNT, State.NOT_DELIVERED, dtype=np.uint8)
-        components = np.full(len(_CATALOG.components), np.nan, dtype=np.float32)
-        shares = np.zeros((_CATALOG.histogram_count, BIN_COUNT), dtype=np.uint8)
+        parts = [math.nan] * len(_CATALOG.components)
+        rows: list[int] = []
+        counts: list[list[int]] = []
         for key, cause in absent.items():
             states[_CATALOG[key].index] = cause
         for key, value in values.items():
-            node = _CATALOG[key]
+            node, field = _CATALOG[key], f"signals.{key}"
             if key in absent:
                 raise SubgraphError(f"{key}: got a value and a cause of absence", field=key)
-            parts, histograms = node_components(node, value, f"signals.{key}")
             states[node.index] = State.PRESENT
-            components[_CATALOG.component_slices[node.index]] = parts
-            if histograms:
-                shares[_CATALOG.histogram_slices[node.index]] = histograms
+            if node.form is Form.HISTOGRAM:
+                counts += parse_histograms(node, value, field)
+                rows += range(*_CATALOG.histogram_slices[node.index].indices(_CATALOG.histogram_count))
+            else:
+                parts[_CATALOG.component_slices[node.index]] = parse_plain(node, value, field)
+        components = np.array(parts, dtype=np.float32)
+        shares = np.zeros((_CATALOG.histogram_count, BIN_COUNT), dtype=np.uint8)
+        if rows:
+            table = np.array(counts)
+            components[_HISTOGRAM_PARTS[rows]] = histogram_components(_EDGES[rows], table)
+            shares[rows] = histogram_shares(table)
         return cls(states, components, shares)
 
     @cached_property

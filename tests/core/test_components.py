@@ -10,11 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskgraph.core.catalog import catalog
-from riskgraph.core.components import histogram_components, histogram_quantile, node_components
+from riskgraph.core.components import histogram_components, histogram_quantiles
 from riskgraph.core.errors import Invalid
+from riskgraph.core.subgraph import OrderSubgraph
 
 HOLD = catalog()["B033"]
 counts = st.lists(st.integers(0, 500), min_size=16, max_size=16).filter(sum)
+
+
+def quantile(bins, q):
+    return histogram_quantiles(np.array([HOLD.histograms[0].edges]), np.array([bins]), q)[0]
+
+
+def components(bins):
+    return histogram_components(np.array([HOLD.histograms[0].edges]), np.array([bins]))[0].tolist()
 
 
 def wire(bins):
@@ -22,21 +31,20 @@ def wire(bins):
 
 
 def test_quantiles_are_linear_inside_a_bin():
-    edges = HOLD.histograms[0].edges
     bins = [0] * 16
     bins[5] = 10
-    assert histogram_quantile(edges, bins, 0.5) == pytest.approx(16 + 0.5 * 16)
+    assert quantile(bins, 0.5) == pytest.approx(16 + 0.5 * 16)
 
 
 def test_the_last_bin_ends_at_twice_its_lower_edge():
     bins = [0] * 15 + [4]
-    assert histogram_quantile(HOLD.histograms[0].edges, bins, 1.0) == 2**15
+    assert quantile(bins, 1.0) == 2**15
 
 
 def test_a_histogram_in_one_bin_has_no_entropy_and_full_mode_share():
     bins = [0] * 16
     bins[3] = 7
-    n, p50, _spread, entropy, mode = histogram_components(HOLD.histograms[0], bins)
+    n, p50, _spread, entropy, mode = components(bins)
     assert (n, entropy, mode) == (3.0, 0.0, 1.0)
     assert 4 <= p50 <= 8
 
@@ -44,14 +52,15 @@ def test_a_histogram_in_one_bin_has_no_entropy_and_full_mode_share():
 def test_spread_is_the_log_ratio_of_p90_and_p10_over_the_first_width():
     bins = [0] * 16
     bins[2], bins[8] = 50, 50
-    edges = HOLD.histograms[0].edges
-    p10, p90 = histogram_quantile(edges, bins, 0.1), histogram_quantile(edges, bins, 0.9)
-    assert histogram_components(HOLD.histograms[0], bins)[2] == pytest.approx(math.log2((p90 + 1) / (p10 + 1)))
+    p10, p90 = quantile(bins, 0.1), quantile(bins, 0.9)
+    assert components(bins)[2] == pytest.approx(math.log2((p90 + 1) / (p10 + 1)))
 
 
 @given(counts)
 def test_every_histogram_gives_finite_ordered_components(bins):
-    parts, shares = node_components(HOLD, wire(bins), "signals.B033")
+    subgraph = OrderSubgraph.build({"B033": wire(bins)}, {})
+    parts = subgraph.components[catalog().component_slices[HOLD.index]]
+    shares = subgraph.shares[catalog().histogram_slices[HOLD.index]]
     n, p50, spread, entropy, mode = parts.tolist()
     assert np.isfinite(parts).all()
     assert parts.dtype == np.float32
@@ -86,7 +95,7 @@ def test_every_histogram_gives_finite_ordered_components(bins):
 )
 def test_a_wrong_value_is_refused_and_the_field_is_named(node, value, field):
     with pytest.raises(Invalid) as refused:
-        node_components(catalog()[node], value, f"signals.{node}")
+        OrderSubgraph.build({node: value}, {})
     assert refused.value.field == field
 
 

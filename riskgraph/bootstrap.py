@@ -1,0 +1,332 @@
+"""The only place that names concrete classes and wires the service together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from riskgraph.api.state import Service
+from riskgraph.core.catalog import catalog
+from riskgraph.core.door import Door
+from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFound
+from riskgraph.core.order import Order
+from riskgraph.core.report import Attribution, DecisionReport
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import DecisionTree, RiskScore, Walk, canonical_json
+from riskgraph.explainers import (
+    ExactExplainer,
+    MerchantProfile,
+    attribution_of,
+    build_report,
+    reason_text,
+    render,
+)
+from riskgraph.explainers.render_html import render_html
+from riskgraph.governance.keys import Authenticator
+from riskgraph.governance.signing import Ed25519Signer, read_or_create_secret
+from riskgraph.models.compiled import CompiledModel
+from riskgraph.models.registry import champion, shipped_champion
+from riskgraph.pipeline import Line
+from riskgraph.ports import Clock, Scorer
+from riskgraph.settings import Settings
+from riskgraph.stores import SqliteStore, open_store
+
+SIMULATED = "simulated"
+
+
+class SystemClock:
+    """Wall time that never goes backwards within the process, and monotonic time."""
+
+    def __init__(self) -> None:
+        self._latest = 0.0
+
+    def now(self) -> float:
+        self._latest = max(self._latest, time.time())
+        return self._latest
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+@dataclass(frozen=True)
+class MerchantReportWriter:
+    """Writes report records under one merchant's profile."""
+
+    profile: MerchantProfile
+    tree: DecisionTree
+    clock: Clock
+    scorer: Scorer | None
+    promoted_mode: str
+
+    @property
+    def mode(self) -> str:
+        """``enforce`` only with a promoted model of the merchant's own, or for a simulated shop."""
+        if self.profile.simulated:
+            return self.profile.mode
+        own = self.scorer is not None and self.scorer.provenance != SIMULATED
+        return self.promoted_mode if own else "observe"
+
+    @property
+    def provenance(self) -> str:
+        own = self.scorer is None or self.scorer.provenance != SIMULATED
+        return "merchant" if own and not self.profile.simulated else SIMULATED
+
+    def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
+        if self.mode == "observe":
+            return "none", "observe"
+        if degraded:
+            return self.profile.degraded_action(order.amount, order.currency), "enforce"
+        return walk.action, "enforce"
+
+    def write(
+        self,
+        order: Order,
+        subgraph: OrderSubgraph,
+        score: RiskScore | None,
+        walk: Walk,
+        attribution: Attribution | None,
+        decision_id: str,
+        action: str,
+        mode: str,
+        degraded_cause: str | None,
+        context_source: str,
+    ) -> DecisionReport:
+        issued = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="milliseconds")
+        return build_report(
+            order,
+            subgraph,
+            walk=walk,
+            score=score,
+            attribution=attribution,
+            decision_id=decision_id,
+            issued_at=issued,
+            action=action,
+            mode=mode,
+            versions=self.versions,
+            provenance=self.provenance,
+            degraded_cause=degraded_cause,
+            context=context_source,
+            merchant_provenance=SIMULATED if self.profile.simulated else "merchant",
+        )
+
+    @cached_property
+    def policy(self) -> str:
+        """Digest of the merchant's profile: what the reports state is versioned too."""
+        return hashlib.sha256(canonical_json(self.profile.data)).hexdigest()[:12]
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        model = self.scorer.versions if self.scorer else {"model": "none", "model_sha256": ""}
+        tree = {"tree": self.tree.version, "tree_sha256": self.tree.sha256}
+        return {**model, **tree, "policy": self.policy}
+
+    def texts(self, report: DecisionReport, lang: str) -> list[str]:
+        subgraph = OrderSubgraph.unpack(report.subgraph)
+        language = "zh" if lang.startswith("zh") else "en"
+        return [reason_text(reason, subgraph, language) for reason in report.reasons]
+
+
+@dataclass(frozen=True)
+class StoredReports:
+    """Renders stored records for their readers."""
+
+    store: SqliteStore
+    profile: MerchantProfile
+
+    def render(
+        self, decision_id: str, merchant: str | None, audience: str, law: str, lang: str, form: str
+    ) -> tuple[bytes, str]:
+        found = self.store.read_record(decision_id)
+        if found is None or merchant not in (None, found.merchant_id):
+            raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
+        return render_record(found.report, self.profile, audience, law, lang, form)
+
+
+def render_record(
+    record: DecisionReport, profile: MerchantProfile, audience: str, law: str, lang: str, form: str
+) -> tuple[bytes, str]:
+    """One record for one reader, as ``(content, media type)``.
+
+    Raises:
+        Invalid: If a PDF is asked for another audience than the subject.
+        ExtraMissing: If a PDF is asked for without the extra ``pdf``.
+    """
+    report = render(record, audience=audience, law=law, lang=lang, merchant=profile)
+    if form == "json":
+        return json.dumps(report, ensure_ascii=False, indent=1).encode(), "application/json"
+    if form == "html":
+        return render_html(report, record).encode(), "text/html; charset=utf-8"
+    if audience != "subject":
+        raise Invalid("a PDF exists for the audience subject only; ask for html", field="format")
+    from riskgraph.explainers.render_pdf import render_pdf
+
+    return render_pdf(report), "application/pdf"
+
+
+def load_tree(settings: Settings) -> DecisionTree:
+    """The configured tree, or the one that ships."""
+    if settings.tree is not None:
+        text = settings.tree.read_text(encoding="utf-8")
+    else:
+        text = resources.files("riskgraph.core").joinpath("data", "tree.json").read_text("utf-8")
+    return DecisionTree.parse(json.loads(text))
+
+
+def load_profile(settings: Settings) -> MerchantProfile:
+    """The configured merchant.toml.
+
+    Raises:
+        Invalid: If none is configured, or a mandatory field is missing.
+    """
+    if settings.merchant is None:
+        raise Invalid(
+            "no merchant.toml: set RISKGRAPH_MERCHANT to a filled copy of the example "
+            "(riskgraph serve --example-merchant prints one)",
+            field="RISKGRAPH_MERCHANT",
+        )
+    return MerchantProfile.load(settings.merchant)
+
+
+def demo_profile() -> MerchantProfile:
+    """The simulated demo merchant's profile."""
+    return MerchantProfile.demo()
+
+
+def example_merchant() -> str:
+    return resources.files("riskgraph.explainers").joinpath("data", "demo-merchant.toml").read_text("utf-8")
+
+
+def serving_model(settings: Settings) -> tuple[CompiledModel, str]:
+    """The model that decides, and the mode it was promoted in.
+
+    The configured folder, else the promoted champion, else the one that ships (observe).
+    """
+    if settings.model is not None:
+        return CompiledModel.load(settings.model), "observe"
+    promoted = champion(models_folder(settings))
+    if promoted is not None:
+        return CompiledModel.load(models_folder(settings) / promoted.folder), promoted.mode
+    return CompiledModel.load(shipped_champion()), "observe"
+
+
+def models_folder(settings: Settings) -> Path:
+    return settings.home / "models"
+
+
+def open_door(settings: Settings) -> Door:
+    return Door(read_or_create_secret(settings.home / "door.key"))
+
+
+def open_signer(settings: Settings) -> Ed25519Signer:
+    return Ed25519Signer.open(settings.home / "signing.key")
+
+
+def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) -> Line:
+    """Everything that one decision needs. Without a sound model every verdict is a review."""
+    tree, clock = load_tree(settings), SystemClock()
+    scorer: Scorer | None
+    try:
+        scorer, mode = serving_model(settings)
+    except ModelUnavailable:
+        scorer, mode = None, "observe"
+    return Line(
+        door=open_door(settings),
+        store=store,
+        ledger=store,
+        scorer=scorer,
+        explainer=ExactExplainer(),
+        tree=tree,
+        writer=MerchantReportWriter(profile, tree, clock, scorer, mode),
+        clock=clock,
+        deadline_ms=settings.deadline_ms,
+    )
+
+
+def open_service(settings: Settings, profile: MerchantProfile | None = None) -> Service:
+    """Open store, model and profile, and put the service together."""
+    profile = profile or load_profile(settings)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    store = open_store(settings.store)
+    line = open_line(settings, profile, store)
+
+    def problems() -> list[str]:
+        missing = [] if line.scorer else ["no sound model: every order is reviewed"]
+        return missing + profile.problems()
+
+    return Service(
+        settings=settings,
+        line=line,
+        reports=StoredReports(store, profile),
+        authenticator=Authenticator(store),
+        problems=problems,
+        close=store.close,
+    )
+
+
+@contextmanager
+def open_keys(settings: Settings) -> Iterator[SqliteStore]:
+    """The store, for work on keys."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    store = open_store(settings.store)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def code_version() -> str:
+    """Version and a digest over the package's own Python files."""
+    from riskgraph import __version__
+
+    digest = hashlib.sha256()
+    root = Path(str(resources.files("riskgraph")))
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"{__version__}+{digest.hexdigest()[:12]}"
+
+
+def require_lab(feature: str) -> None:
+    """Fail early, naming the extra, when simulation, sandbox and backtests are not installed.
+
+    Raises:
+        ExtraMissing: If pyarrow is missing.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as missing:
+        raise ExtraMissing(feature, "lab") from missing
+
+
+def draw_graph(record: DecisionReport, lang: str) -> str:
+    """SVG of an order's behavior graph."""
+    from riskgraph.explainers.graph_svg import draw
+
+    return draw(OrderSubgraph.unpack(record.subgraph), attribution_of(record), lang)
+
+
+def graph_json(record: DecisionReport) -> dict[str, Any]:
+    """States, values and present edges of an order's behavior graph."""
+    from riskgraph.models.exports import present_edges
+
+    subgraph = OrderSubgraph.unpack(record.subgraph)
+    nodes = catalog().nodes
+    edges = [
+        {"type": e.type, "from": nodes[e.source].id, "to": nodes[e.target].id}
+        for e in present_edges(subgraph)
+    ]
+    described = {
+        n.id: {"name": n.name, "state": subgraph.state(n.id).word, "value": subgraph.value(n.id)}
+        for n in nodes
+    }
+    states = Counter(row["state"] for row in described.values())
+    return {"nodes": described, "edges": edges, "states": dict(states)}

@@ -1,0 +1,262 @@
+"""``riskgraph demo``: everything, end to end, in front of the user."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from riskgraph import bootstrap
+from riskgraph.api.app import create_app
+from riskgraph.commands.backtest import show_backtest
+from riskgraph.commands.sandbox import show_release
+from riskgraph.commands.serve import new_home
+from riskgraph.commands.ui import AsJson, Report, progress_bars
+from riskgraph.commands.world import show_world
+from riskgraph.core.errors import CheckFailed, Conflict
+from riskgraph.governance.keys import create_key
+from riskgraph.settings import Settings
+
+TRAIN_UNTIL = date(2026, 6, 30)
+TEST_FROM, TEST_TO = date(2026, 7, 1), date(2026, 9, 30)
+HELD_OUT = 200
+SHOWN = 14
+REPORTS_PER_VERDICT = 2
+STYLE = {"accept": "green", "review": "yellow", "reject": "red"}
+
+
+@dataclass
+class Demo:
+    """What the steps hand on, and what the command prints as JSON."""
+
+    out: Path
+    console: Console
+    progress: Report
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def title(self, number: int, text: str) -> None:
+        self.console.rule(f"[bold]{number} · {text}", align="left")
+
+
+def register(root: typer.Typer) -> None:
+    root.command("demo")(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("demo-out"),
+    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
+    orders: Annotated[
+        int | None, typer.Option(min=3000, help="About how many orders; default 30,000.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a shop, release its data, serve decisions, write reports, run a backtest."""
+    bootstrap.require_lab("the demo")
+    started = time.monotonic()
+    target = next_folder(out)
+    console = Console(stderr=True) if as_json else Console()
+    with progress_bars() as progress:
+        show = Demo(target, console, progress)
+        step_world(show, seed, orders)
+        step_release(show, seed)
+        step_model(show)
+    settings = new_home(target)
+    with running_service(show, settings) as (url, key):
+        answers = step_decisions(show, url, key)
+        step_reports(show, url, key, answers)
+    with progress_bars() as progress:
+        show.progress = progress
+        step_backtest(show, settings)
+    show.result["seconds"] = round(time.monotonic() - started, 1)
+    console.rule("[bold]done", align="left")
+    console.print(f"{show.result['seconds']:.0f} s; everything lies in {target}", soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(show.result, ensure_ascii=False, indent=2))
+
+
+def next_folder(out: Path) -> Path:
+    """A fresh sub-folder: an earlier demo is never overwritten."""
+    for number in range(1, 1000):
+        target = out / f"run-{number}"
+        if not target.exists():
+            target.mkdir(parents=True)
+            return target
+    raise Conflict(f"{out} holds 999 runs; remove some")
+
+
+def step_world(show: Demo, seed: int, orders: int | None) -> None:
+    show.title(1, "World: nine months of a shop. SIMULATED, and fraud-enriched to about 5 %")
+    world = show.out / "world"
+    bootstrap.simulate("demo", seed=seed, orders=orders, out=world, progress=show.progress)
+    bootstrap.replay_world(world, show.progress)
+    show.result["world"] = bootstrap.describe_world(world, oracle=True)
+    show_world(show.console, show.result["world"])
+
+
+def step_release(show: Demo, seed: int) -> None:
+    show.title(2, "Sandbox: a release of the training window, at least 50 persons in every group")
+    settings = Settings(home=show.out / "sandbox-home")
+    made = bootstrap.release_world(
+        show.out / "world",
+        show.out / "release",
+        until=TRAIN_UNTIL,
+        k=50,
+        seed=seed,
+        settings=settings,
+        progress=show.progress,
+    )
+    refused = bootstrap.refused_field(settings)
+    show.result["release"] = made
+    show_release(show.console, made)
+    show.console.print(f"and a column that asks for special-category data is refused: {refused}")
+
+
+def step_model(show: Demo) -> None:
+    show.title(3, "Model: the champion that ships, trained on a release of another simulated world")
+    card = bootstrap.shipped_card()
+    show.result["model"] = {key: card[key] for key in ("name", "kind", "provenance", "releases")}
+    show.console.print(f"{card['name']} ({card['kind']}, {card['provenance']}), trained on:")
+    for release in card["releases"]:
+        held = release["certificate"]
+        show.console.print(
+            f"  release {release['release_id']}, k = {release['k']}, smallest group {held['min_units']}"
+        )
+
+
+@contextmanager
+def running_service(show: Demo, settings: Settings) -> Iterator[tuple[str, str]]:
+    """A real HTTP service on loopback, with the world's earlier orders as history."""
+    show.title(4, "Service: orders over HTTP; the demo shop is simulated and may enforce")
+    with progress_bars() as progress:
+        held = bootstrap.held_out_requests(show.out / "world", HELD_OUT)
+        bootstrap.load_history(show.out / "world", settings, progress, before=held.since)
+    show.result["held_out"] = len(held.requests)
+    with bootstrap.open_keys(settings) as store:
+        key = create_key(store, roles=["admin"], org="m-demo", per_second=10_000)
+    show.console.print(f"API key, shown once: {key}", soft_wrap=True, markup=False)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = create_app(bootstrap.open_service(settings, bootstrap.demo_profile()))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    show.result["requests"] = held.requests
+    try:
+        yield url, key
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def step_decisions(show: Demo, url: str, key: str) -> list[dict[str, Any]]:
+    """Send the held-out orders, then the seed's case in three forms."""
+    import httpx
+
+    requests = show.result.pop("requests")
+    answers = []
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
+        with Live(console=show.console, refresh_per_second=8) as live:
+            for body in requests:
+                answers.append(post(client, body))
+                live.update(verdict_table(answers[-SHOWN:], len(answers), len(requests)))
+        counts = {v: sum(a["verdict"] == v for a in answers) for v in STYLE}
+        show.console.print(f"{len(answers)} held-out orders: {counts}")
+        cases = {name: post(client, body) for name, body in bootstrap.seed_case(show.out / "world").items()}
+    show.console.print(case_table(cases))
+    show.result |= {"verdicts": counts, "seed_case": {n: summary(a) for n, a in cases.items()}}
+    return [*cases.values(), *answers]
+
+
+def post(client: Any, body: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post("/v1/decisions", json=body)
+    if answer.status_code != 200:
+        raise CheckFailed(f"the service answered {answer.status_code}: {answer.text[:200]}")
+    decoded: dict[str, Any] = answer.json()
+    return decoded
+
+
+def summary(answer: dict[str, Any]) -> dict[str, Any]:
+    reasons = [r["code"] for r in answer["reasons"]]
+    return {"verdict": answer["verdict"], "score": answer["score"], "reasons": reasons}
+
+
+def verdict_table(answers: list[dict[str, Any]], done: int, total: int) -> Table:
+    table = Table(
+        "order", "verdict", "action", "score", "reasons", title=f"{done} of {total}, simulated orders"
+    )
+    for answer in answers:
+        verdict = answer["verdict"]
+        codes = ", ".join(r["code"] for r in answer["reasons"][:2])
+        order = answer["trace_id"].split(".")[0]
+        score = "-" if answer["score"] is None else f"{answer['score']:.3f}"
+        table.add_row(order, f"[{STYLE[verdict]}]{verdict}", answer["action"], score, codes)
+    return table
+
+
+def case_table(cases: dict[str, dict[str, Any]]) -> Table:
+    table = Table("the seed's case", "verdict", "score", "reasons", title="One order, three ways")
+    for name, answer in cases.items():
+        reasons = "\n".join(f"{r['code']} ({r['band']})" for r in answer["reasons"])
+        style = STYLE[answer["verdict"]]
+        table.add_row(name, f"[{style}]{answer['verdict']}", f"{answer['score']:.3f}", reasons)
+    return table
+
+
+def step_reports(show: Demo, url: str, key: str, answers: list[dict[str, Any]]) -> None:
+    """Write the reports of the seed's case and of some orders of each verdict."""
+    import httpx
+
+    show.title(5, "Reports: JSON, HTML and PDF, in Chinese and English")
+    folder = show.out / "reports"
+    folder.mkdir()
+    chosen = answers[:3]
+    for verdict in STYLE:
+        chosen += [a for a in answers[3:] if a["verdict"] == verdict][:REPORTS_PER_VERDICT]
+    jobs = [
+        (answer, audience, lang, form)
+        for answer in chosen
+        for lang in ("zh", "en")
+        for audience, form in (
+            ("subject", "json"),
+            ("subject", "html"),
+            ("subject", "pdf"),
+            ("compliance", "html"),
+        )
+    ]
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+        with progress_bars() as progress:
+            for done, (answer, audience, lang, form) in enumerate(jobs, 1):
+                query = {"audience": audience, "lang": lang, "format": form}
+                reply = client.get(f"/v1/decisions/{answer['decision_id']}/report", params=query)
+                if reply.status_code != 200:
+                    raise CheckFailed(f"the report answered {reply.status_code}: {reply.text[:200]}")
+                order = answer["trace_id"].split(".")[0]
+                name = f"{answer['verdict']}-{order}-{audience}-{lang}.{form}"
+                (folder / name).write_bytes(reply.content)
+                progress("reports", done, len(jobs))
+    show.result["reports"] = str(folder)
+    show.console.print(f"{len(jobs)} files in {folder}", soft_wrap=True)
+
+
+def step_backtest(show: Demo, settings: Settings) -> None:
+    show.title(6, "Backtest: the champion on this world, out of time. SIMULATED")
+    result = bootstrap.backtest(
+        show.out / "world", None, TEST_FROM, TEST_TO, show.out / "backtest", settings, show.progress
+    )
+    show.result["backtest"] = result
+    show_backtest(show.console, result)

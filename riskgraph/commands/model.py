@@ -1,0 +1,100 @@
+"""``riskgraph train``, ``riskgraph model`` and ``riskgraph tree``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+from riskgraph import bootstrap
+from riskgraph.commands.ui import AsJson, emit, progress_bars
+from riskgraph.settings import Settings
+
+models = typer.Typer(help="Models: which there are, and which one decides.", no_args_is_help=True)
+tree = typer.Typer(help="The decision tree.", no_args_is_help=True)
+
+
+class Kind(StrEnum):
+    ORDER2 = "order2"
+    GBDT = "gbdt"
+
+
+def register(root: typer.Typer) -> None:
+    root.command("train")(train)
+    root.add_typer(models, name="model")
+    root.add_typer(tree, name="tree")
+
+
+def train(
+    release: Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="May be repeated.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    kind: Annotated[
+        Kind, typer.Option(help="order2 is served and explained; gbdt is a baseline.")
+    ] = Kind.ORDER2,
+    seed: Annotated[int, typer.Option(help="Same seed, same release: same model.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on sandbox releases; nothing else can be trained on."""
+    with progress_bars() as progress:
+        card = bootstrap.train(release, out, kind.value, seed, Settings.from_environment(), progress)
+    emit(card, as_json, lambda console: show_card(console, card))
+
+
+@models.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """The shipped model and those promoted or lying in the models folder."""
+    rows = bootstrap.list_models(Settings.from_environment())
+    table = Table("name", "kind", "provenance", "serves", "folder")
+    for row in rows:
+        serves = row["mode"] if row["champion"] else ""
+        table.add_row(row["name"], row["kind"], row["provenance"], serves, row["folder"])
+    emit(rows, as_json, lambda console: console.print(table))
+
+
+@models.command("promote")
+def promote(
+    model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A model folder.")],
+    by: Annotated[str, typer.Option(help="Who promotes it; goes on record.")],
+    enforce: Annotated[bool, typer.Option(help="Let its verdicts act; else they are only recorded.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy a model into the models folder and let it decide from the next start on."""
+    entry = bootstrap.promote(model, by, "enforce" if enforce else "observe", Settings.from_environment())
+    emit(entry, as_json, lambda console: console.print(f"{entry['name']} is champion ({entry['mode']})"))
+
+
+@tree.command("show")
+def show_tree(as_json: AsJson = False) -> None:
+    """Draw the tree that gives the verdicts."""
+    shown = bootstrap.load_tree(Settings.from_environment())
+    data = dict(shown.data) | {"sha256": shown.sha256}
+
+    def draw(console: Console) -> None:
+        root = Tree(f"tree {shown.version}  {shown.sha256[:12]}")
+        gates = root.add("gates: may soften a reject")
+        for gate in data["gates"]:
+            gates.add(f"{gate['id']}: when {gate['when']} → {gate['then']} ({gate['action']})")
+        bands = root.add("bands of the calibrated probability, thresholds per availability class")
+        for band in data["bands"]:
+            limit = f"below '{band['lt']}'" if "lt" in band else "above"
+            bands.add(f"{limit} → {band['verdict']} ({band['action']})")
+        root.add(f"patterns: {len(data['patterns'])}")
+        console.print(root)
+
+    emit(data, as_json, draw)
+
+
+def show_card(console: Console, card: dict[str, Any]) -> None:
+    """The card's main lines."""
+    console.print(f"{card['name']} ({card['kind']}, {card['provenance']})")
+    table = Table("availability class", "review from", "reject from", "how")
+    for name, row in card["classes"].items():
+        table.add_row(name, f"{row['review']:.3g}", f"{row['reject']:.3g}", row["how"])
+    console.print(table)
+    metrics = {k: round(v, 4) for k, v in card["metrics"].items() if isinstance(v, float)}
+    console.print("on held-out released rows (not a backtest):", metrics)

@@ -1,0 +1,135 @@
+"""``riskgraph score``, ``report`` and ``graph``: one order at the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import tempfile
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from riskgraph import bootstrap
+from riskgraph.api.body import parse_body
+from riskgraph.commands.ui import AsJson, emit
+from riskgraph.core.errors import NotFound
+from riskgraph.pipeline import decide
+from riskgraph.settings import Settings
+
+reports = typer.Typer(help="Decision reports.", no_args_is_help=True)
+graphs = typer.Typer(help="Behavior graphs.", no_args_is_help=True)
+MAX_BYTES = 65_536
+
+
+class Lang(StrEnum):
+    EN = "en"
+    ZH = "zh"
+
+
+class Audience(StrEnum):
+    SUBJECT = "subject"
+    COMPLIANCE = "compliance"
+
+
+class Law(StrEnum):
+    GDPR = "gdpr"
+    PIPL = "pipl"
+    BOTH = "both"
+
+
+class Form(StrEnum):
+    JSON = "json"
+    HTML = "html"
+    PDF = "pdf"
+
+
+def register(root: typer.Typer) -> None:
+    root.command("score")(score)
+    root.add_typer(reports, name="report")
+    root.add_typer(graphs, name="graph")
+
+
+def score(
+    order: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A body of POST /v1/decisions.")],
+    model: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="A model folder.")] = None,
+    lang: Annotated[Lang, typer.Option(help="Language of the reasons.")] = Lang.EN,
+    as_json: AsJson = False,
+) -> None:
+    """Decide on one order from a file, with the simulated demo merchant and no history."""
+    body = parse_body(order.read_bytes()[: MAX_BYTES + 1], max_depth=8) | {"lang": lang.value}
+    with tempfile.TemporaryDirectory() as folder:
+        settings = replace(Settings.from_environment(), home=Path(folder), store_url="")
+        settings = settings if model is None else replace(settings, model=model)
+        answer = asyncio.run(_decide(body, settings))
+    emit(answer, as_json, lambda console: show_answer(console, answer))
+
+
+async def _decide(body: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    service = bootstrap.open_service(settings, bootstrap.demo_profile())
+    digest = hashlib.sha256(json.dumps(body).encode()).hexdigest()
+    try:
+        answer = await decide(body, service.line, key_id="cli", idempotency_key="cli", body_sha256=digest)
+    finally:
+        service.close()
+    decoded: dict[str, Any] = msgspec.json.decode(answer.body)
+    return decoded
+
+
+def show_answer(console: Console, answer: dict[str, Any]) -> None:
+    """Verdict and reasons as a person reads them."""
+    shown = "none" if answer["score"] is None else f"{answer['score']:.4f}"
+    console.print(f"{answer['verdict'].upper()}  score {shown}  ({answer['provenance']} model or shop)")
+    if answer["degraded"]:
+        console.print(f"degraded: {answer['degraded_cause']}")
+    table = Table("reason", "strength", "text")
+    for reason in answer["reasons"]:
+        table.add_row(reason["code"], reason["band"], reason["text"])
+    console.print(table)
+    console.print("path: " + " → ".join(answer["path"]))
+
+
+@reports.command("show")
+def show_report(
+    decision_id: str,
+    audience: Audience = Audience.SUBJECT,
+    law: Law = Law.BOTH,
+    lang: Lang = Lang.EN,
+    format: Form = Form.JSON,
+    out: Annotated[Path | None, typer.Option(help="File to write; stdout without it.")] = None,
+) -> None:
+    """Render the report of a stored decision (as on the service's own store)."""
+    settings = Settings.from_environment()
+    profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()
+    with bootstrap.open_keys(settings) as store:
+        reader = bootstrap.StoredReports(store, profile)
+        content, _ = reader.render(decision_id, None, audience.value, law.value, lang.value, format.value)
+    if out is None:
+        typer.get_binary_stream("stdout").write(content)
+    else:
+        out.write_bytes(content)
+
+
+@graphs.command("order")
+def show_graph(
+    decision_id: str,
+    as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
+    lang: Lang = Lang.EN,
+) -> None:
+    """The behavior graph of a stored decision: present edges, or a picture with --out."""
+    with bootstrap.open_keys(Settings.from_environment()) as store:
+        found = store.read_record(decision_id)
+    if found is None:
+        raise NotFound(f"no decision {decision_id}")
+    if out is not None:
+        out.write_text(bootstrap.draw_graph(found.report, lang.value), encoding="utf-8")
+    graph = bootstrap.graph_json(found.report)
+    counts = graph["states"]
+    emit(graph, as_json, lambda console: console.print(counts, f"{len(graph['edges'])} edges"))

@@ -1,0 +1,163 @@
+"""Writing orders, their entities and their outcomes; runs in the writing thread only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import apsw
+
+from riskgraph.core.history import REASON, IndexedHistory
+from riskgraph.core.outcome import FRAUD_KINDS, Outcome
+from riskgraph.core.past import PastOrder, merchant_of
+from riskgraph.stores.codec import decode_past, encode_known
+from riskgraph.stores.insert import insert, present, select_in
+from riskgraph.stores.rows import KIND_CODE, EntryRows, outcome_event
+
+After = list[Callable[[], None]]
+OUTBOX = "outbox(event_id, type, v, at, decision_id, subject_key, payload)"
+_KEEP_FIRST = "ON CONFLICT DO UPDATE SET first=min(first, excluded.first)"
+_OUTCOME_COLUMNS = (
+    "order_key, outcome_id, kind, effective_at, reported_at, reason, source, reverses, merchant"
+)
+
+
+def write_orders(
+    connection: apsw.Connection, rows: Sequence[EntryRows], indexes: IndexedHistory, after: After
+) -> None:
+    """Insert the orders that are not there yet: a further attempt or phase adds nothing."""
+    seen = present(connection, "orders", "key", [r.past.key for r in rows])
+    new: list[EntryRows] = []
+    for row in rows:
+        if row.past.key not in seen:
+            seen.add(row.past.key)
+            new.append(row)
+    if not new:
+        return
+    _attach_early(connection, [r.past for r in new])
+    first = connection.execute("SELECT coalesce(max(oid), 0) + 1 FROM orders").get
+    orders, links = [], []
+    for oid, row in enumerate(new, start=first):
+        past = row.past
+        known = encode_known(past.outcomes) if past.outcomes else None
+        orders.append((oid, past.key, past.at, past.merchant, row.facts, row.vec, known))
+        links += [(KIND_CODE[kind], digest, past.at, oid) for kind, digest in past.links()]
+    insert(connection, "orders(oid, key, ts, merchant, facts, vec, known)", orders)
+    insert(connection, "oe(kind, digest, ts, oid)", links)
+    _note_merchants(connection, [r.past for r in new], indexes)
+    after.append(partial(_index, indexes, [r.past for r in new]))
+
+
+def _attach_early(connection: apsw.Connection, new: Sequence[PastOrder]) -> None:
+    """Outcomes may be reported before their order is filed (``late``)."""
+    by_key = {past.key: past for past in new}
+    query = f"SELECT {_OUTCOME_COLUMNS} FROM outcomes WHERE order_key IN"
+    for row in select_in(connection, query, list(by_key)):
+        by_key[row[0]].outcomes.append(_outcome(row))
+
+
+def _outcome(row: tuple[object, ...]) -> Outcome:
+    order_key, outcome_id, *rest = row[:8]
+    return Outcome(outcome_id, order_key, *rest)  # type: ignore[arg-type]
+
+
+def _note_merchants(connection: apsw.Connection, new: Sequence[PastOrder], indexes: IndexedHistory) -> None:
+    firsts: dict[str, float] = {}
+    for past in new:
+        firsts[past.merchant] = min(past.at, firsts.get(past.merchant, past.at))
+    for merchant, at in firsts.items():
+        known = indexes.activity.first(merchant)
+        if known is None or at < known:
+            connection.execute(
+                "INSERT INTO merchants VALUES(?, ?) " + _KEEP_FIRST,
+                (merchant, at),
+            )
+
+
+def _index(indexes: IndexedHistory, new: Sequence[PastOrder]) -> None:
+    for past in new:
+        indexes.activity.add(past)
+        if past.outcomes:
+            indexes.frauds.add(past)
+
+
+def write_outcomes(
+    outcomes: Sequence[Outcome], indexes: IndexedHistory, connection: apsw.Connection, after: After
+) -> int:
+    """Insert outcomes, each once an order and id, with their outbox rows; return how many were new."""
+    written = 0
+    for outcome in outcomes:
+        row = (outcome.order_key, outcome.outcome_id, outcome.kind, outcome.effective_at, outcome.reported_at)
+        connection.execute(
+            f"INSERT OR IGNORE INTO outcomes({_OUTCOME_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?)",
+            (*row, outcome.reason, outcome.source, outcome.reverses, merchant_of(outcome.order_key)),
+        )
+        if not connection.changes():
+            continue
+        written += 1
+        past = _attach(connection, outcome)
+        insert(connection, OUTBOX, [outcome_event(outcome, past)])
+        _note_report(connection, outcome, indexes)
+        after.append(partial(_learn, indexes, outcome, past))
+    return written
+
+
+def _attach(connection: apsw.Connection, outcome: Outcome) -> PastOrder | None:
+    """Put the outcome beside the facts of its order, where one read finds both."""
+    found = connection.execute("SELECT facts, known FROM orders WHERE key=?", (outcome.order_key,)).fetchone()
+    if outcome.kind in FRAUD_KINDS:
+        connection.execute("INSERT OR IGNORE INTO fraud_orders VALUES(?)", (outcome.order_key,))
+    if found is None:
+        return None
+    past = decode_past(*found)
+    past.outcomes.append(outcome)
+    connection.execute(
+        "UPDATE orders SET known=? WHERE key=?", (encode_known(past.outcomes), outcome.order_key)
+    )
+    return past
+
+
+def _note_report(connection: apsw.Connection, outcome: Outcome, indexes: IndexedHistory) -> None:
+    merchant, at = merchant_of(outcome.order_key), outcome.reported_at
+    for kind in (outcome.kind, *([REASON] if outcome.reason else [])):
+        if not indexes.reports.reported(merchant, kind, at):
+            connection.execute(
+                "INSERT INTO reports VALUES(?, ?, ?) " + _KEEP_FIRST,
+                (merchant, kind, at),
+            )
+
+
+def _learn(indexes: IndexedHistory, outcome: Outcome, past: PastOrder | None) -> None:
+    indexes.reports.add(outcome)
+    if past is not None:
+        indexes.frauds.add(past)
+
+
+def load_indexes(connection: apsw.Connection, keep_s: float, ramp_s: float) -> IndexedHistory:
+    """The in-memory part of the history, rebuilt from the file at start.
+
+    Args:
+        connection: Any connection to the store.
+        keep_s: Whole orders of the last ``keep_s`` seconds are read back for the short windows.
+        ramp_s: Times of orders of the last ``ramp_s`` seconds, for the daily counts.
+    """
+    indexes = IndexedHistory(keep_s)
+    newest = connection.execute("SELECT coalesce(max(ts), 0) FROM orders").get
+    for merchant, at in connection.execute(
+        "SELECT merchant, ts FROM orders WHERE ts >= ? AND ts < ? ORDER BY ts",
+        (newest - ramp_s, newest - keep_s),
+    ):
+        indexes.activity.add_time(merchant, at)
+    for row in connection.execute(
+        "SELECT facts, known FROM orders WHERE ts >= ? ORDER BY ts, oid", (newest - keep_s,)
+    ):
+        indexes.activity.add(decode_past(*row))
+    for merchant, at in connection.execute("SELECT merchant, first FROM merchants"):
+        indexes.activity.set_first(merchant, at)
+    for merchant, kind, at in connection.execute("SELECT merchant, kind, first FROM reports"):
+        indexes.reports.set_first(merchant, kind, at)
+    for row in connection.execute(
+        "SELECT facts, known FROM fraud_orders JOIN orders ON orders.key = fraud_orders.order_key"
+    ):
+        indexes.frauds.add(decode_past(*row))
+    return indexes

@@ -1,0 +1,90 @@
+"""One decision as the rows that its commit writes; made by the caller's thread, not the writer's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from riskgraph.core.outcome import Outcome
+from riskgraph.core.past import LINK_KINDS, PastOrder
+from riskgraph.ports import Entry
+from riskgraph.stores.codec import encode_facts, encode_record
+
+KIND_CODE = {kind: code for code, kind in enumerate(LINK_KINDS)}
+EVENT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRows:
+    """Rows of one entry, without the numbers that the writer gives out."""
+
+    past: PastOrder
+    facts: bytes
+    vec: bytes
+    decision: tuple[Any, ...]
+    event: tuple[Any, ...]
+    meter: tuple[Any, ...]
+    decision_id: str
+    idempotency_key: str
+
+
+def entry_rows(entry: Entry) -> EntryRows:
+    """Encode an entry; nothing raw is left in an order that passed the door."""
+    order, decision = entry.order, entry.decision
+    past = PastOrder.of(order)
+    payload = {
+        "order_key": past.key,
+        "trace_id": decision.trace_id,
+        "merchant_id": order.merchant_id,
+        "verdict": decision.verdict.value,
+        "action": decision.action,
+        "mode": decision.mode,
+        "score": decision.score,
+        "availability_class": decision.availability,
+    }
+    return EntryRows(
+        past=past,
+        facts=encode_facts(past),
+        vec=entry.subgraph.pack(),
+        decision=(
+            decision.decision_id,
+            past.key,
+            decision.trace_id,
+            entry.idempotency_key,
+            entry.body_sha256,
+            order.merchant_id,
+            order.placed_at,
+            decision.verdict.value,
+            entry.answer,
+            encode_record(decision.report),
+        ),
+        event=_event(
+            "decision.recorded", decision.decision_id, order.placed_at, decision.decision_id, past, payload
+        ),
+        meter=(order.placed_at, entry.key_id, order.merchant_id, order.line, decision.decision_id),
+        decision_id=decision.decision_id,
+        idempotency_key=entry.idempotency_key,
+    )
+
+
+def outcome_event(outcome: Outcome, past: PastOrder | None) -> tuple[Any, ...]:
+    """Outbox row of an outcome; the event's id follows from the outcome, so a resend shows."""
+    payload = {
+        "order_key": outcome.order_key,
+        "outcome_id": outcome.outcome_id,
+        "kind": outcome.kind,
+        "reason": outcome.reason,
+        "effective_at": outcome.effective_at,
+        "reverses": outcome.reverses,
+    }
+    name = f"{outcome.order_key}|{outcome.outcome_id}"
+    return _event("outcome.recorded", name, outcome.reported_at, None, past, payload)
+
+
+def _event(
+    kind: str, name: str, at: float, decision_id: str | None, past: PastOrder | None, payload: dict[str, Any]
+) -> tuple[Any, ...]:
+    subject = past.account.hex() if past is not None and past.account is not None else None
+    return f"{kind}:{name}", kind, EVENT_VERSION, at, decision_id, subject, msgspec.json.encode(payload)

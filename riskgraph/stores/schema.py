@@ -1,0 +1,128 @@
+"""Tables of the embedded store, and opening its file: refuse rather than guess.
+
+Entities appear only as keyed hashes. ``oe`` finds the newest orders of an entity in one index
+walk; what an order was made of is in its ``facts``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from riskgraph.core.errors import StorageUnavailable
+
+# Older versions can corrupt a WAL that is reset while another connection reads (sqlite.org, 2026).
+MIN_SQLITE = (3, 51, 3)
+APPLICATION_ID = 0x52474B01
+SCHEMA_VERSION = 1
+QUICK_CHECK_BYTES = 64 * 1024 * 1024
+BUSY_MS = 2000
+
+_TABLES = """
+CREATE TABLE orders(oid INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, ts REAL NOT NULL,
+    merchant TEXT NOT NULL, facts BLOB NOT NULL, vec BLOB NOT NULL, known BLOB);
+CREATE INDEX orders_ts ON orders(ts, merchant);
+CREATE TABLE oe(kind INTEGER, digest BLOB, ts REAL, oid INTEGER,
+    PRIMARY KEY(kind, digest, ts, oid)) WITHOUT ROWID;
+CREATE TABLE merchants(merchant TEXT PRIMARY KEY, first REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE outcomes(order_key TEXT, outcome_id TEXT, merchant TEXT NOT NULL, kind TEXT NOT NULL,
+    effective_at REAL NOT NULL, reported_at REAL NOT NULL, reason TEXT, source TEXT, reverses TEXT,
+    PRIMARY KEY(order_key, outcome_id)) WITHOUT ROWID;
+CREATE TABLE reports(merchant TEXT, kind TEXT, first REAL NOT NULL,
+    PRIMARY KEY(merchant, kind)) WITHOUT ROWID;
+CREATE TABLE fraud_orders(order_key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE decisions(seq INTEGER PRIMARY KEY, decision_id TEXT NOT NULL UNIQUE, key TEXT NOT NULL,
+    trace_id TEXT NOT NULL, idempotency_key TEXT NOT NULL UNIQUE, body_sha256 TEXT NOT NULL,
+    merchant_id TEXT NOT NULL, ts REAL NOT NULL, verdict TEXT NOT NULL, answer BLOB NOT NULL,
+    record BLOB NOT NULL);
+CREATE INDEX decisions_merchant ON decisions(merchant_id, seq);
+CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL, type TEXT NOT NULL,
+    v INTEGER NOT NULL, at REAL NOT NULL, decision_id TEXT, subject_key TEXT, payload BLOB NOT NULL);
+CREATE TABLE meter(ts REAL NOT NULL, key_id TEXT NOT NULL, merchant_id TEXT NOT NULL, line TEXT,
+    decision_id TEXT NOT NULL);
+CREATE TABLE keys(key_id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+@contextmanager
+def storage_errors(doing: str) -> Iterator[None]:
+    """Turn whatever SQLite or the system reports into StorageUnavailable, naming the cause."""
+    try:
+        yield
+    except (apsw.Error, OSError) as error:
+        raise unavailable(doing, error) from error
+
+
+def unavailable(doing: str, error: Exception) -> StorageUnavailable:
+    """The error for a failed step, with SQLite's name for it."""
+    return StorageUnavailable(f"{doing}: {type(error).__name__}: {error}")
+
+
+def check_sqlite(version: str) -> None:
+    """Refuse a SQLite library that may lose or corrupt what was committed.
+
+    Raises:
+        StorageUnavailable: If it is older than 3.51.3.
+    """
+    if tuple(int(part) for part in version.split(".")) < MIN_SQLITE:
+        need = ".".join(map(str, MIN_SQLITE))
+        raise StorageUnavailable(f"SQLite {version} can corrupt a WAL database: install apsw {need} or newer")
+
+
+def prepare(path: Path) -> None:
+    """Make the file with its tables, or check the one that is there without touching it.
+
+    Raises:
+        StorageUnavailable: If the file is corrupt, foreign, of another version or not reachable.
+    """
+    check_sqlite(apsw.sqlite_lib_version())
+    with storage_errors(f"cannot open {path}"):
+        if not path.exists() or path.stat().st_size == 0:
+            _create(path)
+        else:
+            _check(path)
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Only the owner may read decisions; SQLite gives its WAL the same mode.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = apsw.Connection(str(path))
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA journal_mode=WAL")
+    connection.execute(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
+    connection.close()
+
+
+def _check(path: Path) -> None:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        # Closing must not checkpoint: a damaged file stays as it was found.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.set_busy_timeout(BUSY_MS)
+        if connection.pragma("application_id") != APPLICATION_ID:
+            raise StorageUnavailable(f"{path} is not a riskgraph store")
+        version = connection.pragma("user_version")
+        if version != SCHEMA_VERSION:
+            raise StorageUnavailable(f"{path} has schema {version}, this release reads {SCHEMA_VERSION}")
+        if path.stat().st_size <= QUICK_CHECK_BYTES:
+            found = connection.execute("PRAGMA quick_check(1)").get
+            if found != "ok":
+                raise StorageUnavailable(f"{path} is corrupt, restore it from a backup: {found}")
+    finally:
+        connection.close()
+
+
+def connect(path: Path, *, write: bool) -> apsw.Connection:
+    """A connection for the one writer, or a read-only one for a reading thread."""
+    flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
+    connection = apsw.Connection(str(path), flags=flags, statementcachesize=400)
+    connection.set_busy_timeout(BUSY_MS)
+    if write:
+        # FULL syncs the WAL at each commit: an answer survives a power cut, not only a kill.
+        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16000")
+    return connection

@@ -1,0 +1,191 @@
+"""The embedded store: entity history, decisions, outcomes, events, meter and keys in one file."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from riskgraph.core.activity import RAMP_SLOTS
+from riskgraph.core.context import OrderContext, compute_context
+from riskgraph.core.errors import StorageUnavailable
+from riskgraph.core.order import Order
+from riskgraph.core.outcome import Outcome
+from riskgraph.core.past import DAY_S
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.ports import Entry
+from riskgraph.stores import keys
+from riskgraph.stores.codec import decode_record
+from riskgraph.stores.graph import load_indexes, write_outcomes
+from riskgraph.stores.reads import DECISION_COLUMNS, DECISION_SELECT, SqliteHistory, StoredDecision
+from riskgraph.stores.rows import entry_rows
+from riskgraph.stores.schema import connect, prepare, storage_errors
+from riskgraph.stores.writer import Writer
+
+KEEP_S = 2 * 3600.0
+EVENT_COLUMNS = ("seq", "event_id", "type", "v", "at", "decision_id", "subject_key", "payload")
+
+
+class SqliteStore:
+    """GraphStore, Ledger and key store over one SQLite file; safe to use from many threads.
+
+    One thread writes, and commits together whatever has been queued; each reading thread has its
+    own connection and reads a consistent snapshot.
+
+    Args:
+        path: The file; made, readable by its owner only, if it is not there.
+        keep_s: How far behind the newest order an order may arrive and still find exact one-hour
+            and one-minute counts of its merchant (B068, B089) after a restart, in seconds.
+
+    Raises:
+        StorageUnavailable: If the file is corrupt, foreign or of another version; it is left as it
+            was. Also if SQLite is older than 3.51.3.
+    """
+
+    def __init__(self, path: Path, *, keep_s: float = KEEP_S) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
+        self._closed = False
+        prepare(path)
+        with storage_errors(f"cannot read {path}"):
+            connection = connect(path, write=False)
+            self._indexes = load_indexes(connection, keep_s, keep_s + (RAMP_SLOTS + 1) * DAY_S)
+            connection.close()
+        self._writer = Writer(path, self._indexes)
+
+    def close(self) -> None:
+        """Commit what is queued and close the file; later calls raise StorageUnavailable."""
+        self._closed = True
+        self._writer.close()
+        for reader in tuple(self._readers):
+            reader.close()
+
+    @contextmanager
+    def _read(self) -> Iterator[apsw.Connection]:
+        """One snapshot on this thread's connection."""
+        if self._closed:
+            raise StorageUnavailable("the store is closed")
+        with storage_errors(f"cannot read {self.path}"):
+            connection: apsw.Connection | None = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = connect(self.path, write=False)
+                self._readers.add(connection)
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+
+    def context(self, order: Order) -> OrderContext:
+        """The computed nodes of an order, as things stood just before it was placed."""
+        with self._read() as connection:
+            return compute_context(order, SqliteHistory(connection, self._indexes), "local")
+
+    def submit(self, entry: Entry) -> Future[None]:
+        """Commit a decision with all that belongs to it; the future is done after the commit.
+
+        It holds StorageUnavailable if nothing was committed, and Conflict if the idempotency key
+        or the decision id is taken (nothing of the entry is written then).
+        """
+        return self._writer.submit(entry_rows(entry))
+
+    def append(self, entry: Entry) -> None:
+        """Like :meth:`submit`, and wait.
+
+        Raises:
+            StorageUnavailable: If nothing was committed.
+            Conflict: If the idempotency key or the decision id is taken.
+        """
+        self.submit(entry).result()
+
+    def append_outcomes(self, outcomes: Sequence[Outcome]) -> int:
+        """Commit outcomes with their outbox rows; one already there is left alone.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            StorageUnavailable: If nothing was committed.
+        """
+        return self._writer.call(partial(write_outcomes, tuple(outcomes), self._indexes)).result()
+
+    def _fetch(self, query: str, *args: Any) -> list[Any]:
+        with self._read() as connection:
+            return list(connection.execute(query, args))
+
+    def replay(self, idempotency_key: str) -> tuple[str, bytes] | None:
+        """``(body_sha256, answer)`` of an earlier decision under this key."""
+        query = "SELECT body_sha256, answer FROM decisions WHERE idempotency_key=?"
+        return next(iter(self._fetch(query, idempotency_key)), None)
+
+    def decision(self, decision_id: str, merchant_id: str | None) -> dict[str, Any] | None:
+        """A decision's row with ``answer`` (bytes as answered); None if it is another merchant's."""
+        for row in self._fetch(f"{DECISION_SELECT}, answer FROM decisions WHERE decision_id=?", decision_id):
+            found = dict(zip((*DECISION_COLUMNS, "answer"), row, strict=True))
+            if merchant_id in (None, found["merchant_id"]):
+                return found
+        return None
+
+    def decisions(self, merchant_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Rows of the newest decisions, of one merchant or of all, without their blobs."""
+        where, args = ("", ()) if merchant_id is None else ("WHERE merchant_id=?", (merchant_id,))
+        rows = self._fetch(
+            f"{DECISION_SELECT} FROM decisions {where} ORDER BY seq DESC LIMIT ?", *args, limit
+        )
+        return [dict(zip(DECISION_COLUMNS, row, strict=True)) for row in rows]
+
+    def read_record(self, decision_id: str) -> StoredDecision | None:
+        """A decision with its decoded report record."""
+        query = f"{DECISION_SELECT}, answer, record FROM decisions WHERE decision_id=?"
+        for row in self._fetch(query, decision_id):
+            return StoredDecision(*row[:-1], decode_record(row[-1]))
+        return None
+
+    def subgraph(self, order_key: str) -> OrderSubgraph | None:
+        """The subgraph of an order as first recorded."""
+        for (packed,) in self._fetch("SELECT vec FROM orders WHERE key=?", order_key):
+            return OrderSubgraph.unpack(packed)
+        return None
+
+    def events(self, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+        """Outbox rows with ``seq > after``, oldest first; ``payload`` decoded (contracts, section 6)."""
+        query = f"SELECT {', '.join(EVENT_COLUMNS)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+        events = [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in self._fetch(query, after, limit)]
+        return [{**event, "payload": msgspec.json.decode(event["payload"])} for event in events]
+
+    def metered(self, since: float = 0.0, until: float = float("inf")) -> dict[tuple[str, str], int]:
+        """Billed calls by ``(merchant_id, key_id)`` of orders placed in ``since <= t < until``."""
+        query = "SELECT merchant_id, key_id, count(*) FROM meter WHERE ts >= ? AND ts < ? GROUP BY 1, 2"
+        return {(merchant, key): count for merchant, key, count in self._fetch(query, since, until)}
+
+    def integrity_problems(self) -> list[str]:
+        """What SQLite's full integrity check finds; empty when all is well."""
+        return [text for (text,) in self._fetch("PRAGMA integrity_check") if text != "ok"]
+
+    def put_key(self, key: dict[str, Any]) -> None:
+        """Store an API key, or replace it (contracts, section 6: ``key_id``, ``hash``, scopes)."""
+        self._writer.call(partial(keys.put, key)).result()
+
+    def get_key(self, key_id: str) -> dict[str, Any] | None:
+        """A stored key, revoked or not."""
+        with self._read() as connection:
+            return keys.get(connection, key_id)
+
+    def list_keys(self) -> list[dict[str, Any]]:
+        """All stored keys by id."""
+        with self._read() as connection:
+            return keys.every(connection)
+
+    def revoke_key(self, key_id: str) -> bool:
+        """Mark a key revoked; False if there is none of that id."""
+        return self._writer.call(partial(keys.revoke, key_id)).result()
