@@ -15,7 +15,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from riskgraph.api.state import Service
 from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFound
@@ -23,21 +22,20 @@ from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, RiskScore, Walk, canonical_json
-from riskgraph.explainers import (
-    ExactExplainer,
-    MerchantProfile,
-    attribution_of,
-    build_report,
-    reason_text,
-    render,
-)
+from riskgraph.explainers.graph_svg import graph_svg
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.record import build_report
 from riskgraph.explainers.render_html import render_html
+from riskgraph.explainers.render_json import render
+from riskgraph.explainers.shapley import ExactExplainer
+from riskgraph.explainers.wording import reason_text
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.signing import Ed25519Signer, read_or_create_secret
 from riskgraph.models.compiled import CompiledModel
 from riskgraph.models.registry import champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer
+from riskgraph.service import Service
 from riskgraph.settings import Settings
 from riskgraph.stores import SqliteStore, open_store
 
@@ -116,7 +114,6 @@ class MerchantReportWriter:
             provenance=self.provenance,
             degraded_cause=degraded_cause,
             context=context_source,
-            merchant_provenance=SIMULATED if self.profile.simulated else "merchant",
         )
 
     @cached_property
@@ -161,16 +158,17 @@ def render_record(
         Invalid: If a PDF is asked for another audience than the subject.
         ExtraMissing: If a PDF is asked for without the extra ``pdf``.
     """
-    report = render(record, audience=audience, law=law, lang=lang, merchant=profile)
-    if form == "json":
-        return json.dumps(report, ensure_ascii=False, indent=1).encode(), "application/json"
+    asked: dict[str, Any] = {"audience": audience, "law": law, "lang": lang, "merchant": profile}
     if form == "html":
-        return render_html(report, record).encode(), "text/html; charset=utf-8"
+        return render_html(record, **asked).encode(), "text/html; charset=utf-8"
+    if form == "json":
+        report = render(record, **asked)
+        return json.dumps(report, ensure_ascii=False, indent=1).encode(), "application/json"
     if audience != "subject":
         raise Invalid("a PDF exists for the audience subject only; ask for html", field="format")
     from riskgraph.explainers.render_pdf import render_pdf
 
-    return render_pdf(report), "application/pdf"
+    return render_pdf(record, **asked), "application/pdf"
 
 
 def load_tree(settings: Settings) -> DecisionTree:
@@ -309,9 +307,7 @@ def require_lab(feature: str) -> None:
 
 def draw_graph(record: DecisionReport, lang: str) -> str:
     """SVG of an order's behavior graph."""
-    from riskgraph.explainers.graph_svg import draw
-
-    return draw(OrderSubgraph.unpack(record.subgraph), attribution_of(record), lang)
+    return graph_svg(record, lang)
 
 
 def graph_json(record: DecisionReport) -> dict[str, Any]:

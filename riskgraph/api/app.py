@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from riskgraph import __version__
 from riskgraph.api import checkout, compliance, errors
-from riskgraph.api.state import Service
+from riskgraph.service import Service
 
 
 def create_app(service: Service) -> FastAPI:

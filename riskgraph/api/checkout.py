@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from riskgraph.api.body import parse_body, read_body
-from riskgraph.api.state import Service, service_of
+from riskgraph.api.state import admit
 from riskgraph.core.errors import Conflict, Forbidden, Invalid, NotFound
 from riskgraph.core.order import parse_outcome
 from riskgraph.core.outcome import KINDS
 from riskgraph.core.schema import decision_request_schema
 from riskgraph.governance.keys import ApiKey, may_see
 from riskgraph.pipeline import decide
+from riskgraph.service import Service
 
 router = APIRouter(tags=["checkout"])
 MAX_KEY = 255
@@ -70,8 +71,7 @@ _OUTCOME_DOCS: dict[str, Any] = {
 @router.post("/v1/decisions", summary="Decide on an order", openapi_extra=_DECISION_DOCS)
 async def post_decision(request: Request) -> Response:
     """Accept, review or reject, with at most four reasons; committed before it is answered."""
-    service = service_of(request)
-    key = service.admit(request, "decide")
+    service, key = admit(request, "decide")
     raw = await read_body(request, service.settings.max_body_bytes)
     body = parse_body(raw, service.settings.max_depth)
     _check_merchant(body, key)
@@ -130,8 +130,7 @@ def _replay(service: Service, name: str, digest: str) -> Response | None:
 @router.get("/v1/decisions/{decision_id}", summary="A decision as it was answered")
 async def get_decision(decision_id: str, request: Request) -> Response:
     """The stored bytes of the answer."""
-    service = service_of(request)
-    key = service.admit(request, "read_own")
+    service, key = admit(request, "read_own")
     row = service.decision(decision_id, key)
     if row is None:
         raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
@@ -143,8 +142,7 @@ async def get_decision(decision_id: str, request: Request) -> Response:
 )
 async def post_outcome(request: Request) -> JSONResponse:
     """Paid, shipped, chargeback …; reversible by an outcome that names it in ``reverses``."""
-    service = service_of(request)
-    key = service.admit(request, "outcome")
+    service, key = admit(request, "outcome")
     raw = await read_body(request, service.settings.max_body_bytes)
     body = parse_body(raw, service.settings.max_depth)
     _check_merchant(body, key)

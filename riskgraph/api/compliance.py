@@ -9,7 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from riskgraph.api.state import service_of
+from riskgraph.api.state import admit
+from riskgraph.service import visible_merchant
 
 router = APIRouter(tags=["compliance"])
 
@@ -46,10 +47,9 @@ async def get_report(
     format: Form = Form.JSON,
 ) -> Response:
     """The report on one decision (GDPR Art. 13-15, 22; PIPL Art. 17, 24, 44-48)."""
-    service = service_of(request)
     permission = "read_own" if audience is Audience.SUBJECT else "report_compliance"
-    key = service.admit(request, permission)
-    merchant = None if key.org == "*" else key.org
+    service, key = admit(request, permission)
+    merchant = visible_merchant(key)
     content, media = await run_in_threadpool(
         service.reports.render, decision_id, merchant, audience.value, law.value, lang.value, format.value
     )

@@ -165,11 +165,11 @@ def running_service(show: Demo, settings: Settings) -> Iterator[tuple[str, str]]
 
 def step_decisions(show: Demo, url: str, key: str) -> list[dict[str, Any]]:
     """Send the held-out orders, then the seed's case in three forms."""
-    import httpx
+    import httpx2
 
     requests = show.result.pop("requests")
     answers = []
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
+    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
         with Live(console=show.console, refresh_per_second=8) as live:
             for body in requests:
                 answers.append(post(client, body))
@@ -219,7 +219,7 @@ def case_table(cases: dict[str, dict[str, Any]]) -> Table:
 
 def step_reports(show: Demo, url: str, key: str, answers: list[dict[str, Any]]) -> None:
     """Write the reports of the seed's case and of some orders of each verdict."""
-    import httpx
+    import httpx2
 
     show.title(5, "Reports: JSON, HTML and PDF, in Chinese and English")
     folder = show.out / "reports"
@@ -238,7 +238,7 @@ def step_reports(show: Demo, url: str, key: str, answers: list[dict[str, Any]]) 
             ("compliance", "html"),
         )
     ]
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
         with progress_bars() as progress:
             for done, (answer, audience, lang, form) in enumerate(jobs, 1):
                 query = {"audience": audience, "lang": lang, "format": form}

@@ -26,6 +26,9 @@ class Verdict(StrEnum):
     REJECT = "reject"
 
 
+_VERDICTS = frozenset(v.value for v in Verdict)
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """Probabilities from which an order is reviewed or rejected, for one availability class."""
@@ -103,13 +106,13 @@ class DecisionTree:
             if key not in data:
                 raise Invalid(f"the tree lacks {key!r}", field=f"tree.{key}")
         for gate in data["gates"]:
-            if gate.get("id") not in GATES or gate.get("then") not in Verdict:
+            if gate.get("id") not in GATES or gate.get("then") not in _VERDICTS:
                 raise Invalid(f"unknown gate {gate!r}; known: {', '.join(GATES)}", field="tree.gates")
         bands = data["bands"]
         if [b.get("lt") for b in bands] != ["review", "reject", None]:
             raise Invalid("bands must end at 'review', 'reject' and nothing, in order", field="tree.bands")
         for band in bands:
-            if band.get("verdict") not in Verdict:
+            if band.get("verdict") not in _VERDICTS:
                 raise Invalid(f"unknown verdict in band {band!r}", field="tree.bands")
         if data["patterns"]:
             raise Invalid("patterns are not supported by this release", field="tree.patterns")

@@ -148,7 +148,8 @@ class SqliteStore:
         """A decision with its decoded report record."""
         query = f"{DECISION_SELECT}, answer, record FROM decisions WHERE decision_id=?"
         for row in self._fetch(query, decision_id):
-            return StoredDecision(*row[:-1], decode_record(row[-1]))
+            named = dict(zip((*DECISION_COLUMNS, "answer"), row[:-1], strict=True))
+            return StoredDecision(**named, report=decode_record(row[-1]))
         return None
 
     def subgraph(self, order_key: str) -> OrderSubgraph | None:

@@ -1,0 +1,49 @@
+"""The report route, as shopper and compliance officer see it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.conftest import ORDER
+
+
+@pytest.fixture
+def decision(shop):
+    return shop.decide(ORDER).json()
+
+
+def fetch(shop, decision, role="compliance", **query):
+    path = f"/v1/decisions/{decision['decision_id']}/report"
+    return shop.client.get(path, params=query, headers=shop.headers(role))
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("audience", ["subject", "compliance"])
+@pytest.mark.parametrize("law", ["gdpr", "pipl", "both"])
+def test_json_and_html_exist_for_both_audiences_laws_and_languages(shop, decision, audience, law, lang):
+    for form, media in (("json", "application/json"), ("html", "text/html")):
+        answer = fetch(shop, decision, audience=audience, law=law, lang=lang, format=form)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(media)
+        assert "no-store" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_subject_gets_a_pdf(shop, decision, lang):
+    answer = fetch(shop, decision, role="checkout", lang=lang, format="pdf")
+    assert answer.status_code == 200
+    assert answer.content.startswith(b"%PDF")
+
+
+def test_a_checkout_key_cannot_read_the_compliance_report(shop, decision):
+    assert fetch(shop, decision, role="checkout", audience="compliance").status_code == 403
+
+
+def test_another_merchant_does_not_learn_that_the_decision_exists(shop, decision):
+    assert fetch(shop, decision, role="other").status_code == 404
+
+
+def test_the_report_says_what_the_answer_said(shop, decision):
+    report = fetch(shop, decision, audience="subject", lang="zh").json()
+    assert report["decision_id"] == decision["decision_id"]
+    assert [r["code"] for r in report["reasons"]] == [r["code"] for r in decision["reasons"]]
