@@ -19,11 +19,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from riskgraph import bootstrap
+from riskgraph import bootstrap, chain
 from riskgraph.api.app import create_app
 from riskgraph.commands.backtest import show_backtest
 from riskgraph.commands.sandbox import show_release
-from riskgraph.commands.serve import new_home
 from riskgraph.commands.ui import AsJson, Report, progress_bars
 from riskgraph.commands.world import show_world
 from riskgraph.core.errors import CheckFailed, Conflict
@@ -43,6 +42,7 @@ class Demo:
     """What the steps hand on, and what the command prints as JSON."""
 
     out: Path
+    settings: Settings
     console: Console
     progress: Report
     result: dict[str, Any] = field(default_factory=dict)
@@ -69,17 +69,16 @@ def demo(
     target = next_folder(out)
     console = Console(stderr=True) if as_json else Console()
     with progress_bars() as progress:
-        show = Demo(target, console, progress)
+        show = Demo(target, Settings(home=target / "home"), console, progress)
         step_world(show, seed, orders)
         step_release(show, seed)
         step_model(show)
-    settings = new_home(target)
-    with running_service(show, settings) as (url, key):
+    with running_service(show) as (url, key):
         answers = step_decisions(show, url, key)
         step_reports(show, url, key, answers)
     with progress_bars() as progress:
         show.progress = progress
-        step_backtest(show, settings)
+        step_backtest(show)
     show.result["seconds"] = round(time.monotonic() - started, 1)
     console.rule("[bold]done", align="left")
     console.print(f"{show.result['seconds']:.0f} s; everything lies in {target}", soft_wrap=True)
@@ -100,25 +99,24 @@ def next_folder(out: Path) -> Path:
 def step_world(show: Demo, seed: int, orders: int | None) -> None:
     show.title(1, "World: nine months of a shop. SIMULATED, and fraud-enriched to about 5 %")
     world = show.out / "world"
-    bootstrap.simulate("demo", seed=seed, orders=orders, out=world, progress=show.progress)
-    bootstrap.replay_world(world, show.progress)
-    show.result["world"] = bootstrap.describe_world(world, oracle=True)
+    chain.simulate("demo", seed=seed, orders=orders, out=world, progress=show.progress)
+    chain.replay(world, show.settings, show.progress)
+    show.result["world"] = chain.describe(world, oracle=True)
     show_world(show.console, show.result["world"])
 
 
 def step_release(show: Demo, seed: int) -> None:
     show.title(2, "Sandbox: a release of the training window, at least 50 persons in every group")
-    settings = Settings(home=show.out / "sandbox-home")
-    made = bootstrap.release_world(
+    made = chain.release(
         show.out / "world",
         show.out / "release",
         until=TRAIN_UNTIL,
         k=50,
         seed=seed,
-        settings=settings,
+        settings=show.settings,
         progress=show.progress,
     )
-    refused = bootstrap.refused_field(settings)
+    refused = chain.refused_field()
     show.result["release"] = made
     show_release(show.console, made)
     show.console.print(f"and a column that asks for special-category data is refused: {refused}")
@@ -126,7 +124,7 @@ def step_release(show: Demo, seed: int) -> None:
 
 def step_model(show: Demo) -> None:
     show.title(3, "Model: the champion that ships, trained on a release of another simulated world")
-    card = bootstrap.shipped_card()
+    card = chain.shipped_card()
     show.result["model"] = {key: card[key] for key in ("name", "kind", "provenance", "releases")}
     show.console.print(f"{card['name']} ({card['kind']}, {card['provenance']}), trained on:")
     for release in card["releases"]:
@@ -137,12 +135,13 @@ def step_model(show: Demo) -> None:
 
 
 @contextmanager
-def running_service(show: Demo, settings: Settings) -> Iterator[tuple[str, str]]:
+def running_service(show: Demo) -> Iterator[tuple[str, str]]:
     """A real HTTP service on loopback, with the world's earlier orders as history."""
     show.title(4, "Service: orders over HTTP; the demo shop is simulated and may enforce")
+    settings = show.settings
     with progress_bars() as progress:
-        held = bootstrap.held_out_requests(show.out / "world", HELD_OUT)
-        bootstrap.load_history(show.out / "world", settings, progress, before=held.since)
+        held = chain.held_out(show.out / "world", HELD_OUT)
+        chain.load_history(show.out / "world", settings, progress, before=held.since)
     show.result["held_out"] = len(held.requests)
     with bootstrap.open_keys(settings) as store:
         key = create_key(store, roles=["admin"], org="m-demo", per_second=10_000)
@@ -176,7 +175,7 @@ def step_decisions(show: Demo, url: str, key: str) -> list[dict[str, Any]]:
                 live.update(verdict_table(answers[-SHOWN:], len(answers), len(requests)))
         counts = {v: sum(a["verdict"] == v for a in answers) for v in STYLE}
         show.console.print(f"{len(answers)} held-out orders: {counts}")
-        cases = {name: post(client, body) for name, body in bootstrap.seed_case(show.out / "world").items()}
+        cases = {name: post(client, body) for name, body in chain.seed_case(show.out / "world").items()}
     show.console.print(case_table(cases))
     show.result |= {"verdicts": counts, "seed_case": {n: summary(a) for n, a in cases.items()}}
     return [*cases.values(), *answers]
@@ -253,10 +252,10 @@ def step_reports(show: Demo, url: str, key: str, answers: list[dict[str, Any]]) 
     show.console.print(f"{len(jobs)} files in {folder}", soft_wrap=True)
 
 
-def step_backtest(show: Demo, settings: Settings) -> None:
+def step_backtest(show: Demo) -> None:
     show.title(6, "Backtest: the champion on this world, out of time. SIMULATED")
-    result = bootstrap.backtest(
-        show.out / "world", None, TEST_FROM, TEST_TO, show.out / "backtest", settings, show.progress
+    result = chain.backtest(
+        show.out / "world", None, TEST_FROM, TEST_TO, show.out / "backtest", show.settings, show.progress
     )
     show.result["backtest"] = result
     show_backtest(show.console, result)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from riskgraph import bootstrap
+from riskgraph import chain
 from riskgraph.commands.ui import AsJson, day, emit, progress_bars
 from riskgraph.settings import Settings
 
@@ -32,7 +32,7 @@ def release(
     """Release training data from a world: groups of at least k persons, counted twice."""
     moment = day(until, "--until")
     with progress_bars() as progress:
-        made = bootstrap.release_world(
+        made = chain.release(
             world, out, until=moment, k=k, seed=seed, settings=Settings.from_environment(), progress=progress
         )
     emit(made, as_json, lambda console: show_release(console, made))
@@ -44,7 +44,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Verify a release's signature, digests and certificate, and print its audit record."""
-    records = bootstrap.audit_release(release, Settings.from_environment())
+    records = chain.audit(release, Settings.from_environment())
     emit(records, as_json, lambda console: [console.print_json(data=r) for r in records] and None)
 
 

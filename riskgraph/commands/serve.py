@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from riskgraph import bootstrap
+from riskgraph import bootstrap, chain
 from riskgraph.api.app import create_app
 from riskgraph.commands.ui import err, progress_bars
 from riskgraph.governance.keys import create_key
@@ -47,7 +46,7 @@ def serve(
     profile = bootstrap.demo_profile() if demo_merchant else bootstrap.load_profile(settings)
     if history is not None:
         with progress_bars() as progress:
-            bootstrap.load_history(history, settings, progress)
+            chain.load_history(history, settings, progress)
     first_key(settings)
     app = create_app(bootstrap.open_service(settings, profile))
     uvicorn.run(app, host=settings.host, port=settings.port, log_level="info", server_header=False)
@@ -60,8 +59,3 @@ def first_key(settings: Settings) -> None:
             return
         key = create_key(store, roles=["admin"], org="*", per_second=200)
     err.print(f"first key, shown once: {key}", markup=False, soft_wrap=True)
-
-
-def new_home(folder: Path) -> Settings:
-    """Settings with a home of their own, for demo and bench."""
-    return replace(Settings.from_environment({}), home=folder / f"home-{secrets.token_hex(4)}")

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from riskgraph import bootstrap
+from riskgraph import chain
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 
 app = typer.Typer(
@@ -32,8 +32,8 @@ def simulate(
 ) -> None:
     """Simulate a shop: people, gangs, orders, outcomes. Everything in it is invented."""
     with progress_bars() as progress:
-        bootstrap.simulate(config, seed=seed, orders=orders, out=out, progress=progress)
-    described = bootstrap.describe_world(out)
+        chain.simulate(config, seed=seed, orders=orders, out=out, progress=progress)
+    described = chain.describe(out)
     emit(described, as_json, lambda console: show_world(console, described))
 
 
@@ -45,8 +45,8 @@ def import_(
 ) -> None:
     """Turn NDJSON of decision and outcome bodies (orders*.ndjson, outcomes*.ndjson) into a world."""
     with progress_bars() as progress:
-        bootstrap.import_world(source, out, progress)
-    described = bootstrap.describe_world(out)
+        chain.import_ndjson(source, out, progress)
+    described = chain.describe(out)
     emit(described, as_json, lambda console: show_world(console, described))
 
 
@@ -54,7 +54,7 @@ def import_(
 def replay(world: WorldFolder, as_json: AsJson = False) -> None:
     """Compute the nodes that follow from earlier orders, in time order, into WORLD/derived."""
     with progress_bars() as progress:
-        written = bootstrap.replay_world(world, progress)
+        written = chain.replay(world, Settings.from_environment(), progress)
     emit({"derived": str(written)}, as_json, lambda console: console.print(f"derived nodes: {written}"))
 
 
@@ -65,7 +65,7 @@ def describe(
     as_json: AsJson = False,
 ) -> None:
     """Count what is in a world."""
-    described = bootstrap.describe_world(world, oracle=oracle)
+    described = chain.describe(world, oracle=oracle)
     emit(described, as_json, lambda console: show_world(console, described))
 
 

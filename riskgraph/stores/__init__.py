@@ -7,6 +7,8 @@ from pathlib import Path
 from riskgraph.core.errors import Invalid
 from riskgraph.stores.sqlite import SqliteStore
 
+__all__ = ["SqliteStore", "open_store"]
+
 SCHEME = "sqlite:///"
 
 

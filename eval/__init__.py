@@ -1,0 +1,1 @@
+"""Evaluation: worlds of orders, backtests, metrics with intervals, signed reports."""

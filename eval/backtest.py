@@ -1,0 +1,339 @@
+"""The out-of-time backtest: score a later window, decide as the service would, measure, sign.
+
+Thresholds are those that the model carries, frozen on an earlier window; nothing is tuned here.
+The verdict of every order comes from the caller, who knows the decision tree and its gates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.errors import CheckFailed, Invalid
+from riskgraph.core.table import OrderTable
+from riskgraph.core.verdict import Thresholds, Verdict, canonical_json
+from riskgraph.eval.backtest_report import check_extras, check_free, write_report
+from riskgraph.eval.comparison import Ranked, baseline_entry, ranking
+from riskgraph.eval.intervals import REPS, cluster_orders
+from riskgraph.eval.metrics import (
+    FLAGGED,
+    REFERENCE,
+    Floats,
+    brier,
+    expected_calibration_error,
+    reliability,
+    roc_curve,
+)
+from riskgraph.eval.rules import FlatRules
+from riskgraph.eval.slices import (
+    Scored,
+    by_archetype,
+    by_availability,
+    by_camouflage,
+    by_honest_type,
+    by_novelty,
+    by_week,
+    decisions,
+)
+from riskgraph.eval.window import Chosen, Truth, Window, choose_labelled, choose_simulated
+from riskgraph.ports import Progress, Signer
+
+SCHEMA = "backtest_report/1"
+CHUNK_ROWS = 16_384
+SIMULATED_NOTICE = (
+    "Simulated: every order, person and gang in this report comes from a simulator. The figures "
+    "say how the model does on that simulation, not how it does in a shop."
+)
+LANGUAGES = ("en", "zh")
+Verdicts = Callable[[OrderTable, Floats], NDArray[np.object_]]
+
+
+class BatchScorer(Protocol):
+    """A model that scores many orders and carries frozen thresholds."""
+
+    @property
+    def versions(self) -> dict[str, str]: ...
+
+    @property
+    def provenance(self) -> str: ...
+
+    def score_batch(
+        self, components: NDArray[np.float32], availability: NDArray[np.object_]
+    ) -> tuple[Floats, Floats]: ...
+
+    def thresholds(self, availability: str) -> Thresholds: ...
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the data come from, recorded in the report.
+
+    Attributes:
+        provenance: ``simulated`` or ``merchant``, of the orders (not of the model).
+        labels_known_at: Cut-off of the reported labels, with a time zone.
+        data: SHA-256 of each data file, by its name.
+        tree_sha256: Digest of the decision tree behind the verdicts.
+        seeds: Seeds of the world.
+        trained_until: Last day the model learned from; None where it is not known.
+        notes: Sentences a reader must know, for instance that fraud is enriched.
+    """
+
+    provenance: str
+    labels_known_at: datetime
+    data: Mapping[str, str] = field(default_factory=dict)
+    tree_sha256: str = ""
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    trained_until: date | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """The folder of the report and what ``report.json`` in it says."""
+
+    path: Path
+    report: Mapping[str, Any]
+
+
+def run_backtest(
+    table: OrderTable,
+    truth: Truth | None,
+    scorer: BatchScorer,
+    *,
+    verdicts: Verdicts,
+    window: Window,
+    origin: Origin,
+    out: Path,
+    signer: Signer,
+    now: datetime,
+    code: Mapping[str, str],
+    baselines: Mapping[str, BatchScorer] | None = None,
+    progress: Progress | None = None,
+    lang: str = "en",
+    reps: int = REPS,
+    seed: int = 0,
+) -> BacktestResult:
+    """Run a backtest and write its signed report.
+
+    Args:
+        table: All orders; those before the window tell which gangs were active already.
+        truth: The oracle of a simulated world; None for a merchant's own history.
+        scorer: The champion, with its frozen thresholds.
+        verdicts: What the service would answer, gates included, for rows and their probabilities.
+        window: Days to count.
+        origin: Where data and model come from.
+        out: Folder to make; must not exist or be empty.
+        signer: Signs ``report.json``.
+        now: Time of issue.
+        code: What made the report, for instance ``{"version": …, "commit": …}``.
+        baselines: Other scorers by name; the flat rules are always there.
+        progress: Told how far scoring and bootstrap are.
+        lang: Language of the page's headings, ``en`` or ``zh``.
+        reps: Bootstrap draws.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        Conflict: If ``out`` holds something.
+        ExtraMissing: If pyarrow or matplotlib is missing.
+        Invalid: If the window is not out of time, has no order of one class, or truth and
+            provenance disagree.
+        CheckFailed: If the verdicts are not those of orders.
+    """
+    check_free(out)
+    check_extras()
+    if lang not in LANGUAGES:
+        raise Invalid(f"a report is in {' or '.join(LANGUAGES)}, not {lang!r}", field="lang")
+    chosen = _choose(table, truth, window, origin)
+    rows = _scored(chosen, scorer, verdicts, reps, seed, progress)
+    head = _header(scorer, origin, window, now, code, chosen)
+    others = {"flat_rules": FlatRules(), **(baselines or {})}
+    figures, ranked = _figures(rows, chosen, scorer, others, progress)
+    return BacktestResult(out, write_report(out, {**head, **figures}, rows, ranked, signer, lang=lang))
+
+
+def _figures(
+    rows: Scored,
+    chosen: Chosen,
+    scorer: BatchScorer,
+    others: Mapping[str, BatchScorer],
+    progress: Progress | None,
+) -> tuple[dict[str, Any], dict[str, Ranked]]:
+    seen = {name: _with_bands(rows, chosen.table, s, name, progress) for name, s in others.items()}
+    ranked = ranking({"model": rows, **seen}, progress)
+    bands = {name: scorer.thresholds(name) for name in sorted(set(chosen.table.availability))}
+    figures = {
+        **_threshold_entry(bands),
+        "bootstrap": _bootstrap_entry(rows),
+        "metrics": _metrics(rows, ranked["model"], bands),
+        "roc": _roc_entry(rows),
+        "slices": _slices(rows, chosen, bands),
+        "baselines": [baseline_entry(n, s.versions, seen[n], ranked) for n, s in others.items()],
+    }
+    return figures, ranked
+
+
+def _choose(table: OrderTable, truth: Truth | None, window: Window, origin: Origin) -> Chosen:
+    if origin.labels_known_at.tzinfo is None:
+        raise Invalid("the label cut-off needs a time zone", field="labels_known_at")
+    if origin.trained_until is not None and window.start <= origin.trained_until:
+        raise Invalid(
+            f"the window starts on {window.start}, but the model learned from orders up to "
+            f"{origin.trained_until}: this would not be out of time",
+            field="from",
+        )
+    if origin.provenance == "simulated" and truth is not None:
+        chosen = choose_simulated(table, truth, window, origin.labels_known_at)
+    elif origin.provenance == "merchant" and truth is None:
+        chosen = choose_labelled(table, window, origin.labels_known_at)
+    else:
+        raise Invalid("simulated orders need an oracle; a merchant's have none", field="provenance")
+    fraud = int(chosen.is_fraud.sum())
+    if not 0 < fraud < len(chosen.is_fraud):
+        raise Invalid(
+            f"the window has {fraud} fraudulent and {len(chosen.is_fraud) - fraud} honest orders that "
+            "count; a backtest needs both",
+            field="from",
+        )
+    return chosen
+
+
+def _probability(scorer: BatchScorer, table: OrderTable, name: str, progress: Progress | None) -> Floats:
+    parts = []
+    for start in range(0, len(table), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        parts.append(scorer.score_batch(table.components[part], table.availability[part])[1])
+        if progress is not None:
+            progress(f"score {name}", min(start + CHUNK_ROWS, len(table)), len(table))
+    probability = np.concatenate(parts).astype(np.float64)
+    if not np.isfinite(probability).all():
+        raise CheckFailed(f"{name} gives probabilities that are not numbers")
+    return probability
+
+
+def _scored(
+    chosen: Chosen, scorer: BatchScorer, verdicts: Verdicts, reps: int, seed: int,
+    progress: Progress | None,
+) -> Scored:  # fmt: skip
+    table = chosen.table
+    probability = _probability(scorer, table, "model", progress)
+    verdict = np.array([str(v) for v in verdicts(table, probability)], dtype=object)
+    if len(verdict) != len(table) or not set(verdict) <= set(Verdict):
+        raise CheckFailed("the verdicts must be accept, review or reject, one for each order")
+    return Scored(
+        table.order_id, table.placed_at, table.availability, probability, verdict, chosen.is_fraud,
+        chosen.gang, chosen.archetype, chosen.camouflage, chosen.honest_type,
+        cluster_orders(chosen.is_fraud, chosen.gang, table.account), reps, seed,
+    )  # fmt: skip
+
+
+def _with_bands(
+    rows: Scored, table: OrderTable, scorer: BatchScorer, name: str, progress: Progress | None
+) -> Scored:
+    """The same orders under another scorer: verdicts by its bands alone, no gate."""
+    probability = _probability(scorer, table, name, progress)
+    verdict = np.full(len(rows), str(Verdict.ACCEPT), dtype=object)
+    for availability in sorted(set(table.availability)):
+        bands, inside = scorer.thresholds(availability), table.availability == availability
+        verdict[inside & (probability >= bands.review)] = str(Verdict.REVIEW)
+        verdict[inside & (probability >= bands.reject)] = str(Verdict.REJECT)
+    return rows.with_verdicts(verdict, probability)
+
+
+def _header(
+    scorer: BatchScorer, origin: Origin, window: Window, now: datetime, code: Mapping[str, str],
+    chosen: Chosen,
+) -> dict[str, Any]:  # fmt: skip
+    simulated = origin.provenance == "simulated"
+    until = origin.trained_until
+    return {
+        "schema": SCHEMA,
+        "provenance": origin.provenance,
+        "simulated": simulated,
+        "notice": SIMULATED_NOTICE if simulated else None,
+        "notes": list(origin.notes),
+        "issued_at": now.astimezone(UTC).isoformat(timespec="seconds"),
+        "window": {"from": window.start.isoformat(), "to": window.end.isoformat()},
+        "out_of_time": {
+            "trained_until": until.isoformat() if until else None,
+            "shown": until is not None,
+        },
+        "truth": "oracle" if simulated else "labels as known at the cut-off",
+        "gangs_are": "oracle gangs" if simulated else "fraud linked by account, device, card or address",
+        "labels_known_at": origin.labels_known_at.astimezone(UTC).isoformat(timespec="seconds"),
+        "label_tiers": chosen.tiers,
+        "rows": chosen.rows,
+        "data": dict(origin.data),
+        "code": dict(code),
+        "model": {**scorer.versions, "provenance": scorer.provenance},
+        "tree_sha256": origin.tree_sha256,
+        "seeds": dict(origin.seeds),
+    }
+
+
+def _threshold_entry(bands: Mapping[str, Thresholds]) -> dict[str, Any]:
+    values = {name: asdict(t) for name, t in bands.items()}
+    return {"thresholds": values, "thresholds_sha256": hashlib.sha256(canonical_json(values)).hexdigest()}
+
+
+def _bootstrap_entry(rows: Scored) -> dict[str, Any]:
+    fraud = int(rows.clusters.is_fraud.sum())
+    return {
+        "kind": "stratified cluster bootstrap, percentile intervals",
+        "level": 0.95,
+        "draws": rows.reps,
+        "seed": rows.seed,
+        "fraud_clusters": fraud,
+        "honest_clusters": len(rows.clusters.is_fraud) - fraud,
+    }
+
+
+def _metrics(rows: Scored, ranked: Ranked, bands: Mapping[str, Thresholds]) -> dict[str, Any]:
+    limit = np.array([bands[name].reject for name in rows.availability])
+    softened = (rows.probability >= limit) & (rows.verdict == Verdict.REVIEW)
+    return {
+        "fraud": int(rows.is_fraud.sum()),
+        "honest": int((~rows.is_fraud).sum()),
+        "frozen": {kind: decisions(rows, kind) for kind in FLAGGED},
+        "review_share_honest": rows.ratio(rows.verdict == Verdict.REVIEW, ~rows.is_fraud),
+        "softened_by_a_gate": {
+            "fraud": int((softened & rows.is_fraud).sum()),
+            "honest": int((softened & ~rows.is_fraud).sum()),
+        },
+        "ranking": ranked.entry,
+        "calibration": {
+            "brier": brier(rows.probability, rows.is_fraud),
+            "ece": expected_calibration_error(rows.probability, rows.is_fraud),
+            "bins": reliability(rows.probability, rows.is_fraud),
+        },
+        "reference_not_ours": dict(REFERENCE),
+    }
+
+
+def _roc_entry(rows: Scored) -> dict[str, Any]:
+    roc = roc_curve(rows.probability, rows.is_fraud)
+    return {
+        "fraud": roc.fraud,
+        "honest": roc.honest,
+        "points": {
+            "fp": roc.fp.tolist(),
+            "tp": roc.tp.tolist(),
+            "threshold": [None, *roc.threshold[1:].tolist()],
+        },
+    }
+
+
+def _slices(rows: Scored, chosen: Chosen, bands: Mapping[str, Thresholds]) -> dict[str, Any]:
+    tables = {"availability": by_availability(rows, bands), "week": by_week(rows)}
+    tables["gang_novelty"] = by_novelty(rows, chosen.seen_before)
+    if chosen.from_oracle:
+        tables["archetype"] = by_archetype(rows)
+        tables["honest_type"] = by_honest_type(rows)
+        tables["camouflage"] = by_camouflage(rows)
+    return tables

@@ -1,0 +1,218 @@
+"""Tables of a backtest: where recall and false positives differ.
+
+Every row gives counts beside its shares, so that a thin slice is seen to be thin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.verdict import Thresholds
+from riskgraph.eval.intervals import REPS, Clusters, Interval, ratio_interval
+from riskgraph.eval.metrics import (
+    FLAGGED,
+    Bools,
+    Confusion,
+    Floats,
+    Ints,
+    auc,
+    flagged,
+    gangs_caught,
+    share,
+)
+
+DAY_US = 86_400_000_000
+WEEK_US = 7 * DAY_US
+_MONDAY_US = 4 * DAY_US  # 1970-01-05
+BASE_RATES = (0.001, 0.005, 0.01)
+CAMOUFLAGE_STEPS = 8
+# A slice with fewer honest orders is shown but not judged.
+JUDGED_FROM = 500
+SLICE_FPR_LIMIT = 0.02
+SLICE_FPR_RATIO = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Orders of the window with truth, score and verdict; columns of length N.
+
+    Attributes:
+        gang: int64[N], -1 for an order of no gang.
+        camouflage: float64[N], 0 open to 1 like an honest person; NaN where unknown.
+        clusters: What the bootstrap draws as a whole.
+    """
+
+    order_id: NDArray[np.object_]
+    placed_at: Ints
+    availability: NDArray[np.object_]
+    probability: Floats
+    verdict: NDArray[np.object_]
+    is_fraud: Bools
+    gang: Ints
+    archetype: NDArray[np.object_]
+    camouflage: Floats
+    honest_type: NDArray[np.object_]
+    clusters: Clusters
+    reps: int = REPS
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.order_id)
+
+    def with_verdicts(self, verdict: NDArray[np.object_], probability: Floats) -> Scored:
+        """The same orders as another scorer sees them."""
+        return replace(self, verdict=verdict, probability=probability)
+
+    def ratio(self, hit: Bools, among: Bools) -> dict[str, float]:
+        """Share with interval, as JSON."""
+        return asdict(ratio_interval(hit, among, self.clusters, reps=self.reps, seed=self.seed))
+
+
+def decisions(rows: Scored, kind: str) -> dict[str, Any]:
+    """Recall, FPR, precision and base rate at the frozen thresholds, orders and gangs.
+
+    Args:
+        rows: Scored orders.
+        kind: ``reject`` or ``reject_or_review``, what counts as flagged.
+    """
+    hit, fraud = flagged(rows.verdict, kind), rows.is_fraud
+    counts = Confusion.of(hit, fraud)
+    return {
+        "flagged": kind,
+        **asdict(counts),
+        "recall": rows.ratio(hit, fraud),
+        "fpr": rows.ratio(hit, ~fraud),
+        "precision": rows.ratio(fraud, hit),
+        "base_rate": counts.base_rate,
+        "precision_at_base_rate": {f"{b:g}": counts.precision_at(b) for b in BASE_RATES},
+        "gangs": gang_decisions(rows, hit),
+    }
+
+
+def gang_decisions(rows: Scored, hit: Bools) -> dict[str, Any]:
+    """Gangs of which half of the orders are flagged; intervals draw gangs."""
+    codes, caught = gangs_caught(hit, np.where(rows.is_fraud, rows.gang, -1))
+    each = Clusters(np.arange(len(codes)), np.ones(len(codes), dtype=bool))
+    every = np.ones(len(codes), dtype=bool)
+    recall: Interval = ratio_interval(caught, every, each, reps=rows.reps, seed=rows.seed)
+    return {"count": len(codes), "caught": int(caught.sum()), "recall": asdict(recall)}
+
+
+def _recalls(rows: Scored, among: Bools) -> dict[str, Any]:
+    return {f"recall_{kind}": rows.ratio(flagged(rows.verdict, kind), among) for kind in FLAGGED}
+
+
+def _fprs(rows: Scored, among: Bools) -> dict[str, Any]:
+    return {f"fpr_{kind}": rows.ratio(flagged(rows.verdict, kind), among) for kind in FLAGGED}
+
+
+def by_availability(rows: Scored, thresholds: Mapping[str, Thresholds]) -> list[dict[str, Any]]:
+    """One row per availability class, with the frozen thresholds that held for it."""
+    table = []
+    for name in sorted(set(rows.availability)):
+        inside = rows.availability == name
+        fraud, honest = rows.is_fraud & inside, ~rows.is_fraud & inside
+        table.append({
+            "availability": name,
+            "orders": int(inside.sum()),
+            "fraud": int(fraud.sum()),
+            "review_threshold": thresholds[name].review,
+            "reject_threshold": thresholds[name].reject,
+            "auc": auc(rows.probability[inside], rows.is_fraud[inside]),
+            **_recalls(rows, fraud),
+            **_fprs(rows, honest),
+            "review_share_honest": rows.ratio(rows.verdict == "review", honest),
+        })  # fmt: skip
+    return table
+
+
+def by_archetype(rows: Scored) -> list[dict[str, Any]]:
+    """Recall per kind of fraud, orders and gangs."""
+    table = []
+    for name in sorted(set(rows.archetype[rows.is_fraud])):
+        inside = rows.is_fraud & (rows.archetype == name)
+        codes, caught = gangs_caught(flagged(rows.verdict, "reject"), np.where(inside, rows.gang, -1))
+        table.append({
+            "archetype": name,
+            "orders": int(inside.sum()),
+            **_recalls(rows, inside),
+            "gangs": len(codes),
+            "gangs_caught_reject": int(caught.sum()),
+        })  # fmt: skip
+    return table
+
+
+def by_honest_type(rows: Scored) -> list[dict[str, Any]]:
+    """False-positive rate per kind of honest person, judged where at least 500 orders are.
+
+    A slice fails when more than 2 % of it is rejected, or five times the overall rate.
+    """
+    overall = share((flagged(rows.verdict, "reject") & ~rows.is_fraud).sum(), (~rows.is_fraud).sum())
+    table = []
+    for name in sorted(set(rows.honest_type[~rows.is_fraud])):
+        inside = ~rows.is_fraud & (rows.honest_type == name)
+        fprs, judged = _fprs(rows, inside), int(inside.sum()) >= JUDGED_FROM
+        rate = fprs["fpr_reject"]["value"]
+        failed = rate > SLICE_FPR_LIMIT or rate > SLICE_FPR_RATIO * overall
+        status = ("over_limit" if failed else "within_limit") if judged else "too_few_to_judge"
+        table.append({"honest_type": name, "orders": int(inside.sum()), **fprs, "status": status})
+    return table
+
+
+def by_camouflage(rows: Scored) -> list[dict[str, Any]]:
+    """Recall against camouflage, in steps with about equally many orders."""
+    known = rows.is_fraud & np.isfinite(rows.camouflage)
+    if not known.any():
+        return []
+    values = rows.camouflage[known]
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, CAMOUFLAGE_STEPS + 1)))
+    step = np.clip(np.searchsorted(edges, rows.camouflage, side="right") - 1, 0, max(len(edges) - 2, 0))
+    table = []
+    for i in np.unique(step[known]):
+        inside = known & (step == i)
+        part = rows.camouflage[inside]
+        table.append({
+            "from": float(part.min()),
+            "to": float(part.max()),
+            "mean": float(part.mean()),
+            "orders": int(inside.sum()),
+            "gangs": len(np.unique(rows.gang[inside & (rows.gang >= 0)])),
+            **_recalls(rows, inside),
+        })  # fmt: skip
+    return table
+
+
+def by_week(rows: Scored) -> list[dict[str, Any]]:
+    """One row per week, Monday to Sunday, UTC."""
+    week = (rows.placed_at - _MONDAY_US) // WEEK_US
+    table = []
+    for number in np.unique(week):
+        inside = week == number
+        fraud, honest = rows.is_fraud & inside, ~rows.is_fraud & inside
+        monday = datetime.fromtimestamp((int(number) * WEEK_US + _MONDAY_US) / 1e6, UTC)
+        table.append({
+            "week": monday.date().isoformat(),
+            "orders": int(inside.sum()),
+            "fraud": int(fraud.sum()),
+            **_recalls(rows, fraud),
+            **_fprs(rows, honest),
+            "review_share_honest": rows.ratio(rows.verdict == "review", honest),
+        })  # fmt: skip
+    return table
+
+
+def by_novelty(rows: Scored, seen_before: Bools) -> list[dict[str, Any]]:
+    """Recall for gangs that placed orders before the window, and for those that did not."""
+    table = []
+    gang = rows.is_fraud & (rows.gang >= 0)
+    for name, inside in (("active_before", gang & seen_before), ("new_in_window", gang & ~seen_before)):
+        codes = np.unique(rows.gang[inside])
+        row = {"gangs": name, "count": len(codes), "orders": int(inside.sum())}
+        table.append({**row, **_recalls(rows, inside)})
+    return table

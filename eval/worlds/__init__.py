@@ -1,0 +1,31 @@
+"""Worlds: histories of orders on disk, simulated or a shop's own, and what is read from them."""
+
+from riskgraph.eval.worlds.config import PRESETS, WorldConfig, preset
+from riskgraph.eval.worlds.describe import describe
+from riskgraph.eval.worlds.exporter import outcome_body, requests, to_request
+from riskgraph.eval.worlds.importer import import_ndjson
+from riskgraph.eval.worlds.leaks import Leak, single_component_leaks
+from riskgraph.eval.worlds.oracle import Oracle, read_oracle
+from riskgraph.eval.worlds.reader import World
+from riskgraph.eval.worlds.replay import replay
+from riskgraph.eval.worlds.seed_case import seed_case
+from riskgraph.eval.worlds.simulate import simulate
+
+__all__ = [
+    "PRESETS",
+    "Leak",
+    "Oracle",
+    "World",
+    "WorldConfig",
+    "describe",
+    "import_ndjson",
+    "outcome_body",
+    "preset",
+    "read_oracle",
+    "replay",
+    "requests",
+    "seed_case",
+    "simulate",
+    "single_component_leaks",
+    "to_request",
+]

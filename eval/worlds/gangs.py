@@ -1,0 +1,213 @@
+"""Gangs: who they are, when they are active, and what each archetype brings to the checkout.
+
+A gang has operators (whose habits its visits show), a camouflage between 0 and 1 that mixes its
+behavior towards an honest person's, a stance on consent, a channel, and bursts in time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.eval.worlds import geo, habits
+from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.pools import Cast
+from riskgraph.eval.worlds.profiles import DRIVERS, Archetype, shift_matrix
+from riskgraph.eval.worlds.shop import DAY, Shop
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
+
+
+@dataclass(frozen=True)
+class Gang:
+    """One gang; ``code`` is its archetype's place plus one, ``times`` its order times, ascending."""
+
+    number: int
+    code: int
+    archetype: Archetype
+    camouflage: float
+    refuses: bool
+    market: bool
+    country: int
+    city: int
+    styles: Ints
+    times: Floats
+
+    @property
+    def size(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True)
+class Honest:
+    """Honest visits in time order, from which gangs take over or rent accounts."""
+
+    t: Floats
+    account: Ints
+    address: Ints
+    card: Ints
+    phone: Ints
+    rank: Ints
+    channel: Ints
+
+    @classmethod
+    def of(cls, cast: Cast) -> Honest:
+        v = cast.visits
+        order = np.argsort(v["t"], kind="stable")
+        account = v["account"][order]
+        return cls(
+            v["t"][order], account, v["address"][order], v["card"][order], v["phone"][order],
+            running_count(account), v["channel"][order],
+        )  # fmt: skip
+
+    def victims(self, rng: np.random.Generator, t: Floats, rank: int, market: bool) -> Ints:
+        """Rows of honest visits (``rank`` earlier orders at least) placed before each time, -1 if none."""
+        suits = np.flatnonzero((self.rank >= rank) & ((self.channel >= 2) == market))
+        until = np.searchsorted(self.t[suits], t)
+        drawn = (rng.random(len(t)) * until).astype(np.int64)
+        if not len(suits):
+            return np.full(len(t), -1, dtype=np.int64)
+        return np.where(until > 0, suits[np.minimum(drawn, len(suits) - 1)], -1)
+
+
+def running_count(key: Ints) -> Ints:
+    """For each row, how many earlier rows have the same key."""
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    starts = (
+        np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(key) else np.zeros(0, dtype=np.int64)
+    )
+    lengths = np.diff(np.r_[starts, len(key)])
+    out = np.empty(len(key), dtype=np.int64)
+    out[order] = np.arange(len(key)) - np.repeat(starts, lengths)
+    return out
+
+
+def _sizes(rng: np.random.Generator, total: int, gangs: int) -> Ints:
+    """Heavy-tailed gang sizes of at least six orders that add up to ``total``."""
+    least = min(6, max(1, total // gangs))
+    weights = np.exp(rng.normal(0, 0.8, gangs))
+    return np.asarray(
+        least + rng.multinomial(max(0, total - least * gangs), weights / weights.sum()), dtype=np.int64
+    )
+
+
+def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, kind: Archetype, size: int) -> Floats:
+    """Bursts inside the gang's active window, half of them timed to launches and promotion days."""
+    window = rng.uniform(*kind.window_days) * DAY
+    start = config.start_s + rng.random() * max(DAY, config.days * DAY - window)
+    centres = start + rng.random(kind.bursts) * window
+    hot = np.array([m for _, m in shop.launches])
+    if kind.name in ("proxy_buying", "address_reseller") and len(hot):
+        near = hot[np.clip(np.searchsorted(hot, centres), 0, len(hot) - 1)]
+        centres = np.where(rng.random(kind.bursts) < 0.5, near + 1800, centres)
+    width = np.array(
+        {"card_testing": 3600.0 * 6, "account_takeover": 36 * 3600.0}.get(kind.name, 20 * 3600.0)
+    )
+    own = shop.times(rng, np.zeros(size), night=chance(rng, 0.6 * (kind.name == "card_testing"), size))
+    hour = (own - config.start_s) % DAY
+    spread = centres[rng.integers(0, kind.bursts, size)] + rng.normal(0, 1, size) * width
+    # People sleep: two thirds of a gang's orders keep to ordinary hours of the day.
+    t = np.where(rng.random(size) < 0.65, spread // DAY * DAY + hour, spread)
+    return np.sort(np.clip(t, config.start_s + DAY, config.end_s - 3600))
+
+
+def build_gangs(config: WorldConfig, shop: Shop, cast: Cast) -> list[Gang]:
+    """Draw all gangs of a world, each from a random stream of its own."""
+    rng = stream(config.seed, "gangs")
+    shares = np.array([a.share for a in config.archetypes])
+    counts = np.maximum(1, np.floor(config.gangs * shares + 0.5).astype(np.int64))
+    orders = np.floor(config.fraud_orders * shares).astype(np.int64)
+    orders[0] += config.fraud_orders - orders.sum()
+    shifts = np.array(shift_matrix(config.archetypes)) * config.shift_scale
+    gangs: list[Gang] = []
+    for code, kind in enumerate(config.archetypes):
+        for size in _sizes(rng, int(orders[code]), int(counts[code])):
+            own = stream(config.seed, "gang", len(gangs))
+            camouflage = float(own.beta(*config.camouflage))
+            team = habits.persons(own, 1 + int(size) // 15) * 0.8 + own.normal(0, 0.35, len(DRIVERS))
+            country = int(own.random() < config.eu_share * 0.8)
+            gangs.append(
+                Gang(
+                    len(gangs), code + 1, kind, camouflage, bool(own.random() < config.gang_refuses),
+                    bool(own.random() < kind.marketplace), country,
+                    int(geo.random_city(own, np.array([country]))[0]),
+                    cast.add_styles(team + shifts[code] * (1 - camouflage)),
+                    _times(own, config, shop, kind, int(size)),
+                )
+            )  # fmt: skip
+    return gangs
+
+
+def gang_channels(rng: np.random.Generator, gang: Gang, n: int) -> Ints:
+    """Channel of each order: a gang keeps to the marketplaces or to the shop's own front ends."""
+    if gang.market:
+        return np.where(chance(rng, 0.55, n), 2, 3).astype(np.int64)
+    return chance(rng, 0.3 if gang.country == 0 else 0.1, n).astype(np.int64)
+
+
+def gang_devices(
+    rng: np.random.Generator, config: WorldConfig, cast: Cast, gang: Gang, channel: Ints
+) -> Ints:
+    """Devices fit for the given channels; positions fail as the archetype's do, or as honest ones."""
+    kind = habits.device_of_channel(rng, channel)
+    bad = chance(rng, 1 - 0.5 * gang.camouflage, len(kind))
+    fails = np.where(bad, gang.archetype.position_fails, habits.ordinary_fails(rng, config, len(kind)))
+    devices = habits.new_devices(rng, cast, kind, fails)
+    open_play = 1 - gang.camouflage
+    cast.devices["ua_lies"][devices] |= chance(rng, 0.16 * open_play, len(kind))
+    cast.devices["own_trace"][devices] |= chance(rng, 0.05 * open_play, len(kind))
+    cast.devices["virtual"][devices] |= chance(rng, 0.22 * open_play, len(kind))
+    return devices
+
+
+def gang_networks(rng: np.random.Generator, cast: Cast, gang: Gang, n: int) -> Ints:
+    """Networks: datacenter and proxy exits, more of them the less a gang hides."""
+    open_play = 1 - gang.camouflage
+    kind = pick(rng, (0.5 + 0.3 * gang.camouflage, 0.35, 0.05, 0.12 * open_play, 0.35 * open_play), n)
+    city = np.where(kind >= 3, geo.random_city(rng, np.full(n, gang.country)), gang.city)
+    return cast.networks.add(n, kind=kind, city=city)
+
+
+def gang_accounts(rng: np.random.Generator, cast: Cast, gang: Gang, first: Floats, age_mu: float) -> Ints:
+    """Accounts opened for the gang; ``age_mu`` is the log of the median age in seconds at first use."""
+    n = len(first)
+    aged = chance(rng, 0.25 + 0.5 * gang.camouflage, n)
+    age = np.where(aged, np.exp(rng.normal(17.0, 1.1, n)), np.exp(rng.normal(age_mu, 1.5, n)))
+    changed = chance(rng, 0.35, n)
+    invited = chance(rng, 0.5 if gang.archetype.name == "promotion_farm" else 0.15, n)
+    return cast.accounts.add(
+        n, created=first - age, country=gang.country, home_city=gang.city,
+        profile=rng.beta(1.6 + 1.4 * gang.camouflage, 3.0, n),
+        credential=np.where(changed, first - age * rng.random(n), np.nan),
+        invited=invited, loop=chance(rng, 0.22 * (1 - gang.camouflage), n),
+    )  # fmt: skip
+
+
+def place(
+    rng: np.random.Generator,
+    config: WorldConfig,
+    cast: Cast,
+    gang: Gang,
+    channel: Ints,
+    **columns: NDArray[np.generic] | float | int,
+) -> None:
+    """Enter a gang's visits, with its consents, networks and input modality."""
+    n = gang.size
+    device = np.asarray(columns.pop("device"))
+    front = habits.has_front_end(channel)
+    channel = np.where(front, cast.devices["kind"][device] == habits.WEBVIEW, channel).astype(np.int64)
+    single = chance(rng, 0.05, n)
+    stance: Bools = np.where(gang.refuses, np.ones(n, dtype=np.bool_), single)
+    consent = habits.consents(
+        rng, config, channel, stance, np.repeat(chance(rng, config.location_denied, 1), n),
+        chance(rng, 1 - config.training_granted, n),
+    )  # fmt: skip
+    cast.visits.add(
+        n, t=gang.times, channel=channel, device=np.where(front, device, -1), kind=gang.code,
+        network=np.where(front, gang_networks(rng, cast, gang, n), -1),
+        style=gang.styles[rng.integers(0, len(gang.styles), n)], gang=gang.number, camouflage=gang.camouflage,
+        modality=habits.modality(rng, cast.devices["kind"][device], chance(rng, 0.006, n)), **columns,
+        **consent,
+    )  # fmt: skip

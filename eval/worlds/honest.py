@@ -1,0 +1,242 @@
+"""Honest accounts and their visits: homes, friends, devices, cards, and several odd kinds of user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from riskgraph.eval.worlds import geo, habits
+from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.pools import Cast
+from riskgraph.eval.worlds.profiles import shift_matrix
+from riskgraph.eval.worlds.shop import DAY, Shop
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
+
+
+@dataclass(frozen=True)
+class Households:
+    """Honest accounts, one row each, with what they own."""
+
+    account: Ints
+    kind: Ints
+    country: Ints
+    city: Ints
+    home: Ints
+    work: Ints
+    friends: Ints
+    phones: Ints
+    handset: Ints
+    desktop: Ints
+    cards: Ints
+    networks: Ints
+    channel: Ints
+    style: Ints
+    refuses: Bools
+    denies: Bools
+    no_training: Bools
+
+
+def _kind(config: WorldConfig, name: str) -> int:
+    return [t.name for t in config.honest_types].index(name)
+
+
+def _homes(
+    rng: np.random.Generator, config: WorldConfig, cast: Cast, kind: Ints, city: Ints
+) -> tuple[Ints, Ints, Ints]:
+    """Home, workplace and three friends' addresses of every account."""
+    n = len(kind)
+    home = geo.new_addresses(rng, cast.addresses, city, pick(rng, (0.93, 0.02, 0.05), n))
+    work = geo.new_addresses(rng, cast.addresses, city, np.where(chance(rng, 0.3, n), 3, 1))
+    shared = np.flatnonzero(kind == _kind(config, "shared_place"))
+    # Dormitories and offices: a dozen accounts of one city use the same locker or reception.
+    lockers = geo.new_addresses(rng, cast.addresses, city[shared], 3)
+    leader = shared[np.lexsort((shared, city[shared]))]
+    group = np.arange(len(leader)) // 12 * 12
+    home[leader] = np.where(
+        city[leader] == city[leader[group]], lockers[np.searchsorted(shared, leader[group])], home[leader]
+    )
+    country = geo.IS_EU[city].astype(np.int64)
+    friends = []
+    for place in range(3):
+        away = chance(rng, 0.7, n)
+        where = np.where(away, geo.random_city(rng, country), city)
+        friends.append(geo.new_addresses(rng, cast.addresses, where, 5 if place == 2 else 0))
+    forwarder = np.flatnonzero(chance(rng, 0.04, n))
+    cast.addresses["kind"][friends[2]] = 0
+    cast.addresses["kind"][friends[2][forwarder]] = 4
+    return home, work, np.column_stack(friends)
+
+
+def _things(
+    rng: np.random.Generator, config: WorldConfig, cast: Cast, kind: Ints, channel: Ints
+) -> tuple[Ints, ...]:
+    """Handsets, desktops (-1 without), and up to two cards; some families share a card."""
+    n = len(kind)
+    fails = habits.ordinary_fails(rng, config, n)
+    fails = np.where(kind == _kind(config, "no_position"), 0.85, fails)
+    handset_kind = np.where(channel == 1, habits.WEBVIEW, habits.PHONE)
+    handset_kind = np.where((kind == _kind(config, "elderly")) & (channel == 0), habits.TABLET, handset_kind)
+    handset = habits.new_devices(rng, cast, handset_kind, fails)
+    desktop = habits.new_devices(rng, cast, np.zeros(n, dtype=np.int64), fails)
+    wants = chance(rng, 0.62, n) | (kind == _kind(config, "keyboard"))
+    bins = np.array([622848, 621700, 622588, 625965, 400022, 531993, 455673, 374289])
+    cards = [cast.cards.add(n, bin=bins[pick(rng, (5, 4, 4, 3, 2, 2, 1, 1), n)]) for _ in range(2)]
+    second = np.where(chance(rng, 0.3, n), cards[1], cards[0])
+    family = chance(rng, np.where(kind == _kind(config, "shared_place"), 0.35, 0.04), n)
+    mate = np.roll(cards[0], 1)
+    first = np.where(family, mate, cards[0])
+    return handset, np.where(wants, desktop, -1), np.column_stack([first, second])
+
+
+def _usual_channels(
+    rng: np.random.Generator, config: WorldConfig, kind: Ints, country: Ints
+) -> tuple[Ints, Ints]:
+    """The shop's own channel that each account would use, and the channel that it mostly uses."""
+    n = len(kind)
+    own = chance(rng, config.mini_program_share, n).astype(np.int64)
+    own = np.where((kind == _kind(config, "keyboard")) | (country == 1) & chance(rng, 0.8, n), 0, own)
+    market = np.where(chance(rng, 0.55, n), 2, 3)
+    # Kinds that can only be seen at a front end mostly buy there.
+    shown = np.isin(kind, [_kind(config, k) for k in ("keyboard", "refuser", "no_position")])
+    away = chance(rng, np.where(shown, 0.2, config.marketplace_share), n)
+    return own, np.where(away, market, own)
+
+
+def _phones(rng: np.random.Generator, cast: Cast, country: Ints) -> Ints:
+    """Three numbers an account: its own, and two of people it sends gifts to."""
+    n = len(country)
+    columns = []
+    for _ in range(3):
+        kind, serial = pick(rng, (0.93, 0.045, 0.005, 0.02), n), rng.integers(0, 10**8, n)
+        columns.append(cast.phones.add(n, country=country, kind=kind, serial=serial))
+    return np.column_stack(columns)
+
+
+def _networks(rng: np.random.Generator, config: WorldConfig, cast: Cast, kind: Ints, city: Ints) -> Ints:
+    """A fixed line and a mobile network; offices and dormitories of a city share one exit."""
+    n = len(kind)
+    proxy, office = kind == _kind(config, "vpn"), kind == _kind(config, "shared_place")
+    exit_city = np.where(proxy, geo.random_city(rng, geo.IS_EU[city].astype(np.int64)), city)
+    line = np.where(proxy, habits.PROXY, np.where(office, habits.OFFICE, habits.HOME))
+    fixed = cast.networks.add(n, kind=line, city=exit_city)
+    shared = np.flatnonzero(office & chance(rng, 0.8, n))
+    _, first, where = np.unique(city[shared], return_index=True, return_inverse=True)
+    fixed[shared] = fixed[shared][first[where]]
+    carrier = np.where(chance(rng, 0.06, n), habits.DATACENTER, habits.MOBILE)
+    return np.column_stack([fixed, cast.networks.add(n, kind=carrier, city=city)])
+
+
+def households(config: WorldConfig, cast: Cast) -> Households:
+    """Create the honest accounts of a world."""
+    rng = stream(config.seed, "households")
+    n = max(20, round((config.orders - config.fraud_orders) / config.orders_per_account))
+    kind = pick(rng, [t.share for t in config.honest_types], n)
+    country = chance(rng, config.eu_share, n).astype(np.int64)
+    city = geo.random_city(rng, country)
+    own, channel = _usual_channels(rng, config, kind, country)
+    home, work, friends = _homes(rng, config, cast, kind, city)
+    handset, desktop, cards = _things(rng, config, cast, kind, own)
+    shifts = np.array(shift_matrix(config.honest_types))
+    age = np.exp(rng.normal(8.3, 1.7, n)) * 3600
+    changed = config.end_s - rng.random(n) * config.days * DAY - age
+    account = cast.accounts.add(
+        n, country=country, home_city=city, profile=rng.beta(3.0, 2.4, n),
+        credential=np.where(chance(rng, 0.55, n), changed, np.nan),
+        invited=chance(rng, 0.15, n), loop=chance(rng, 0.05, n),
+    )  # fmt: skip
+    return Households(
+        account, kind, country, city, home, work, friends, _phones(rng, cast, country), handset, desktop, cards,
+        _networks(rng, config, cast, kind, city), channel, cast.add_styles(habits.persons(rng, n) + shifts[kind]),
+        kind == _kind(config, "refuser"), chance(rng, config.location_denied, n),
+        ~chance(rng, np.where(kind == _kind(config, "refuser"), 0.3, config.training_granted), n),
+    )  # fmt: skip
+
+
+def _moments(
+    rng: np.random.Generator, config: WorldConfig, shop: Shop, cast: Cast, who: Ints, n_accounts: int
+) -> Floats:
+    """Order times; accounts that join during the world are created shortly before their first order."""
+    newcomer = chance(rng, config.newcomers, n_accounts)
+    joined = np.where(newcomer, rng.random(n_accounts), 0.0)
+    t = shop.times(rng, joined[who])
+    first = np.full(n_accounts, np.inf)
+    np.minimum.at(first, who, t)
+    first = np.where(np.isfinite(first), first, config.end_s)
+    young = first - np.exp(rng.normal(8.6, 2.2, n_accounts))
+    old = config.start_s - 2 * DAY - np.exp(rng.normal(6.1, 1.0, n_accounts)) * DAY
+    created = np.where(newcomer, young, np.maximum(old, config.start_s - 3600 * DAY))
+    cast.accounts["created"][:n_accounts] = created
+    return np.asarray(t)
+
+
+def _afterthoughts(rng: np.random.Generator, config: WorldConfig, t: Floats, who: Ints) -> Floats:
+    """Some orders follow the account's previous one within minutes or hours: something was forgotten."""
+    order = np.lexsort((t, who))
+    before = np.r_[np.inf, t[order][:-1]]
+    same = np.r_[False, who[order][1:] == who[order][:-1]]
+    soon = before + np.exp(rng.normal(7.3, 1.6, len(t)))
+    follows = same & chance(rng, config.afterthoughts, len(t)) & (soon < config.end_s)
+    out = t.copy()
+    out[order] = np.where(follows, soon, t[order])
+    return out
+
+
+def _routes(
+    rng: np.random.Generator, config: WorldConfig, cast: Cast, homes: Households, who: Ints
+) -> tuple[Ints, Ints]:
+    """Channel and device of each visit; mini-programs run on handsets, keyboards need a desktop."""
+    n = len(who)
+    elsewhere = np.where(chance(rng, 0.5, n), 3, homes.channel[who] % 2)
+    channel = np.where(chance(rng, 0.86, n), homes.channel[who], elsewhere)
+    at_desk = chance(rng, 0.75, n) | (homes.kind[who] == _kind(config, "keyboard"))
+    at_desk &= (channel == 0) & (homes.desktop[who] >= 0)
+    device = np.where(at_desk, homes.desktop[who], homes.handset[who])
+    webview = cast.devices["kind"][device] == habits.WEBVIEW
+    return np.where(habits.has_front_end(channel), webview.astype(np.int64), channel), device
+
+
+def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households) -> None:
+    """Let every honest account buy over the world's months, with a heavy-tailed number of orders."""
+    rng = stream(config.seed, "honest")
+    accounts = len(homes.account)
+    n = config.orders - config.fraud_orders
+    rate = np.exp(rng.normal(0, config.count_sigma, accounts))
+    rate *= np.where(homes.kind == _kind(config, "small_business"), 3.0, 1.0)
+    who = np.repeat(np.arange(accounts), rng.multinomial(n, rate / rate.sum()))
+    t = _moments(rng, config, shop, cast, who, accounts)
+    t = _afterthoughts(rng, config, t, who)
+    kind = homes.kind[who]
+    channel, device = _routes(rng, config, cast, homes, who)
+    gift = chance(rng, np.array([h.gift for h in config.honest_types])[kind], n)
+    friend = pick(rng, (0.6, 0.28, 0.12), n)
+    usual = np.where(chance(rng, 0.13, n), homes.work[who], homes.home[who])
+    phone = np.where(gift & chance(rng, 0.7, n), homes.phones[who, 1], homes.phones[who, 0])
+    network = np.where(chance(rng, 0.3, n), homes.networks[who, 1], homes.networks[who, 0])
+    wallet = chance(rng, np.where(channel == 1, 0.55, np.where(homes.country[who] == 1, 0.2, 0.4)), n)
+    card = homes.cards[who, pick(rng, (0.85, 0.15), n)]
+    token = np.where(channel == 2, True, (channel < 2) & ~wallet)
+    launch, t = _fans(rng, shop, t, n)
+    front = habits.has_front_end(channel)
+    basket = np.where(kind == _kind(config, "small_business"), 4, pick(rng, (0.86, 0.08, 0.03, 0.03), n))
+    cast.visits.add(
+        n, t=t, account=homes.account[who], device=np.where(front, device, -1),
+        card=np.where(token, card, -1), address=np.where(gift, homes.friends[who, friend], usual),
+        phone=phone, network=np.where(front, network, -1), channel=channel, style=homes.style[who],
+        honest_type=kind, other=gift & chance(rng, 0.85, n) | chance(rng, 0.02, n),
+        basket=np.where(launch >= 0, 2, basket), launch=launch, wallet=wallet,
+        seek_coupon=np.clip(rng.beta(1.2, 4.0, n) + 0.4 * (kind == _kind(config, "bargain_hunter")), 0, 1),
+        modality=habits.modality(rng, cast.devices["kind"][device], kind == _kind(config, "keyboard")),
+        **habits.consents(rng, config, channel, homes.refuses[who], homes.denies[who],
+        homes.no_training[who]),
+    )  # fmt: skip
+
+
+def _fans(rng: np.random.Generator, shop: Shop, t: Floats, n: int) -> tuple[Ints, Floats]:
+    """A few honest orders are for a launch and come in its first hour."""
+    skus = np.array([s for s, _ in shop.launches], dtype=np.int64)
+    moments = np.array([m for _, m in shop.launches])
+    near = np.clip(np.searchsorted(moments, t), 0, len(moments) - 1)
+    fan = chance(rng, 0.015, n) & (moments[near] > t) & (moments[near] - t < 12 * DAY)
+    when = moments[near] + np.exp(rng.normal(6.0, 1.2, n))
+    return np.where(fan, skus[near], -1), np.where(fan, when, t)

@@ -1,0 +1,251 @@
+"""OrderTable of a world: the same components, bit for bit, as ``core`` derives order by order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, HistogramSpec, NodeSpec, catalog
+from riskgraph.core.door import Door
+from riskgraph.core.errors import Invalid
+from riskgraph.core.order import order_key
+from riskgraph.core.outcome import Outcome, label_at
+from riskgraph.core.subgraph import State
+from riskgraph.core.table import OrderTable
+from riskgraph.eval.worlds.extras import arrow, parquet
+from riskgraph.eval.worlds.hashing import EntityHasher
+from riskgraph.eval.worlds.reader import World
+from riskgraph.eval.worlds.replay import derived_files, replay
+from riskgraph.eval.worlds.schema import COMPUTED, PURPOSE_COLUMNS, node_columns
+from riskgraph.eval.worlds.writer import Progress
+
+_NODES = catalog().nodes
+_SDK = np.array([n.computed_by == "sdk" for n in _NODES])
+
+
+def histogram_columns(spec: HistogramSpec, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``n, p50, spread, entropy, mode_share`` of M histograms, float64[M, 5].
+
+    The arithmetic and its order are those of ``core.components``, so that the bits agree; logarithms
+    go through ``math`` for the same reason.
+    """
+    total = counts.sum(axis=1)
+    p10, p50, p90 = (_quantile(spec, counts, total, q) for q in (0.1, 0.5, 0.9))
+    width = spec.edges[1] - spec.edges[0]
+    shares = counts / total[:, None]
+    terms = np.zeros_like(shares)
+    filled = counts > 0
+    terms[filled] = [s * math.log2(s) for s in shares[filled].tolist()]
+    # Terms of empty bins are zeros, which leave a sum as it is.
+    entropy = np.maximum(0.0, [-sum(row) for row in terms.tolist()])
+    spread = [math.log2(r) for r in ((p90 + width) / (p10 + width)).tolist()]
+    size = [math.log2(1 + n) for n in total.tolist()]
+    return np.column_stack([size, p50, spread, entropy, counts.max(axis=1) / total])
+
+
+def _quantile(
+    spec: HistogramSpec, counts: NDArray[np.int64], total: NDArray[np.int64], q: float
+) -> NDArray[np.float64]:
+    edges = np.array(spec.edges)
+    target = q * total
+    upto = np.cumsum(counts, axis=1)
+    reached = (counts > 0) & (upto >= target[:, None])
+    found = reached.any(axis=1)
+    bin_ = np.argmax(reached, axis=1)
+    row = np.arange(len(counts))
+    count = counts[row, bin_]
+    inside = (target - (upto[row, bin_] - count)) / np.maximum(count, 1)
+    values = edges[bin_] + inside * (edges[bin_ + 1] - edges[bin_])
+    return np.asarray(np.where(found, values, edges[-1]), dtype=np.float64)
+
+
+def _numbers(node: NodeSpec, column: Any, name: str) -> NDArray[np.float64]:
+    """float64[M], NaN where null; checked against the node's form and range."""
+    where = f"{name}:{node.id}"
+    if node.form is Form.CLASS:
+        codes = {word: float(i) for i, word in enumerate(node.words)} | {None: math.nan}
+        try:
+            return np.array([codes[word] for word in column.to_pylist()], dtype=np.float64)
+        except KeyError as error:
+            known = ", ".join(node.words)
+            raise Invalid(f"{where} must be one of {known}; got {error}", field=where) from error
+    # Flags become 0.0 and 1.0.
+    pa = arrow()
+    number = column.cast(pa.int8()) if node.form is Form.FLAG else column
+    values = np.asarray(number.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    if node.form is Form.NUMBER:
+        low, high = node.bounds
+        known_values = values[~np.isnan(values)]
+        if known_values.size and not (low <= known_values.min() and known_values.max() <= high):
+            raise Invalid(f"{where} must lie in {low:g}..{high:g} {node.unit}", field=where)
+    return values
+
+
+def _counts(column: Any, where: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """bool[M] present and int64[present, 16]."""
+    flat = column.combine_chunks()
+    present = np.asarray(flat.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    counts = np.asarray(flat.flatten().to_numpy(zero_copy_only=False), dtype=np.int64).reshape(-1, BIN_COUNT)
+    if counts.size and (counts.min() < 0 or not counts.sum(axis=1).min()):
+        raise Invalid(f"{where}: a histogram has 16 whole counts, not all zero", field=where)
+    return present, counts
+
+
+def _node_block(node: NodeSpec, table: Any, name: str) -> NDArray[np.float32] | None:
+    """float32[M, components] of one node from its columns, or None where no column is there."""
+    columns = node_columns(node)
+    if not set(columns) <= set(table.column_names):
+        return None
+    block = np.full((table.num_rows, len(node.components)), np.nan, dtype=np.float32)
+    if node.form is Form.HISTOGRAM:
+        width = len(node.components) // len(node.histograms)
+        for i, (spec, column) in enumerate(zip(node.histograms, columns, strict=True)):
+            present, counts = _counts(table[column], f"{name}:{column}")
+            block[present, i * width : (i + 1) * width] = histogram_columns(spec, counts)
+        return block
+    for i, column in enumerate(columns):
+        block[:, i] = _numbers(node, table[column], name)
+    return block
+
+
+def _stated(table: Any) -> NDArray[np.uint8]:
+    """uint8[M, 137] as written; not delivered where the world has no such column."""
+    states = np.full((table.num_rows, NODE_COUNT), State.NOT_DELIVERED, dtype=np.uint8)
+    if "absence" in table.column_names:
+        for i, row in enumerate(table["absence"].to_pylist()):
+            if row is not None:
+                states[i] = np.frombuffer(row, dtype=np.uint8)
+    return states
+
+
+def _purposes(table: Any) -> dict[str, NDArray[np.int8]]:
+    """1 granted, 0 refused, -1 never asked."""
+    never = np.full(table.num_rows, -1, dtype=np.int8)
+    out = {}
+    for purpose, column in PURPOSE_COLUMNS.items():
+        out[purpose] = never
+        if column in table.column_names:
+            values = table[column].to_pylist()
+            out[purpose] = np.array([-1 if v is None else int(v) for v in values], dtype=np.int8)
+    return out
+
+
+def components_and_states(
+    table: Any, derived: Any, name: str
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """float32[M, 259] and uint8[M, 137] of one part, observed and computed nodes together."""
+    components = np.full((table.num_rows, len(catalog().components)), np.nan, dtype=np.float32)
+    states = _stated(table)
+    states[states == State.PRESENT] = State.NOT_DELIVERED
+    purposes = _purposes(table)
+    computed = {n.id: i for i, n in enumerate(COMPUTED)}
+    made = np.array([list(row) for row in derived["absence"].to_pylist()], dtype=np.uint8)
+    for node in _NODES:
+        block = _node_block(node, table, name) if node.form is not Form.CONTEXT else None
+        if block is None:
+            block = np.full((table.num_rows, len(node.components)), np.nan, dtype=np.float32)
+        granted = purposes[node.purpose] if node.purpose != "none" else None
+        unasked = np.zeros(table.num_rows, dtype=np.bool_)
+        if granted is not None:
+            unasked = (granted < 0) & ~np.isnan(block).all(axis=1)
+            block[granted != 1] = np.nan
+        if node.id in computed:
+            missing = np.isnan(block).all(axis=1) & ~unasked
+            block[missing] = _node_block(node, derived, "derived")[missing]  # type: ignore[index]
+            stated = states[missing, node.index]
+            # A cause that the world states wins over the computed one, as in the service.
+            keep = np.isin(stated, (State.NOT_APPLICABLE, State.REFUSED))
+            states[missing, node.index] = np.where(keep, stated, made[missing, computed[node.id]])
+            block[np.flatnonzero(missing)[keep]] = np.nan
+        if granted is not None:
+            block[granted == 0] = np.nan
+            states[granted == 0, node.index] = State.REFUSED
+            states[unasked, node.index] = State.NOT_DELIVERED
+        present = ~np.isnan(block).all(axis=1)
+        column = states[:, node.index]
+        column[~present & (column == State.PRESENT)] = State.NOT_DELIVERED
+        column[present] = State.PRESENT
+        components[:, catalog().component_slices[node.index]] = block
+    return components, states
+
+
+def _codes(digests: list[bytes | None]) -> NDArray[np.int64]:
+    """63 bits of each digest, the same in every world hashed with the same key; -1 for none."""
+    return np.array([-1 if d is None else int.from_bytes(d[:8]) >> 1 for d in digests], dtype=np.int64)
+
+
+def _entities(table: Any, hasher: EntityHasher) -> dict[str, NDArray[np.int64]]:
+    def texts(column: str) -> list[Any]:
+        return table[column].to_pylist() if column in table.column_names else [None] * table.num_rows
+
+    allowed = texts("consent_device")
+    return {
+        "account": _codes([hasher.plain("account", t) for t in texts("account")]),
+        "device": _codes(
+            [
+                hasher.plain("device", t) if ok else None
+                for t, ok in zip(texts("device"), allowed, strict=True)
+            ]
+        ),
+        "card": _codes([hasher.plain("card", t) for t in texts("card")]),
+        "address": _codes([hasher.address(t)[0] for t in texts("address")]),
+    }
+
+
+def _labels(table: Any, outcomes: dict[str, list[Outcome]], known_at: float) -> NDArray[np.int8]:
+    keys = zip(*(table[c].to_pylist() for c in ("merchant_id", "channel_code", "order_id")), strict=True)
+    labels = (label_at(outcomes.get(order_key(*key), ()), known_at) for key in keys)
+    return np.array([-1 if label is None else label for label in labels], dtype=np.int8)
+
+
+def _availability(table: Any, states: NDArray[np.uint8]) -> NDArray[np.object_]:
+    front = (states[:, _SDK] == State.PRESENT).any(axis=1)
+    refused = (states[:, _SDK] == State.REFUSED).any(axis=1)
+    word = np.where(front, "front_end", np.where(refused, "refused", "no_front_end"))
+    has_phase = "phase" in table.column_names
+    phases = table["phase"].to_pylist() if has_phase else [None] * table.num_rows
+    return np.array(
+        [f"{p or 'pre_auth'}/{w}" for p, w in zip(phases, word.tolist(), strict=True)], dtype=object
+    )
+
+
+def _derived_parts(world: World, sizes: list[int]) -> Iterator[Any]:
+    whole = arrow().concat_tables([parquet().read_table(p) for p in derived_files(world)])
+    start = 0
+    for size in sizes:
+        yield whole.slice(start, size)
+        start += size
+
+
+def order_table(world: World, known_at: float | None, door: Door, progress: Progress) -> OrderTable:
+    """See :meth:`World.table`."""
+    replay(world, door, progress)
+    by_order: dict[str, list[Outcome]] = {}
+    for outcome in world.outcomes():
+        by_order.setdefault(outcome.order_key, []).append(outcome)
+    sizes = [parquet().read_metadata(p).num_rows for p in world.order_files]
+    hasher = world.hasher(door)
+    at = math.inf if known_at is None else known_at
+    parts: dict[str, list[NDArray[Any]]] = {}
+    for i, (table, derived) in enumerate(zip(world.parts(), _derived_parts(world, sizes), strict=True)):
+        progress("order table", i, len(sizes))
+        name = world.order_files[i].relative_to(world.path).as_posix()
+        components, states = components_and_states(table, derived, name)
+        columns = {
+            "order_id": np.array(table["order_id"].to_pylist(), dtype=object),
+            "placed_at": table["placed_at"].cast(arrow().int64()).to_numpy(),
+            "components": components,
+            "states": states,
+            "availability": _availability(table, states),
+            **_entities(table, hasher),
+            "label": _labels(table, by_order, at),
+            "training_consent": _purposes(table)["model_training"] == 1,
+        }
+        for column, values in columns.items():
+            parts.setdefault(column, []).append(values)
+    progress("order table", len(sizes), len(sizes))
+    return OrderTable(**{column: np.concatenate(values) for column, values in parts.items()})

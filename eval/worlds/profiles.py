@@ -1,0 +1,124 @@
+"""How kinds of people differ: behavior drivers of odd honest users and of fraud archetypes.
+
+A driver is a latent habit, standard normal over ordinary persons; a profile shifts it in standard
+deviations. Sources of direction and size: behavior literature and vendor figures (segmented typing
+in new-account fraud, decline rates of card testing, people over 60 point and type more slowly but
+not with more errors); the numbers are a priori choices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DRIVERS = (
+    "haste",
+    "depth",
+    "interest",
+    "paste",
+    "switching",
+    "speed",
+    "regular",
+    "familiar",
+    "smooth",
+    "card_trouble",
+    "bargain",
+    "care",
+    "spoof",
+    "still",
+)
+Shifts = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class HonestType:
+    """A kind of honest account and its share of honest accounts."""
+
+    name: str
+    share: float
+    gift: float = 0.05
+    shifts: Shifts = ()
+
+
+@dataclass(frozen=True)
+class Archetype:
+    """A kind of fraud.
+
+    Attributes:
+        share: Share of fraud orders.
+        orders_per_account: Mean orders that the gang places with one account.
+        position_fails: Share of permitted position requests that give none.
+        window_days: Length of a gang's active time, shortest and longest.
+        bursts: Number of bursts inside it.
+        delay_days: Median days to the report (lognormal, sigma 0.8, cut at 120).
+        reported: Lowest and highest share of a gang's orders that is ever reported.
+        report: Outcome kind that carries the label.
+        marketplace: Share of gangs that work where there is no front end.
+    """
+
+    name: str
+    family: str
+    share: float
+    orders_per_account: float
+    position_fails: float
+    window_days: tuple[float, float]
+    bursts: int
+    delay_days: float
+    reported: tuple[float, float]
+    report: str
+    marketplace: float
+    shifts: Shifts
+
+
+HONEST_TYPES = (
+    HonestType("ordinary", 0.68),
+    HonestType(
+        "gift_buyer", 0.06, 0.60, (("paste", 0.9), ("switching", 0.8), ("familiar", -0.9), ("haste", 0.2))
+    ),
+    HonestType("elderly", 0.045, 0.04, (("haste", -1.3), ("speed", -1.5), ("familiar", -0.3), ("care", 0.5))),
+    HonestType("shared_place", 0.04, 0.04, (("bargain", 0.6), ("haste", 0.3))),
+    HonestType("keyboard", 0.01, 0.04, (("haste", -0.2), ("regular", 0.6), ("care", 0.3))),
+    HonestType("refuser", 0.09),
+    HonestType("no_position", 0.025),
+    HonestType("vpn", 0.02, 0.05, (("spoof", 1.2), ("switching", 0.3))),
+    HonestType(
+        "small_business",
+        0.02,
+        0.20,
+        (("haste", 0.7), ("depth", -0.6), ("paste", 0.8), ("bargain", 0.6), ("switching", 0.6)),
+    ),
+    HonestType("bargain_hunter", 0.01, 0.03, (("bargain", 1.6), ("haste", 0.4), ("depth", 0.6))),
+)
+
+ARCHETYPES = (
+    Archetype(
+        "proxy_buying", "ring", 0.27, 1.35, 0.75, (20, 80), 4, 10, (0.5, 0.85), "confirmed_fraud", 0.25,
+        (("haste", 1.1), ("depth", -1.0), ("interest", -0.9), ("paste", 1.5), ("switching", 1.4),
+         ("familiar", -0.8), ("speed", 0.4), ("care", -0.4), ("spoof", 0.3)),
+    ),
+    Archetype(
+        "promotion_farm", "ring", 0.23, 1.2, 0.40, (2, 20), 3, 7, (0.6, 0.9), "confirmed_fraud", 0.30,
+        (("haste", 1.0), ("depth", -0.9), ("interest", -0.7), ("paste", 0.6), ("switching", 0.7),
+         ("regular", 0.8), ("bargain", 1.4), ("care", -0.8), ("spoof", 0.7), ("still", 1.2)),
+    ),
+    Archetype(
+        "account_takeover", "identity", 0.22, 1.1, 0.75, (4, 30), 3, 5, (0.65, 0.9), "chargeback_fraud", 0.12,
+        (("haste", 0.5), ("depth", -0.7), ("interest", -0.9), ("paste", 0.7), ("familiar", -1.4),
+         ("card_trouble", 0.8), ("care", -0.5), ("spoof", 0.8), ("switching", 0.5)),
+    ),
+    Archetype(
+        "card_testing", "payment", 0.14, 2.4, 0.35, (0.5, 5), 2, 12, (0.6, 0.9), "chargeback_fraud", 0.10,
+        (("haste", 1.2), ("depth", -1.2), ("interest", -0.7), ("paste", 0.8), ("regular", 0.7),
+         ("card_trouble", 1.8), ("care", -0.7), ("spoof", 0.8), ("familiar", -0.5)),
+    ),
+    Archetype(
+        "address_reseller", "ring", 0.14, 1.3, 0.15, (30, 100), 5, 30, (0.5, 0.75), "confirmed_fraud", 0.40,
+        (("haste", 0.7), ("depth", -0.7), ("interest", -0.6), ("paste", 0.7), ("switching", 0.6),
+         ("bargain", 0.9), ("familiar", -0.4)),
+    ),
+)  # fmt: skip
+ARCHETYPE_NAMES = ("honest", *(a.name for a in ARCHETYPES))
+
+
+def shift_matrix(profiles: tuple[HonestType, ...] | tuple[Archetype, ...]) -> list[list[float]]:
+    """One row of driver shifts per profile, columns in the order of ``DRIVERS``."""
+    return [[dict(p.shifts).get(driver, 0.0) for driver in DRIVERS] for p in profiles]

@@ -1,0 +1,154 @@
+"""World: orders and outcomes of a folder, whoever wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from riskgraph.core.catalog import catalog
+from riskgraph.core.door import Door
+from riskgraph.core.errors import Invalid
+from riskgraph.core.order import Order, order_key
+from riskgraph.core.outcome import KINDS, Outcome
+from riskgraph.core.table import OrderTable
+from riskgraph.eval.worlds.check import check_columns, check_files, check_order, read_manifest
+from riskgraph.eval.worlds.extras import arrow, parquet
+from riskgraph.eval.worlds.hashing import EntityHasher
+from riskgraph.eval.worlds.rows import python_rows, stamp, to_order, wire_values
+from riskgraph.eval.worlds.schema import COMPUTED, all_order_types, outcome_types
+from riskgraph.eval.worlds.writer import Progress, quiet
+
+
+@dataclass(frozen=True)
+class World:
+    """A history of orders on disk.
+
+    Attributes:
+        path: The folder.
+        manifest: Provenance, entity kinds, counts and file digests.
+    """
+
+    path: Path
+    manifest: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path | str, *, digests: bool = False) -> World:
+        """Open a world and check its manifest, files and columns.
+
+        Args:
+            path: The folder.
+            digests: Also compare every file with its SHA-256 in the manifest.
+
+        Raises:
+            NotFound: There is no manifest, or a listed file is missing.
+            Invalid: A field, file or column is wrong; it is named.
+            CheckFailed: A digest differs.
+            ExtraMissing: If the extra ``lab`` is not installed.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        check_files(folder, manifest, digests=digests)
+        world = cls(folder, manifest)
+        if not world.order_files:
+            raise Invalid("the world has no observed/orders-*.parquet", field="observed")
+        check_columns(folder, world.order_files, world.outcome_files)
+        return world
+
+    @property
+    def simulated(self) -> bool:
+        return bool(self.manifest["provenance"] == "simulated")
+
+    @property
+    def order_files(self) -> list[Path]:
+        return sorted((self.path / "observed").glob("orders-*.parquet"))
+
+    @property
+    def outcome_files(self) -> list[Path]:
+        return sorted((self.path / "observed").glob("outcomes-*.parquet"))
+
+    def hasher(self, door: Door) -> EntityHasher:
+        return EntityHasher(door, self.manifest["entities"])
+
+    def parts(self, columns: list[str] | None = None) -> Iterator[Any]:
+        """Arrow tables of the orders, file by file, in time order, columns cast to the contract's types.
+
+        Raises:
+            Invalid: Naming the file and the column that cannot be read, or rows out of order.
+        """
+        last: int | None = None
+        seen: set[str] = set()
+        for path in self.order_files:
+            name = path.relative_to(self.path).as_posix()
+            known = set(parquet().read_schema(path).names)
+            wanted = None if columns is None else [c for c in columns if c in known]
+            table = cast(parquet().read_table(path, columns=wanted), all_order_types(), name)
+            if columns is None or {"placed_at", "order_id"} <= set(columns):
+                last = check_order(table, last, seen, name)
+            yield table
+
+    def orders(self, door: Door, *, signals: bool = True) -> Iterator[Order]:
+        """Orders after the door, in time order.
+
+        Args:
+            door: Keyed hashing of raw and opaque entities.
+            signals: False leaves out what context nodes never read (faster).
+        """
+        nodes = catalog().nodes if signals else COMPUTED
+        hasher = self.hasher(door)
+        for table in self.parts():
+            values = wire_values(table, nodes)
+            for row, delivered in zip(python_rows(table), values, strict=True):
+                yield to_order(row, delivered, hasher)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Outcomes in the order of the files (a simulated world's: by time of report).
+
+        Raises:
+            Invalid: If a kind is unknown.
+        """
+        for path in self.outcome_files:
+            name = path.relative_to(self.path).as_posix()
+            table = cast(parquet().read_table(path), outcome_types(), name)
+            for row in table.to_pylist():
+                if row["kind"] not in KINDS:
+                    raise Invalid(f"{name}: unknown kind {row['kind']!r:.40}", field=f"{name}:kind")
+                yield Outcome(
+                    outcome_id=row["outcome_id"],
+                    order_key=order_key(row["merchant_id"], row["channel_code"], row["order_id"]),
+                    kind=row["kind"],
+                    effective_at=stamp(row["effective_at"]) or 0.0,
+                    reported_at=stamp(row["reported_at"]) or 0.0,
+                    reason=row.get("reason"),
+                    source=row.get("source"),
+                    reverses=row.get("reverses"),
+                )
+
+    def table(self, known_at: float | None, door: Door, progress: Progress = quiet) -> OrderTable:
+        """All orders as arrays; computed nodes come from ``derived``, which is made first if missing.
+
+        Args:
+            known_at: Labels as known at this time (epoch seconds); None means all that was ever reported.
+            door: Keyed hashing of entities.
+            progress: Called with (step, done, total).
+        """
+        from riskgraph.eval.worlds.order_table import order_table
+
+        return order_table(self, known_at, door, progress)
+
+
+def cast(table: Any, types: dict[str, Any], name: str) -> Any:
+    """Bring every column to the contract's type.
+
+    Raises:
+        Invalid: Naming the file and the column.
+    """
+    pa = arrow()
+    columns = {}
+    for column in table.column_names:
+        try:
+            columns[column] = table[column].cast(types[column])
+        except pa.ArrowException as error:
+            raise Invalid(f"{name}: column {column}: {error}", field=f"{name}:{column}") from error
+    return pa.table(columns)

@@ -1,0 +1,108 @@
+"""All visits of a world in time order, with what follows from their order: ranks, saved data, habits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.eval.worlds import habits
+from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.gangs import running_count
+from riskgraph.eval.worlds.pools import Cast
+from riskgraph.eval.worlds.profiles import DRIVERS
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, stream
+
+SAVED, NEW, PARSED = range(3)
+
+
+@dataclass(frozen=True)
+class Visits:
+    """N visits, ascending in time. Columns of ``Cast.visits`` are read as ``visits["name"]``.
+
+    Attributes:
+        columns: The sorted columns.
+        habit: float64[N, drivers], lasting habits of the person at the device plus the session's mood.
+        address_mode: int64[N]: saved, new (typed or autofilled) or parsed (pasted block).
+        new_card: bool[N] card details are entered in this visit.
+        rank: int64[N] earlier orders of the account.
+        address_rank: int64[N] earlier orders to the address.
+    """
+
+    cast: Cast
+    columns: dict[str, NDArray[Any]]
+    habit: Floats
+    address_mode: Ints
+    new_card: Bools
+    rank: Ints
+    address_rank: Ints
+
+    def __len__(self) -> int:
+        return len(self.columns["t"])
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
+
+    def driver(self, name: str) -> Floats:
+        return np.asarray(self.habit[:, DRIVERS.index(name)])
+
+    def of_account(self, name: str) -> NDArray[Any]:
+        return np.asarray(self.cast.accounts[name][self["account"]])
+
+    def of_device(self, name: str) -> NDArray[Any]:
+        """A column of the visit's device; meaningless where there is none."""
+        return np.asarray(self.cast.devices[name][np.maximum(self["device"], 0)])
+
+    @cached_property
+    def front(self) -> Bools:
+        return habits.has_front_end(self["channel"])
+
+    @cached_property
+    def mouse(self) -> Bools:
+        return self.front & np.isin(self["modality"], (habits.MOUSE, habits.MIXED))
+
+    @cached_property
+    def touch(self) -> Bools:
+        return self.front & np.isin(self["modality"], (habits.TOUCH, habits.MIXED))
+
+    @cached_property
+    def card_used(self) -> Bools:
+        return np.asarray(self["card"] >= 0, dtype=np.bool_)
+
+
+def _pair(a: Ints, b: Ints) -> Ints:
+    return np.asarray(a * (int(b.max(initial=0)) + 2) + b + 1, dtype=np.int64)
+
+
+def arrange(config: WorldConfig, cast: Cast) -> Visits:
+    """Sort all visits by time and derive what depends on the order."""
+    rng = stream(config.seed, "sessions")
+    order = np.argsort(cast.visits["t"], kind="stable")
+    columns = {name: cast.visits[name][order] for name in cast.visits.defaults}
+    # Times are kept to the millisecond, as a checkout sends them.
+    columns["t"] = np.round(columns["t"], 3)
+    n = len(order)
+    styles = np.concatenate(cast.styles)
+    habit = styles[columns["style"]] + rng.normal(0, (1 - habits.PERSON_SHARE) ** 0.5, (n, len(DRIVERS)))
+    # Camouflage also shows as visits that look like any honest person's.
+    plain = chance(rng, 0.3 * columns["camouflage"], n)
+    habit = np.where(plain[:, None], rng.normal(0, 1, (n, len(DRIVERS))), habit)
+    known = running_count(_pair(columns["account"], columns["address"])) > 0
+    paste = habit[:, DRIVERS.index("paste")]
+    parses = chance(rng, 1 / (1 + np.exp(1.7 - 1.1 * paste)), n)
+    typed = np.where(parses, PARSED, NEW)
+    # The address book also holds addresses from before the world began.
+    in_book = (columns["kind"] == 0) & ~columns["other"] & chance(rng, 0.72, n)
+    first_card = running_count(_pair(columns["account"], columns["card"])) == 0
+    return Visits(
+        cast,
+        columns,
+        habit,
+        np.where(known | in_book, np.where(chance(rng, 0.94, n), SAVED, typed), typed).astype(np.int64),
+        (columns["card"] >= 0) & ((first_card & chance(rng, 0.75, n)) | chance(rng, 0.05, n)),
+        running_count(columns["account"]),
+        running_count(columns["address"]),
+    )

@@ -1,0 +1,1 @@
+"""Exact reasons for one decision, and the reports that counsel, regulator and shopper read."""

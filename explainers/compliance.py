@@ -1,0 +1,116 @@
+"""What compliance and reviewers read beyond the subject's report (tier 2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from riskgraph.core.catalog import FAMILIES, catalog
+from riskgraph.core.report import Attribution
+from riskgraph.core.subgraph import State
+from riskgraph.explainers.consent import without_consent_data
+from riskgraph.explainers.sections import View, family
+from riskgraph.explainers.shapley import REFERENCE
+from riskgraph.explainers.values import label, spaced, value_text
+
+TOP_NODES = 20
+_FAMILY = np.array([list(FAMILIES).index(node.family) for node in catalog()])
+
+
+def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
+    """Scores, contributions, path and versions (GDPR Art. 5(2), 30, 35; PIPL Art. 51, 54-56)."""
+    record, facts = view.record, view.record.score
+    return {
+        "score": None if attribution is None else score(view),
+        "attribution": None if attribution is None else contributions(view, attribution),
+        "optional_data": None if attribution is None else without_consent_data(view, attribution),
+        "path": list(facts["path"]),
+        "context": facts["context"],
+        "degraded_cause": facts["degraded_cause"],
+        "nodes": nodes(view, attribution),
+        "blind_spots": blind_spots(view),
+        "entity_context": [
+            {"kind": kind, "pseudonym": tag} for kind, tag in record.order["entities"].items()
+        ],
+        "versions": dict(record.versions),
+        "assessments": {
+            key: view.merchant.text(f"assessment.{key}", view.lang) for key in ("dpia_ref", "pipia_ref")
+        },
+        "review_log": [],
+        "merchant_problems": view.merchant.problems(),
+    }
+
+
+def score(view: View) -> dict[str, Any]:
+    facts = view.record.score
+    keys = ("availability", "offset", "logit", "probability")
+    return {**{key: facts[key] for key in keys}, "thresholds": dict(facts["thresholds"])}
+
+
+def contributions(view: View, attribution: Attribution) -> dict[str, Any]:
+    """Exact values on the logit, no seed and no sampling (GDPR Art. 5(2); PIPL Art. 24(1), 51)."""
+    groups = np.bincount(_FAMILY, weights=attribution.phi, minlength=len(FAMILIES))
+    pairs = catalog().pairs
+    return {
+        "method": view.say("method.exact"),
+        "reference_id": REFERENCE,
+        "base_value": view.record.score["offset"],
+        "value": view.record.score["logit"],
+        "additivity_gap": attribution.gap,
+        "seed": None,
+        "evaluations": 1,
+        "group_phi": [
+            {"family": code, "label": family(code, view.lang), "phi": float(groups[i])}
+            for i, code in enumerate(FAMILIES)
+        ],
+        "pair_phi": [
+            {
+                "nodes": [catalog().nodes[pairs[i].a].id, catalog().nodes[pairs[i].b].id],
+                "types": list(pairs[i].types),
+                "g": float(attribution.pairs[i]),
+            }
+            for i in np.argsort(-np.abs(attribution.pairs), kind="stable").tolist()
+            if attribution.pairs[i] != 0.0
+        ],
+        "top_nodes": [
+            catalog().nodes[i].id
+            for i in np.argsort(-np.abs(attribution.phi), kind="stable")[:TOP_NODES].tolist()
+            if attribution.phi[i] != 0.0
+        ],
+    }
+
+
+def nodes(view: View, attribution: Attribution | None) -> list[dict[str, Any]]:
+    """All 137 nodes: state, value, contribution, class and basis (GDPR Art. 30; PIPL Art. 54)."""
+    rows = []
+    for node in catalog():
+        state, value = view.subgraph.state(node.id), view.subgraph.value(node.id)
+        shown = None if value is None else spaced(value_text(node, value, view.lang, exact=True), view.lang)
+        rows.append(
+            {
+                "node": node.id,
+                "name": node.name,
+                "label": label(node, view.lang),
+                "family": node.family,
+                "state": state.word,
+                "value": shown,
+                "phi": None if attribution is None else float(attribution.phi[node.index]),
+                "own": None if attribution is None else float(attribution.own[node.index]),
+                "pipl_class": node.pipl_class,
+                "basis": [node.lawful_basis(j) for j in view.jurisdictions],
+            }
+        )
+    return rows
+
+
+def blind_spots(view: View) -> list[dict[str, Any]]:
+    """Nodes that nothing delivered, by source: what the decision could not see."""
+    missing: dict[str, list[str]] = {}
+    for node in catalog():
+        if view.subgraph.state(node.id) is State.NOT_DELIVERED:
+            missing.setdefault(node.source, []).append(node.id)
+    return [
+        {"source": source, "text": view.say(f"source.{source}"), "nodes": ids}
+        for source, ids in missing.items()
+    ]

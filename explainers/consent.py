@@ -1,0 +1,72 @@
+"""The consent gate of a report: a refusal counted for nothing, and that is checked again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.catalog import catalog
+from riskgraph.core.report import Attribution
+from riskgraph.core.subgraph import State
+from riskgraph.explainers.sections import View
+
+_CONSENT = np.array([node.consent_needed for node in catalog()])
+_PAIR_ENDS = np.array([(p.a, p.b) for p in catalog().pairs])
+
+
+def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
+    """Statement on refusals, re-checked on the stored contributions.
+
+    GDPR Art. 7(4), 25; PIPL Art. 16; 必要个人信息范围规定 Art. 4. The subject reads which purposes
+    were refused and that this counted for nothing; the refused nodes are listed for compliance only.
+    """
+    purposes = view.record.order["consent"]["purposes"]
+    refused = [key for key, granted in purposes.items() if granted is False]
+    nodes = np.flatnonzero(view.subgraph.states == State.REFUSED)
+    total = 0.0 if attribution is None else float(np.abs(touching(attribution, nodes)).sum())
+    names = ("、" if view.lang == "zh" else ", ").join(view.say(f"purpose.{key}") for key in refused)
+    key = "broken" if total else "refused" if refused else "nothing_refused"
+    out: dict[str, Any] = {
+        "refused_purposes": refused,
+        "features": None,
+        "flipped": None if attribution is None else total != 0.0,
+        "action": "person_decides" if total else "none",
+        "statement": view.say(f"gate.{key}", purposes=names) if key == "refused" else view.say(f"gate.{key}"),
+    }
+    if view.compliance:
+        out["features"] = [catalog().nodes[int(i)].id for i in nodes]
+        out["contribution_of_refused"] = total
+    return out
+
+
+def touching(attribution: Attribution, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Own terms of the nodes and the pair terms that touch one of them."""
+    pairs = attribution.pairs[np.isin(_PAIR_ENDS, nodes).any(axis=1)]
+    return np.concatenate([attribution.own[nodes], pairs])
+
+
+def without_consent_data(view: View, attribution: Attribution) -> dict[str, Any]:
+    """The score with every consent-based node taken away (PIPL Art. 16; GDPR Art. 7(4)).
+
+    Bands only, without the tree's gates: it answers whether optional data decided the outcome.
+    """
+    facts = view.record.score
+    removed = float(touching(attribution, np.flatnonzero(_CONSENT)).sum())
+    logit = float(facts["logit"]) - removed
+    probability = 1.0 / (1.0 + float(np.exp(-logit)))
+    return {
+        "nodes_used": int((_CONSENT & view.subgraph.present).sum()),
+        "contribution": removed,
+        "probability": probability,
+        "band": band(probability, facts["thresholds"]),
+        "flips": band(probability, facts["thresholds"])
+        != band(float(facts["probability"]), facts["thresholds"]),
+    }
+
+
+def band(probability: float, thresholds: dict[str, float]) -> str:
+    if probability >= thresholds["reject"]:
+        return "reject"
+    return "review" if probability >= thresholds["review"] else "accept"

@@ -1,0 +1,153 @@
+"""merchant.toml: the facts about a merchant that every report must state."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from riskgraph.core.errors import Invalid
+from riskgraph.core.order import JURISDICTIONS
+
+LANGUAGES = ("zh", "en")
+DATA_CLASSES = ("contract_record", "optional")
+_BILINGUAL = (
+    "controller.name",
+    "controller.address",
+    "dpo.name",
+    "purpose.text",
+    "art22.text",
+    "human_review.who",
+    "human_review.authority",
+    "transfers.text",
+    "withheld.approver",
+    *(f"rights.deadline.{j}" for j in JURISDICTIONS),
+    *(f"legal_basis.{j}.{c}" for j in JURISDICTIONS for c in DATA_CLASSES),
+    *(f"retention.{j}.{c}" for j in JURISDICTIONS for c in (*DATA_CLASSES, "report")),
+    *(f"complaint.{j}.{part}" for j in JURISDICTIONS for part in ("authority", "court")),
+)
+_PLAIN = (
+    "merchant_id",
+    "controller.contact",
+    "dpo.contact",
+    "rights.url",
+    "rights.contact",
+    "human_review.deadline_hours",
+    "withheld.date",
+    "recipients",
+    "delivered_sources",
+    "degraded_policy.none_under",
+)
+_WORDS = {
+    "provenance": ("simulated", "merchant"),
+    "mode": ("enforce", "observe"),
+    "art22.ground": ("contract", "law", "consent"),
+    "degraded_policy.otherwise": ("hold",),
+}
+
+
+@dataclass(frozen=True)
+class MerchantProfile:
+    """A merchant's duties of information (GDPR Art. 13, 14, 22, 27; PIPL Art. 17, 24, 52, 53).
+
+    A profile that lacks mandatory fields loads, so that a report can still be made and says what is
+    not stated; :meth:`problems` lists them and the service is not ready while there are any.
+    """
+
+    data: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, source: str | Path) -> MerchantProfile:
+        """Read a profile from a path, or from TOML text.
+
+        Raises:
+            Invalid: If it is no TOML, or a field has an unknown word or the wrong type; the field
+                is named.
+        """
+        is_text = isinstance(source, str) and "\n" in source
+        try:
+            text = str(source) if is_text else Path(source).read_text(encoding="utf-8")
+            data = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+            raise Invalid(f"merchant.toml cannot be read: {wrong}", field="merchant") from wrong
+        except OSError as wrong:
+            raise Invalid(f"merchant.toml cannot be opened: {source}", field="merchant") from wrong
+        profile = cls(data)
+        profile._check_words()
+        return profile
+
+    @classmethod
+    def demo(cls) -> MerchantProfile:
+        """The simulated merchant of the demo."""
+        return cls.load(_data("demo-merchant.toml"))
+
+    def get(self, path: str) -> Any:
+        """Value at a dotted path, or None."""
+        value: Any = self.data
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def text(self, path: str, lang: str) -> str | None:
+        """Text at a dotted path in ``zh`` or ``en``; None where the merchant does not state it."""
+        value = self.get(path)
+        if isinstance(value, Mapping):
+            value = value.get(lang)
+        return None if value is None or value == "" else str(value)
+
+    def problems(self) -> list[str]:
+        """One sentence for each mandatory field that is missing; empty when ready."""
+        missing = [path for path in (*_WORDS, *_PLAIN) if self.get(path) in (None, "", [], {})]
+        missing += [
+            f"{path}.{lang}" for path in _BILINGUAL for lang in LANGUAGES if not self._has(path, lang)
+        ]
+        return [f"merchant.toml: {path} is mandatory and missing" for path in missing]
+
+    def require(self) -> MerchantProfile:
+        """The profile itself.
+
+        Raises:
+            Invalid: Naming the first mandatory field that is missing.
+        """
+        for problem in self.problems():
+            raise Invalid(problem, field=problem.split()[1])
+        return self
+
+    @property
+    def simulated(self) -> bool:
+        """True unless the file says that this is a real merchant."""
+        return bool(self.get("provenance") != "merchant")
+
+    @property
+    def mode(self) -> str:
+        return str(self.get("mode") or "observe")
+
+    def degraded_action(self, amount: float, currency: str) -> str:
+        """What the checkout does without an automated score: ``none`` under an amount, else ``hold``."""
+        limit = (self.get("degraded_policy.none_under") or {}).get(currency, 0)
+        return "none" if amount < float(limit) else "hold"
+
+    def _has(self, path: str, lang: str) -> bool:
+        value = self.get(path)
+        return isinstance(value, Mapping) and bool(value.get(lang))
+
+    def _check_words(self) -> None:
+        for path, words in _WORDS.items():
+            value = self.get(path)
+            if value is not None and value not in words:
+                raise Invalid(f"merchant.toml: {path} must be one of {', '.join(words)}", field=path)
+        for path, kind in (
+            ("recipients", list),
+            ("delivered_sources", list),
+            ("degraded_policy.none_under", dict),
+        ):
+            value = self.get(path)
+            if value is not None and not isinstance(value, kind):
+                raise Invalid(f"merchant.toml: {path} must be a {kind.__name__}", field=path)
+
+
+def _data(name: str) -> str:
+    return resources.files("riskgraph.explainers").joinpath("data", name).read_text(encoding="utf-8")

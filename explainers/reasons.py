@@ -1,0 +1,102 @@
+"""Choosing the reasons of a verdict: at most four, only factors that were really scored.
+
+Four follows the US Regulation B commentary (12 CFR 1002.9(b)(2)): more rarely help, and no
+principal factor may be left out. Candidates are the own terms of nodes and the terms of pairs: a
+conjunction is one reason, not two halves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.catalog import NODE_COUNT, catalog
+from riskgraph.core.report import MAX_REASONS, Attribution, Reason
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import Verdict
+
+RISK, RELIEF = "risk", "relief"
+SMALLEST_SHARE = 0.05
+STRONG_SHARE, MODERATE_SHARE = 0.25, 0.10
+FAR_WORDS = ("km200", "km1000")
+SEED_CODE = "far_address_location_unconfirmed"
+
+_NODES = catalog().nodes
+_ADDRESS, _LOCATION = catalog()["B110"].index, catalog()["B085"].index
+_SEED_PAIR = catalog().pair_index[min(_ADDRESS, _LOCATION), max(_ADDRESS, _LOCATION)]
+
+
+def _names() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    nodes = [(n.name, (n.id,)) for n in _NODES]
+    pairs = [
+        (f"{_NODES[p.a].name}_with_{_NODES[p.b].name}", (_NODES[p.a].id, _NODES[p.b].id))
+        for p in catalog().pairs
+    ]
+    return (*nodes, *pairs)
+
+
+_CANDIDATES = _names()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Reasons for the verdict, the factors that speak against it, and what the reasons leave out.
+
+    Attributes:
+        other_share: Share of the reasons' own direction that is not among the reasons, 0 to 1.
+    """
+
+    reasons: tuple[Reason, ...]
+    mitigating: tuple[Reason, ...]
+    other_share: float
+
+
+def choose_reasons(attribution: Attribution, subgraph: OrderSubgraph, verdict: Verdict) -> Chosen:
+    """Pick the reasons of a verdict and the factors against it (GDPR Art. 5(1)(a); PIPL Art. 24(1)).
+
+    Review and reject name the largest terms that raised the score, accept the largest that
+    lowered it. A refused or absent node is never a candidate (GDPR Art. 7(4); PIPL Art. 16).
+    """
+    terms = np.concatenate([attribution.own, attribution.pairs])
+    terms *= np.concatenate([subgraph.present, subgraph.present_pairs])
+    first, second = (RELIEF, RISK) if verdict is Verdict.ACCEPT else (RISK, RELIEF)
+    reasons = _largest(terms, first, subgraph)
+    other = 1.0 - sum(r.share for r in reasons) if reasons else 0.0
+    return Chosen(reasons, _largest(terms, second, subgraph), max(0.0, other))
+
+
+def _largest(terms: NDArray[np.float64], direction: str, subgraph: OrderSubgraph) -> tuple[Reason, ...]:
+    size = np.maximum(terms if direction == RISK else -terms, 0.0)
+    mass = float(np.add.reduce(size))
+    if mass <= 0.0:
+        return ()
+    top = np.argpartition(size, -MAX_REASONS)[-MAX_REASONS:].tolist()
+    # Equal terms are ordered by catalogue index, so that a replay names the same reasons.
+    ranked = sorted(((float(size[i]), i) for i in top), key=lambda row: (-row[0], row[1]))
+    kept = [row for row in ranked if row[0] >= SMALLEST_SHARE * mass] or ranked[:1]
+    return tuple(_reason(i, value / mass, direction, subgraph) for value, i in kept)
+
+
+def _reason(candidate: int, share: float, direction: str, subgraph: OrderSubgraph) -> Reason:
+    code, nodes = _CANDIDATES[candidate]
+    if candidate == NODE_COUNT + _SEED_PAIR and direction == RISK and _is_seed_case(subgraph):
+        code, nodes = SEED_CODE, ("B110", "B085")
+    return Reason(code, nodes, direction, band_of(share), share)
+
+
+def band_of(share: float) -> str:
+    """Strength in words; the exact share stays in the compliance report."""
+    if share >= STRONG_SHARE:
+        return "strong"
+    return "moderate" if share >= MODERATE_SHARE else "slight"
+
+
+def _is_seed_case(subgraph: OrderSubgraph) -> bool:
+    """True when the address is far and a device that may give its position failed to.
+
+    Only a permitted position that failed counts; a refusal is an absence and never gets here
+    (必要个人信息范围规定 Art. 4; PIPL Art. 16).
+    """
+    return subgraph.value("B110") in FAR_WORDS and subgraph.value("B085") == "unavailable"

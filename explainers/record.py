@@ -1,0 +1,127 @@
+"""The compact report record that is committed with every decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.order import Order
+from riskgraph.core.report import Attribution, DecisionReport
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import RiskScore, Walk
+from riskgraph.explainers.reasons import Chosen, choose_reasons
+from riskgraph.explainers.shapley import pair_sums
+
+PSEUDONYM_BYTES = 6
+_NO_REASONS = Chosen((), (), 0.0)
+
+
+def build_report(
+    order: Order,
+    subgraph: OrderSubgraph,
+    *,
+    walk: Walk,
+    score: RiskScore | None,
+    attribution: Attribution | None,
+    decision_id: str,
+    issued_at: str,
+    action: str,
+    mode: str,
+    versions: Mapping[str, str],
+    provenance: str,
+    degraded_cause: str | None = None,
+    context: str = "none",
+) -> DecisionReport:
+    """Write the record from which every audience's report is rendered later.
+
+    Without a score or an explanation the decision must be degraded, and says so. ``issued_at`` is
+    ISO 8601 in UTC; ``action`` is what the checkout was told, which in observe mode differs from the
+    leaf's; ``provenance`` is the model's.
+
+    Raises:
+        ValueError: If a verdict that is not degraded lacks its score or explanation.
+    """
+    facts = _verdict_facts(walk, action, mode, degraded_cause, context)
+    chosen, phi, pairs = _NO_REASONS, b"", b""
+    if degraded_cause is None:
+        if score is None or attribution is None:
+            raise ValueError("a verdict without score and explanation must be degraded")
+        facts |= _score_facts(score, attribution)
+        chosen = choose_reasons(attribution, subgraph, walk.verdict)
+        phi, pairs = attribution.phi.tobytes(), attribution.pairs.tobytes()
+    return DecisionReport(
+        decision_id,
+        issued_at,
+        _order_facts(order),
+        subgraph.pack(),
+        facts,
+        phi,
+        pairs,
+        chosen.reasons,
+        chosen.mitigating,
+        chosen.other_share,
+        dict(versions),
+        provenance,
+    )
+
+
+def _verdict_facts(
+    walk: Walk, action: str, mode: str, degraded_cause: str | None, context: str
+) -> dict[str, Any]:
+    return {
+        "verdict": str(walk.verdict),
+        "action": action,
+        "mode": mode,
+        "path": list(walk.path),
+        "degraded_cause": degraded_cause,
+        "context": context,
+    }
+
+
+def _score_facts(score: RiskScore, attribution: Attribution) -> dict[str, Any]:
+    return {
+        "availability": score.availability,
+        "offset": score.offset,
+        "logit": score.logit,
+        "probability": score.probability,
+        "thresholds": {"review": score.thresholds.review, "reject": score.thresholds.reject},
+        "gap": attribution.gap,
+    }
+
+
+def _order_facts(order: Order) -> dict[str, Any]:
+    """Facts that the reports show; entities only as short pseudonyms (GDPR Art. 4(5), 5(1)(c))."""
+    consent = order.consent
+    return {
+        "merchant_id": order.merchant_id,
+        "order_id": order.order_id,
+        "trace_id": order.trace_id,
+        "channel_code": order.channel_code,
+        "attempt": order.attempt,
+        "phase": order.phase,
+        "placed_at": order.placed_text,
+        "amount": order.amount,
+        "currency": order.currency,
+        "jurisdiction": order.jurisdiction,
+        "lang": order.lang,
+        "entities": {kind: digest[:PSEUDONYM_BYTES].hex() for kind, digest in order.entities.items()},
+        "consent": {
+            "record_id": consent.record_id,
+            "policy_version": consent.policy_version,
+            "at": consent.at,
+            "purposes": dict(consent.purposes),
+        },
+    }
+
+
+def attribution_of(record: DecisionReport) -> Attribution | None:
+    """The attribution stored in a record; None for a degraded decision."""
+    if not record.phi:
+        return None
+    phi: NDArray[np.float64] = np.frombuffer(record.phi, dtype=np.float64)
+    pairs: NDArray[np.float64] = np.frombuffer(record.pairs, dtype=np.float64)
+    own = phi - 0.5 * pair_sums(pairs)
+    return Attribution(phi, own, pairs, float(record.score["gap"]))

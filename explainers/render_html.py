@@ -1,0 +1,116 @@
+"""The report as one self-contained, accessible HTML page: no script, no external resource."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from riskgraph.core.report import DecisionReport
+from riskgraph.explainers.bars_svg import BARS_CSS, bars_svg
+from riskgraph.explainers.graph_svg import GRAPH_CSS, graph_svg
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.render_json import render
+from riskgraph.explainers.texts import headings, labels, say
+
+_LAW_NAMES = {"zh": {"gdpr": "GDPR", "pipl": "个保法"}, "en": {"gdpr": "GDPR", "pipl": "PIPL"}}
+
+
+def render_html(
+    record: DecisionReport, *, audience: str, law: str, lang: str, merchant: MerchantProfile
+) -> str:
+    """Render the report of one decision as HTML (GDPR Art. 12(1); PIPL Art. 17).
+
+    Arguments and errors are those of :func:`~riskgraph.explainers.render_json.render`. The page
+    carries its own Content-Security-Policy; serve :func:`csp` as a header too.
+    """
+    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant)
+    page = _environment(lang).get_template("report.html.j2")
+    return page.render(
+        r=report,
+        h=headings(lang),
+        l=labels(lang),
+        zh=lang == "zh",
+        compliance=audience == "compliance",
+        title=say(f"title.{audience}", lang),
+        comma="，" if lang == "zh" else ", ",
+        none=say("missing.none", lang),
+        csp=csp(),
+        css=Markup(stylesheet()),
+        **(_pictures(record, report, lang) if audience == "compliance" else {}),
+    )
+
+
+def csp() -> str:
+    """Content-Security-Policy of the page: its own style and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(stylesheet().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+@lru_cache(maxsize=1)
+def stylesheet() -> str:
+    return f"{_template('report.css')}{GRAPH_CSS}{BARS_CSS}"
+
+
+def _pictures(record: DecisionReport, report: Mapping[str, Any], lang: str) -> dict[str, Any]:
+    parts = report["compliance"]
+    names = {row["node"]: row["label"] for row in parts["nodes"]}
+    pictures: dict[str, Any] = {"names": names, "graph": Markup(graph_svg(record, lang, standalone=False))}
+    if parts["attribution"]:
+        phi = {row["node"]: row["phi"] for row in parts["nodes"]}
+        top = [(f"{key} {names[key]}", phi[key]) for key in parts["attribution"]["top_nodes"]]
+        groups = [(row["label"], row["phi"]) for row in parts["attribution"]["group_phi"] if row["phi"]]
+        groups.sort(key=lambda row: -abs(row[1]))
+        pictures["bars"] = Markup(bars_svg(top, say("heading.contributions", lang)))
+        pictures["group_bars"] = Markup(bars_svg(groups, say("heading.groups", lang)))
+    return pictures
+
+
+@lru_cache(maxsize=2)
+def _environment(lang: str) -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "money": lambda value: f"{value:,.2f}",
+        "percent": lambda value: f"{100 * value:.1f}%",
+        "fixed": lambda value: f"{value:.4f}",
+        "tiny": lambda value: f"{value:.1e}" if value else "0",
+        "signed": lambda value: "–" if value is None else f"{value:+.3f}" if value else "0",
+        "moment": moment,
+        "lawname": lambda key: law_name(key, lang),
+    }
+    for section in ("band", "direction", "state", "context", "verdict"):
+        environment.filters[section] = lambda key, section=section: say(f"{section}.{key}", lang)
+    return environment
+
+
+def law_name(law: str, lang: str) -> str:
+    return _LAW_NAMES[lang][law]
+
+
+def moment(text: str) -> str:
+    """``2026-11-11 12:03:04 +08:00`` from ISO 8601; any other text as it is."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    offset = at.strftime("%z")
+    zone = "UTC" if offset in ("", "+0000") else f"{offset[:3]}:{offset[3:5]}"
+    return f"{at:%Y-%m-%d %H:%M:%S} {zone}"
+
+
+@lru_cache(maxsize=8)
+def _template(name: str) -> str:
+    return resources.files("riskgraph.explainers").joinpath("templates", name).read_text(encoding="utf-8")

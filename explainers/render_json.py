@@ -1,0 +1,112 @@
+"""``decision_report/1``: the report as JSON, from which the HTML and PDF forms are laid out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from riskgraph.core.errors import Invalid
+from riskgraph.core.report import DecisionReport
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import canonical_json
+from riskgraph.explainers import sections
+from riskgraph.explainers.compliance import compliance
+from riskgraph.explainers.consent import gate
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.record import attribution_of
+from riskgraph.explainers.texts import LANGUAGES, table
+
+SCHEMA = "decision_report/1"
+AUDIENCES = ("subject", "compliance")
+LATER_AUDIENCES = ("authority", "fraud_team")
+
+
+def render(
+    record: DecisionReport, *, audience: str, law: str, lang: str, merchant: MerchantProfile
+) -> dict[str, Any]:
+    """Render the report of one decision (GDPR Art. 15(1)(h); PIPL Art. 24, 48).
+
+    Args:
+        record: What was committed with the decision.
+        audience: ``subject`` (tier 1) or ``compliance`` (tier 2).
+        law: ``gdpr``, ``pipl`` or ``both``: which articles, rights and authorities are named.
+        lang: ``zh`` or ``en``; reasons are given in both anyway.
+        merchant: Facts about the merchant.
+
+    Returns:
+        A JSON value that follows the committed schema.
+
+    Raises:
+        Invalid: If audience, law or language is unknown, or the audience is not supported yet.
+    """
+    _check(audience, law, lang)
+    subgraph = OrderSubgraph.unpack(record.subgraph)
+    report = _fields(sections.View(record, subgraph, merchant, audience, law, lang))
+    return report | {"integrity": {"canonical_sha256": canonical_sha256(report), "excludes": ["integrity"]}}
+
+
+def _fields(view: sections.View) -> dict[str, Any]:
+    record = view.record
+    attribution = attribution_of(record)
+    report: dict[str, Any] = {
+        "schema": SCHEMA,
+        "report_id": f"{record.decision_id}.{view.audience}.{view.law}.{view.lang}",
+        "decision_id": record.decision_id,
+        "issued_at": record.issued_at,
+        "lang": sections.TAG[view.lang],
+        "law": view.law,
+        "audience": view.audience,
+        **sections.identity(view),
+        "decision": sections.decision(view),
+        "automation": sections.automation(view),
+        **sections.reasons(view),
+        "consent_gate": gate(view, attribution),
+        **sections.processing(view),
+        "data_used": sections.data_used(view),
+        **sections.logic(view),
+        **sections.recourse(view),
+        "withheld": sections.withheld(view),
+        "supersedes": None,
+    }
+    if view.compliance:
+        report["compliance"] = compliance(view, attribution)
+    report["law_refs"] = law_refs(report, view.law)
+    return report
+
+
+def law_refs(report: Mapping[str, Any], law: str) -> dict[str, dict[str, list[str]]]:
+    """The articles that ask for each field, of the laws the report was asked for."""
+    laws = ("gdpr", "pipl") if law == "both" else (law,)
+    refs = table("law")["refs"]
+    names = {"integrity": None, **report}
+    return {field: {key: list(refs[field][key]) for key in laws} for field in refs if field in names}
+
+
+def canonical_sha256(report: Mapping[str, Any]) -> str:
+    """Digest over the canonical JSON of a report without its ``integrity`` (GDPR Art. 5(1)(f), 32)."""
+    hashed = {key: value for key, value in report.items() if key != "integrity"}
+    return hashlib.sha256(canonical_json(hashed)).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def schema() -> Mapping[str, Any]:
+    """The committed JSON Schema (draft 2020-12)."""
+    path = resources.files("riskgraph.explainers").joinpath("schema", "decision_report-1.schema.json")
+    loaded: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _check(audience: str, law: str, lang: str) -> None:
+    if audience in LATER_AUDIENCES:
+        raise Invalid(f"audience {audience} is not supported yet", field="audience")
+    for name, value, known in (
+        ("audience", audience, AUDIENCES),
+        ("law", law, tuple(sections.LAWS)),
+        ("lang", lang, LANGUAGES),
+    ):
+        if value not in known:
+            raise Invalid(f"{name} must be one of {', '.join(known)}", field=name)

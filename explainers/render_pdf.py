@@ -1,0 +1,94 @@
+"""The subject's report as PDF/UA-1 by typst: data goes in as an input, never spliced into markup."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import lru_cache
+from importlib import resources
+from threading import Lock
+from typing import Any
+
+from riskgraph.core.errors import ExtraMissing, Invalid
+from riskgraph.core.report import DecisionReport
+from riskgraph.explainers.fonts import FAMILY, font_file, printable
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.render_html import law_name, moment
+from riskgraph.explainers.render_json import render
+from riskgraph.explainers.texts import headings, labels, say, table
+
+_LOCK = Lock()
+
+
+def render_pdf(
+    record: DecisionReport, *, audience: str = "subject", law: str, lang: str, merchant: MerchantProfile
+) -> bytes:
+    """Render the report of one decision as PDF (GDPR Art. 12(1); PIPL Art. 17).
+
+    The same record gives the same bytes: the document's time is the time of the decision.
+
+    Raises:
+        ExtraMissing: If typst or the font is not installed (extra ``pdf``).
+        Invalid: If law or language is unknown, or the audience is not ``subject``.
+    """
+    if audience != "subject":
+        raise Invalid("PDF reports exist for the audience subject; use HTML or JSON", field="audience")
+    compiler = _compiler()
+    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant)
+    clean, replaced = printable(_data(report, lang))
+    clean["note"] = say("label.missing_glyph", lang) if replaced else None
+    issued = datetime.fromisoformat(record.issued_at)
+    with _LOCK:
+        made = compiler.compile(
+            input=_template(),
+            format="pdf",
+            sys_inputs={"data": json.dumps(clean, ensure_ascii=False)},
+            pdf_standards=["ua-1"],
+            timestamp=int(issued.timestamp()),
+        )
+    return bytes(made)
+
+
+def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
+    """The report with what the template needs to lay it out."""
+    texts = table("texts")
+    order = report["order"]
+    return {
+        "r": report,
+        "h": headings(lang),
+        "l": labels(lang),
+        "bands": {key: word[lang] for key, word in texts["band"].items()},
+        "directions": {key: word[lang] for key, word in texts["direction"].items()},
+        "title": say("title.subject", lang),
+        "font": FAMILY,
+        "lang": lang,
+        "amount": f"{order['amount']:,.2f} {order['currency']}",
+        "placed": moment(order["placed_at"]),
+        "issued": moment(report["issued_at"]),
+        "colon": "：" if lang == "zh" else ": ",
+        "refs": {
+            field: " · ".join(
+                f"{law_name(law, lang)} {', '.join(articles)}" for law, articles in laws.items()
+            )
+            for field, laws in report["law_refs"].items()
+        },
+        "law_names": {law: law_name(law, lang) for law in ("gdpr", "pipl")},
+    }
+
+
+@lru_cache(maxsize=1)
+def _compiler() -> Any:
+    """One compiler for all reports: it keeps the parsed font."""
+    try:
+        import typst
+    except ImportError as missing:
+        raise ExtraMissing("PDF reports", "pdf") from missing
+    fonts = typst.Fonts(
+        include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(font_file().parent)]
+    )
+    return typst.Compiler(font_paths=fonts, ignore_system_fonts=True)
+
+
+@lru_cache(maxsize=1)
+def _template() -> bytes:
+    return resources.files("riskgraph.explainers").joinpath("templates", "report.typ").read_bytes()

@@ -1,0 +1,325 @@
+"""The parts of a report that the data subject may read (tier 1), for every audience."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from riskgraph.core.catalog import FAMILIES, NodeSpec, catalog
+from riskgraph.core.report import DecisionReport, Reason
+from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.reasons import RELIEF
+from riskgraph.explainers.texts import say, table
+from riskgraph.explainers.values import concerns_others, label, spaced, value_text
+from riskgraph.explainers.wording import reason_text
+
+LAWS = {"gdpr": ("EU",), "pipl": ("CN",), "both": ("EU", "CN")}
+TAG = {"zh": "zh-Hans", "en": "en"}
+
+
+@dataclass(frozen=True)
+class View:
+    """One record as one reader sees it."""
+
+    record: DecisionReport
+    subgraph: OrderSubgraph
+    merchant: MerchantProfile
+    audience: str
+    law: str
+    lang: str
+
+    @property
+    def degraded(self) -> bool:
+        return self.record.score["degraded_cause"] is not None
+
+    @property
+    def compliance(self) -> bool:
+        return self.audience == "compliance"
+
+    @property
+    def jurisdictions(self) -> tuple[str, ...]:
+        """Jurisdictions whose bases and authorities the report names."""
+        own = str(self.record.order["jurisdiction"])
+        return (*LAWS[self.law], "other") if own == "other" else LAWS[self.law]
+
+    def say(self, key: str, **values: object) -> str:
+        return say(key, self.lang, **values)
+
+    def stated(self, path: str) -> str:
+        """The merchant's text, or the statement that the merchant gives none."""
+        return self.merchant.text(path, self.lang) or self.say("missing.field")
+
+    def present(self) -> Iterator[NodeSpec]:
+        return (node for node in catalog() if self.subgraph.state(node.id) is State.PRESENT)
+
+
+def identity(view: View) -> dict[str, Any]:
+    """Who decides and on what (GDPR Art. 13(1)(a), (b); PIPL Art. 17, 52, 53)."""
+    order = view.record.order
+    keys = ("order_id", "trace_id", "channel_code", "attempt", "phase", "placed_at", "amount", "currency")
+    people = {
+        role: {part: view.stated(f"{role}.{part}") for part in parts}
+        for role, parts in (
+            ("controller", ("name", "address", "contact")),
+            ("representative", ("name", "contact")),
+            ("dpo", ("name", "contact")),
+        )
+    }
+    return {
+        "order": {**{key: order[key] for key in keys}, "jurisdiction": order["jurisdiction"]},
+        **people,
+        "provenance": provenance(view),
+    }
+
+
+def provenance(view: View) -> dict[str, Any]:
+    """Simulated is called simulated, in every report (GDPR Art. 5(1)(a); PIPL Art. 7)."""
+    model, merchant = view.record.provenance == "simulated", view.merchant.simulated
+    key = "both" if model and merchant else "model" if model else "merchant" if merchant else None
+    return {
+        "model": view.record.provenance,
+        "merchant": "simulated" if merchant else "merchant",
+        "simulated": model or merchant,
+        "statement": view.say(f"simulated.{key}") if key else None,
+    }
+
+
+def decision(view: View) -> dict[str, Any]:
+    """Verdict, action and effect in plain words (GDPR Art. 15(1)(h); PIPL Art. 24)."""
+    facts = view.record.score
+    observed = facts["mode"] == "observe"
+    action = "none" if observed else str(facts["action"])
+    statement = None
+    if view.degraded:
+        statement = view.say("degraded.goes_on" if action == "none" else "degraded.statement")
+    hours = view.merchant.get("human_review.deadline_hours") or "–"
+    return {
+        "verdict": facts["verdict"],
+        "verdict_text": view.say(f"verdict.{facts['verdict']}"),
+        "action": facts["action"],
+        "action_text": view.say(f"action.{facts['action']}"),
+        "mode": facts["mode"],
+        "effect": view.say("effect.observe" if observed else f"effect.{action}"),
+        "duration": spaced(view.say(f"duration.{action}", hours=hours), view.lang),
+        "degraded": view.degraded,
+        "degraded_statement": statement,
+    }
+
+
+def automation(view: View) -> dict[str, Any]:
+    """Whether a person took part, and on which ground not (GDPR Art. 22(1)-(3); PIPL Art. 24(3))."""
+    facts = view.record.score
+    observed = facts["mode"] == "observe"
+    solely = not (observed or view.degraded or facts["verdict"] == "review")
+    key = "observe" if observed else "solely" if solely else "person"
+    if view.degraded and facts["action"] == "none":
+        key = "none"
+    return {
+        "solely_automated": solely,
+        "statement": view.say(f"automation.{key}"),
+        "art22_ground": {
+            "ground": view.merchant.get("art22.ground"),
+            "text": view.stated("art22.text"),
+        },
+        "human_role": {
+            "who": view.stated("human_review.who"),
+            "authority": view.stated("human_review.authority"),
+            "deadline_hours": view.merchant.get("human_review.deadline_hours"),
+        },
+    }
+
+
+def reason(view: View, chosen: Reason) -> dict[str, Any]:
+    """One reason in both languages; its exact share is for compliance (GDPR Art. 15(1)(h), 15(4))."""
+    nodes = [catalog()[key] for key in chosen.nodes]
+    out: dict[str, Any] = {
+        "code": chosen.code,
+        "text_zh": reason_text(chosen, view.subgraph, "zh"),
+        "text_en": reason_text(chosen, view.subgraph, "en"),
+        "direction": chosen.direction,
+        "band": chosen.band,
+        "interaction_of": list(chosen.nodes) if len(nodes) == 2 else [],
+        "own_facts": [fact(view, node) for node in nodes],
+    }
+    if view.compliance:
+        out["share"] = chosen.share
+    return out
+
+
+def fact(view: View, node: NodeSpec) -> dict[str, Any]:
+    value = view.subgraph.value(node.id)
+    return {
+        "node": node.id,
+        "label": label(node, view.lang),
+        "value": spaced(value_text(node, value, view.lang, exact=view.compliance), view.lang),
+    }
+
+
+def reasons(view: View) -> dict[str, Any]:
+    """At most four reasons and what speaks against them (C-203/22; PIPL Art. 24(3))."""
+    record = view.record
+    accepted = record.score["verdict"] == "accept"
+    against = record.mitigating
+    if not view.compliance:
+        # A subject is told what helped, not which further suspicions an accepted order raised.
+        against = tuple(r for r in against if r.direction == RELIEF)
+    if view.degraded:
+        statement = view.say("degraded.no_reasons")
+    elif record.reasons:
+        statement = view.say("reasons.intro_relief" if accepted else "reasons.intro_risk")
+    else:
+        statement = view.say("reasons.none_relief" if accepted else "reasons.none_risk")
+    other: dict[str, Any] = other_factors(view)
+    return {
+        "reasons": [reason(view, r) for r in record.reasons],
+        "reasons_statement": statement,
+        "mitigating_factors": [reason(view, r) for r in against],
+        "other_factors": other,
+        "counterfactual": {
+            "changes": None,
+            "verified_by_rescoring": None,
+            "reason_not_given": view.say("counterfactual.pending"),
+        },
+    }
+
+
+def other_factors(view: View) -> dict[str, Any]:
+    """What the reasons leave out, in words for the subject (GDPR Art. 5(1)(a); PIPL Art. 24(1))."""
+    share = view.record.other_share
+    word = "none" if share < 1e-9 else "little" if share < 0.25 else "some" if share < 0.6 else "much"
+    out: dict[str, Any] = {"word": word, "text": view.say(f"other.{word}")}
+    if view.compliance:
+        out["share"] = share
+    return out
+
+
+def data_used(view: View) -> list[dict[str, Any]]:
+    """The subject's own values, each with source, class and retention (GDPR Art. 15(1); PIPL Art. 17)."""
+    consent = view.record.order["consent"]["record_id"]
+    rows = []
+    for node in view.present():
+        rows.append(
+            {
+                **fact(view, node),
+                "category": family(node.family, view.lang),
+                "source": view.say(f"source.{node.source}"),
+                "collected": view.say(f"collected.{node.source}"),
+                "necessary": node.pipl_class == "N",
+                "sensitive": node.sensitive,
+                "data_class": node.retention_class,
+                "consent_ref": consent if node.consent_needed else None,
+                "withheld": not view.compliance and concerns_others(node),
+            }
+        )
+    return rows
+
+
+def family(code: str, lang: str) -> str:
+    english, chinese = FAMILIES[code]
+    return chinese if lang == "zh" else english.capitalize()
+
+
+def processing(view: View) -> dict[str, Any]:
+    """Purpose, bases, recipients, retention (GDPR Art. 13(1), 15(1), 5(1)(e); PIPL Art. 17, 19, 23, 38)."""
+    classes = ("contract_record", "optional")
+    issued = date.fromisoformat(view.record.issued_at[:10])
+    own = str(view.record.order["jurisdiction"])
+    days = view.merchant.get(f"retention.{own}.report.days")
+    return {
+        "purpose": view.stated("purpose.text"),
+        "legal_basis": [
+            {
+                "jurisdiction": j,
+                "data_class": c,
+                "data_class_text": view.say(f"data_class.{c}"),
+                "basis": view.stated(f"legal_basis.{j}.{c}"),
+                "retention": view.stated(f"retention.{j}.{c}"),
+            }
+            for j in view.jurisdictions
+            for c in classes
+        ],
+        "recipients": [
+            {
+                part: (row.get(part) or {}).get(view.lang) or view.say("missing.field")
+                for part in ("name", "purpose")
+            }
+            for row in view.merchant.get("recipients") or []
+        ],
+        "transfers": view.stated("transfers.text"),
+        "retention": {
+            "report": view.stated(f"retention.{own}.report"),
+            "report_until": str(issued + timedelta(days=days)) if days else None,
+        },
+    }
+
+
+def logic(view: View) -> dict[str, Any]:
+    """Procedure and principles in general terms (GDPR Art. 13(2)(f); C-203/22; PIPL Art. 24(1))."""
+    profile = view.say("logic.profile")
+    if view.record.provenance == "simulated":
+        profile = view.say("logic.simulated_profile")
+    used = list(dict.fromkeys(node.family for node in view.present()))
+    why = table("law")["pertinence"]
+    return {
+        "logic_summary": {
+            "text": view.say("logic.summary"),
+            "profile": profile,
+            "categories": [
+                {"category": family(code, view.lang), "pertinence": why[code][view.lang]} for code in used
+            ],
+        },
+        "accuracy_and_limits": view.merchant.text("accuracy", view.lang) or view.say("accuracy.general"),
+    }
+
+
+def recourse(view: View) -> dict[str, Any]:
+    """Rights, how to use them, and where to complain (GDPR Art. 12-22, 77, 79; PIPL Art. 44-50, 65)."""
+    laws = ("gdpr", "pipl") if view.law == "both" else (view.law,)
+    rows = [row for row in table("law")["rights"] if row["law"] in laws]
+    return {
+        "rights": {
+            "list": [
+                {**{k: row[k] for k in ("law", "right", "article")}, "text": row["text"][view.lang]}
+                for row in rows
+            ],
+            "url": view.stated("rights.url"),
+            "contact": view.stated("rights.contact"),
+            "deadlines": [
+                {"jurisdiction": j, "text": view.stated(f"rights.deadline.{j}")} for j in view.jurisdictions
+            ],
+        },
+        "complaint": [
+            {
+                "jurisdiction": j,
+                **{part: view.stated(f"complaint.{j}.{part}") for part in ("authority", "url", "court")},
+            }
+            for j in view.jurisdictions
+        ],
+    }
+
+
+def withheld(view: View) -> list[dict[str, Any]]:
+    """What this reader is not shown, on which ground, by whose decision (GDPR Art. 15(4); PIPL Art. 18)."""
+    rows = (
+        (("pattern_ids", "fraud_prevention"), ("raw_entities", "third_party"))
+        if view.compliance
+        else (
+            ("thresholds", "fraud_prevention"),
+            ("weights", "trade_secret"),
+            ("linked_orders", "third_party"),
+        )
+    )
+    return [
+        {
+            "field": name,
+            "text": view.say(f"withheld.{name}"),
+            "ground": ground,
+            "ground_text": view.say(f"ground.{ground}"),
+            "approver": view.stated("withheld.approver"),
+            "date": view.stated("withheld.date"),
+        }
+        for name, ground in rows
+    ]

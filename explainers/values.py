@@ -1,0 +1,126 @@
+"""A node's value as words: units, classes and histograms, in Chinese and English."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from riskgraph.core.catalog import Form, NodeSpec
+from riskgraph.explainers.texts import table
+
+_DISTANCE = ("B108", "B109", "B110")
+_LINKED = ("GRF", "MER")
+_NODE_UNITS = {"B101": "1/h", "B102": "layers"}
+# A robust z above 2 in size is called high or low; between, the value is called usual.
+UNUSUAL_Z = 2.0
+_CJK_DIGIT = re.compile(r"([\u4e00-\u9fff])(\d)")
+_LONGER = {"ms": (1000.0, 10.0, "s"), "s": (60.0, 2.0, "min"), "min": (60.0, 2.0, "h"), "h": (24.0, 2.0, "d")}
+
+
+def label(node: NodeSpec, lang: str) -> str:
+    return node.name_zh if lang == "zh" else str(table("wording")["labels"][node.id])
+
+
+def concerns_others(node: NodeSpec) -> bool:
+    """True where the value counts other people's orders (GDPR Art. 15(4); PIPL Art. 18)."""
+    return node.family in _LINKED and node.id != "B130"
+
+
+def value_text(node: NodeSpec, value: Any, lang: str, *, exact: bool = False) -> str:
+    """The value in words.
+
+    Args:
+        node: The catalogue row.
+        value: From :meth:`OrderSubgraph.value`; not None.
+        lang: ``zh`` or ``en``.
+        exact: True for compliance: bands, scores and counts about others are shown as they are.
+    """
+    words = table("wording")["words"]
+    if exact:
+        return _exact(node, value, lang)
+    if concerns_others(node) and node.form is not Form.CLASS:
+        return str(words["withheld"]["linked"][lang])
+    if node.form is Form.FLAG:
+        return str(words["flag"]["true" if value else "false"][lang])
+    if node.form is Form.CLASS:
+        return class_word(node, value, lang)
+    if node.form is Form.HISTOGRAM:
+        return _histogram(node, value, lang)
+    if node.unit in ("robust z", "slope"):
+        return str(words["scale"][scale_word(value)][lang])
+    return quantity(float(value), _NODE_UNITS.get(node.id, node.unit), lang)
+
+
+def class_word(node: NodeSpec, value: str, lang: str) -> str:
+    words = table("wording")["words"]["distance" if node.id in _DISTANCE else node.id]
+    return str(words[value][lang])
+
+
+def scale_word(z: float) -> str:
+    return "usual" if abs(z) < UNUSUAL_Z else "high" if z > 0 else "low"
+
+
+def quantity(value: float, unit: str, lang: str) -> str:
+    """A number with its unit; long times in a larger one, shares as a percentage."""
+    units = table("wording")["units"]
+    if unit.startswith("0-1"):
+        value, unit = 100.0 * value, "percent"
+    if unit == "h" and 0 < value < 1:
+        value, unit = 60.0 * value, "min"
+    while unit in _LONGER and value >= _LONGER[unit][0] * _LONGER[unit][1]:
+        divisor, _, unit = _LONGER[unit]
+        value /= divisor
+    text = str(units.get(unit, units["plain"])[lang]).format(n=number(value))
+    return text.removesuffix("s") if text in ("1 hours", "1 days") else text
+
+
+def number(value: float) -> str:
+    """Three significant digits below 100, whole numbers above, never in scientific notation."""
+    if not math.isfinite(value):
+        return "–"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if 0 < abs(value) < 0.01:
+        return "<0.01" if value > 0 else ">-0.01"
+    return f"{value + 0.0:.3g}"
+
+
+def spaced(text: str, lang: str) -> str:
+    """Chinese text with a space between a character and a digit, as is good typography."""
+    return _CJK_DIGIT.sub(r"\1 \2", text) if lang == "zh" else text
+
+
+def _histogram(node: NodeSpec, value: dict[str, float], lang: str) -> str:
+    names = table("wording")["parts"]
+    parts = []
+    for spec, part in zip(node.histograms, node.range.split(";"), strict=True):
+        prefix = f"{spec.name}." if spec.name else ""
+        typical = quantity(value[f"{prefix}p50"], _bin_unit(part), lang)
+        count = number(round(2.0 ** value[f"{prefix}n"]) - 1)
+        text = str(table("wording")["units"]["histogram"][lang]).format(typical=typical, count=count)
+        parts.append(f"{names[spec.name][lang]} {text}" if spec.name else text)
+    return ("；" if lang == "zh" else "; ").join(parts)
+
+
+def _bin_unit(part: str) -> str:
+    words = part.strip().rpartition(":")[2].split(" from ")[0].split()
+    if words[0] == "log2":
+        return words[1]
+    return words[2] if len(words) > 2 else "0-1"
+
+
+def _exact(node: NodeSpec, value: Any, lang: str) -> str:
+    if node.form is Form.CONTEXT:
+        return ", ".join(f"{name} {part:.4g}" for name, part in value.items())
+    if node.form is Form.CLASS:
+        return str(value)
+    if node.unit in ("robust z", "slope"):
+        return f"{value:.3g}"
+    if node.form is Form.FLAG:
+        return str(table("wording")["words"]["flag"]["true" if value else "false"][lang])
+    return _histogram(node, value, lang) if node.form is Form.HISTOGRAM else _plain(node, value, lang)
+
+
+def _plain(node: NodeSpec, value: float, lang: str) -> str:
+    return quantity(float(value), _NODE_UNITS.get(node.id, node.unit), lang)

@@ -1,0 +1,67 @@
+"""Reasons in plain Chinese and English, with the subject's own values.
+
+A text states facts and says which way they counted. It never varies with the distance to a
+threshold, and never gives a threshold, a weight or an exact share (GDPR Art. 15(1)(h), 15(4);
+PIPL Art. 24(3)).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from riskgraph.core.catalog import Form, NodeSpec, catalog
+from riskgraph.core.report import Reason
+from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.explainers.reasons import RISK, SEED_CODE
+from riskgraph.explainers.texts import table
+from riskgraph.explainers.values import label, scale_word, spaced, value_text
+
+
+def reason_text(reason: Reason, subgraph: OrderSubgraph, lang: str) -> str:
+    """One reason as a data subject reads it.
+
+    Args:
+        reason: Chosen by :func:`~riskgraph.explainers.reasons.choose_reasons`.
+        subgraph: The order it speaks about; its nodes are all present.
+        lang: ``zh`` or ``en``.
+    """
+    wording = table("wording")
+    if reason.code == SEED_CODE:
+        return str(wording["seed"][lang])
+    facts = [fact_text(key, subgraph, lang) for key in reason.nodes]
+    tail = f"pair_{reason.direction}" if len(reason.nodes) == 2 else reason.direction
+    hints = []
+    if reason.direction == RISK:
+        hints = [str(wording["hints"][key][lang]) for key in reason.nodes if key in wording["hints"]]
+    sentences = [*facts, str(wording["tails"][tail][lang]), *dict.fromkeys(hints)]
+    return spaced(("" if lang == "zh" else " ").join(sentences), lang)
+
+
+def fact_text(key: str, subgraph: OrderSubgraph, lang: str) -> str:
+    """The fact behind a node as one sentence.
+
+    Raises:
+        ValueError: If the node is absent: what is not there is no fact about anyone.
+    """
+    node = catalog()[key]
+    if subgraph.state(key) is not State.PRESENT:
+        raise ValueError(f"{key} is absent and cannot be stated as a fact")
+    value = subgraph.value(key)
+    wording = table("wording")
+    variants = wording["facts"].get(key, {})
+    template = variants.get(_variant(node, value)) or variants.get("fact") or wording["generic"]
+    filled = str(template[lang]).format(label=label(node, lang), value=value_text(node, value, lang))
+    return spaced(filled, lang)
+
+
+def _variant(node: NodeSpec, value: Any) -> str:
+    """Which hand-written sentence fits the value."""
+    if node.form is Form.FLAG:
+        return "true" if value else "false"
+    if node.form is Form.CLASS:
+        return str(value)
+    if node.form is Form.CONTEXT:
+        return "many" if value.get("accounts_30d", 0.0) >= 2 else "few"
+    if node.unit == "robust z":
+        return scale_word(value)
+    return "zero" if value == 0 else "fact"

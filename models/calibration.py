@@ -1,0 +1,144 @@
+"""Offsets and thresholds per availability class, from released rows held out from training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.verdict import Thresholds
+from riskgraph.models.card import AVAILABILITY_CLASSES, PHASES, Calibration
+from riskgraph.models.compiled import sigmoid
+from riskgraph.models.rows import Rows, without_source
+
+REJECT_SHARE = 0.0038
+FLAGGED_SHARE = 0.013
+MIN_HONEST = 1500
+FEW_FRAUD = 30.0
+_MARGIN = 0.5
+_CEILING = 1.0 - 1e-9
+
+RawLogits = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Rows that stand for one class, and where they come from, in words."""
+
+    rows: Rows
+    source: str
+
+
+def calibrate(raw: RawLogits, bias: Mapping[str, float], held_out: Rows) -> dict[str, Calibration]:
+    """Offset and thresholds of every availability class.
+
+    The offset makes the mean prediction equal the weighted fraud rate of the class; with few fraud
+    rows the correction leans on that of all rows. *Reject* flags at most 0.38 % of the honest
+    held-out weight, *reject and review* together at most 1.3 %.
+
+    A class with too few honest rows borrows: ``refused`` and ``no_front_end`` from front-end rows of
+    the same phase with the nodes of that source masked, any class from the same source of the other
+    phase, and at last from all rows.
+
+    Args:
+        raw: Logits without offset of components float32[N, 259].
+        bias: Offset of each class as training left it.
+        held_out: Rows that training has not fitted.
+    """
+    general = 0.0
+    if held_out.fraud.any():
+        logit = raw(held_out.components) + _trained(bias, held_out)
+        general = solve_shift(logit, held_out.weight, held_out.fraud_rate)
+    return {name: _class(raw, bias, held_out, name, general) for name in AVAILABILITY_CLASSES}
+
+
+def _class(
+    raw: RawLogits, bias: Mapping[str, float], held_out: Rows, name: str, general: float
+) -> Calibration:
+    sample, trained = _sample(held_out, name), bias[name]
+    if sample is None:
+        # Its phase was never seen, so its trained bias says nothing: take the other phase's whole.
+        phase, source = name.split("/")
+        other = next(p for p in PHASES if p != phase)
+        name = f"{other}/{source}"
+        sample, trained = _sample(held_out, name), bias[name]
+        sample = sample and _Sample(sample.rows, f"copied from {name}: {sample.source}")
+    if sample is None:
+        sample = _Sample(without_source(held_out, name.split("/")[1]), "all held-out rows, source masked")
+    logit = raw(sample.rows.components) + trained
+    shift = _shift(logit, sample.rows, general)
+    honest = ~sample.rows.fraud
+    thresholds = find_thresholds(logit[honest] + shift, sample.rows.weight[honest])
+    how = (
+        f"{sample.source}; {int(honest.sum())} honest and {int((~honest).sum())} fraud rows; "
+        f"fraud rate {sample.rows.fraud_rate:.5f}"
+    )
+    return Calibration(trained + shift, thresholds, how)
+
+
+def _sample(held_out: Rows, name: str) -> _Sample | None:
+    phase, source = name.split("/")
+    own = held_out.take(held_out.availability == name)
+    if _enough(own):
+        return _Sample(own, "own rows")
+    front = held_out.take(held_out.availability == f"{phase}/front_end")
+    if source != "front_end" and _enough(front):
+        masked = "C and R nodes" if source == "refused" else "SDK nodes"
+        return _Sample(without_source(front, source), f"{phase}/front_end rows with {masked} masked")
+    return None
+
+
+def _enough(rows: Rows) -> bool:
+    return int((~rows.fraud).sum()) >= MIN_HONEST
+
+
+def _trained(bias: Mapping[str, float], rows: Rows) -> NDArray[np.float64]:
+    return np.array([bias[name] for name in rows.availability], dtype=np.float64)
+
+
+def _shift(logit: NDArray[np.float64], rows: Rows, general: float) -> float:
+    """Correction that makes the mean prediction equal the fraud rate, pulled to ``general``."""
+    fraud = float(rows.fraud.sum())
+    if fraud == 0:
+        return general
+    own = solve_shift(logit, rows.weight, rows.fraud_rate)
+    return (fraud * own + FEW_FRAUD * general) / (fraud + FEW_FRAUD)
+
+
+def solve_shift(logit: NDArray[np.float64], weight: NDArray[np.float64], rate: float) -> float:
+    """The s in -20..20 for which the weighted mean of ``sigmoid(logit + s)`` equals ``rate``."""
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if float(np.average(sigmoid(logit + middle), weights=weight)) < rate:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def find_thresholds(logit: NDArray[np.float64], weight: NDArray[np.float64]) -> Thresholds:
+    """Thresholds from honest logits: review below reject, always."""
+    reject = min(_cut(logit, weight, REJECT_SHARE), _CEILING)
+    review = min(_cut(logit, weight, FLAGGED_SHARE), float(np.nextafter(reject, 0.0)))
+    return Thresholds(review, reject)
+
+
+def _cut(logit: NDArray[np.float64], weight: NDArray[np.float64], share: float) -> float:
+    """Lowest probability that at most ``share`` of the weight reaches.
+
+    It lies half way between two honest logits, so that rounding moves nobody across; where even
+    the highest logit weighs more than the share, a margin above it.
+    """
+    values, place = np.unique(logit, return_inverse=True)
+    mass = np.bincount(place, weights=weight, minlength=len(values))
+    above = np.cumsum(mass[::-1])[::-1] / mass.sum()
+    reached = np.flatnonzero(above <= share)
+    first = int(reached[0]) if len(reached) else len(values)
+    if first == len(values):
+        cut = float(values[-1]) + _MARGIN
+    else:
+        cut = float(values[first - 1] + values[first]) / 2
+    return float(sigmoid(np.array([cut]))[0])

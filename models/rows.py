@@ -1,0 +1,159 @@
+"""Released rows as training sees them: stacked, split, and masked as if a source were gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.catalog import NodeSpec, catalog
+from riskgraph.core.errors import Invalid
+
+MIN_FRAUD, MIN_HONEST = 20, 100
+_MIN_CLUSTERS = 4
+
+
+class RowsLike(Protocol):
+    """What a release offers as ``rows``; see :class:`Rows` for shapes."""
+
+    @property
+    def components(self) -> NDArray[np.float32]: ...
+    @property
+    def availability(self) -> NDArray[np.object_]: ...
+    @property
+    def label(self) -> NDArray[np.int8]: ...
+    @property
+    def weight(self) -> NDArray[np.float64]: ...
+    @property
+    def cluster(self) -> NDArray[np.int32]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """M drawn rows.
+
+    Attributes:
+        components: float32[M, 259], NaN where absent.
+        availability: object[M], availability class.
+        label: int8[M], 1 fraud, 0 honest.
+        weight: float64[M], positive.
+        cluster: int32[M], fraud cluster, negative where there is none.
+    """
+
+    components: NDArray[np.float32]
+    availability: NDArray[np.object_]
+    label: NDArray[np.int8]
+    weight: NDArray[np.float64]
+    cluster: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
+        """The given rows, as a mask or as indexes."""
+        return Rows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @property
+    def fraud(self) -> NDArray[np.bool_]:
+        return np.asarray(self.label == 1)
+
+    @property
+    def fraud_rate(self) -> float:
+        """Weighted share of fraud."""
+        return float(self.weight[self.fraud].sum() / self.weight.sum())
+
+
+def stack(sources: Sequence[RowsLike]) -> Rows:
+    """Rows of several releases; clusters stay apart.
+
+    Raises:
+        Invalid: If there are too few rows of a class to train on.
+    """
+    clusters, shift = [], 0
+    for source in sources:
+        clusters.append(np.where(source.cluster >= 0, source.cluster + shift, -1).astype(np.int32))
+        shift = max(shift, int(clusters[-1].max(initial=-1)) + 1)
+    rows = Rows(
+        components=np.concatenate([s.components for s in sources]),
+        availability=np.concatenate([s.availability for s in sources]),
+        label=np.concatenate([s.label for s in sources]),
+        weight=np.concatenate([s.weight for s in sources]).astype(np.float64),
+        cluster=np.concatenate(clusters),
+    )
+    fraud = int(rows.fraud.sum())
+    if fraud < MIN_FRAUD or len(rows) - fraud < MIN_HONEST:
+        raise Invalid(
+            f"the releases hold {fraud} fraud and {len(rows) - fraud} honest rows; training needs at "
+            f"least {MIN_FRAUD} and {MIN_HONEST}",
+            field="release",
+        )
+    return rows
+
+
+def split(rows: Rows, seed: int, share: float = 0.25) -> tuple[Rows, Rows]:
+    """Training rows and held-out rows.
+
+    Fraud leaves by whole clusters, so that the held-out part measures fraud of kinds that training
+    has not seen; by row where there are fewer than four clusters. Held-out weights are scaled so
+    that both parts have the fraud rate of the whole.
+    """
+    rng = np.random.default_rng(seed)
+    out = rng.random(len(rows)) < share
+    clustered = rows.fraud & (rows.cluster >= 0)
+    names = np.unique(rows.cluster[clustered])
+    if len(names) >= _MIN_CLUSTERS:
+        out[clustered] = np.isin(rows.cluster[clustered], _pick(rows, rng.permutation(names), share))
+    parts = (rows.take(~out), rows.take(out))
+    if any(len(np.unique(part.label)) < 2 for part in parts):
+        out = np.zeros(len(rows), dtype=bool)
+        out[:: round(1 / share)] = True
+        order = np.argsort(rows.label, kind="stable")
+        parts = (rows.take(order[~out]), rows.take(order[out]))
+    return _with_rate(parts[0], rows.fraud_rate), _with_rate(parts[1], rows.fraud_rate)
+
+
+def _pick(rows: Rows, names: NDArray[np.int32], share: float) -> NDArray[np.int32]:
+    """Clusters in the given order until they hold the wanted share of clustered fraud weight."""
+    mask = rows.fraud & (rows.cluster >= 0)
+    total, held = rows.weight[mask].sum(), 0.0
+    picked: list[int] = []
+    for name in names:
+        size = rows.weight[mask & (rows.cluster == name)].sum()
+        if not picked or held + size <= 1.2 * share * total:
+            picked.append(int(name))
+            held += size
+        if held >= share * total:
+            break
+    return np.array(picked, dtype=np.int32)
+
+
+def _with_rate(rows: Rows, rate: float) -> Rows:
+    weight = rows.weight.copy()
+    weight[rows.fraud] *= rate * weight.sum() / weight[rows.fraud].sum()
+    weight[~rows.fraud] *= (1 - rate) * rows.weight.sum() / weight[~rows.fraud].sum()
+    return Rows(rows.components, rows.availability, rows.label, weight / weight.mean(), rows.cluster)
+
+
+def source_columns(source: str) -> NDArray[np.bool_]:
+    """bool[259]: components that vanish in an availability class, told by its second word.
+
+    ``refused`` takes every node that needs consent (classes C and R), ``no_front_end`` every node
+    that the SDK measures, ``front_end`` none.
+    """
+
+    def gone(node: NodeSpec) -> bool:
+        if source == "refused":
+            return node.consent_needed
+        return source == "no_front_end" and node.computed_by == "sdk"
+
+    return np.array([gone(catalog().nodes[i]) for i in catalog().component_node], dtype=bool)
+
+
+def without_source(rows: Rows, source: str) -> Rows:
+    """The same rows as if that source had not been there."""
+    components = rows.components.copy()
+    components[:, source_columns(source)] = np.nan
+    return Rows(components, rows.availability, rows.label, rows.weight, rows.cluster)

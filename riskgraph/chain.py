@@ -1,0 +1,308 @@
+"""The offline chain, wired: world → replay → sandbox → train → backtest.
+
+Beside ``bootstrap`` the only module that names concrete classes; it needs the extra ``lab``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph import bootstrap
+from riskgraph.core.catalog import BIN_COUNT, catalog
+from riskgraph.core.door import Door
+from riskgraph.core.errors import Conflict, Invalid, SensitiveField
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.table import OrderTable
+from riskgraph.core.verdict import DecisionTree, Verdict
+from riskgraph.eval import worlds
+from riskgraph.eval.backtest import Origin, run_backtest
+from riskgraph.eval.backtest_report import verify_report
+from riskgraph.eval.window import Truth, Window
+from riskgraph.models import CompiledModel, load_model, registry
+from riskgraph.models.card import Card, read_card
+from riskgraph.models.train import train as train_model
+from riskgraph.ports import Progress
+from riskgraph.sandbox import Release, check_fields, verify_audit, write_release
+from riskgraph.settings import Settings
+
+ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
+Scores = NDArray[np.float64]
+
+
+def midnight(day: date) -> float:
+    """Start of a day, epoch seconds UTC."""
+    return datetime.combine(day, clock_time(), UTC).timestamp()
+
+
+def open_world(path: Path) -> worlds.World:
+    return worlds.World.open(path)
+
+
+def simulate(config: str, *, seed: int | None, orders: int | None, out: Path, progress: Progress) -> None:
+    """Simulate a world of a named configuration."""
+    worlds.simulate(worlds.preset(config).scaled(orders=orders, seed=seed), seed, out, progress)
+
+
+def replay(world: Path, settings: Settings, progress: Progress) -> Path:
+    """Compute the nodes that follow from earlier orders."""
+    return worlds.replay(open_world(world), bootstrap.open_door(settings), progress)
+
+
+def describe(world: Path, *, oracle: bool = False) -> dict[str, Any]:
+    return worlds.describe(open_world(world), oracle=oracle)
+
+
+def import_ndjson(source: Path, out: Path, progress: Progress) -> None:
+    """Turn NDJSON bodies into a world."""
+    worlds.import_ndjson(source, out, progress)
+
+
+def world_table(world: worlds.World, known_at: float, door: Door, progress: Progress) -> OrderTable:
+    """All orders of a world as arrays, labels as known at ``known_at``."""
+    worlds.replay(world, door, progress)
+    return world.table(known_at, door, progress)
+
+
+def release(
+    world: Path, out: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress
+) -> dict[str, Any]:
+    """Release a world's training window; the audit record goes into the release and into the home."""
+    opened = open_world(world)
+    table = world_table(opened, midnight(until), bootstrap.open_door(settings), progress)
+    made = write_release(
+        table,
+        out,
+        until=until,
+        k=k,
+        seed=seed,
+        signer=bootstrap.open_signer(settings),
+        provenance=opened.manifest["provenance"],
+        now=time.time(),
+        code=bootstrap.code_version(),
+        progress=progress,
+        audit_log=settings.home / "sandbox-audit.jsonl",
+    )
+    return {
+        "release_id": made.release_id,
+        "path": str(out),
+        "k": made.k,
+        "provenance": made.provenance,
+        "units": made.manifest["input"]["classes"],
+        "dropped": made.manifest["input"]["dropped"],
+        "certificate": dict(made.certificate),
+        "rows": len(made.rows.label),
+        "timings": made.manifest["timings"],
+    }
+
+
+def refused_field() -> str:
+    """What the sandbox says to a column that asks for special-category data."""
+    try:
+        check_fields([*catalog().components, "religion"])
+    except SensitiveField as refused:
+        return refused.message
+    raise AssertionError("the sandbox took a sensitive column")
+
+
+def audit(path: Path, settings: Settings) -> list[dict[str, Any]]:
+    """Verify a release and its audit record; return the records."""
+    signer = bootstrap.open_signer(settings)
+    Release.open(path, signer)
+    return verify_audit(path / "audit.jsonl", signer)
+
+
+def train(
+    releases: list[Path], out: Path, kind: str, seed: int, settings: Settings, progress: Progress
+) -> dict[str, Any]:
+    """Train on verified releases."""
+    signer = bootstrap.open_signer(settings)
+    opened = [Release.open(path, signer) for path in releases]
+    if kind not in ("order2", "gbdt"):
+        raise Invalid(f"unknown kind {kind!r}; known: order2, gbdt", field="kind")
+    card = train_model(opened, out, kind=kind, seed=seed, progress=progress)  # type: ignore[arg-type]
+    return card.to_json()
+
+
+def shipped_card() -> dict[str, Any]:
+    """Card of the model that ships in the package."""
+    return read_card(registry.shipped_champion()).to_json()
+
+
+def list_models(settings: Settings) -> list[dict[str, Any]]:
+    """The shipped model and those in the models folder, with the one that serves marked."""
+    folder = bootstrap.models_folder(settings)
+    current = registry.champion(folder)
+    shipped = registry.shipped_champion()
+    rows = [_model_row(shipped, read_card(shipped), "observe", current is None)]
+    for path, card in registry.list_models(folder):
+        serves = current is not None and path.name == current.folder
+        rows.append(_model_row(path, card, current.mode if current and serves else "observe", serves))
+    return rows
+
+
+def _model_row(path: Path, card: Card, mode: str, champion: bool) -> dict[str, Any]:
+    facts = {"name": card.name, "kind": card.kind, "provenance": card.provenance}
+    return {**facts, "mode": mode, "champion": champion, "folder": str(path)}
+
+
+def promote(model: Path, by: str, mode: str, settings: Settings) -> dict[str, Any]:
+    """Copy a model into the models folder and make it champion.
+
+    Raises:
+        Invalid: If a model of simulated origin, or one without explanations, shall decide.
+        Conflict: If another model of that folder's name is there.
+    """
+    card = read_card(model)
+    if card.kind != "order2":
+        raise Invalid(f"a {card.kind} model cannot be explained exactly, so it cannot decide", field="model")
+    if mode == "enforce" and card.provenance == bootstrap.SIMULATED:
+        raise Invalid("a model trained on simulated orders may only observe real shoppers", field="enforce")
+    folder = bootstrap.models_folder(settings)
+    target = folder / f"{card.name}-{card.digest[:12]}"
+    if target.exists() and read_card(target).digest != card.digest:
+        raise Conflict(f"{target} holds another model; remove it first")
+    if not target.exists():
+        shutil.copytree(model, target)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    entry = registry.promote(folder, target.name, by=by, at=at, mode=mode)
+    return {"name": entry.name, "folder": entry.folder, "by": entry.by, "at": entry.at, "mode": entry.mode}
+
+
+@dataclass(frozen=True)
+class TreeVerdicts:
+    """What the service would answer: bands and, for would-be rejects, the single-node gate."""
+
+    model: CompiledModel
+    tree: DecisionTree
+
+    def __call__(self, table: OrderTable, probability: Scores) -> NDArray[np.object_]:
+        """Verdict words, one a row."""
+        verdicts = np.full(len(table), Verdict.ACCEPT.value, dtype=object)
+        shares = np.zeros((catalog().histogram_count, BIN_COUNT), dtype=np.uint8)
+        for name in np.unique(table.availability.astype(str)):
+            limits = self.model.thresholds(name)
+            mine = table.availability == name
+            verdicts[mine & (probability >= limits.review)] = Verdict.REVIEW.value
+            for row in np.flatnonzero(mine & (probability >= limits.reject)):
+                subgraph = OrderSubgraph(table.states[row], table.components[row], shares)
+                verdicts[row] = self.tree.walk(self.model.score(subgraph, name)).verdict.value
+        return verdicts
+
+
+def truth_of(world: worlds.World) -> Truth:
+    """The oracle of a simulated world, for backtests only."""
+    oracle = worlds.read_oracle(world)
+    names = ("order_id", "is_fraud", "gang_id", "archetype", "camouflage", "honest_type")
+    return Truth(**{name: getattr(oracle, name) for name in names})
+
+
+def backtest(
+    world: Path,
+    model: Path | None,
+    first: date,
+    last: date,
+    out: Path,
+    settings: Settings,
+    progress: Progress,
+    baselines: Mapping[str, Path] | None = None,
+) -> dict[str, Any]:
+    """Backtest a model (default: the one that serves) on a world, out of time."""
+    opened = open_world(world)
+    chosen = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
+    if not isinstance(chosen, CompiledModel):
+        raise Invalid("a backtest of verdicts needs an order2 model; pass others as baselines", field="model")
+    tree = bootstrap.load_tree(settings)
+    now = datetime.now(UTC)
+    table = world_table(opened, now.timestamp(), bootstrap.open_door(settings), progress)
+    simulated = opened.simulated
+    origin = Origin(
+        provenance=opened.manifest["provenance"],
+        labels_known_at=now,
+        data=dict(opened.manifest.get("files", {})),
+        tree_sha256=tree.sha256,
+        seeds={"world": int(opened.manifest["seed"])} if opened.manifest.get("seed") is not None else {},
+        trained_until=trained_until(chosen.card),
+        notes=(ENRICHED,) if simulated else (),
+    )
+    result = run_backtest(
+        table,
+        truth_of(opened) if simulated else None,
+        chosen,
+        verdicts=TreeVerdicts(chosen, tree),
+        window=Window(first, last),
+        origin=origin,
+        out=out,
+        signer=bootstrap.open_signer(settings),
+        now=now,
+        code={"version": bootstrap.code_version()},
+        baselines={name: load_model(path) for name, path in (baselines or {}).items()},
+        progress=progress,
+    )
+    return summarise(result.path, result.report)
+
+
+def trained_until(card: Card) -> date | None:
+    """Last day of labels that a model learned from, over all its releases."""
+    days = [window["until"] for window in card.window.values() if "until" in window]
+    return max(date.fromisoformat(day) for day in days) if days else None
+
+
+def summarise(path: Path, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of contracts section 8 in one list, with intervals."""
+    metrics = report["metrics"]
+    frozen = metrics["frozen"]
+    picked = {"auc": metrics["ranking"]["auc"]}
+    for flagged, entry in frozen.items():
+        for name in ("recall", "fpr", "precision", "gang_recall"):
+            if name in entry:
+                picked[f"{name} ({flagged.replace('_', ' ')})"] = entry[name]
+    picked["honest orders sent to review"] = metrics["review_share_honest"]
+    figures = [{"name": name, **interval} for name, interval in picked.items()]
+    base = metrics["fraud"] / (metrics["fraud"] + metrics["honest"])
+    figures.append({"name": "base rate (fraud-enriched)", "value": base, "lower": None, "upper": None})
+    return {"path": str(path), "provenance": report["provenance"], "figures": figures}
+
+
+def verify(report: Path, settings: Settings) -> list[str]:
+    """Problems of a backtest report; none when it holds."""
+    return verify_report(report, bootstrap.open_signer(settings))
+
+
+def load_history(world: Path, settings: Settings, progress: Progress, *, before: float = float("inf")) -> int:
+    """Load a world's orders placed before a time, and the outcomes reported by then, into the store."""
+    opened, door = open_world(world), bootstrap.open_door(settings)
+    orders = [o for o in opened.orders(door, signals=False) if o.placed_at < before]
+    outcomes = [o for o in opened.outcomes() if o.reported_at < before]
+    with bootstrap.open_keys(settings) as store:
+        store.load(orders, outcomes, progress)
+    return len(orders)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The last orders of a world as request bodies, and when the first of them was placed."""
+
+    since: float
+    requests: list[dict[str, Any]]
+
+
+def held_out(world: Path, count: int) -> HeldOut:
+    """The world's last ``count`` orders, as a checkout would send them."""
+    requests = worlds.last_requests(open_world(world), count)
+    since = datetime.fromisoformat(requests[0]["placed_at"]).timestamp()
+    return HeldOut(since, requests)
+
+
+def seed_case(world: Path) -> dict[str, dict[str, Any]]:
+    """The seed's case as three requests: far and unconfirmed, far and refused, near home."""
+    return worlds.seed_case(open_world(world))

@@ -1,0 +1,170 @@
+"""Step 1 of the release: common bins for both classes, each with at least k units of either.
+
+Edges are quantiles of the 50/50 mix of the classes, so that the tail where fraud lives is resolved;
+neighbours are merged until both classes have k units in every bin. ``z`` is the standardised normal
+score of a bin's mid-rank under the mix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from riskgraph.sandbox.bounds import category_components, component_bounds
+from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
+
+MAX_BINS = 11
+COARSE_BINS = 4
+_SAMPLE = 6000
+
+Floats = NDArray[np.float32]
+Codes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Bins of one component. Bin ``i`` of B is ``(edges[i-1], edges[i]]``, open at both ends.
+
+    Attributes:
+        edges: float32[B-1].
+        z: float32[B], latent value of each bin.
+        coarse: int8[B], coarse bin (at most 4) of each bin.
+    """
+
+    edges: Floats
+    z: Floats
+    coarse: NDArray[np.int8]
+
+    def code(self, values: Floats) -> Codes:
+        """uint8, 0 where absent, else 1 + bin."""
+        codes = (~np.isnan(values)).view(np.uint8).copy()
+        for edge in self.edges:
+            # with a dozen edges, comparing with each is many times faster than a binary search
+            codes += (values > edge).view(np.uint8)
+        return codes
+
+    def latent(self, codes: Codes) -> Floats:
+        """float32: z of each code, 0 where absent."""
+        out: Floats = np.append(np.float32(0), self.z).take(codes, mode="clip")
+        return out
+
+
+@dataclass(frozen=True)
+class Binned:
+    """All components on bins: ``scales`` (259) and codes uint8[259, N]."""
+
+    scales: tuple[Scale, ...]
+    codes: Codes
+
+
+def round_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """To three significant digits, away from minus infinity: an edge must not be one order's value."""
+    size = np.where(values == 0, 1.0, np.abs(values))
+    step = 10.0 ** (np.floor(np.log10(size)) - 2)
+    out: NDArray[np.float64] = np.where(values == 0, 0.0, np.ceil(values / step - 1e-6) * step)
+    return out
+
+
+def _edges(clean: Floats, fraud: Floats, low: float, high: float, category: bool) -> Floats:
+    """Inner edges from a sample of each class, without NaN."""
+    if category:
+        words: Floats = np.arange(low, high, dtype=np.float32)
+        return words
+    both = np.concatenate([clean, fraud])
+    if not len(both):
+        return np.empty(0, dtype=np.float32)
+    weight = np.repeat([0.5 / max(1, len(clean)), 0.5 / max(1, len(fraud))], [len(clean), len(fraud)])
+    order = np.argsort(both, kind="stable")
+    rank = np.cumsum(weight[order])
+    wanted = rank[-1] * np.arange(1, MAX_BINS) / MAX_BINS
+    cuts: Floats = both[order][np.minimum(np.searchsorted(rank, wanted), len(both) - 1)]
+    edges: Floats = np.unique(round_up(cuts.astype(np.float64)).astype(np.float32))
+    inner: Floats = edges[edges < both.max()]
+    return inner
+
+
+def _merge(masks: NDArray[np.uint16], split: int, count: int, k: int) -> list[list[int]]:
+    """Merge neighbouring bins until both classes have ``k`` units in each.
+
+    Args:
+        masks: uint16[units], bit ``1 + bin`` set where a unit has a value in that bin.
+        split: Number of clean units, which come first.
+        count: Bins to start with.
+        k: Least number of units.
+    """
+    bins = [[b] for b in range(count)]
+
+    def support(members: list[int]) -> int:
+        hit = (masks & np.uint16(sum(2 << b for b in members))) != 0
+        clean = int(np.count_nonzero(hit[:split]))
+        return min(clean, int(np.count_nonzero(hit)) - clean)
+
+    sizes = [support(b) for b in bins]
+    while len(bins) > 1 and min(sizes) < k:
+        i = sizes.index(min(sizes))
+        beside = [j for j in (i - 1, i + 1) if 0 <= j < len(bins)]
+        j = min(beside, key=lambda n: sizes[n])
+        low = min(i, j)
+        bins[low : low + 2] = [bins[low] + bins[low + 1]]
+        sizes[low : low + 2] = [support(bins[low])]
+    return bins
+
+
+def _mix(codes: Codes, clean: int, count: int) -> NDArray[np.float64]:
+    """float64[bins]: share of each bin in the 50/50 mix of both classes' present rows."""
+    shares = []
+    for part in (codes[:clean], codes[clean:]):
+        tally = np.bincount(part, minlength=count + 1)[1 : count + 1].astype(np.float64)
+        if tally.sum():
+            shares.append(tally / tally.sum())
+    return np.mean(shares, axis=0) if shares else np.full(count, 1.0 / count)
+
+
+def _scores(mix: NDArray[np.float64]) -> Floats:
+    z = ndtri(np.clip(np.cumsum(mix) - mix / 2, 1e-4, 1 - 1e-4))
+    z = z - (mix * z).sum()
+    spread = np.sqrt((mix * z * z).sum())
+    out: Floats = (z / spread if spread > 0 else z).astype(np.float32)
+    return out
+
+
+def coarse_bins(mix: NDArray[np.float64]) -> NDArray[np.int8]:
+    """int8[bins]: at most 4 runs of neighbouring bins with the smallest sum of squared shares."""
+    count = len(mix)
+    if count <= COARSE_BINS:
+        return np.arange(count, dtype=np.int8)
+    total = np.concatenate([[0.0], np.cumsum(mix)])
+    cuts = np.array(list(combinations(range(1, count), COARSE_BINS - 1)))
+    ends = np.hstack([np.zeros((len(cuts), 1), int), cuts, np.full((len(cuts), 1), count)])
+    best = cuts[int(np.argmin((np.diff(total[ends], axis=1) ** 2).sum(axis=1)))]
+    return np.searchsorted(best, np.arange(count), side="right").astype(np.int8)
+
+
+def fit_bins(frame: Frame, k: int, rng: np.random.Generator) -> Binned:
+    """Bins of all components, fitted on every accepted row."""
+    codes = np.empty((COMPONENT_COUNT, len(frame.label)), dtype=np.uint8)
+    clean, units = frame.rows_of(0).stop, frame.units_of(0).stop
+    picks = [_sample(rng, 0, clean), _sample(rng, clean, len(frame.label))]
+    (low, high), category = component_bounds(), category_components()
+    scales = []
+    for j, row in enumerate(frame.values):
+        parts = [v[~np.isnan(v)] for v in (row[p] for p in picks)]
+        edges = _edges(parts[0], parts[1], float(low[j]), float(high[j]), bool(category[j]))
+        raw = Scale(edges, edges, np.empty(0, np.int8)).code(row)
+        masks = np.bitwise_or.reduceat(np.left_shift(1, raw, dtype=np.uint16), frame.unit_starts)
+        bins = _merge(masks, units, len(edges) + 1, k)
+        table = np.zeros(len(edges) + 2, dtype=np.uint8)
+        table[1:] = np.repeat(np.arange(1, len(bins) + 1), [len(b) for b in bins])
+        codes[j] = table[raw]
+        mix = _mix(codes[j], clean, len(bins))
+        scales.append(Scale(edges[[b[-1] for b in bins[:-1]]], _scores(mix), coarse_bins(mix)))
+    return Binned(tuple(scales), codes)
+
+
+def _sample(rng: np.random.Generator, start: int, stop: int) -> NDArray[np.int64]:
+    count = min(_SAMPLE, stop - start)
+    return np.sort(rng.choice(np.arange(start, stop), count, replace=False))

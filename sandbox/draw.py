@@ -1,0 +1,172 @@
+"""Steps 7 and 9: rows drawn from the released tables alone, then raked to R4.
+
+Drawing is post-processing: it tells nothing that the tables do not tell. Both classes are drawn the
+same way, so that a model cannot learn the sampler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from riskgraph.core.catalog import NODE_COUNT, catalog
+from riskgraph.core.subgraph import State
+from riskgraph.sandbox.absence import CAUSES
+from riskgraph.sandbox.frame import COMPONENT_COUNT
+from riskgraph.sandbox.pairs import pair_ends
+from riskgraph.sandbox.shape import Shape
+from riskgraph.sandbox.strata import Pattern
+from riskgraph.sandbox.tables import Tables
+
+DRAWS = (1, 6)
+_NODE = np.array(catalog().component_node)
+_PURPOSES = sorted({n.purpose for n in catalog()})
+_PURPOSE = np.array([_PURPOSES.index(n.purpose) for n in catalog()])
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ReleasedRows:
+    """Drawn training rows.
+
+    Attributes:
+        components: float32[M, 259], NaN where absent. states: uint8[M, 137].
+        availability: object[M]. label: int8[M].
+        weight: float64[M], sums to the class's raw rows in each class.
+        cluster: int32[M], fraud cluster, -1 for honest rows.
+    """
+
+    components: Floats
+    states: NDArray[np.uint8]
+    availability: NDArray[np.object_]
+    label: NDArray[np.int8]
+    weight: NDArray[np.float64]
+    cluster: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True)
+class ClassDraw:
+    """Rows of one class before raking.
+
+    Attributes:
+        rows: With equal weights.
+        codes: Bins of the components that pairs use, ``{component: uint8[M]}``, 0 where absent.
+        stratum: int16[M], pattern codes.
+    """
+
+    rows: ReleasedRows
+    codes: dict[int, NDArray[np.uint8]]
+    stratum: NDArray[np.int16]
+
+
+def _quantile(shape: Shape, label: int, u: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+    """Values and 1 + bin at the ranks ``u`` in (0, 1) of one class's released marginal."""
+    share = shape.share[label]
+    top = np.cumsum(share)
+    cell = np.minimum(np.searchsorted(top, u * top[-1], side="left"), len(share) - 1)
+    inside = np.clip((u * top[-1] - (top - share)[cell]) / np.maximum(share[cell], 1e-12), 1e-6, 1.0)
+    value = shape.lower[cell] + inside * (shape.upper - shape.lower)[cell]
+    if shape.whole:
+        value = np.ceil(value - 1e-9)
+    return value.astype(np.float32), (shape.bin[cell] + 1).astype(np.uint8)
+
+
+def _ranks(latent: Floats) -> Floats:
+    """Rank of each value, in (0, 1)."""
+    out = np.empty(len(latent), dtype=np.float32)
+    out[np.argsort(latent)] = (np.arange(len(latent), dtype=np.float32) + 0.5) / max(1, len(latent))
+    return out
+
+
+def _latent(correlation: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """float32[396, count] of correlated standard normals."""
+    factor = np.linalg.cholesky(correlation.astype(np.float64)).astype(np.float32)
+    out: Floats = factor @ rng.standard_normal((len(factor), count), dtype=np.float32)
+    return out
+
+
+def _states(
+    tables: Tables, label: int, group: NDArray[np.intp], flags: Floats, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """uint8[137, M]: presence by the latent flags against the group's share, else a drawn cause.
+
+    One random number per row and consent purpose picks the cause, since one refusal takes all
+    nodes of its purpose.
+    """
+    with np.errstate(divide="ignore"):
+        cut = ndtri(tables.groups.presence).astype(np.float32)
+    pick = rng.random((len(_PURPOSES), len(group)), dtype=np.float32)
+    stratum = tables.groups.stratum[group]
+    total = np.cumsum(tables.absence.cause[label], axis=1)
+    out = np.empty((NODE_COUNT, len(group)), dtype=np.uint8)
+    words = np.array([*CAUSES, State.NOT_DELIVERED], dtype=np.uint8)
+    for node in range(NODE_COUNT):
+        limits = total[stratum, :, node]
+        cause = (pick[_PURPOSE[node]][:, None] >= limits).sum(axis=1)
+        out[node] = np.where(flags[node] < cut[group, node], State.PRESENT, words[cause])
+    return out
+
+
+def _missing_parts(
+    tables: Tables, label: int, values: Floats, states: NDArray[np.uint8], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """bool[259, M]: components to leave out, absent nodes and undelivered parts of context nodes."""
+    gone: NDArray[np.bool_] = (states != State.PRESENT)[_NODE]
+    for node, (patterns, share) in tables.absence.parts.items():
+        top = np.cumsum(share[label])
+        if top[-1] <= 0:
+            continue
+        pick = np.searchsorted(top, rng.random(values.shape[1]) * top[-1], side="right")
+        mask = patterns[np.minimum(pick, len(patterns) - 1)]
+        place = catalog().component_slices[node]
+        bits = np.arange(place.stop - place.start)[:, None]
+        gone[place] |= (mask >> bits) & 1 == 0
+    return gone
+
+
+def draw_class(tables: Tables, label: int, rng: np.random.Generator) -> ClassDraw:
+    """Rows of one class: honest once, fraud six times, with equal weights that restore its size."""
+    chosen = np.flatnonzero(tables.groups.label == label)
+    group = np.repeat(chosen, tables.groups.rows[chosen] * DRAWS[label])
+    latent = _latent(tables.correlation, len(group), rng)
+    states = _states(tables, label, group, latent[COMPONENT_COUNT:], rng)
+    values = latent[:COMPONENT_COUNT]
+    gone = _missing_parts(tables, label, values, states, rng)
+    ends = set(pair_ends().ravel().tolist())
+    codes = {}
+    for j, shape in enumerate(tables.shapes):
+        values[j] = tables.groups.mean[group, j] + tables.groups.sd[group, j] * values[j]
+        there = ~gone[j]
+        drawn, place = _quantile(shape, label, _ranks(values[j, there]))
+        values[j] = np.nan
+        values[j, there] = drawn
+        if j in ends:
+            codes[j] = np.zeros(len(group), dtype=np.uint8)
+            codes[j][there] = place
+    names = {int(s): Pattern.of(int(s)).availability for s in np.unique(tables.groups.stratum)}
+    rows = ReleasedRows(
+        components=np.ascontiguousarray(values.T),
+        states=np.ascontiguousarray(states.T),
+        availability=np.array([names[int(s)] for s in tables.groups.stratum[group]], dtype=object),
+        label=np.full(len(group), label, dtype=np.int8),
+        weight=np.full(len(group), 1.0 / DRAWS[label]),
+        cluster=tables.cluster[group],
+    )
+    return ClassDraw(rows, codes, tables.groups.stratum[group])
+
+
+def join(parts: tuple[ReleasedRows, ReleasedRows], rng: np.random.Generator) -> ReleasedRows:
+    """Both classes in random order: rows of one group must not lie together."""
+    order = rng.permutation(sum(len(p) for p in parts))
+    columns = {
+        name: np.concatenate([getattr(p, name) for p in parts])[order]
+        for name in ReleasedRows.__dataclass_fields__
+    }
+    return ReleasedRows(**columns)

@@ -1,0 +1,161 @@
+"""R1 and R2: what is released of each group, with noise.
+
+R1's centroids are decoded from R2's noised means: exact centroids beside noised means would undo
+the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from riskgraph.core.catalog import catalog
+from riskgraph.sandbox.bins import Binned, Scale
+from riskgraph.sandbox.frame import COMPONENT_COUNT
+from riskgraph.sandbox.partition import Items, Partition
+from riskgraph.sandbox.shape import Shape
+
+MEAN_NOISE = 0.1
+SD_NOISE = 0.05
+PRESENCE_NOISE = 0.02
+_NODE = np.array(catalog().component_node)
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """R2, one entry per group, in random order.
+
+    Attributes:
+        label: int8[G]. stratum: int16[G]. rows, units, components: int64[G].
+        mean, sd: float32[G, 259] on the latent scale ``z``. presence: float32[G, 137].
+    """
+
+    label: NDArray[np.int8]
+    stratum: NDArray[np.int16]
+    rows: NDArray[np.int64]
+    units: NDArray[np.int64]
+    components: NDArray[np.int64]
+    mean: Floats
+    sd: Floats
+    presence: Floats
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Items summed over groups: float32[G, 259] but ``nodes`` [G, 137] and ``units`` [G, 259]."""
+
+    total: Floats
+    square: Floats
+    count: Floats
+    nodes: Floats
+    units: Floats
+
+
+def shuffle_groups(partition: Partition, rng: np.random.Generator) -> Partition:
+    """Renumber the groups at random, so that their order says nothing about the splits."""
+    order = rng.permutation(len(partition.label))
+    place = np.empty(len(order) + 1, dtype=np.int32)
+    place[order] = np.arange(len(order))
+    place[-1] = -1
+    return Partition(
+        place[partition.group], partition.label[order], partition.stratum[order], partition.dropped
+    )
+
+
+def sum_groups(items: Items, partition: Partition) -> Sums:
+    """Sum items over their groups."""
+    kept = np.flatnonzero(partition.group >= 0)
+    shape = (len(partition.label), len(partition.group))
+    adder = csr_array((np.ones(len(kept), np.float32), (partition.group[kept], kept)), shape=shape)
+
+    def over(values: Floats) -> Floats:
+        out: Floats = adder @ values
+        return out
+
+    present = (items.count > 0).astype(np.float32)
+    return Sums(over(items.total), over(items.square), over(items.count), over(items.nodes), over(present))
+
+
+def _moments(sums: Sums, label: NDArray[np.int8], k: int) -> tuple[Floats, Floats]:
+    """Exact mean and sd; where under k units of a group have a component, pooled over such groups."""
+    mean, sd = np.zeros_like(sums.total), np.ones_like(sums.total)
+    thin = sums.units < k
+    for value in (0, 1):
+        mine = (label == value)[:, None]
+        weight = np.where(thin & mine, 1.0, 0.0)
+        # a class in which under k units have the component at all takes the pool of both classes
+        few = (sums.units * weight).sum(axis=0) < k
+        weight = np.where(few & thin, 1.0, weight)
+        n = np.maximum((sums.count * weight).sum(axis=0), 1.0)
+        pooled = (sums.total * weight).sum(axis=0) / n
+        spread = np.sqrt(np.maximum((sums.square * weight).sum(axis=0) / n - pooled**2, 0.0))
+        usable = (sums.units * weight).sum(axis=0) >= k
+        mean = np.where(mine & thin & usable, pooled, mean)
+        sd = np.where(mine & thin & usable, spread, sd)
+    n = np.maximum(sums.count, 1.0)
+    own = sums.total / n
+    mean = np.where(thin, mean, own)
+    sd = np.where(thin, sd, np.sqrt(np.maximum(sums.square / n - own**2, 0.0)))
+    return mean.astype(np.float32), sd.astype(np.float32)
+
+
+def noised_groups(
+    items: Items, partition: Partition, k: int, rng: np.random.Generator
+) -> tuple[Groups, Sums, Floats, Floats]:
+    """R2 of all groups.
+
+    Returns:
+        The released table; then the exact sums, means and sds, which stay inside the sandbox.
+    """
+    sums = sum_groups(items, partition)
+    grouped = partition.group >= 0
+    group, count = partition.group[grouped], len(partition.label)
+    rows = np.bincount(group, weights=items.rows[grouped], minlength=count).astype(np.int64)
+    mean, sd = _moments(sums, partition.label, k)
+    share = sums.nodes / rows[:, None]
+    noise = rng.normal(0, PRESENCE_NOISE, share.shape)
+    # a share of exactly 0 or 1 is a fact about at least k persons (a block that is not there)
+    noised = np.where((share > 0) & (share < 1), np.clip(share + noise, 0.005, 0.995), share)
+    released = Groups(
+        label=partition.label,
+        stratum=partition.stratum,
+        rows=rows,
+        units=np.bincount(group, minlength=count),
+        components=_components(group, items.component[grouped], count),
+        mean=mean + rng.normal(0, MEAN_NOISE, mean.shape).astype(np.float32),
+        sd=sd * (1 + rng.normal(0, SD_NOISE, sd.shape)).astype(np.float32),
+        presence=noised.astype(np.float32),
+    )
+    return released, sums, mean, sd
+
+
+def _components(group: NDArray[np.int32], component: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    span = np.int64(component.max(initial=0) + 1)
+    return np.bincount(np.unique(group * span + component) // span, minlength=count)
+
+
+def _decode(scale: Scale, shape: Shape, z: Floats) -> NDArray[np.float64]:
+    """Value whose latent score is ``z``, between the middles of the released bins."""
+    bins = len(scale.z)
+    weight = shape.share[0] + shape.share[1] + 1e-9
+    middle = (shape.lower + shape.upper) / 2
+    total = np.bincount(shape.bin, weights=weight, minlength=bins)
+    value = np.bincount(shape.bin, weights=weight * middle, minlength=bins) / np.maximum(total, 1e-12)
+    return np.interp(z, scale.z, value)
+
+
+def centroids(groups: Groups, binned: Binned, shapes: tuple[Shape, ...]) -> Floats:
+    """R1: float32[G, 259], NaN for a node that most of the group lacks."""
+    out = np.empty((len(groups), COMPONENT_COUNT), dtype=np.float32)
+    for j, (scale, shape) in enumerate(zip(binned.scales, shapes, strict=True)):
+        out[:, j] = _decode(scale, shape, groups.mean[:, j])
+    out[groups.presence[:, _NODE] < 0.5] = np.nan
+    return out

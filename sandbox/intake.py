@@ -1,0 +1,111 @@
+"""Intake: what may enter the sandbox at all, and which rows count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import Invalid, SensitiveField
+from riskgraph.core.sensitive import is_sensitive
+from riskgraph.core.subgraph import State
+from riskgraph.core.table import OrderTable
+from riskgraph.sandbox.bounds import component_bounds
+
+SETTLED_AFTER = timedelta(days=70)
+_CHUNK = 1024
+_NODE = np.array(catalog().component_node)
+_FIRST = np.array([s.start for s in catalog().component_slices])
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Rows that may be used.
+
+    Attributes:
+        rows: intp[M], their positions in the table.
+        values: float32[M, 259], clipped to the public bounds.
+        dropped: Rows left out by reason; each row counts once, under the first that applies.
+        clipped: Values that lay outside their bounds.
+    """
+
+    rows: NDArray[np.intp]
+    values: NDArray[np.float32]
+    dropped: dict[str, int]
+    clipped: int
+
+
+def microseconds(day: date) -> int:
+    """Start of a day in UTC, in microseconds since the epoch."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def check_fields(names: Iterable[str]) -> None:
+    """The allow-list: exactly the catalogue's 259 component names, in catalogue order.
+
+    Raises:
+        SensitiveField: If a name asks for special-category data; the field is named.
+        Invalid: If a name is unknown, missing or out of order; the field is named.
+    """
+    given = list(names)
+    for name in given:
+        if is_sensitive(name):
+            raise SensitiveField(f"field {name!r} asks for special-category data and is refused", field=name)
+        if name not in catalog().component_index:
+            raise Invalid(f"field {name!r} is not a component of the catalogue", field=name)
+    missing = sorted(set(catalog().components) - set(given))
+    if missing:
+        raise Invalid(f"field {missing[0]!r} is missing ({len(missing)} in all)", field=missing[0])
+    if tuple(given) != catalog().components:
+        raise Invalid("fields must come once each, in catalogue order", field="fields")
+
+
+def _check_values(values: NDArray[np.float32], states: NDArray[np.uint8]) -> None:
+    if values.ndim != 2 or values.shape[1] != len(_NODE):
+        raise Invalid(
+            f"components: got shape {list(values.shape)}, expected [N, {len(_NODE)}]", field="components"
+        )
+    stray, empty = np.zeros(len(_NODE), dtype=np.bool_), np.zeros(len(_FIRST), dtype=np.bool_)
+    for start in range(0, len(values), _CHUNK):
+        filled = ~np.isnan(values[start : start + _CHUNK])
+        present = states[start : start + _CHUNK] == State.PRESENT
+        stray |= (filled > present.take(_NODE, axis=1)).any(axis=0)
+        empty |= (present > np.logical_or.reduceat(filled, _FIRST, axis=1)).any(axis=0)
+    if stray.any():
+        name = catalog().components[int(np.argmax(stray))]
+        raise Invalid(f"{name}: a value on an absent node; a refusal is never a value", field=name)
+    if empty.any():
+        name = catalog().nodes[int(np.argmax(empty))].id
+        raise Invalid(f"{name}: present without a value", field=name)
+
+
+def admit(table: OrderTable, *, until: date) -> Intake:
+    """Apply the default policy to a table.
+
+    A row counts when its shopper granted ``model_training``, it was placed at least 70 days before
+    ``until`` (a clean label needs 60 days), and it is labelled.
+
+    Raises:
+        Invalid: If components and states do not agree; the component or node is named.
+    """
+    latest = microseconds(until - SETTLED_AFTER)
+    reasons = {
+        "no_consent": ~table.training_consent,
+        "too_recent": table.placed_at > latest,
+        "unlabelled": ~np.isin(table.label, (0, 1)),
+    }
+    kept = np.ones(len(table), dtype=np.bool_)
+    dropped = {}
+    for name, mask in reasons.items():
+        dropped[name] = int((kept & mask).sum())
+        kept &= ~mask
+    rows = np.flatnonzero(kept)
+    values = table.components[rows]
+    _check_values(values, table.states[rows])
+    low, high = component_bounds()
+    clipped = int(((values < low) | (values > high)).sum())
+    return Intake(rows, np.clip(values, low, high) if clipped else values, dropped, clipped)

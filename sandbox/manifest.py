@@ -1,0 +1,176 @@
+"""What a release says about itself: certificate, manifest and audit record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+
+from riskgraph.core.catalog import catalog
+from riskgraph.sandbox.audit import empty_record
+from riskgraph.sandbox.count import CHECKER, GroupCount
+from riskgraph.sandbox.draw import DRAWS
+from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
+from riskgraph.sandbox.pairs import NOISE_SD
+from riskgraph.sandbox.strata import Pattern
+from riskgraph.sandbox.tables import Grouped
+from riskgraph.sandbox.units import ClassUnits
+
+SCHEMA = "riskgraph.release/1"
+ALGORITHM = "method-g-raked/1"
+UNIT = "account, merged over shared card, or device and address; entities on over 8 accounts merge nobody"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for.
+
+    Attributes:
+        until: Day on which the labels are read; rows are at least 70 days older.
+        k: Least units per group.
+        provenance: ``simulated`` or ``merchant``.
+        now: Seconds since the epoch, UTC. code: Version of the code that runs.
+        seed_commitment: Hash that binds the seed without telling it.
+    """
+
+    until: date
+    k: int
+    provenance: str
+    now: float
+    code: str
+    seed_commitment: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about the input after intake."""
+
+    counts: tuple[ClassUnits, ...]
+    records: int
+    accepted: int
+    dropped: dict[str, int]
+    clipped: int
+
+
+def stamp(seconds: float) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def certificate(k: int, grouped: Grouped, groups: Groups, independent: GroupCount) -> dict[str, Any]:
+    """The partition's own count beside the independent one."""
+    items, group = grouped.items, grouped.split.group
+    clans, persons = [], []
+    for number in range(len(groups)):
+        members = np.flatnonzero(group == number)
+        rows = items.rows[members]
+        _, place = np.unique(items.component[members], return_inverse=True)
+        by_row = np.bincount(place, weights=rows).max() / rows.sum()
+        clans.append(max(float(np.bincount(place).max() / len(members)), float(by_row)))
+        persons.append(float(rows.max() / rows.sum()))
+    return {
+        "k": k,
+        "groups": len(groups),
+        "fraud_groups": int((groups.label == 1).sum()),
+        "min_units": int(groups.units.min()),
+        "min_components": int(groups.components.min()),
+        "min_rows": int(groups.rows.min()),
+        "max_component_share": max(clans),
+        "max_unit_share": max(persons),
+        "independent": {**independent.as_dict(), "checker": CHECKER},
+    }
+
+
+def _algorithm(order: Order) -> dict[str, Any]:
+    return {
+        "name": ALGORITHM,
+        "k": order.k,
+        "unit_def": UNIT,
+        "label_mode": "apart",
+        "whole_units": "per stratum",
+        "noise_sd": {"mean": MEAN_NOISE, "sd": SD_NOISE, "presence": PRESENCE_NOISE, "pair_cells": NOISE_SD},
+        "draws": {"honest": DRAWS[0], "fraud": DRAWS[1]},
+        "corr_mode": "honest residuals",
+        "seed_commitment": order.seed_commitment,
+    }
+
+
+def _window(order: Order, facts: Facts) -> dict[str, Any]:
+    return {
+        "until": order.until.isoformat(),
+        "records": facts.records,
+        "accepted": facts.accepted,
+        "dropped": facts.dropped,
+        "clipped_values": facts.clipped,
+        "classes": [c.as_dict() for c in facts.counts],
+    }
+
+
+def audit_of_refusal(order: Order, facts: Facts | None, code: str, message: str) -> dict[str, Any]:
+    """Audit record of a release that was not made."""
+    return {
+        **empty_record(),
+        "ts": stamp(order.now),
+        "event": "refusal",
+        "actor": {"service": "sandbox", "uid": None, "code_commit": order.code},
+        "input": _window(order, facts) if facts else {"until": order.until.isoformat()},
+        "algorithm": _algorithm(order),
+        "verdict": "refused",
+        "refused_reasons": [{"code": code, "message": message}],
+    }
+
+
+def audit_of_release(
+    order: Order, facts: Facts, held: Mapping[str, Any], output: Mapping[str, Any], destroyed: str
+) -> dict[str, Any]:
+    """Audit record of a release; ``held`` is its certificate."""
+    return {
+        **empty_record(),
+        "ts": stamp(order.now),
+        "event": "release",
+        "actor": {"service": "sandbox", "uid": None, "code_commit": order.code},
+        "input": _window(order, facts),
+        "fields": {"accepted_hash": catalog().sha256, "rejected": [], "bounds_version": catalog().version},
+        "algorithm": _algorithm(order),
+        "output": dict(output),
+        "k_check": dict(held),
+        "dominance": {"max_share": held["max_unit_share"], "cells_fixed": facts.dropped.get("cap")},
+        "mapping_destroyed_at": destroyed,
+        "verdict": "released",
+    }
+
+
+def manifest_of(
+    order: Order,
+    facts: Facts,
+    held: Mapping[str, Any],
+    files: Mapping[str, Mapping[str, Any]],
+    extra: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The manifest; ``extra`` holds release_id, mapping_destroyed_at, timings and the signing key."""
+    return {
+        "schema": SCHEMA,
+        "catalog": {"version": catalog().version, "sha256": catalog().sha256},
+        "created_at": stamp(order.now),
+        "code": order.code,
+        "provenance": order.provenance,
+        "input": _window(order, facts),
+        "algorithm": _algorithm(order),
+        "certificate": dict(held),
+        "files": {name: dict(entry) for name, entry in files.items()},
+        **extra,
+    }
+
+
+def strata_of(groups: Groups) -> dict[str, dict[str, int]]:
+    """Groups and rows of each stratum and class."""
+    out: dict[str, dict[str, int]] = {}
+    for code in np.unique(groups.stratum):
+        for label, word in ((0, "honest"), (1, "fraud")):
+            mine = (groups.stratum == code) & (groups.label == label)
+            entry = out.setdefault(Pattern.of(int(code)).name, {})
+            entry |= {f"{word}_groups": int(mine.sum()), f"{word}_rows": int(groups.rows[mine].sum())}
+    return out

@@ -1,0 +1,210 @@
+"""Steps 2 and 3: strata, then PC1 splits into groups of at least k persons, each class apart.
+
+A unit's rows of one stratum stay in one group. A group has at least k units from at least 5
+components, no component above half of its units or rows, no unit above a fifth of its rows: one
+ring is not a crowd.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.catalog import NODE_COUNT
+from riskgraph.core.errors import CheckFailed
+from riskgraph.sandbox.bins import Binned
+from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
+
+MIN_COMPONENTS = 5
+MAX_COMPONENT_SHARE = 0.5
+MAX_UNIT_SHARE = 0.2
+MIN_GROUPS = 2
+_RATIOS = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
+_PCA_SAMPLE = 2048
+_POWER_STEPS = 8
+_COLUMNS = 37
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Items:
+    """Sums over each item's rows: what partition and group tables are made from.
+
+    Attributes:
+        total, square: float32[items, 259], sums of z and z squared over present rows.
+        count: float32[items, 259], present rows. nodes: float32[items, 137], rows with the node.
+        rows, unit, component: int64[items]. label, stratum of each item.
+    """
+
+    total: Floats
+    square: Floats
+    count: Floats
+    nodes: Floats
+    rows: Ints
+    unit: Ints
+    component: Ints
+    label: NDArray[np.int8]
+    stratum: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Groups of items. ``group``: int32[items], -1 where the item was left out.
+
+    ``label`` and ``stratum`` per group; ``dropped`` counts rows by reason (``cap``, ``residual``).
+    """
+
+    group: NDArray[np.int32]
+    label: NDArray[np.int8]
+    stratum: NDArray[np.int16]
+    dropped: dict[str, int]
+
+
+def summarise(frame: Frame, binned: Binned) -> Items:
+    """Sum every component over each item."""
+    starts = frame.item_starts
+    total, square, count = [], [], []
+    for first in range(0, COMPONENT_COUNT, _COLUMNS):
+        codes = binned.codes[first : first + _COLUMNS]
+        scales = binned.scales[first : first + _COLUMNS]
+        z = np.stack([s.latent(c) for s, c in zip(scales, codes, strict=True)])
+        total.append(frame.item_sums(z))
+        square.append(frame.item_sums(z * z))
+        count.append(frame.item_sums((codes > 0).astype(np.float32)))
+    return Items(
+        total=np.hstack(total),
+        square=np.hstack(square),
+        count=np.hstack(count),
+        nodes=frame.item_sums(frame.present.astype(np.float32)),
+        rows=frame.item_rows,
+        unit=frame.unit[starts],
+        component=frame.component[starts],
+        label=frame.label[starts],
+        stratum=frame.stratum[starts],
+    )
+
+
+def is_crowd(component: Ints, rows: Ints, k: int) -> bool:
+    """Whether items (one per unit) may form a group: enough persons, none of them dominant."""
+    if len(rows) < k or rows.max() > MAX_UNIT_SHARE * rows.sum():
+        return False
+    _, place, units = np.unique(component, return_inverse=True, return_counts=True)
+    if len(units) < MIN_COMPONENTS or units.max() > MAX_COMPONENT_SHARE * len(rows):
+        return False
+    by_rows = np.bincount(place, weights=rows)
+    return bool(by_rows.max() <= MAX_COMPONENT_SHARE * rows.sum())
+
+
+def _features(items: Items, chosen: Ints) -> Floats:
+    """float32[n, 259 + 137]: an item's mean z (absent counts 0) and half-weighted absence shares."""
+    rows = items.rows[chosen, None].astype(np.float32)
+    out = np.empty((len(chosen), COMPONENT_COUNT + NODE_COUNT), dtype=np.float32)
+    np.divide(items.total[chosen], rows, out=out[:, :COMPONENT_COUNT])
+    np.divide(items.nodes[chosen], rows, out=out[:, COMPONENT_COUNT:])
+    out[:, COMPONENT_COUNT:] *= -0.5
+    return out
+
+
+def _first_component(features: Floats, rng: np.random.Generator) -> Floats:
+    """Scores of each item on the first principal component, by power iteration on a sample."""
+    if len(features) > _PCA_SAMPLE:
+        sample = features[rng.choice(len(features), _PCA_SAMPLE, replace=False)]
+    else:
+        sample = features
+    sample = sample - sample.mean(axis=0)
+    axis: Floats = rng.standard_normal((features.shape[1],), dtype=np.float32)
+    for _ in range(_POWER_STEPS):
+        axis = sample.T @ (sample @ axis)
+        axis = axis / np.float32(max(float(np.linalg.norm(axis)), 1e-12))
+    scores: Floats = features @ axis
+    return scores
+
+
+def _split(items: Items, chosen: Ints, features: Floats, k: int, rng: np.random.Generator) -> list[Ints]:
+    """Groups of one stratum of one class, as lists of items. ``chosen`` itself is a crowd."""
+    groups: list[Ints] = []
+    stack = [(chosen, features)]
+    while stack:
+        chosen, features = stack.pop()
+        halves = None
+        if len(chosen) >= 2 * k:
+            order = np.argsort(_first_component(features, rng), kind="stable")
+            halves = _halves(items, chosen, order, k)
+        if halves is None:
+            groups.append(chosen)
+        else:
+            stack += [(chosen[h], features[h]) for h in halves]
+    return groups
+
+
+def _halves(items: Items, chosen: Ints, order: NDArray[np.intp], k: int) -> tuple[Ints, Ints] | None:
+    for ratio in _RATIOS:
+        cut = round(ratio * len(order))
+        sides = (order[:cut], order[cut:])
+        if all(is_crowd(items.component[chosen[s]], items.rows[chosen[s]], k) for s in sides):
+            return sides
+    return None
+
+
+def _trim(items: Items, chosen: Ints, k: int) -> Ints:
+    """Leave out the items that dominate a stratum until it is a crowd; empty if it never is."""
+    while len(chosen) >= k and not is_crowd(items.component[chosen], items.rows[chosen], k):
+        rows = items.rows[chosen]
+        if rows.max() > MAX_UNIT_SHARE * rows.sum():
+            chosen = np.delete(chosen, int(np.argmax(rows)))
+            continue
+        _, place = np.unique(items.component[chosen], return_inverse=True)
+        weight = np.maximum(np.bincount(place) / len(chosen), np.bincount(place, weights=rows) / rows.sum())
+        if len(weight) < MIN_COMPONENTS:
+            return chosen[:0]
+        members = np.flatnonzero(place == np.argmax(weight))
+        chosen = np.delete(chosen, members[: max(1, len(members) // 8)])
+    return chosen if len(chosen) >= k else chosen[:0]
+
+
+def partition(items: Items, k: int, rng: np.random.Generator) -> Partition:
+    """Split each class into groups of at least k units.
+
+    Raises:
+        CheckFailed: If a class does not reach two groups; says how many units there are.
+    """
+    group = np.full(len(items.rows), -1, dtype=np.int32)
+    labels: list[int] = []
+    strata: list[int] = []
+    dropped = {"cap": 0, "residual": 0}
+    for label in (0, 1):
+        for stratum in np.unique(items.stratum[items.label == label]):
+            chosen = np.flatnonzero((items.label == label) & (items.stratum == stratum))
+            kept = _trim(items, chosen, k)
+            lost = int(items.rows[chosen].sum() - items.rows[kept].sum())
+            dropped["cap" if len(kept) else "residual"] += lost
+            if len(kept):
+                for members in _split(items, kept, _features(items, kept), k, rng):
+                    group[members] = len(labels)
+                    labels.append(label)
+                    strata.append(int(stratum))
+        _check_class(items, group, label, k)
+    return Partition(group, np.array(labels, np.int8), np.array(strata, np.int16), dropped)
+
+
+def _check_class(items: Items, group: NDArray[np.int32], label: int, k: int) -> None:
+    mine = items.label == label
+    grouped = mine & (group >= 0)
+    groups = len(np.unique(group[grouped]))
+    if groups < MIN_GROUPS or len(np.unique(items.unit[grouped])) < MIN_GROUPS * k:
+        units, components = (len(np.unique(v[mine])) for v in (items.unit, items.component))
+        raise too_few(label, units, components, groups, k)
+
+
+def too_few(label: int, units: int, components: int, groups: int, k: int) -> CheckFailed:
+    """The refusal of a class that cannot be split into two crowds."""
+    return CheckFailed(
+        f"the {'fraud' if label else 'honest'} class has {units} units in {components} components and "
+        f"forms {groups} groups; at least {MIN_GROUPS * k} units in {MIN_GROUPS} groups of {k} are "
+        f"needed, each from {MIN_COMPONENTS} components or more: take a longer window",
+        field="label",
+    )

@@ -1,0 +1,148 @@
+"""A k-anonymous release of training data: the only thing that training may see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from riskgraph.core.errors import CheckFailed
+from riskgraph.sandbox.audit import AUDIT, verify_audit
+from riskgraph.sandbox.draw import ReleasedRows
+from riskgraph.sandbox.files import CENTROIDS, ROWS, TABLES, file_sha256, read_rows, read_table
+from riskgraph.sandbox.manifest import SCHEMA
+from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
+
+if TYPE_CHECKING:
+    from riskgraph.ports import Signer
+
+MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+LEAST_K = 50
+_OPENED = object()
+
+
+def check_certificate(certificate: Mapping[str, Any]) -> None:
+    """Check both counts of a certificate against its k.
+
+    Raises:
+        CheckFailed: If a count does not reach what k asks for, or the two counts disagree.
+    """
+    k = certificate["k"]
+    if k < LEAST_K:
+        raise CheckFailed(f"the certificate is for k = {k}, at least {LEAST_K} is asked", field="k")
+    for name, count in (("partition", certificate), ("independent", certificate["independent"])):
+        limits = (
+            ("min_units", count["min_units"], k),
+            ("min_components", count["min_components"], MIN_COMPONENTS),
+            ("max_component_share", -count["max_component_share"], -MAX_COMPONENT_SHARE),
+            ("max_unit_share", -count["max_unit_share"], -MAX_UNIT_SHARE),
+        )
+        for field, got, least in limits:
+            if got < least:
+                raise CheckFailed(
+                    f"certificate: {field} is {abs(got):g} by the {name} count, {abs(least):g} is asked",
+                    field=f"certificate.{field}",
+                )
+    same = ("groups", "min_units", "min_components", "min_rows")
+    for field in same:
+        if certificate[field] != certificate["independent"][field]:
+            raise CheckFailed(
+                f"certificate: the two counts of {field} disagree", field=f"certificate.{field}"
+            )
+
+
+@dataclass(frozen=True, init=False)
+class Release:
+    """A verified release. :meth:`open` is the only way to get one.
+
+    Attributes:
+        path: Its folder.
+        manifest: The signed manifest.
+        rows: Drawn training rows.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    rows: ReleasedRows
+
+    def __init__(
+        self, path: Path, manifest: Mapping[str, Any], rows: ReleasedRows, *, token: object = None
+    ) -> None:
+        if token is not _OPENED:
+            raise TypeError("a Release is made by Release.open(path, signer) only")
+        for name, value in (("path", path), ("manifest", manifest), ("rows", rows)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def open(cls, path: Path, signer: Signer) -> Release:
+        """Verify a release and read its rows.
+
+        Args:
+            path: Folder of the release.
+            signer: Checks the manifest's signature.
+
+        Raises:
+            CheckFailed: If the signature, a file's digest, the certificate or the audit record does
+                not hold; what failed is named.
+        """
+        path = Path(path)
+        manifest = _verified_manifest(path, signer)
+        _check_files(path, manifest["files"])
+        check_certificate(manifest["certificate"])
+        _check_centroids(path, manifest["certificate"])
+        verify_audit(path / AUDIT, signer)
+        rows = read_rows(path)
+        if len(rows) != manifest["files"][ROWS]["rows"]:
+            raise CheckFailed(f"{ROWS} does not have the rows that the manifest names", field=ROWS)
+        return cls(path, manifest, rows, token=_OPENED)
+
+    @property
+    def release_id(self) -> str:
+        return str(self.manifest["release_id"])
+
+    @property
+    def provenance(self) -> str:
+        """``simulated`` or ``merchant``."""
+        return str(self.manifest["provenance"])
+
+    @property
+    def k(self) -> int:
+        return int(self.manifest["certificate"]["k"])
+
+    @property
+    def certificate(self) -> Mapping[str, Any]:
+        certificate: Mapping[str, Any] = self.manifest["certificate"]
+        return certificate
+
+
+def _verified_manifest(path: Path, signer: Signer) -> dict[str, Any]:
+    try:
+        data, signature = (path / MANIFEST).read_bytes(), (path / SIGNATURE).read_bytes()
+    except OSError as error:
+        raise CheckFailed(f"{path.name} is no release: {error.strerror}", field=MANIFEST) from error
+    if not signer.verify(data, signature):
+        raise CheckFailed(f"the signature of {MANIFEST} does not hold", field=SIGNATURE)
+    manifest: dict[str, Any] = json.loads(data)
+    if manifest.get("schema") != SCHEMA:
+        raise CheckFailed(f"unknown schema {manifest.get('schema')!r}", field=MANIFEST)
+    return manifest
+
+
+def _check_files(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    expected = {*TABLES, AUDIT}
+    found = {p.name for p in path.iterdir()} - {MANIFEST, SIGNATURE}
+    if set(files) != expected or found != expected:
+        odd = sorted((found ^ expected) | (set(files) ^ expected))[0]
+        raise CheckFailed(f"{odd} is missing, or does not belong to a release", field=odd)
+    for name, entry in files.items():
+        if file_sha256(path / name) != entry["sha256"]:
+            raise CheckFailed(f"the digest of {name} does not hold", field=name)
+
+
+def _check_centroids(path: Path, certificate: Mapping[str, Any]) -> None:
+    """The groups that were released are those that were counted."""
+    groups = read_table(path, CENTROIDS)
+    if len(groups["units"]) != certificate["groups"] or min(groups["units"]) != certificate["min_units"]:
+        raise CheckFailed(f"{CENTROIDS} does not show the certified groups", field=CENTROIDS)

@@ -1,0 +1,122 @@
+"""All that is released of the raw rows: R1 to R4 and the causes of absence, in one value."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from riskgraph.sandbox.absence import Absence, fit_absence
+from riskgraph.sandbox.bins import Binned, Scale, fit_bins
+from riskgraph.sandbox.frame import Frame, keep_rows
+from riskgraph.sandbox.groups import Groups, centroids, noised_groups, shuffle_groups
+from riskgraph.sandbox.pairs import PairTables, fit_pairs
+from riskgraph.sandbox.partition import Items, Partition, partition, summarise
+from riskgraph.sandbox.shape import Shape, fit_shapes, honest_correlation
+
+MAX_CLUSTERS = 6
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What leaves the sandbox; the drawn rows are made from this alone.
+
+    Attributes:
+        scales: Bins of the 259 components.
+        centroids: R1, float32[G, 259], decoded from R2's noised means.
+        groups: R2. shapes, correlation: R3, float32[396, 396]. pairs: R4.
+        absence: Causes and part patterns. cluster: int32[G], -1 for honest groups.
+    """
+
+    scales: tuple[Scale, ...]
+    centroids: NDArray[np.float32]
+    groups: Groups
+    shapes: tuple[Shape, ...]
+    correlation: NDArray[np.float32]
+    pairs: PairTables
+    absence: Absence
+    cluster: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The partition inside the sandbox: rows, bins and the row-to-group map, never written.
+
+    Attributes:
+        frame, binned, items: What the groups are made of, without left-out rows.
+        split: Its groups. dropped: Rows left out by reason.
+    """
+
+    frame: Frame
+    binned: Binned
+    items: Items
+    split: Partition
+
+    @property
+    def row_group(self) -> NDArray[np.int32]:
+        """int32[N], group of each row of the frame."""
+        out: NDArray[np.int32] = self.split.group[self.frame.row_item]
+        return out
+
+
+def group_rows(frame: Frame, k: int, rng: np.random.Generator) -> Grouped:
+    """Steps 1 to 3: bins, strata and groups; rows of left-out items are gone from the result.
+
+    Raises:
+        CheckFailed: If a class does not reach two groups.
+    """
+    binned = fit_bins(frame, k, rng)
+    items = summarise(frame, binned)
+    split = shuffle_groups(partition(items, k, rng), rng)
+    kept = split.group >= 0
+    if not kept.all():
+        # bins must have k units among the rows that stay
+        frame = keep_rows(frame, kept[frame.row_item])
+        binned = fit_bins(frame, k, rng)
+        items = summarise(frame, binned)
+        split = Partition(split.group[kept], split.label, split.stratum, split.dropped)
+    return Grouped(frame, binned, items, split)
+
+
+def build_tables(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Tables, dict[str, float]]:
+    """R1 to R4 of a partition, and the seconds that R1-R3 and R4 took."""
+    began = time.perf_counter()
+    frame, binned = grouped.frame, grouped.binned
+    groups, sums, mean, sd = noised_groups(grouped.items, grouped.split, k, rng)
+    share = (sums.nodes / groups.rows[:, None]).astype(np.float32)
+    shapes = fit_shapes(frame, binned, k)
+    correlation = honest_correlation(frame, binned, grouped.row_group, (mean, sd, share), k, rng)
+    absence = fit_absence(frame, k)
+    middle = time.perf_counter()
+    tables = Tables(
+        scales=binned.scales,
+        centroids=centroids(groups, binned, shapes),
+        groups=groups,
+        shapes=shapes,
+        correlation=correlation,
+        pairs=fit_pairs(frame, binned, k, rng),
+        absence=absence,
+        cluster=fraud_clusters(groups),
+    )
+    return tables, {"r1_r3": middle - began, "r4": time.perf_counter() - middle}
+
+
+def fraud_clusters(groups: Groups) -> NDArray[np.int32]:
+    """Fraud groups joined into clusters of at least two groups each: int32[G], -1 for honest groups.
+
+    Ward linkage over R2's noised means, so a cluster says no more than R2 does. No cluster is a
+    single group: that would be a group id.
+    """
+    out = np.full(len(groups), -1, dtype=np.int32)
+    mine = np.flatnonzero(groups.label == 1)
+    found = np.ones(len(mine), dtype=np.int64)
+    for wanted in range(min(MAX_CLUSTERS, len(mine) // 2), 1, -1):
+        cut = fcluster(linkage(groups.mean[mine], "ward"), wanted, criterion="maxclust")
+        if np.bincount(cut)[1:].min() >= 2:
+            found = cut
+            break
+    out[mine] = np.unique(found, return_inverse=True)[1]
+    return out

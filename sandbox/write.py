@@ -1,0 +1,248 @@
+"""From raw orders to a release on disk: intake, units, groups, tables, drawn rows, certificate."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from riskgraph.core.errors import Conflict, Invalid, RiskgraphError
+from riskgraph.core.table import OrderTable
+from riskgraph.core.verdict import canonical_json
+from riskgraph.sandbox.audit import AUDIT, append_audit, signed_line
+from riskgraph.sandbox.count import independent_count
+from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
+from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
+from riskgraph.sandbox.frame import build_frame
+from riskgraph.sandbox.intake import admit, microseconds
+from riskgraph.sandbox.manifest import (
+    Facts,
+    Order,
+    audit_of_refusal,
+    audit_of_release,
+    certificate,
+    manifest_of,
+    stamp,
+    strata_of,
+)
+from riskgraph.sandbox.partition import MIN_GROUPS, too_few
+from riskgraph.sandbox.rake import rake
+from riskgraph.sandbox.release import LEAST_K, MANIFEST, SIGNATURE, Release, check_certificate
+from riskgraph.sandbox.tables import Grouped, Tables, build_tables, group_rows
+from riskgraph.sandbox.units import Units, count_units, find_units
+
+if TYPE_CHECKING:
+    from riskgraph.ports import Progress, Signer
+
+PROVENANCES = ("simulated", "merchant")
+_STEPS = ("units", "partition", "count", "tables", "draw", "rake", "write")
+
+
+@dataclass
+class _Watch:
+    """Seconds per step, the caller's progress bar, and what is known so far."""
+
+    progress: Progress | None
+    facts: Facts | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        if self.progress is not None:
+            self.progress(name, _STEPS.index(name), len(_STEPS))
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.began
+
+    def timings(self, rows: int) -> dict[str, float]:
+        """Seconds by step; ``partition_s`` includes intake and unit count."""
+        s = self.seconds
+        out = {f"{n}_s": s[n] for n in ("count", "tables", "r1_r3", "r4", "draw", "rake", "write")}
+        out |= {"partition_s": s["units"] + s["partition"], "total_s": self.elapsed()}
+        return {name: round(value, 3) for name, value in out.items()} | {"rows": rows}
+
+
+def _generator(seed: int, signer: Signer, provenance: str) -> tuple[np.random.Generator, str]:
+    """The source of all noise, and a commitment to the seed.
+
+    Whoever guesses the seed can take the noise away, so a merchant's seed is keyed with the signing
+    key (Ed25519 signatures are deterministic). Simulated worlds must give the same release anywhere.
+    """
+    keyed = signer.sign(b"riskgraph.sandbox.seed/1:" + str(seed).encode())
+    commitment = hashlib.sha256(keyed).hexdigest()
+    if provenance == "simulated":
+        return np.random.default_rng(seed), commitment
+    return np.random.default_rng(int.from_bytes(hashlib.sha512(keyed).digest())), commitment
+
+
+def _group(table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch) -> Grouped:
+    """Intake, units and groups."""
+    with watch.step("units"):
+        intake = admit(table, until=order.until)
+        units = find_units(table)
+        mine = Units(units.unit[intake.rows], units.component[intake.rows])
+        counts = count_units(mine, table.label[intake.rows])
+    watch.facts = Facts(counts, len(table), len(intake.rows), intake.dropped, intake.clipped)
+    with watch.step("partition"):
+        for count in counts:
+            if count.units < MIN_GROUPS * order.k:
+                raise too_few(count.label, count.units, count.components, 0, order.k)
+        grouped = group_rows(build_frame(table, intake, units, order.k), order.k, rng)
+    intake.dropped.update(grouped.split.dropped)
+    return grouped
+
+
+def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRows:
+    with watch.step("draw"):
+        drawn = [draw_class(tables, label, rng) for label in (0, 1)]
+    with watch.step("rake"):
+        parts = []
+        for label, part in enumerate(drawn):
+            parts.append(ReleasedRows(**{**vars(part.rows), "weight": rake(tables, part, label)}))
+        return join((parts[0], parts[1]), rng)
+
+
+def _make(
+    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch
+) -> tuple[Tables, ReleasedRows, dict[str, Any], str]:
+    """Tables, drawn rows, certificate, and when the row-to-group map was destroyed."""
+    grouped = _group(table, order, rng, watch)
+    with watch.step("count"):
+        independent = independent_count(table, grouped.frame.source, grouped.row_group)
+    with watch.step("tables"):
+        tables, seconds = build_tables(grouped, order.k, rng)
+    watch.seconds |= seconds
+    held = certificate(order.k, grouped, tables.groups, independent)
+    check_certificate(held)
+    # with map and raw rows together a release would only be pseudonymous (PIPL Art. 73)
+    grouped.split.group.fill(-1)
+    del grouped
+    destroyed = stamp(order.now + watch.elapsed())
+    return tables, _draw(tables, rng, watch), held, destroyed
+
+
+def _write(
+    folder: Path,
+    made: tuple[Tables, ReleasedRows, dict[str, Any], str],
+    order: Order,
+    watch: _Watch,
+    signer: Signer,
+) -> dict[str, Any]:
+    """Fill a folder with a release; returns its audit record."""
+    tables, rows, held, destroyed = made
+    facts = watch.facts
+    if facts is None:
+        raise RuntimeError("a release is written after its intake")
+    with watch.step("write"):
+        sizes = {**write_tables(folder, tables), ROWS: write_rows(folder, rows)}
+        files = {name: {"rows": n, "sha256": file_sha256(folder / name)} for name, n in sizes.items()}
+    release_id = "rel-" + hashlib.sha256(canonical_json(files)).hexdigest()[:16]
+    output = {"release_id": release_id, "groups": held["groups"], "fraud_groups": held["fraud_groups"]}
+    listed = [{"name": name, **entry} for name, entry in files.items()]
+    record = audit_of_release(order, facts, held, {**output, "files": listed}, destroyed)
+    (folder / AUDIT).write_bytes(signed_line({**record, "seq": 0}, signer))
+    files[AUDIT] = {"rows": 1, "sha256": file_sha256(folder / AUDIT)}
+    extra = {
+        "release_id": release_id,
+        "mapping_destroyed_at": destroyed,
+        "strata": strata_of(tables.groups),
+        "fraud_clusters": int(tables.cluster.max()) + 1,
+        "key_id": signer.key_id,
+        "timings": watch.timings(facts.accepted),
+    }
+    data = canonical_json(manifest_of(order, facts, held, files, extra))
+    (folder / MANIFEST).write_bytes(data)
+    (folder / SIGNATURE).write_bytes(signer.sign(data))
+    return record
+
+
+def _check_request(out: Path, k: int, provenance: str) -> None:
+    if k < LEAST_K:
+        raise Invalid(f"k is {k}, at least {LEAST_K} is needed", field="k")
+    if provenance not in PROVENANCES:
+        raise Invalid(f"provenance must be one of {', '.join(PROVENANCES)}", field="provenance")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise Conflict(f"{out} is not an empty folder; a release is never overwritten", field="out")
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its place at the end: a killed run leaves no half release."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        folder.replace(out)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def write_release(
+    table: OrderTable,
+    out: Path,
+    *,
+    until: date,
+    k: int = LEAST_K,
+    seed: int,
+    signer: Signer,
+    provenance: str,
+    now: float,
+    code: str,
+    progress: Progress | None = None,
+    audit_log: Path | None = None,
+) -> Release:
+    """Make a k-anonymous release of a history of orders.
+
+    Args:
+        table: All orders of the window, also unlabelled ones: they help to tell persons apart.
+        out: Folder to make; it may exist when it is empty. Nothing is left there on failure.
+        until: Day on which the labels are read; only orders placed 70 days earlier or more count.
+        k: Least persons per group, at least 50.
+        seed: Makes draw and noise repeatable; kept out of the release.
+        signer: Signs manifest and audit records.
+        provenance: ``simulated`` or ``merchant``.
+        now: Seconds since the epoch, UTC.
+        code: Version or commit of the code, for the record.
+        progress: Told of each step.
+        audit_log: A log to append the release, or its refusal, to.
+
+    Returns:
+        The release, opened and verified.
+
+    Raises:
+        Invalid: If k, provenance or a value of the table is wrong; the field is named.
+        Conflict: If ``out`` holds anything.
+        CheckFailed: If a class has too few persons, or a count does not certify the groups.
+    """
+    out = Path(out)
+    _check_request(out, k, provenance)
+    rng, commitment = _generator(seed, signer, provenance)
+    order = Order(until, k, provenance, now, code, commitment)
+    watch = _Watch(progress)
+    try:
+        history = table.take(table.placed_at < microseconds(until))
+        made = _make(history, order, rng, watch)
+    except RiskgraphError as error:
+        if audit_log is not None:
+            append_audit(audit_log, audit_of_refusal(order, watch.facts, error.code, error.message), signer)
+        raise
+    with _new_folder(out) as folder:
+        record = _write(folder, made, order, watch, signer)
+    if audit_log is not None:
+        append_audit(audit_log, record, signer)
+    return Release.open(out, signer)

@@ -1,0 +1,113 @@
+"""Which reasons a verdict gets, and that none rests on what is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskgraph.core.catalog import NODE_COUNT, catalog
+from riskgraph.core.report import Attribution
+from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.core.verdict import Verdict
+from riskgraph.explainers.reasons import SEED_CODE, band_of, choose_reasons
+from riskgraph.explainers.shapley import ExactExplainer, pair_sums
+from tests.explainers.helpers import RandomScorer, random_subgraph, some_record
+
+SEED_PAIR = ("B110", "B085")
+
+
+def attribution_with(own: dict[str, float], pairs: dict[tuple[str, str], float] | None = None) -> Attribution:
+    own_terms, pair_terms = np.zeros(NODE_COUNT), np.zeros(len(catalog().pairs))
+    for key, value in own.items():
+        own_terms[catalog()[key].index] = value
+    for (a, b), value in (pairs or {}).items():
+        ends = sorted((catalog()[a].index, catalog()[b].index))
+        pair_terms[catalog().pair_index[ends[0], ends[1]]] = value
+    return Attribution(own_terms + 0.5 * pair_sums(pair_terms), own_terms, pair_terms, 0.0)
+
+
+def far_order(band: str = "km1000", location: str = "unavailable", **values: Any) -> OrderSubgraph:
+    return OrderSubgraph.build({"B110": band, "B085": location, **values}, {})
+
+
+def test_a_far_address_with_an_unconfirmed_location_is_one_reason() -> None:
+    chosen = choose_reasons(attribution_with({"B110": 0.2}, {SEED_PAIR: 1.8}), far_order(), Verdict.REVIEW)
+    first = chosen.reasons[0]
+    assert (first.code, first.nodes, first.direction, first.band) == (SEED_CODE, SEED_PAIR, "risk", "strong")
+    assert first.share == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("band", "location"), [("km5", "unavailable"), ("km1000", "granted")])
+def test_the_seed_reason_needs_both_facts(band: str, location: str) -> None:
+    chosen = choose_reasons(attribution_with({}, {SEED_PAIR: 1.0}), far_order(band, location), Verdict.REJECT)
+    assert chosen.reasons[0].code == "location_permission_state_with_ship_history_distance_band"
+
+
+def test_a_pair_is_a_reason_beside_its_own_ends() -> None:
+    subgraph = OrderSubgraph.build({"B064": 3.0, "B060": 2.0}, {})
+    chosen = choose_reasons(
+        attribution_with({"B064": 1.0, "B060": 0.4}, {("B064", "B060"): 0.8}), subgraph, Verdict.REVIEW
+    )
+    assert [r.nodes for r in chosen.reasons] == [("B064",), ("B060", "B064"), ("B060",)]
+    assert chosen.other_share == pytest.approx(0.0)
+
+
+def test_small_terms_are_dropped_but_never_the_largest() -> None:
+    values = {n.id: 1.0 for n in catalog() if n.family == "FOC"}
+    terms = {n.id: 0.01 for n in catalog() if n.family == "FOC"}
+    many = {n.id: 0.001 for n in catalog() if n.form == "number" and n.id not in values}
+    subgraph = OrderSubgraph.build({**values, **{k: catalog()[k].bounds[0] for k in many}}, {})
+    one_large = choose_reasons(attribution_with({**terms, "B071": 1.0}), subgraph, Verdict.REVIEW)
+    assert [r.nodes for r in one_large.reasons] == [("B071",)]
+    all_small = choose_reasons(
+        attribution_with({**dict.fromkeys(many, 0.01), "B071": 0.011}), subgraph, Verdict.REVIEW
+    )
+    assert [r.nodes for r in all_small.reasons] == [("B071",)]
+    assert all_small.reasons[0].share < 0.05
+
+
+def test_an_accepted_order_gets_relief_as_its_reasons_and_risk_beside_them() -> None:
+    subgraph = OrderSubgraph.build({"B092": "y3", "B064": 1.0}, {})
+    chosen = choose_reasons(attribution_with({"B092": -1.0, "B064": 0.5}), subgraph, Verdict.ACCEPT)
+    assert [(r.nodes, r.direction) for r in chosen.reasons] == [(("B092",), "relief")]
+    assert [(r.nodes, r.direction) for r in chosen.mitigating] == [(("B064",), "risk")]
+
+
+def test_a_rejected_order_gets_risk_as_its_reasons_and_relief_beside_them() -> None:
+    subgraph = OrderSubgraph.build({"B092": "y3", "B064": 1.0}, {})
+    chosen = choose_reasons(attribution_with({"B092": -1.0, "B064": 0.5}), subgraph, Verdict.REJECT)
+    assert [(r.nodes, r.direction) for r in chosen.reasons] == [(("B064",), "risk")]
+    assert [(r.nodes, r.direction) for r in chosen.mitigating] == [(("B092",), "relief")]
+
+
+def test_a_term_claimed_for_an_absent_node_gives_no_reason() -> None:
+    subgraph = OrderSubgraph.build({"B092": "d0"}, {"B085": State.REFUSED})
+    lying = attribution_with({"B092": 0.1, "B085": 5.0}, {SEED_PAIR: 3.0})
+    assert [r.nodes for r in choose_reasons(lying, subgraph, Verdict.REJECT).reasons] == [("B092",)]
+
+
+def test_an_order_without_any_present_node_has_no_reason() -> None:
+    chosen = choose_reasons(attribution_with({}), OrderSubgraph.build({}, {}), Verdict.REVIEW)
+    assert (chosen.reasons, chosen.mitigating, chosen.other_share) == ((), (), 0.0)
+
+
+@given(seed=st.integers(0, 10_000), verdict=st.sampled_from(list(Verdict)))
+def test_reasons_are_few_real_and_rest_on_present_nodes(seed: int, verdict: Verdict) -> None:
+    subgraph = random_subgraph(seed, refused=("location", "motion"))
+    score = RandomScorer(seed).score(subgraph, "pre_auth/front_end")
+    chosen = choose_reasons(ExactExplainer().explain(score), subgraph, verdict)
+    assert 1 <= len(chosen.reasons) <= 4
+    for reason in (*chosen.reasons, *chosen.mitigating):
+        assert all(subgraph.state(node) is State.PRESENT for node in reason.nodes)
+        assert reason.band == band_of(reason.share)
+    total = sum(r.share for r in chosen.reasons) + chosen.other_share
+    assert total == pytest.approx(1.0)
+
+
+@given(seed=st.integers(0, 10_000))
+def test_reasons_are_the_same_when_they_are_chosen_again(seed: int) -> None:
+    assert some_record(seed) == some_record(seed)

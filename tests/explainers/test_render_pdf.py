@@ -1,0 +1,123 @@
+"""The PDF report: tagged, deterministic, complete, and robust against odd characters."""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from riskgraph.core.errors import ExtraMissing, Invalid
+from riskgraph.core.report import DecisionReport, Reason
+from riskgraph.explainers import fonts
+from riskgraph.explainers import render_pdf as module
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.render_pdf import render_pdf
+from tests.explainers.helpers import degraded_record, random_subgraph, some_order, some_record
+
+DEMO = MerchantProfile.demo()
+HAVE = all(importlib.util.find_spec(name) for name in ("typst", fonts.PACKAGE, "pypdf"))
+needs_pdf = pytest.mark.skipif(not HAVE, reason="the extra pdf is optional")
+
+
+def pdf(record: DecisionReport, lang: str = "en", law: str = "both") -> bytes:
+    return render_pdf(record, law=law, lang=lang, merchant=DEMO)
+
+
+def text_of(data: bytes) -> str:
+    from pypdf import PdfReader
+
+    return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(data)).pages)
+
+
+@needs_pdf
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_pdf_is_tagged_titled_and_the_same_every_time(lang: str) -> None:
+    from pypdf import PdfReader
+
+    data = pdf(some_record(1), lang)
+    assert data == pdf(some_record(1), lang)
+    reader = PdfReader(io.BytesIO(data))
+    assert "/StructTreeRoot" in reader.trailer["/Root"]
+    assert "A-1001" in str(reader.metadata.title if reader.metadata else "")
+    assert str(reader.trailer["/Root"]["/Lang"]).startswith(lang)
+
+
+@needs_pdf
+def test_the_pdf_says_the_reason_of_a_far_address_in_chinese() -> None:
+    fixed = {"B110": "km1000", "B085": "unavailable"}
+    record = some_record(1, subgraph=random_subgraph(1, 0.0, fixed=fixed))
+    reason = Reason("far_address_location_unconfirmed", ("B110", "B085"), "risk", "strong", 0.9)
+    text = text_of(pdf(replace(record, reasons=(reason,)), "zh")).replace("\n", "")
+    assert "本次收货地址与您常用地址相距较远，且本次付款设备的位置无法确认" in text
+
+
+@needs_pdf
+def test_a_degraded_decision_and_an_empty_order_have_a_pdf() -> None:
+    assert "No automated score could be used" in text_of(pdf(degraded_record())).replace("\n", " ")
+    assert pdf(some_record(1, subgraph=random_subgraph(1, 0.0)))
+
+
+@needs_pdf
+def test_a_character_without_a_glyph_becomes_a_box_with_a_note() -> None:
+    text = text_of(pdf(some_record(1, order=some_order(order_id="A-😀-1"))))
+    assert "A-□-1" in text
+    assert "the font lacks" in text
+    assert "the font lacks" not in text_of(pdf(some_record(1)))
+
+
+@needs_pdf
+def test_hostile_text_is_printed_and_never_evaluated() -> None:
+    hostile = '#panic("x") $x$ @a <b> *c* \\ ] ) " #import'
+    text = text_of(pdf(some_record(1, order=some_order(order_id=hostile))))
+    assert '#panic("x")' in text
+
+
+@needs_pdf
+def test_every_text_that_ships_has_a_glyph() -> None:
+    for lang in ("zh", "en"):
+        for seed in range(3):
+            record = some_record(seed, subgraph=random_subgraph(seed, 1.0))
+            assert "□" not in text_of(pdf(record, lang))
+
+
+def test_only_the_subject_gets_a_pdf() -> None:
+    with pytest.raises(Invalid, match="subject"):
+        render_pdf(some_record(1), audience="compliance", law="both", lang="en", merchant=DEMO)
+
+
+def test_without_typst_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without_typst(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "typst":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    module._compiler.cache_clear()
+    monkeypatch.setattr(builtins, "__import__", without_typst)
+    with pytest.raises(ExtraMissing, match=r"riskgraph\[pdf\]"):
+        pdf(some_record(1))
+
+
+@pytest.mark.parametrize("name", ["no_such_font_package", "json"])
+def test_without_the_font_the_missing_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fonts.font_file.cache_clear()
+    monkeypatch.setattr(fonts, "PACKAGE", name)
+    with pytest.raises(ExtraMissing, match=r"riskgraph\[pdf\]"):
+        fonts.font_file()
+    fonts.font_file.cache_clear()
+
+
+@needs_pdf
+def test_the_font_covers_rare_name_characters() -> None:
+    assert all(ord(c) in fonts.covered() for c in "镕喆堃燊昇珺玥□·–…²")
+    assert 0x1F600 not in fonts.covered()
+
+
+def test_a_font_without_a_character_map_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no cmap table"):
+        fonts.read_cmap(b"OTTO\x00\x00" + b"\x00" * 20)

@@ -1,0 +1,157 @@
+"""Words for nodes and reasons: complete, in both languages, and never about what is absent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskgraph.core.catalog import Form, catalog
+from riskgraph.core.report import Reason
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.explainers.texts import language, table
+from riskgraph.explainers.values import class_word, number, quantity, value_text
+from riskgraph.explainers.wording import fact_text, reason_text
+from tests.explainers.helpers import random_subgraph, some_record
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Every bilingual entry of a data table."""
+    if isinstance(value, list):
+        for i, part in enumerate(value):
+            yield from leaves(part, f"{path}[{i}]")
+    elif isinstance(value, Mapping):
+        if "zh" in value or "en" in value:
+            yield path, value
+        else:
+            for key, part in value.items():
+                yield from leaves(part, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("name", ["texts", "wording", "law"])
+def test_every_entry_has_chinese_and_english_with_the_same_placeholders(name: str) -> None:
+    entries = list(leaves(table(name)))
+    assert len(entries) > 15
+    for path, entry in entries:
+        assert entry.get("zh"), path
+        assert entry.get("en"), path
+        slots = [sorted(re.findall(r"\{(\w+)\}", entry[lang])) for lang in ("zh", "en")]
+        assert slots[0] == slots[1], path
+
+
+def test_every_node_has_an_english_label() -> None:
+    labels = table("wording")["labels"]
+    assert list(labels) == [node.id for node in catalog()]
+    assert len(set(labels.values())) == 137
+
+
+@pytest.mark.parametrize("node", [n for n in catalog() if n.form is Form.CLASS], ids=lambda n: n.id)
+def test_every_class_word_is_translated(node: Any) -> None:
+    for word in node.words:
+        assert class_word(node, word, "zh")
+        assert class_word(node, word, "en")
+
+
+def test_hand_written_facts_belong_to_values_that_can_occur() -> None:
+    for key, variants in table("wording")["facts"].items():
+        node = catalog()[key]
+        known = {"fact", *node.words}
+        known |= {"true", "false"} if node.form is Form.FLAG else set()
+        known |= {"many", "few"} if node.form is Form.CONTEXT else set()
+        known |= {"high", "low", "usual"} if node.unit == "robust z" else set()
+        known |= {"zero"} if node.form is Form.NUMBER else set()
+        assert set(variants) <= known, key
+
+
+def test_the_far_address_is_worded_in_both_languages_without_a_distance() -> None:
+    subgraph = OrderSubgraph.build({"B110": "km1000", "B085": "unavailable"}, {})
+    reason = Reason("far_address_location_unconfirmed", ("B110", "B085"), "risk", "strong", 0.9)
+    english, chinese = (reason_text(reason, subgraph, lang) for lang in ("en", "zh"))
+    assert english.startswith(
+        "The delivery address is far from your usual addresses, and the paying device's"
+    )
+    assert chinese.startswith("本次收货地址与您常用地址相距较远，且本次付款设备的位置无法确认")
+    assert not re.search(r"\d", english + chinese)
+
+
+def test_a_pair_is_told_as_two_facts_that_counted_together() -> None:
+    subgraph = OrderSubgraph.build({"B093": 3.0, "B094": 5.0}, {})
+    reason = Reason("x_with_y", ("B093", "B094"), "risk", "strong", 0.5)
+    assert reason_text(reason, subgraph, "en") == (
+        "The account's password, phone number, e-mail or second factor was changed 3 hours before the order. "
+        "Failed logins to your account in the 24 hours before the order: 5. "
+        "Together, these two raised the assessed risk."
+    )
+
+
+def test_relief_says_that_the_risk_was_lowered() -> None:
+    subgraph = OrderSubgraph.build({"B092": "y3"}, {})
+    text = reason_text(Reason("account_age_bucket", ("B092",), "relief", "strong", 0.5), subgraph, "zh")
+    assert text == "您的账户注册时间：三年以前。这降低了系统评估的风险。"
+
+
+def test_an_absent_node_cannot_be_stated_as_a_fact() -> None:
+    with pytest.raises(ValueError, match="absent"):
+        fact_text("B085", OrderSubgraph.build({}, {}), "en")
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_every_fact_of_every_order_is_a_sentence_without_a_placeholder(seed: int) -> None:
+    subgraph = random_subgraph(seed, 1.0)
+    for node in catalog():
+        for lang, stop in (("zh", "。"), ("en", ".")):
+            text = fact_text(node.id, subgraph, lang)
+            assert text.endswith(stop), text
+            assert "{" not in text
+            assert "nan" not in text
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_reasons_never_print_their_share_or_a_node_id(seed: int) -> None:
+    record = some_record(seed)
+    subgraph = OrderSubgraph.unpack(record.subgraph)
+    for reason in (*record.reasons, *record.mitigating):
+        text = reason_text(reason, subgraph, "en")
+        assert not re.search(r"\bB\d{3}\b", text)
+        assert f"{reason.share:.3f}" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "lang", "text"),
+    [
+        (0.32, "0-1", "en", "32%"),
+        (30.0, "s", "zh", "30 秒"),
+        (600.0, "s", "en", "10 min"),
+        (1.0, "h", "en", "1 hour"),
+        (0.5, "h", "zh", "30 分钟"),
+        (72.0, "h", "en", "3 days"),
+        (12_000.0, "ms", "en", "12 s"),
+        (5.0, "n", "zh", "5 次"),
+    ],
+)
+def test_values_carry_readable_units(value: float, unit: str, lang: str, text: str) -> None:
+    assert quantity(value, unit, lang) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0"), (1e-9, "<0.01"), (1234.5, "1,234"), (-12.34, "-12.3")]
+)
+def test_numbers_are_never_scientific(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_counts_about_others_are_for_compliance_only() -> None:
+    node, value = catalog()["B131"], {"accounts_30d": 9.0}
+    assert "9" not in value_text(node, value, "en")
+    assert value_text(node, value, "en", exact=True) == "accounts_30d 9"
+
+
+@pytest.mark.parametrize(("tag", "lang"), [("zh-CN", "zh"), ("ZH", "zh"), ("de", "en"), (None, "en")])
+def test_language_tags_fall_back_to_english(tag: str | None, lang: str) -> None:
+    assert language(tag) == lang

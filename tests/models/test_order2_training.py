@@ -1,0 +1,193 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import Invalid
+from riskgraph.models.compiled import CompiledModel, table_logits
+from riskgraph.models.rows import Rows, split, stack
+from riskgraph.models.train import describe, train, train_rows
+from riskgraph.sandbox import Release, ReleasedRows
+from tests.models.helpers import planted_rows
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torch_geometric")
+
+from riskgraph.models.fit import Fit, Recipe, class_indexes, fit_order2  # noqa: E402
+from riskgraph.models.network import monotone_signs, never_raising  # noqa: E402
+
+ORIGIN = {"provenance": "simulated", "releases": [{"release_id": "r-1"}], "window": {"r-1": {}}}
+QUICK = Recipe(epochs=8, rate=0.03)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return planted_rows(16_000, 7)[0]
+
+
+@pytest.fixture(scope="module")
+def fit(rows: Rows) -> Fit:
+    return fit_order2(*split(rows, 0), seed=0, recipe=QUICK)
+
+
+def test_training_lowers_the_held_out_loss(fit: Fit) -> None:
+    assert min(fit.losses) < 0.93 * fit.losses[0]
+
+
+def test_the_planted_pair_stands_out_and_unneeded_pairs_are_near_zero(fit: Fit) -> None:
+    sizes = np.abs(fit.tables.pairs).max(axis=(1, 2))
+    planted = planted_rows(1, 7)[1]
+    assert sizes.argmax() == planted
+    assert np.median(sizes) < 0.1 * sizes[planted]
+
+
+def test_the_planted_nodes_have_the_largest_own_terms(fit: Fit) -> None:
+    sizes = np.ptp(fit.tables.own, axis=1)
+    top = [catalog().components[i] for i in np.argsort(-sizes)[:4]]
+    assert top[0] == "B064.value"
+    assert "B131.accounts_30d" in top
+
+
+def test_fitted_tables_obey_the_catalogue(fit: Fit) -> None:
+    own, counts = fit.tables.own, fit.tables.edges.counts
+    assert (own[never_raising()] <= 0).all()
+    assert (own[never_raising()] < 0).any()
+    for component in np.flatnonzero(monotone_signs()):
+        steps = np.diff(own[component, 1 : counts[component] + 1]) * monotone_signs()[component]
+        assert (steps >= -1e-12).all(), catalog().components[component]
+
+
+def test_fitted_network_and_tables_agree(fit: Fit, rows: Rows) -> None:
+    assert fit.network is not None
+    some = rows.take(np.arange(500))
+    classes = torch.from_numpy(class_indexes(some.availability))
+    with torch.no_grad():
+        logits = fit.network(torch.from_numpy(fit.tables.edges.apply(some.components)).long(), classes)
+    compiled = table_logits(fit.tables.flat(), fit.tables.edges, some.components)
+    compiled += np.array([fit.bias[name] for name in some.availability])
+    np.testing.assert_allclose(logits.numpy(), compiled, rtol=0, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_tables_bit_for_bit(rows: Rows) -> None:
+    parts = split(rows.take(np.arange(3000)), 1)
+    first, again, other = (
+        fit_order2(*parts, seed=seed, recipe=replace(QUICK, epochs=2)).tables.flat() for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_row_weights_count_as_repeated_rows_do() -> None:
+    small = planted_rows(3000, 5)[0]
+    heavy = replace(small, weight=np.where(small.label == 1, 5.0, 1.0))
+    fits = [fit_order2(r, r, seed=0, recipe=replace(QUICK, epochs=2)).losses[0] for r in (small, heavy)]
+    rates = [r.fraud_rate for r in (small, heavy)]
+    entropy = [-(p * np.log(p) + (1 - p) * np.log(1 - p)) for p in rates]
+    np.testing.assert_allclose(fits, entropy, rtol=1e-9)
+
+
+def test_training_stops_when_the_held_out_loss_no_longer_falls(rows: Rows) -> None:
+    train_part, held_out = split(rows.take(np.arange(2000)), 1)
+    wrong = replace(held_out, label=(1 - held_out.label).astype(np.int8))
+    fit = fit_order2(train_part, wrong, seed=0, recipe=Recipe(epochs=30, patience=2))
+    assert len(fit.losses) < 31
+    assert fit.losses.index(min(fit.losses)) == len(fit.losses) - 1 - 2
+
+
+def test_training_writes_a_model_that_serves(tmp_path: Path, rows: Rows) -> None:
+    seen: list[tuple[str, int, int]] = []
+    card = train_rows(
+        [rows], ORIGIN, tmp_path, seed=2, epochs=3, progress=lambda *told: seen.append(told)
+    )  # fmt: skip
+    model = CompiledModel.load(tmp_path)
+    assert model.card.digest == card.digest == json.loads((tmp_path / "card.json").read_text())["card_sha256"]
+    assert seen == [("train", 1, 3), ("train", 2, 3), ("train", 3, 3)]
+    assert card.recipe["seed"] == 2
+    assert card.recipe["epochs_run"] == 3
+    assert card.provenance == "simulated"
+    assert any("simulated" in text.lower() for text in card.limits)
+    assert 0.5 < card.metrics["auroc"] <= 1
+    assert card.metrics["fpr_reject"] <= card.metrics["fpr_review"] <= 0.013
+    assert all(c.thresholds.review < c.thresholds.reject for c in card.classes.values())
+
+
+@pytest.mark.parametrize("thing", [planted_rows(200, 1)[0], {"rows": 1}, "RELEASE"])
+def test_training_on_anything_but_a_release_is_a_type_error(tmp_path: Path, thing: object) -> None:
+    with pytest.raises(TypeError, match="releases only"):
+        train([thing], tmp_path / "model")  # type: ignore[list-item]
+    assert not (tmp_path / "model").exists()
+
+
+def test_training_without_a_release_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="at least one release"):
+        train([], tmp_path)
+
+
+def test_an_unknown_kind_is_refused(tmp_path: Path, rows: Rows) -> None:
+    with pytest.raises(Invalid, match="'oracle'"):
+        train_rows([rows], ORIGIN, tmp_path, kind="oracle")  # type: ignore[arg-type]
+
+
+def test_too_few_fraud_rows_are_refused(rows: Rows) -> None:
+    few = rows.take(np.flatnonzero(~rows.fraud)[:500])
+    with pytest.raises(Invalid, match="0 fraud and 500 honest"):
+        stack([few])
+
+
+def test_whole_clusters_of_fraud_are_held_out(rows: Rows) -> None:
+    kept, held_out = split(rows, 3)
+    inside, outside = (set(part.cluster[part.fraud].tolist()) for part in (kept, held_out))
+    assert inside
+    assert outside
+    assert not inside & outside
+    assert kept.fraud_rate == pytest.approx(rows.fraud_rate) == pytest.approx(held_out.fraud_rate)
+
+
+@pytest.mark.parametrize("clusters", [1, 3])
+def test_few_clusters_are_split_by_row(rows: Rows, clusters: int) -> None:
+    same = replace(rows, cluster=np.where(rows.fraud, rows.cluster % clusters, -1).astype(np.int32))
+    assert all(part.fraud.any() and not part.fraud.all() for part in split(same, 0))
+
+
+def test_clusters_of_several_releases_stay_apart(rows: Rows) -> None:
+    both = stack([rows, rows])
+    half = len(rows)
+    assert not set(both.cluster[:half][rows.fraud]) & set(both.cluster[half:][rows.fraud])
+    assert (both.cluster[half:][~rows.fraud] == -1).all()
+
+
+def opened_release(rows: Rows, provenance: str) -> Release:
+    """A release as ``Release.open`` leaves it, without its files."""
+    states = np.zeros((len(rows), 137), dtype=np.uint8)
+    released = ReleasedRows(
+        rows.components, states, rows.availability, rows.label, rows.weight, rows.cluster
+    )  # fmt: skip
+    counts = {"groups": 9, "min_units": 50, "min_components": 40, "min_rows": 55, "max_unit_share": 0.1}
+    manifest = {
+        "release_id": f"rel-{provenance}",
+        "provenance": provenance,
+        "certificate": {"k": 50, **counts},
+        "files": {"rows.parquet": {"rows": len(rows), "sha256": "ab" * 32}},
+        "input": {"until": "2026-06-30", "records": 10, "accepted": 9},
+    }
+    release = object.__new__(Release)
+    for name, value in (("path", Path("r")), ("manifest", manifest), ("rows", released)):
+        object.__setattr__(release, name, value)
+    return release
+
+
+def test_the_card_names_releases_certificate_and_window(tmp_path: Path, rows: Rows) -> None:
+    card = train([opened_release(rows.take(np.arange(3000)), "merchant")], tmp_path, seed=1, epochs=1)
+    assert card.provenance == "merchant"
+    assert card.releases[0]["certificate"]["min_units"] == card.releases[0]["k"] == 50
+    assert card.releases[0]["digests"] == {"rows.parquet": "ab" * 32}
+    assert card.window == {"rel-merchant": {"until": "2026-06-30", "records": 10, "accepted": 9}}
+
+
+def test_one_simulated_release_makes_the_model_simulated(rows: Rows) -> None:
+    mixed = [opened_release(rows, kind) for kind in ("merchant", "simulated")]
+    assert describe(mixed)["provenance"] == "simulated"
+    assert describe(mixed[:1])["provenance"] == "merchant"

@@ -1,0 +1,23 @@
+"""A process that is killed while writing has kept every promise it made."""
+
+from __future__ import annotations
+
+import pytest
+
+from riskgraph.stores.crash import run_kills
+
+
+def check(result, rounds):
+    assert result.kills == rounds
+    assert result.acknowledged >= rounds
+    assert result.lost == 0
+    assert result.problems == ()
+
+
+def test_no_acknowledged_decision_is_lost_to_a_kill(tmp_path):
+    check(run_kills(3, tmp_path, seed=1), 3)
+
+
+@pytest.mark.slow
+def test_no_acknowledged_decision_is_lost_to_many_kills(tmp_path):
+    check(run_kills(20, tmp_path, seed=2), 20)
