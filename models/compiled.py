@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import ModelUnavailable
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore
+from riskgraph.core.verdict import RiskScore, Thresholds
 from riskgraph.models.binning import COMPONENT_COUNT, MAX_BINS, WIDTH, BinEdges
 from riskgraph.models.card import CARD_FILE, Card, calibration_of, card_text, read_card
 
@@ -117,6 +117,14 @@ class CompiledModel:
     @property
     def provenance(self) -> str:
         return self.card.provenance
+
+    def thresholds(self, availability: str) -> Thresholds:
+        """Frozen thresholds of an availability class.
+
+        Raises:
+            Invalid: If the model has no such class.
+        """
+        return calibration_of(self._classes, availability)[1]
 
     def score(self, subgraph: OrderSubgraph, availability: str) -> RiskScore:
         """Score one order.

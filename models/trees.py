@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.errors import ModelUnavailable
-from riskgraph.models.card import CARD_FILE, Card, read_card
+from riskgraph.core.verdict import Thresholds
+from riskgraph.models.card import CARD_FILE, Card, calibration_of, read_card
 from riskgraph.models.compiled import check_file, class_offsets, settle, sigmoid, write_card
 
 if TYPE_CHECKING:
@@ -128,6 +129,14 @@ class TreeModel:
     @property
     def provenance(self) -> str:
         return self.card.provenance
+
+    def thresholds(self, availability: str) -> Thresholds:
+        """Frozen thresholds of an availability class.
+
+        Raises:
+            Invalid: If the model has no such class.
+        """
+        return calibration_of(self.card.classes, availability).thresholds
 
     def score_batch(
         self, components: NDArray[np.float32], availability: NDArray[np.object_]

@@ -298,9 +298,10 @@ class HeldOut:
 
 def held_out(world: Path, count: int) -> HeldOut:
     """The world's last ``count`` orders, as a checkout would send them."""
-    requests = worlds.last_requests(open_world(world), count)
-    since = datetime.fromisoformat(requests[0]["placed_at"]).timestamp()
-    return HeldOut(since, requests)
+    opened = open_world(world)
+    times = [part.column("placed_at").to_numpy() for part in opened.parts(["placed_at"])]
+    since = float(np.concatenate(times)[-count].astype("datetime64[us]").astype(np.int64)) / 1e6
+    return HeldOut(since, list(worlds.requests(opened, since=since)))
 
 
 def seed_case(world: Path) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ import msgspec
 from riskgraph.core.catalog import catalog
 from riskgraph.core.context import OrderContext
 from riskgraph.core.door import Door
+from riskgraph.core.errors import Invalid
 from riskgraph.core.order import Order, availability_class, parse_order
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph, State
@@ -20,6 +21,7 @@ from riskgraph.core.verdict import DecisionTree, RiskScore, Verdict, Walk
 from riskgraph.ports import Clock, Entry, Explainer, GraphStore, Ledger, ReportWriter, Scorer
 
 MAX_GAP = 1e-6
+MAX_AHEAD_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ async def decide(
     """
     stages = Stages(line.clock)
     order = parse_order(body, line.door)
+    refuse_future(order, line.clock)
     stages.done("parse")
 
     context = line.store.context(order)
@@ -116,6 +119,16 @@ async def decide(
     await asyncio.wrap_future(line.ledger.submit(entry))
     stages.done("commit")
     return Answer(answer, decision, stages.ms)
+
+
+def refuse_future(order: Order, clock: Clock) -> None:
+    """An order from the future would shift every time window of its merchant.
+
+    Raises:
+        Invalid: If it was placed more than a day after now.
+    """
+    if order.placed_at > clock.now() + MAX_AHEAD_S:
+        raise Invalid("placed_at lies more than a day in the future", field="placed_at")
 
 
 def build_subgraph(order: Order, context: OrderContext) -> tuple[OrderSubgraph, str]:

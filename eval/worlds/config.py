@@ -110,7 +110,9 @@ PRESETS = {
     "champion": WorldConfig(
         name="champion",
         seed=101,
-        orders=60_000,
+        # A year before the demo's world, so that a backtest there is out of time.
+        start="2025-01-01",
+        orders=120_000,
         orders_per_account=3.8,
         count_sigma=1.05,
         eu_share=0.30,

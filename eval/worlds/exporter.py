@@ -26,6 +26,9 @@ _SAME = (
     "recipient",
 )
 
+# Computed by riskgraph alone; a request must not even name them.
+_GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
+
 
 def money(value: float | None) -> str | float | None:
     """``129.00`` where that is exact, else the number itself."""
@@ -93,7 +96,7 @@ def to_request(row: Mapping[str, Any], signals: Mapping[str, Any], kinds: Mappin
         "opaque": [kind for kind in ENTITY_COLUMNS if kinds.get(kind) != "raw"],
         "consent": {"purposes": consent_of(row)},
         "signals": dict(signals),
-        "absent": {key: cause.word for key, cause in absent.items()},
+        "absent": {key: cause.word for key, cause in absent.items() if key not in _GRF_NODES},
     }
     if row["account"] is None:
         body["guest_key"] = row["order_id"]

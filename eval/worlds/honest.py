@@ -145,11 +145,13 @@ def households(config: WorldConfig, cast: Cast) -> Households:
         credential=np.where(chance(rng, 0.55, n), changed, np.nan),
         invited=chance(rng, 0.15, n), loop=chance(rng, 0.05, n),
     )  # fmt: skip
+    style = cast.add_styles(habits.persons(rng, n) + shifts[kind])
+    phones, networks = _phones(rng, cast, country), _networks(rng, config, cast, kind, city)
+    refuses = kind == _kind(config, "refuser")
+    trains = chance(rng, np.where(refuses, 0.3, config.training_granted), n)
     return Households(
-        account, kind, country, city, home, work, friends, _phones(rng, cast, country), handset, desktop, cards,
-        _networks(rng, config, cast, kind, city), channel, cast.add_styles(habits.persons(rng, n) + shifts[kind]),
-        kind == _kind(config, "refuser"), chance(rng, config.location_denied, n),
-        ~chance(rng, np.where(kind == _kind(config, "refuser"), 0.3, config.training_granted), n),
+        account, kind, country, city, home, work, friends, phones, handset, desktop, cards, networks,
+        channel, style, refuses, chance(rng, config.location_denied, n), ~trains,
     )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def histogram_columns(spec: HistogramSpec, counts: NDArray[np.int64]) -> NDArray
     filled = counts > 0
     terms[filled] = [s * math.log2(s) for s in shares[filled].tolist()]
     # Terms of empty bins are zeros, which leave a sum as it is.
-    entropy = np.maximum(0.0, [-sum(row) for row in terms.tolist()])
+    entropy = [max(0.0, -sum(row)) for row in terms.tolist()]
     spread = [math.log2(r) for r in ((p90 + width) / (p10 + width)).tolist()]
     size = [math.log2(1 + n) for n in total.tolist()]
     return np.column_stack([size, p50, spread, entropy, counts.max(axis=1) / total])

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from riskgraph import chain
 from riskgraph.commands.ui import AsJson, emit, progress_bars
+from riskgraph.settings import Settings
 
 app = typer.Typer(
     help="Worlds: histories of orders on disk, simulated or a shop's own.", no_args_is_help=True

@@ -25,6 +25,7 @@ POST_AUTH_NODES = ("B064", "B065", "B066", "B070")
 COUPON_KINDS = ("new_customer", "threshold", "other")
 MAX_TEXT = 512
 MAX_ITEMS = 200
+_KEY_PARTS = frozenset({"merchant_id", "order_id", "channel_code"})
 _GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
 _SDK_NODES = frozenset(n.id for n in catalog() if n.computed_by == "sdk")
 _MONEY = re.compile(r"-?\d{1,12}(\.\d{1,6})?")
@@ -179,6 +180,8 @@ class Reader:
             raise Invalid(
                 f"{self.name(key)} must be a text of 1 to {MAX_TEXT} characters", field=self.name(key)
             )
+        if key in _KEY_PARTS and "|" in value:
+            raise Invalid(f"{self.name(key)} must not contain '|'", field=self.name(key))
         if words and value not in words:
             raise Invalid(f"{self.name(key)} must be one of {', '.join(words)}", field=self.name(key))
         return value

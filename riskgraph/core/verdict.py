@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 
@@ -79,12 +79,6 @@ class Walk:
     verdict: Verdict
     action: str
     path: tuple[str, ...]
-
-
-def canonical_json(value: Any) -> bytes:
-    """Canonical JSON for hashing: RFC 8785 for the values used here (sorted keys, no spaces)."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode()
 
 
 @dataclass(frozen=True)

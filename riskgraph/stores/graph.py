@@ -12,22 +12,22 @@ from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import PastOrder, merchant_of
 from riskgraph.stores.codec import decode_past, encode_known
 from riskgraph.stores.insert import insert, present, select_in
-from riskgraph.stores.rows import KIND_CODE, EntryRows, outcome_event
+from riskgraph.stores.rows import KIND_CODE, OrderRows, outcome_event
 
 After = list[Callable[[], None]]
 OUTBOX = "outbox(event_id, type, v, at, decision_id, subject_key, payload)"
 _KEEP_FIRST = "ON CONFLICT DO UPDATE SET first=min(first, excluded.first)"
-_OUTCOME_COLUMNS = (
+OUTCOME_COLUMNS = (
     "order_key, outcome_id, kind, effective_at, reported_at, reason, source, reverses, merchant"
 )
 
 
 def write_orders(
-    connection: apsw.Connection, rows: Sequence[EntryRows], indexes: IndexedHistory, after: After
+    connection: apsw.Connection, rows: Sequence[OrderRows], indexes: IndexedHistory, after: After
 ) -> None:
     """Insert the orders that are not there yet: a further attempt or phase adds nothing."""
     seen = present(connection, "orders", "key", [r.past.key for r in rows])
-    new: list[EntryRows] = []
+    new: list[OrderRows] = []
     for row in rows:
         if row.past.key not in seen:
             seen.add(row.past.key)
@@ -51,7 +51,7 @@ def write_orders(
 def _attach_early(connection: apsw.Connection, new: Sequence[PastOrder]) -> None:
     """Outcomes may be reported before their order is filed (``late``)."""
     by_key = {past.key: past for past in new}
-    query = f"SELECT {_OUTCOME_COLUMNS} FROM outcomes WHERE order_key IN"
+    query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE order_key IN"
     for row in select_in(connection, query, list(by_key)):
         by_key[row[0]].outcomes.append(_outcome(row))
 
@@ -89,7 +89,7 @@ def write_outcomes(
     for outcome in outcomes:
         row = (outcome.order_key, outcome.outcome_id, outcome.kind, outcome.effective_at, outcome.reported_at)
         connection.execute(
-            f"INSERT OR IGNORE INTO outcomes({_OUTCOME_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?)",
+            f"INSERT OR IGNORE INTO outcomes({OUTCOME_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?)",
             (*row, outcome.reason, outcome.source, outcome.reverses, merchant_of(outcome.order_key)),
         )
         if not connection.changes():
@@ -97,7 +97,7 @@ def write_outcomes(
         written += 1
         past = _attach(connection, outcome)
         insert(connection, OUTBOX, [outcome_event(outcome, past)])
-        _note_report(connection, outcome, indexes)
+        note_report(connection, outcome, indexes)
         after.append(partial(_learn, indexes, outcome, past))
     return written
 
@@ -117,7 +117,7 @@ def _attach(connection: apsw.Connection, outcome: Outcome) -> PastOrder | None:
     return past
 
 
-def _note_report(connection: apsw.Connection, outcome: Outcome, indexes: IndexedHistory) -> None:
+def note_report(connection: apsw.Connection, outcome: Outcome, indexes: IndexedHistory) -> None:
     merchant, at = merchant_of(outcome.order_key), outcome.reported_at
     for kind in (outcome.kind, *([REASON] if outcome.reason else [])):
         if not indexes.reports.reported(merchant, kind, at):

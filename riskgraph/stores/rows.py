@@ -17,12 +17,18 @@ EVENT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class EntryRows:
-    """Rows of one entry, without the numbers that the writer gives out."""
+class OrderRows:
+    """What an order leaves in the history: its facts, encoded, and its packed subgraph."""
 
     past: PastOrder
     facts: bytes
     vec: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRows(OrderRows):
+    """Rows of one entry, without the numbers that the writer gives out."""
+
     decision: tuple[Any, ...]
     event: tuple[Any, ...]
     meter: tuple[Any, ...]

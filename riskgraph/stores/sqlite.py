@@ -19,10 +19,11 @@ from riskgraph.core.context import OrderContext, compute_context
 from riskgraph.core.errors import StorageUnavailable
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
-from riskgraph.core.past import DAY_S
+from riskgraph.core.past import DAY_S, PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.ports import Entry
+from riskgraph.ports import Entry, Progress
 from riskgraph.stores import keys
+from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
 from riskgraph.stores.reads import DECISION_COLUMNS, DECISION_SELECT, SqliteHistory, StoredDecision
@@ -118,6 +119,19 @@ class SqliteStore:
             StorageUnavailable: If nothing was committed.
         """
         return self._writer.call(partial(write_outcomes, tuple(outcomes), self._indexes)).result()
+
+    def load(self, orders: Sequence[Order], outcomes: Sequence[Outcome], progress: Progress) -> None:
+        """Load earlier orders and what became of them, in batches; a repeated load adds nothing.
+
+        Raises:
+            StorageUnavailable: If a batch was not committed; those before it are.
+        """
+        past = [PastOrder.of(order) for order in orders]
+        done = 0
+        for part, known in batches(past, outcomes):
+            self._writer.call(partial(write_history, part, known, self._indexes)).result()
+            done += len(part)
+            progress("history", done, len(past))
 
     def _fetch(self, query: str, *args: Any) -> list[Any]:
         with self._read() as connection:
