@@ -84,13 +84,7 @@ async def decide(
         StorageUnavailable: Nothing was committed, so nothing is answered.
     """
     stages = Stages(line.clock)
-    order = parse_order(body, line.door)
-    refuse_future(order, line.clock)
-    stages.done("parse")
-
-    context = line.store.context(order)
-    subgraph, availability = build_subgraph(order, context)
-    stages.done("context")
+    order, context, subgraph, availability = observe(body, line, stages)
 
     score, walk, attribution, cause = judge(subgraph, availability, line, stages)
     action, mode = line.writer.action_for(order, walk, degraded=cause is not None)
@@ -119,6 +113,20 @@ async def decide(
     await asyncio.wrap_future(line.ledger.submit(entry))
     stages.done("commit")
     return Answer(answer, decision, stages.ms)
+
+
+def observe(
+    body: Mapping[str, Any], line: Line, stages: Stages | None = None
+) -> tuple[Order, OrderContext, OrderSubgraph, str]:
+    """Parse, read the entity context, and build the subgraph with its availability class."""
+    stages = stages or Stages(line.clock)
+    order = parse_order(body, line.door)
+    refuse_future(order, line.clock)
+    stages.done("parse")
+    context = line.store.context(order)
+    subgraph, availability = build_subgraph(order, context)
+    stages.done("context")
+    return order, context, subgraph, availability
 
 
 def refuse_future(order: Order, clock: Clock) -> None:

@@ -52,6 +52,7 @@ def _suits(row: dict[str, Any], signals: dict[str, Any]) -> bool:
         and row["ship_lat"] is not None
         and row["address"] is not None
         and signals.get("B064", 0) == 0
+        and 8 <= local_time(row).hour < 22
     )
 
 

@@ -17,9 +17,7 @@ from riskgraph.stores.rows import KIND_CODE, OrderRows, outcome_event
 After = list[Callable[[], None]]
 OUTBOX = "outbox(event_id, type, v, at, decision_id, subject_key, payload)"
 _KEEP_FIRST = "ON CONFLICT DO UPDATE SET first=min(first, excluded.first)"
-OUTCOME_COLUMNS = (
-    "order_key, outcome_id, kind, effective_at, reported_at, reason, source, reverses, merchant"
-)
+OUTCOME_COLUMNS = "order_key, outcome_id, kind, effective_at, reported_at, reason, source, reverses, merchant"
 
 
 def write_orders(

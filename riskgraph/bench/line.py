@@ -1,0 +1,284 @@
+"""``riskgraph bench line``: the straight line's figures. Everything simulated is called simulated."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from riskgraph import bootstrap, chain
+from riskgraph.bench import Figure
+from riskgraph.bench.load import Load, drive
+from riskgraph.bench.server import running
+from riskgraph.core.report import DecisionReport
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.explainers.shapley import ExactExplainer
+from riskgraph.models.timing import score_times_us
+from riskgraph.pipeline import observe
+from riskgraph.ports import Entry, Progress
+from riskgraph.settings import Settings
+from riskgraph.stores import open_store
+from riskgraph.stores.crash import run_kills, synthetic_entry, synthetic_order
+
+RATE = 100.0
+REQUESTS = 1_500
+WARM_UP = 200
+HTTP_WORLD_ORDERS = 6_000
+IN_FLIGHT = 64
+DURABLE = 6_000
+KILLS = 20
+SCORED = 400
+CLASS = "pre_auth/front_end"
+ROUNDS = 5
+UNTIL = date(2026, 6, 30)
+TEST_FROM, TEST_TO = date(2026, 7, 1), date(2026, 9, 30)
+MEASURED = ("demo_s", "test_s", "core_mb", "lab_mb")
+
+
+@dataclass
+class Bench:
+    """Shared ground of the figures: a folder, and the 100,000-order world made on first use."""
+
+    folder: Path
+    progress: Progress
+    settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = replace(Settings(), home=self.folder / "home")
+
+    @cached_property
+    def world(self) -> Path:
+        path = self.folder / "world-100k"
+        chain.simulate("bench", seed=None, orders=None, out=path, progress=self.progress)
+        chain.replay(path, self.settings, self.progress)
+        return path
+
+    @cached_property
+    def small_world(self) -> Path:
+        path = self.folder / "world-http"
+        orders = HTTP_WORLD_ORDERS
+        chain.simulate("demo", seed=11, orders=orders, out=path, progress=self.progress)
+        return path
+
+
+def latency(bench: Bench) -> list[Figure]:
+    """Score, and score with φ and pairs, from validated subgraphs, one thread."""
+    service = bootstrap.open_service(bench.settings, bootstrap.demo_profile())
+    model, explainer = bootstrap.serving_model(bench.settings)[0], ExactExplainer()
+    bodies = chain.held_out(bench.small_world, SCORED).requests
+    subgraphs = [observe(body, service.line)[2] for body in bodies]
+    service.close()
+    score = score_times_us(model, subgraphs, CLASS, ROUNDS)
+    explained = np.array(
+        [
+            _us(lambda s: explainer.explain(model.score(s, CLASS)), subgraph)
+            for _ in range(ROUNDS)
+            for subgraph in subgraphs
+        ]
+    )
+    note = f"p99 {np.quantile(score, 0.99):.1f}; {len(subgraphs)} simulated orders, {ROUNDS} rounds"
+    return [
+        Figure("score_us_p50", float(np.median(score)), "us", note),
+        Figure(
+            "explained_us_p50",
+            float(np.median(explained)),
+            "us",
+            f"p99 {np.quantile(explained, 0.99):.1f}; baseline: the score alone",
+            baseline=float(np.median(score)),
+        ),
+    ]
+
+
+def _us(call: Callable[[OrderSubgraph], Any], subgraph: OrderSubgraph) -> float:
+    start = time.perf_counter_ns()
+    call(subgraph)
+    return (time.perf_counter_ns() - start) / 1000
+
+
+def http(bench: Bench) -> list[Figure]:
+    """Decisions over HTTP with a durable commit, beside an echo of the same bodies."""
+    held = chain.held_out(bench.small_world, REQUESTS + WARM_UP)
+    home = bench.folder / "home-http"
+    settings = replace(bench.settings, home=home)
+    chain.load_history(bench.small_world, settings, bench.progress, before=held.since)
+    bodies = [msgspec.json.encode(body) for body in held.requests]
+    with running(home) as (url, key):
+
+        def measured(path: str) -> tuple[Load, float]:
+            drive(url, path, key, bodies[:WARM_UP], RATE)
+            before = cpu_seconds(url, key)
+            load = drive(url, path, key, bodies[WARM_UP:], RATE)
+            return load, (cpu_seconds(url, key) - before) / (len(bodies) - WARM_UP) * 1e6
+
+        echo, echo_cpu = measured("/bench/echo")
+        decisions, cpu = measured("/v1/decisions")
+    failed = sum(status != 200 for status in decisions.statuses)
+    size = int(np.median([len(b) for b in bodies]))
+    note = f"{len(decisions.ms)} simulated orders at {RATE:g}/s, median body {size} B, {failed} failed; "
+    note += "baseline: a FastAPI route that echoes the same body"
+    return [
+        Figure("http_p50_ms", decisions.quantile(0.5), "ms", note, baseline=echo.quantile(0.5)),
+        Figure("http_p99_ms", decisions.quantile(0.99), "ms", note, baseline=echo.quantile(0.99)),
+        Figure("http_cpu_us", cpu, "us", note, baseline=echo_cpu),
+    ]
+
+
+def cpu_seconds(url: str, key: str) -> float:
+    """CPU seconds of the server process so far."""
+    import urllib.request
+
+    request = urllib.request.Request(
+        f"{url}/bench/cpu", data=b"{}", headers={"Authorization": f"Bearer {key}"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        return float(json.load(answer)["seconds"])
+
+
+def durable(bench: Bench) -> list[Figure]:
+    """The store alone: group commit, with the report record in the transaction and without."""
+    full = [synthetic_entry(synthetic_order("full", i), f"full-{i}") for i in range(DURABLE)]
+    bare = [_bare(synthetic_entry(synthetic_order("bare", i), f"bare-{i}")) for i in range(DURABLE)]
+    with_record = _rate(bench.folder / "durable-full.db", full)
+    without = _rate(bench.folder / "durable-bare.db", bare)
+    note = f"{DURABLE} orders, {IN_FLIGHT} in flight, synchronous=FULL"
+    return [
+        Figure("durable_orders_s", with_record, "1/s", note + "; baseline: without it", baseline=without),
+        Figure("durable_orders_bare_s", without, "1/s", note + "; no report record"),
+    ]
+
+
+def _bare(entry: Entry) -> Entry:
+    report = entry.decision.report
+    empty: DecisionReport = replace(report, phi=b"", pairs=b"", subgraph=b"", reasons=(), order={}, score={})
+    return replace(entry, decision=replace(entry.decision, report=empty))
+
+
+def _rate(path: Path, entries: Iterable[Entry]) -> float:
+    store = open_store(f"sqlite:///{path}")
+    waiting: deque[Future[None]] = deque()
+    start, count = time.perf_counter(), 0
+    for entry in entries:
+        if len(waiting) >= IN_FLIGHT:
+            waiting.popleft().result()
+        waiting.append(store.submit(entry))
+        count += 1
+    while waiting:
+        waiting.popleft().result()
+    seconds = time.perf_counter() - start
+    store.close()
+    return count / seconds
+
+
+def release(bench: Bench) -> list[Figure]:
+    """A release of the 100,000-order world, and its independent count."""
+    made = chain.release(
+        bench.world,
+        bench.folder / "release-100k",
+        until=UNTIL,
+        k=50,
+        seed=1,
+        settings=bench.settings,
+        progress=bench.progress,
+    )
+    spent, held = made["timings"], made["certificate"]["independent"]
+    core = spent["partition_s"] + spent["count_s"] + spent["r1_r3_s"]
+    note = f"simulated world of 100,000 orders, {spent['rows']} of them labelled, mature and consented"
+    return [
+        Figure("partition_rows_s", spent["rows"] / core, "1/s", note + "; partition, unit count, R1-R3"),
+        Figure("release_s", spent["total_s"], "s", note),
+        Figure(
+            "release_min_units", held["min_units"], "persons", f"independent count, {held['groups']} groups"
+        ),
+        Figure("release_min_components", held["min_components"], "components", "independent count"),
+    ]
+
+
+def kills(bench: Bench) -> list[Figure]:
+    """Kill -9 in the middle of load; every acknowledged decision must be there afterwards."""
+    result = run_kills(KILLS, bench.folder / "kills")
+    note = f"{result.acknowledged} acknowledged; {len(result.problems)} integrity problems"
+    return [
+        Figure("kills", result.kills, "kills", note),
+        Figure("lost_acknowledged", result.lost, "decisions", note),
+    ]
+
+
+def quality(bench: Bench) -> list[Figure]:
+    """The shipped champion, out of time, at its frozen thresholds, on the 100,000-order world."""
+    result = chain.backtest(
+        bench.world, None, TEST_FROM, TEST_TO, bench.folder / "backtest", bench.settings, bench.progress
+    )
+    found = {row["name"]: row for row in result["figures"]}
+    names = {
+        "auc_release": "auc",
+        "recall_release": "recall (reject)",
+        "recall_release_flagged": "recall (reject or review)",
+        "fpr_release": "fpr (reject)",
+        "fpr_release_flagged": "fpr (reject or review)",
+        "precision_release": "precision (reject)",
+        "review_share": "honest orders sent to review",
+        "base_rate": "base rate (fraud-enriched)",
+    }
+    note = f"SIMULATED, fraud-enriched; {TEST_FROM} to {TEST_TO}; trained on a release of another world"
+    return [
+        Figure(name, row["value"], "1", note, row["lower"], row["upper"])
+        for name, row in ((name, found[key]) for name, key in names.items())
+    ]
+
+
+def measured(bench: Bench) -> list[Figure]:
+    """What cannot be measured from inside: written by ``make measure``, quoted here."""
+    file = resources.files("riskgraph.bench").joinpath("measured.json")
+    if not file.is_file():
+        return [Figure(name, None, "", "run make measure in a checkout") for name in MEASURED]
+    data = json.loads(file.read_text("utf-8"))
+    units = {"demo_s": "s", "test_s": "s", "core_mb": "MB", "lab_mb": "MB"}
+    return [Figure(name, data.get(name), units[name], data["note"]) for name in MEASURED]
+
+
+PARTS: dict[Callable[[Bench], list[Figure]], tuple[str, ...]] = {
+    latency: ("score_us_p50", "explained_us_p50"),
+    http: ("http_p50_ms", "http_p99_ms", "http_cpu_us"),
+    durable: ("durable_orders_s", "durable_orders_bare_s"),
+    kills: ("kills", "lost_acknowledged"),
+    release: ("partition_rows_s", "release_s", "release_min_units", "release_min_components"),
+    quality: (
+        "auc_release",
+        "recall_release",
+        "recall_release_flagged",
+        "fpr_release",
+        "fpr_release_flagged",
+        "precision_release",
+        "review_share",
+        "base_rate",
+    ),
+    measured: MEASURED,
+}
+
+
+def run(only: set[str], progress: Progress) -> list[Figure]:
+    """Measure all figures, or the named ones; a part that fails is reported, never left out."""
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
+        bench = Bench(Path(folder), progress)
+        for part, names in PARTS.items():
+            if only and not only & set(names):
+                continue
+            try:
+                found = part(bench)
+            except Exception as failure:  # one part that cannot run must not hide the others
+                found = [Figure(name, None, "", f"{type(failure).__name__}: {failure}") for name in names]
+            figures += [f for f in found if not only or f.name in only]
+    return figures
