@@ -16,9 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import CheckFailed, Invalid
 from riskgraph.core.table import OrderTable
-from riskgraph.core.verdict import Thresholds, Verdict, canonical_json
+from riskgraph.core.verdict import Thresholds, Verdict
 from riskgraph.eval.backtest_report import check_extras, check_free, write_report
 from riskgraph.eval.comparison import Ranked, baseline_entry, ranking
 from riskgraph.eval.intervals import REPS, cluster_orders

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, ExtraMissing
-from riskgraph.core.verdict import canonical_json
 from riskgraph.eval import plots
 from riskgraph.eval.backtest_page import render_page
 from riskgraph.eval.comparison import Ranked

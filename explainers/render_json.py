@@ -9,10 +9,10 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import canonical_json
 from riskgraph.explainers import sections
 from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate

@@ -36,10 +36,13 @@ def fit_forest(train: Rows, held_out: Rows, *, seed: int, trees: int = 400) -> t
     recipe |= {"l2_regularization": 1.0, "n_iter_no_change": 15}
     classifier = HistGradientBoostingClassifier(early_stopping=True, random_state=seed, **recipe)
     levels = find_levels(train.components)
+    inputs = tree_inputs(to_levels(train.components, levels))
+    # scikit-learn cannot bin a column without any value; a constant one is never asked for.
+    inputs[:, np.isnan(inputs).all(axis=0)] = 0.0
     # Waiting threads cost more than they give as soon as another process wants the cores.
     with threadpool_limits(limits=1, user_api="openmp"):
         classifier.fit(
-            tree_inputs(to_levels(train.components, levels)),
+            inputs,
             train.label,
             sample_weight=train.weight,
             X_val=tree_inputs(to_levels(held_out.components, levels)),

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, ModelUnavailable
-from riskgraph.core.verdict import Thresholds, canonical_json
+from riskgraph.core.verdict import Thresholds
 
 CARD_FILE = "card.json"
 CARD_SCHEMA = "model_card/1"

@@ -26,6 +26,9 @@ _ROUND = 0.05
 _BEND = 0.5
 
 
+_BY_HAND = {"causal", "corroborates", "consistency"}
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Hyperparameters.
@@ -35,6 +38,8 @@ class Recipe:
         own_shrink: Pull of a whole table of own terms to zero, in units of what pure noise would
             push it away (``sqrt(sum (weight * residual)^2)``).
         pair_shrink: The same for a pair table; larger, so that a pair has to earn its place.
+        listed_shrink: The same for a pair that the catalogue lists by hand (causal, corroborates,
+            consistency): it is there for a reason, so it has less to prove.
         ridge: Prior precision of each single cell.
         smooth: Prior precision of the difference between neighbouring bins of a number.
         hide_consent: Share of each batch shown once more as if consent had been refused.
@@ -48,6 +53,7 @@ class Recipe:
     rate: float = 0.01
     own_shrink: float = 1.25
     pair_shrink: float = 1.75
+    listed_shrink: float = 0.25
     ridge: float = 2.0
     smooth: float = 4.0
     hide_consent: float = 0.1
@@ -121,6 +127,7 @@ class _Fitting:
         self.network.bias.data.fill_(math.log(train.fraud_rate / (1 - train.fraud_rate)))
         self.constraints = Constraints(edges)
         self.neighbours = torch.from_numpy(_neighbour_mask(edges))
+        self.listed = torch.tensor([bool(_BY_HAND & set(p.types)) for p in catalog().pairs])
         self.hidden = [torch.from_numpy(source_columns(s)) for s in ("refused", "no_front_end")]
         residual = self.data.weight * (self.data.label - train.fraud_rate)
         self.noise = float(residual.square().sum().sqrt())
@@ -173,7 +180,8 @@ class _Fitting:
     def _penalty(self) -> Tensor:
         own, pairs, recipe = self.network.own_table, self.network.pair_table, self.recipe
         steps = (own[:, 2:] - own[:, 1:-1]) * self.neighbours
-        blocks = recipe.own_shrink * _bent_lengths(own) + recipe.pair_shrink * _bent_lengths(pairs.flatten(1))
+        shrink = torch.where(self.listed, recipe.listed_shrink, recipe.pair_shrink)
+        blocks = recipe.own_shrink * _bent_lengths(own).sum() + (shrink * _bent_lengths(pairs.flatten(1))).sum()
         ridge = 0.5 * recipe.ridge * (own.square().sum() + pairs.square().sum())
         return self.noise * blocks + ridge + 0.5 * recipe.smooth * steps.square().sum()
 
@@ -188,13 +196,13 @@ class _Fitting:
 
 
 def _bent_lengths(blocks: Tensor) -> Tensor:
-    """Sum over rows of a length that grows slower the longer it is.
+    """A length of each row that grows slower the longer it is.
 
     Rounded off at zero so that a gradient exists there; bent (log penalty, Candes et al. 2008) so
     that tables without use go to zero and useful ones are not pulled down.
     """
     lengths = (blocks.square().sum(1) + _ROUND**2).sqrt()
-    return _BEND * torch.log1p(lengths / _BEND).sum()
+    return _BEND * torch.log1p(lengths / _BEND)
 
 
 def _log_loss(logit: Tensor, label: Tensor, weight: Tensor) -> Tensor:

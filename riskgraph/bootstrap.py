@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFound
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree, RiskScore, Walk, canonical_json
+from riskgraph.core.verdict import DecisionTree, RiskScore, Walk
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import build_report
@@ -40,6 +42,10 @@ from riskgraph.settings import Settings
 from riskgraph.stores import SqliteStore, open_store
 
 SIMULATED = "simulated"
+EXTRAS = {
+    "lab": ("faker", "matplotlib", "pyarrow", "scipy", "sklearn"),
+    "train": ("pyarrow", "scipy", "sklearn", "torch"),
+}
 
 
 class SystemClock:
@@ -293,16 +299,14 @@ def code_version() -> str:
     return f"{__version__}+{digest.hexdigest()[:12]}"
 
 
-def require_lab(feature: str) -> None:
-    """Fail early, naming the extra, when simulation, sandbox and backtests are not installed.
+def require_extra(feature: str, extra: str = "lab") -> None:
+    """Fail before any work, naming the extra, when a package of it is not installed.
 
     Raises:
-        ExtraMissing: If pyarrow is missing.
+        ExtraMissing: If one is missing.
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as missing:
-        raise ExtraMissing(feature, "lab") from missing
+    if any(find_spec(package) is None for package in EXTRAS[extra]):
+        raise ExtraMissing(feature, extra)
 
 
 def draw_graph(record: DecisionReport, lang: str) -> str:

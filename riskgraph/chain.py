@@ -5,7 +5,6 @@ Beside ``bootstrap`` the only module that names concrete classes; it needs the e
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from riskgraph import bootstrap
 from riskgraph.core.catalog import BIN_COUNT, catalog
 from riskgraph.core.door import Door
-from riskgraph.core.errors import Conflict, Invalid, SensitiveField
+from riskgraph.core.errors import Invalid, SensitiveField
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import DecisionTree, Verdict
@@ -28,9 +27,11 @@ from riskgraph.eval import worlds
 from riskgraph.eval.backtest import Origin, run_backtest
 from riskgraph.eval.backtest_report import verify_report
 from riskgraph.eval.window import Truth, Window
-from riskgraph.models import CompiledModel, load_model, registry
-from riskgraph.models.card import Card, read_card
+from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
+from riskgraph.models import CompiledModel, load_model
+from riskgraph.models.card import Card
 from riskgraph.models.train import train as train_model
+from riskgraph.pipeline import Line, Stages, judge, observe
 from riskgraph.ports import Progress
 from riskgraph.sandbox import Release, check_fields, verify_audit, write_release
 from riskgraph.settings import Settings
@@ -49,7 +50,15 @@ def open_world(path: Path) -> worlds.World:
 
 
 def simulate(config: str, *, seed: int | None, orders: int | None, out: Path, progress: Progress) -> None:
-    """Simulate a world of a named configuration."""
+    """Simulate a world of a named configuration.
+
+    Raises:
+        Invalid: If there is no configuration of that name.
+    """
+    if config not in worlds.PRESETS:
+        raise Invalid(
+            f"--config must be one of {', '.join(worlds.PRESETS)}, got {config!r}", field="--config"
+        )
     worlds.simulate(worlds.preset(config).scaled(orders=orders, seed=seed), seed, out, progress)
 
 
@@ -131,51 +140,6 @@ def train(
         raise Invalid(f"unknown kind {kind!r}; known: order2, gbdt", field="kind")
     card = train_model(opened, out, kind=kind, seed=seed, progress=progress)  # type: ignore[arg-type]
     return card.to_json()
-
-
-def shipped_card() -> dict[str, Any]:
-    """Card of the model that ships in the package."""
-    return read_card(registry.shipped_champion()).to_json()
-
-
-def list_models(settings: Settings) -> list[dict[str, Any]]:
-    """The shipped model and those in the models folder, with the one that serves marked."""
-    folder = bootstrap.models_folder(settings)
-    current = registry.champion(folder)
-    shipped = registry.shipped_champion()
-    rows = [_model_row(shipped, read_card(shipped), "observe", current is None)]
-    for path, card in registry.list_models(folder):
-        serves = current is not None and path.name == current.folder
-        rows.append(_model_row(path, card, current.mode if current and serves else "observe", serves))
-    return rows
-
-
-def _model_row(path: Path, card: Card, mode: str, champion: bool) -> dict[str, Any]:
-    facts = {"name": card.name, "kind": card.kind, "provenance": card.provenance}
-    return {**facts, "mode": mode, "champion": champion, "folder": str(path)}
-
-
-def promote(model: Path, by: str, mode: str, settings: Settings) -> dict[str, Any]:
-    """Copy a model into the models folder and make it champion.
-
-    Raises:
-        Invalid: If a model of simulated origin, or one without explanations, shall decide.
-        Conflict: If another model of that folder's name is there.
-    """
-    card = read_card(model)
-    if card.kind != "order2":
-        raise Invalid(f"a {card.kind} model cannot be explained exactly, so it cannot decide", field="model")
-    if mode == "enforce" and card.provenance == bootstrap.SIMULATED:
-        raise Invalid("a model trained on simulated orders may only observe real shoppers", field="enforce")
-    folder = bootstrap.models_folder(settings)
-    target = folder / f"{card.name}-{card.digest[:12]}"
-    if target.exists() and read_card(target).digest != card.digest:
-        raise Conflict(f"{target} holds another model; remove it first")
-    if not target.exists():
-        shutil.copytree(model, target)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = registry.promote(folder, target.name, by=by, at=at, mode=mode)
-    return {"name": entry.name, "folder": entry.folder, "by": entry.by, "at": entry.at, "mode": entry.mode}
 
 
 @dataclass(frozen=True)
@@ -304,6 +268,26 @@ def held_out(world: Path, count: int) -> HeldOut:
     return HeldOut(since, list(worlds.requests(opened, since=since)))
 
 
-def seed_case(world: Path) -> dict[str, dict[str, Any]]:
-    """The seed's case as three requests: far and unconfirmed, far and refused, near home."""
-    return worlds.seed_case(open_world(world))
+def seed_case(world: Path, since: float, line: Line) -> tuple[worlds.SeedCase | None, bool]:
+    """The first held-out order that is the seed's case, and whether the model sees it as such.
+
+    Looked for by the model's own answer, nothing is committed: the far order must not be accepted
+    and must name the pair as a reason, the same order near home must be accepted. Without such an
+    order, the first far and unconfirmed one is taken as it is.
+    """
+    first = None
+    for case in worlds.seed_cases(open_world(world), since):
+        first = first or case
+        far, near = (_judged(case.requests[n], line) for n in (worlds.FAR_UNCONFIRMED, worlds.NEAR_CONFIRMED))
+        if SEED_CODE in far[1] and far[0] is not Verdict.ACCEPT and near[0] is Verdict.ACCEPT:
+            return case, True
+    return first, False
+
+
+def _judged(body: Mapping[str, Any], line: Line) -> tuple[Verdict, list[str]]:
+    stages = Stages(line.clock)
+    _, _, subgraph, availability = observe(body, line, stages)
+    _, walk, attribution, _ = judge(subgraph, availability, line, stages)
+    if attribution is None:
+        return walk.verdict, []
+    return walk.verdict, [r.code for r in choose_reasons(attribution, subgraph, walk.verdict).reasons]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from riskgraph import __version__
@@ -22,6 +22,10 @@ app = typer.Typer(
 )
 for _part in (demo, serve, score, world, sandbox, model, backtest, catalog, keys, bench):
     _part.register(app)
+
+
+# Newer Typers carry their own click and older ones import it: what Typer exports leads to the right one.
+UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
 
 def _version(shown: bool) -> None:
@@ -43,12 +47,19 @@ def main() -> None:
     """Entry point: every expected failure is one line that says what to do."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except click.ClickException as failure:
-        failure.show()
+    except UsageError as failure:
+        _tell(failure.format_message())
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         err.print("interrupted; nothing was left half-written")
         sys.exit(1)
     except RiskgraphError as failure:
-        err.print(f"error: {failure.message}", markup=False, soft_wrap=True)
+        _tell(failure.message)
         sys.exit(2 if isinstance(failure, Invalid) else failure.exit_code)
+
+
+def _tell(message: str) -> None:
+    """One line on stderr; nothing where the help was shown instead."""
+    line = " ".join(message.split())
+    if line:
+        err.print(f"error: {line}", markup=False, highlight=False, soft_wrap=True)

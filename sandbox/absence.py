@@ -12,6 +12,15 @@ from riskgraph.core.subgraph import State
 from riskgraph.sandbox.frame import Frame
 from riskgraph.sandbox.strata import COUNT
 
+_MAY_LACK = ("days_since_last", "share_10m")
+# Context nodes with a part that may be left out, and that part: (node, component) indexes.
+PARTS = tuple(
+    (node.index, catalog().component_index[f"{node.id}.{name}"])
+    for node in catalog()
+    for name in _MAY_LACK
+    if node.form is Form.CONTEXT and name in node.components
+)
+FLAG_COUNT = NODE_COUNT + len(PARTS)
 CAUSES = (State.NOT_APPLICABLE, State.NOT_DELIVERED, State.REFUSED)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import CheckFailed
-from riskgraph.core.verdict import canonical_json
 
 if TYPE_CHECKING:
     from riskgraph.ports import Signer

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.subgraph import State
-from riskgraph.sandbox.absence import CAUSES
+from riskgraph.sandbox.absence import CAUSES, PARTS
 from riskgraph.sandbox.frame import COMPONENT_COUNT
 from riskgraph.sandbox.pairs import pair_ends
 from riskgraph.sandbox.shape import Shape
@@ -86,22 +86,20 @@ def _ranks(latent: Floats) -> Floats:
 
 
 def _latent(correlation: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """float32[396, count] of correlated standard normals."""
+    """float32[400, count] of correlated standard normals."""
     factor = np.linalg.cholesky(correlation.astype(np.float64)).astype(np.float32)
     out: Floats = factor @ rng.standard_normal((len(factor), count), dtype=np.float32)
     return out
 
 
 def _states(
-    tables: Tables, label: int, group: NDArray[np.intp], flags: Floats, rng: np.random.Generator
+    tables: Tables, label: int, group: NDArray[np.intp], there: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """uint8[137, M]: presence by the latent flags against the group's share, else a drawn cause.
+    """uint8[137, M]: present where the flag says so, else a drawn cause.
 
     One random number per row and consent purpose picks the cause, since one refusal takes all
     nodes of its purpose.
     """
-    with np.errstate(divide="ignore"):
-        cut = ndtri(tables.groups.presence).astype(np.float32)
     pick = rng.random((len(_PURPOSES), len(group)), dtype=np.float32)
     stratum = tables.groups.stratum[group]
     total = np.cumsum(tables.absence.cause[label], axis=1)
@@ -110,23 +108,36 @@ def _states(
     for node in range(NODE_COUNT):
         limits = total[stratum, :, node]
         cause = (pick[_PURPOSE[node]][:, None] >= limits).sum(axis=1)
-        out[node] = np.where(flags[node] < cut[group, node], State.PRESENT, words[cause])
+        out[node] = np.where(there[node], State.PRESENT, words[cause])
     return out
 
 
+def _flags(tables: Tables, group: NDArray[np.intp], latent: Floats) -> NDArray[np.bool_]:
+    """bool[141, M]: a flag is set with its group's share, and more often the higher its latent is."""
+    with np.errstate(divide="ignore"):
+        cut = ndtri(tables.groups.presence).astype(np.float32)
+    return np.stack([latent[i] > -cut[group, i] for i in range(len(latent))])
+
+
 def _missing_parts(
-    tables: Tables, label: int, values: Floats, states: NDArray[np.uint8], rng: np.random.Generator
+    tables: Tables, label: int, flags: NDArray[np.bool_], states: NDArray[np.uint8], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """bool[259, M]: components to leave out, absent nodes and undelivered parts of context nodes."""
     gone: NDArray[np.bool_] = (states != State.PRESENT)[_NODE]
+    flag_of = {node: (i, j) for i, (node, j) in enumerate(PARTS, start=NODE_COUNT)}
     for node, (patterns, share) in tables.absence.parts.items():
-        top = np.cumsum(share[label])
-        if top[-1] <= 0:
-            continue
-        pick = np.searchsorted(top, rng.random(values.shape[1]) * top[-1], side="right")
-        mask = patterns[np.minimum(pick, len(patterns) - 1)]
         place = catalog().component_slices[node]
         bits = np.arange(place.stop - place.start)[:, None]
+        mask = np.zeros(states.shape[1], dtype=np.int64)
+        flag, part = flag_of.get(node, (0, place.start))
+        has = (patterns >> (part - place.start)) & 1 == 1
+        for wanted in (False, True):
+            mine = flags[flag] == wanted if node in flag_of else np.full(len(mask), wanted)
+            kept = np.flatnonzero((has == wanted) & (share[label] > 0) if node in flag_of else share[label] > 0)
+            if not len(kept) or not mine.any():
+                continue
+            weight = share[label][kept]
+            mask[mine] = rng.choice(patterns[kept], size=int(mine.sum()), p=weight / weight.sum())
         gone[place] |= (mask >> bits) & 1 == 0
     return gone
 
@@ -136,9 +147,10 @@ def draw_class(tables: Tables, label: int, rng: np.random.Generator) -> ClassDra
     chosen = np.flatnonzero(tables.groups.label == label)
     group = np.repeat(chosen, tables.groups.rows[chosen] * DRAWS[label])
     latent = _latent(tables.correlation, len(group), rng)
-    states = _states(tables, label, group, latent[COMPONENT_COUNT:], rng)
+    flags = _flags(tables, group, latent[COMPONENT_COUNT:])
+    states = _states(tables, label, group, flags, rng)
     values = latent[:COMPONENT_COUNT]
-    gone = _missing_parts(tables, label, values, states, rng)
+    gone = _missing_parts(tables, label, flags, states, rng)
     ends = set(pair_ends().ravel().tolist())
     codes = {}
     for j, shape in enumerate(tables.shapes):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
-from riskgraph.sandbox.absence import CAUSES
+from riskgraph.sandbox.absence import CAUSES, PARTS
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.pairs import APART, CELLS, pair_ends
 from riskgraph.sandbox.strata import Pattern
@@ -78,7 +78,8 @@ def write_tables(folder: Path, tables: Tables) -> dict[str, int]:
 def _shape_lines(tables: Tables) -> list[tuple[str, str, int, float | None, float | None, list[float]]]:
     """Lines (kind, name, place, lower, upper, values) of R3 and of the causes of absence."""
     out: list[tuple[str, str, int, float | None, float | None, list[float]]] = []
-    names = (*catalog().components, *(f"{n.id}.present" for n in catalog()))
+    values = catalog().components
+    names = (*values, *(f"{n.id}.present" for n in catalog()), *(f"{values[j]}.present" for _, j in PARTS))
     for name, scale, shape in zip(names, tables.scales, tables.shapes, strict=False):
         edges = [*scale.edges.tolist(), None]
         for b, z in enumerate(scale.z.tolist()):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from riskgraph.core.catalog import catalog
+from riskgraph.sandbox.absence import PARTS
 from riskgraph.sandbox.bins import Binned, Scale
 from riskgraph.sandbox.frame import COMPONENT_COUNT
 from riskgraph.sandbox.partition import Items, Partition
@@ -32,7 +33,8 @@ class Groups:
 
     Attributes:
         label: int8[G]. stratum: int16[G]. rows, units, components: int64[G].
-        mean, sd: float32[G, 259] on the latent scale ``z``. presence: float32[G, 137].
+        mean, sd: float32[G, 259] on the latent scale ``z``. presence: float32[G, 141], share of
+            rows with each node, then of those with the part that a context node may lack.
     """
 
     label: NDArray[np.int8]
@@ -120,7 +122,7 @@ def noised_groups(
     group, count = partition.group[grouped], len(partition.label)
     rows = np.bincount(group, weights=items.rows[grouped], minlength=count).astype(np.int64)
     mean, sd = _moments(sums, partition.label, k)
-    share = sums.nodes / rows[:, None]
+    share = presence_shares(sums, rows)
     noise = rng.normal(0, PRESENCE_NOISE, share.shape)
     # a share of exactly 0 or 1 is a fact about at least k persons (a block that is not there)
     noised = np.where((share > 0) & (share < 1), np.clip(share + noise, 0.005, 0.995), share)
@@ -135,6 +137,17 @@ def noised_groups(
         presence=noised.astype(np.float32),
     )
     return released, sums, mean, sd
+
+
+def presence_shares(sums: Sums, rows: NDArray[np.int64]) -> Floats:
+    """Share of each group's rows with a node, and of those with its part that may be left out.
+
+    Returns:
+        float32[G, 141].
+    """
+    whole = sums.nodes / rows[:, None]
+    parts = [sums.count[:, j] / np.maximum(sums.nodes[:, node], 1.0) for node, j in PARTS]
+    return np.column_stack([whole, *parts]).astype(np.float32)
 
 
 def _components(group: NDArray[np.int32], component: NDArray[np.int64], count: int) -> NDArray[np.int64]:

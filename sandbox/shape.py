@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
+from riskgraph.sandbox.absence import FLAG_COUNT, PARTS
 from riskgraph.sandbox.bins import Binned, Scale, round_up
 from riskgraph.sandbox.bounds import category_components, component_bounds, whole_components
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
@@ -166,33 +167,35 @@ def honest_correlation(
     k: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """Correlation of honest residuals within groups, over 259 values and 137 presence flags.
+    """Correlation of honest residuals within groups, over 259 values and 141 presence flags.
 
     Args:
         frame: The accepted rows.
         binned: Their bins.
         group: int32[N], group of each row, -1 for none.
-        moments: Exact mean and sd, float32[G, 259], and presence shares, float32[G, 137].
+        moments: Exact mean and sd, float32[G, 259], and presence shares, float32[G, 141].
         k: Pairs seen together in fewer than k sampled rows count as uncorrelated.
         rng: Source of the row sample.
 
     Returns:
-        float32[396, 396]: pairwise present, eigenvalues clipped, shrunk 3 % to identity.
+        float32[400, 400]: pairwise present, eigenvalues clipped, shrunk 3 % to identity.
     """
     mean, sd, share = moments
     rows = np.flatnonzero(group[frame.rows_of(0)] >= 0)
     rows = np.sort(rng.choice(rows, min(_SAMPLE, len(rows)), replace=False))
     mine = group[rows]
-    size = COMPONENT_COUNT + NODE_COUNT
+    size = COMPONENT_COUNT + FLAG_COUNT
     left = np.zeros((len(rows), size), dtype=np.float32)
     seen = np.ones_like(left)
     for j, scale in enumerate(binned.scales):
         codes = binned.codes[j, rows]
         seen[:, j] = codes > 0
         left[:, j] = seen[:, j] * (scale.latent(codes) - mean[mine, j]) / np.maximum(sd[mine, j], 0.05)
-    flags = frame.present[:, rows].T
+    flags = np.vstack([frame.present[:, rows], [binned.codes[j][rows] > 0 for _, j in PARTS]]).T
+    for i, (node, _) in enumerate(PARTS, start=COMPONENT_COUNT + NODE_COUNT):
+        seen[:, i] = frame.present[node, rows]
     spread = np.sqrt(np.maximum(share * (1 - share), 1e-4))
-    left[:, COMPONENT_COUNT:] = (flags - share[mine]) / spread[mine]
+    left[:, COMPONENT_COUNT:] = seen[:, COMPONENT_COUNT:] * (flags - share[mine]) / spread[mine]
     np.clip(left, -4, 4, out=left)
     return _positive(_pairwise(left, seen, k))
 

@@ -12,7 +12,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from riskgraph.sandbox.absence import Absence, fit_absence
 from riskgraph.sandbox.bins import Binned, Scale, fit_bins
 from riskgraph.sandbox.frame import Frame, keep_rows
-from riskgraph.sandbox.groups import Groups, centroids, noised_groups, shuffle_groups
+from riskgraph.sandbox.groups import Groups, centroids, noised_groups, presence_shares, shuffle_groups
 from riskgraph.sandbox.pairs import PairTables, fit_pairs
 from riskgraph.sandbox.partition import Items, Partition, partition, summarise
 from riskgraph.sandbox.shape import Shape, fit_shapes, honest_correlation
@@ -27,7 +27,7 @@ class Tables:
     Attributes:
         scales: Bins of the 259 components.
         centroids: R1, float32[G, 259], decoded from R2's noised means.
-        groups: R2. shapes, correlation: R3, float32[396, 396]. pairs: R4.
+        groups: R2. shapes, correlation: R3, float32[400, 400]. pairs: R4.
         absence: Causes and part patterns. cluster: int32[G], -1 for honest groups.
     """
 
@@ -86,7 +86,7 @@ def build_tables(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Ta
     began = time.perf_counter()
     frame, binned = grouped.frame, grouped.binned
     groups, sums, mean, sd = noised_groups(grouped.items, grouped.split, k, rng)
-    share = (sums.nodes / groups.rows[:, None]).astype(np.float32)
+    share = presence_shares(sums, groups.rows)
     shapes = fit_shapes(frame, binned, k)
     correlation = honest_correlation(frame, binned, grouped.row_group, (mean, sd, share), k, rng)
     absence = fit_absence(frame, k)

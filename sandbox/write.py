@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, RiskgraphError
 from riskgraph.core.table import OrderTable
-from riskgraph.core.verdict import canonical_json
 from riskgraph.sandbox.audit import AUDIT, append_audit, signed_line
 from riskgraph.sandbox.count import independent_count
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join

@@ -8,13 +8,23 @@ from riskgraph.eval.worlds.leaks import Leak, single_component_leaks
 from riskgraph.eval.worlds.oracle import Oracle, read_oracle
 from riskgraph.eval.worlds.reader import World
 from riskgraph.eval.worlds.replay import replay
-from riskgraph.eval.worlds.seed_case import seed_case
+from riskgraph.eval.worlds.seed_case import (
+    FAR_REFUSED,
+    FAR_UNCONFIRMED,
+    NEAR_CONFIRMED,
+    SeedCase,
+    seed_cases,
+)
 from riskgraph.eval.worlds.simulate import simulate
 
 __all__ = [
+    "FAR_REFUSED",
+    "FAR_UNCONFIRMED",
+    "NEAR_CONFIRMED",
     "PRESETS",
     "Leak",
     "Oracle",
+    "SeedCase",
     "World",
     "WorldConfig",
     "describe",
@@ -24,7 +34,7 @@ __all__ = [
     "read_oracle",
     "replay",
     "requests",
-    "seed_case",
+    "seed_cases",
     "simulate",
     "single_component_leaks",
     "to_request",

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from riskgraph import chain
+from riskgraph import bootstrap
 from riskgraph.commands.ui import AsJson, day, emit, progress_bars
 from riskgraph.core.errors import CheckFailed
 from riskgraph.settings import Settings
@@ -37,6 +37,9 @@ def backtest(
     if not (world and since and until and out):
         raise typer.BadParameter("--world, --from, --to and --out are needed")
     first, last = day(since, "--from"), day(until, "--to")
+    bootstrap.require_extra("riskgraph backtest")
+    from riskgraph import chain
+
     with progress_bars() as progress:
         result = chain.backtest(world, model, first, last, out, Settings.from_environment(), progress)
     emit(result, as_json, lambda console: show_backtest(console, result))
@@ -48,6 +51,9 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check signature and digests, and compute the AUC again from what is in the report."""
+    bootstrap.require_extra("riskgraph backtest verify")
+    from riskgraph import chain
+
     problems = chain.verify(report, Settings.from_environment())
     emit({"problems": problems}, as_json, lambda console: console.print("verified" if not problems else ""))
     if problems:

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from riskgraph import bootstrap
-from riskgraph.bench import Figure, line
+from riskgraph.bench import Figure
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 from riskgraph.core.errors import Invalid
 
@@ -25,7 +25,9 @@ def bench_line(
     as_json: AsJson = False,
 ) -> None:
     """Latency, throughput, durability, the release and the champion. At most 25 minutes on 2 cores."""
-    bootstrap.require_lab("riskgraph bench line")
+    bootstrap.require_extra("riskgraph bench line")
+    from riskgraph.bench import line
+
     names = {name.strip() for name in only.split(",") if name.strip()}
     known = {name for group in line.PARTS.values() for name in group}
     if names - known:

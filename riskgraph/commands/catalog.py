@@ -87,16 +87,19 @@ def markdown_page() -> str:
     lines = [
         "# The catalogue: 137 behavior nodes",
         "",
-        "Made by `make docs` from the one table in `riskgraph/core/data/catalog.csv`; edit that, not this page.",
+        "Made by `make docs` from the one table in `riskgraph/core/data/catalog.csv`; "
+        "edit that, not this page.",
         "",
-        f"{len(book.edges)} typed template edges over {len(book.pairs)} pairs; {len(book.components)} components.",
+        f"{len(book.edges)} typed template edges over {len(book.pairs)} pairs; "
+        f"{len(book.components)} components.",
     ]
     for family, (label, label_zh) in FAMILIES.items():
         lines += [
             "",
             f"## {family} {label} · {label_zh}",
             "",
-            "| id | name | 名称 | form, unit, range | class, purpose | lawful basis | by | own term | definition |",
+            "| id | name | 名称 | form, unit, range | class, purpose | lawful basis | by | own term "
+            "| definition |",
             "|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [_markdown_row(n) for n in book if n.family == family]

@@ -37,7 +37,7 @@ def list_(as_json: AsJson = False) -> None:
     """All keys, without their secrets."""
     with open_keys(Settings.from_environment()) as store:
         rows = [{k: v for k, v in row.items() if k != "hash"} for row in store.list_keys()]
-    emit(rows, as_json, lambda out: [out.print(row) for row in rows] and None)
+    emit(rows, as_json, lambda out: out.print(*rows, sep="\n"))
 
 
 @app.command("revoke")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
-from riskgraph import bootstrap, chain
+from riskgraph import bootstrap, promotion
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 from riskgraph.settings import Settings
 
@@ -40,6 +40,10 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model on sandbox releases; nothing else can be trained on."""
+    extra = "train" if kind is Kind.ORDER2 else "lab"
+    bootstrap.require_extra(f"riskgraph train --kind {kind.value}", extra)
+    from riskgraph import chain
+
     with progress_bars() as progress:
         card = chain.train(release, out, kind.value, seed, Settings.from_environment(), progress)
     emit(card, as_json, lambda console: show_card(console, card))
@@ -48,7 +52,7 @@ def train(
 @models.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """The shipped model and those promoted or lying in the models folder."""
-    rows = chain.list_models(Settings.from_environment())
+    rows = promotion.list_models(Settings.from_environment())
     table = Table("name", "kind", "provenance", "serves", "folder")
     for row in rows:
         serves = row["mode"] if row["champion"] else ""
@@ -64,7 +68,7 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Copy a model into the models folder and let it decide from the next start on."""
-    entry = chain.promote(model, by, "enforce" if enforce else "observe", Settings.from_environment())
+    entry = promotion.promote(model, by, "enforce" if enforce else "observe", Settings.from_environment())
     emit(entry, as_json, lambda console: console.print(f"{entry['name']} is champion ({entry['mode']})"))
 
 

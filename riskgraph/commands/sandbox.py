@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from riskgraph import chain
+from riskgraph import bootstrap
 from riskgraph.commands.ui import AsJson, day, emit, progress_bars
 from riskgraph.settings import Settings
 
@@ -31,6 +31,9 @@ def release(
 ) -> None:
     """Release training data from a world: groups of at least k persons, counted twice."""
     moment = day(until, "--until")
+    bootstrap.require_extra("riskgraph sandbox release")
+    from riskgraph import chain
+
     with progress_bars() as progress:
         made = chain.release(
             world, out, until=moment, k=k, seed=seed, settings=Settings.from_environment(), progress=progress
@@ -44,8 +47,17 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Verify a release's signature, digests and certificate, and print its audit record."""
+    bootstrap.require_extra("riskgraph sandbox audit")
+    from riskgraph import chain
+
     records = chain.audit(release, Settings.from_environment())
-    emit(records, as_json, lambda console: [console.print_json(data=r) for r in records] and None)
+    emit(records, as_json, lambda console: show_audit(console, records))
+
+
+def show_audit(console: Console, records: list[dict[str, Any]]) -> None:
+    """Every record of the audit trail, oldest first."""
+    for record in records:
+        console.print_json(data=record)
 
 
 def show_release(console: Console, made: dict[str, Any]) -> None:

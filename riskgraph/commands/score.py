@@ -26,6 +26,7 @@ from riskgraph.settings import Settings
 reports = typer.Typer(help="Decision reports.", no_args_is_help=True)
 graphs = typer.Typer(help="Behavior graphs.", no_args_is_help=True)
 MAX_BYTES = 65_536
+PATIENCE_MS = 60_000
 
 
 class Lang(StrEnum):
@@ -65,7 +66,10 @@ def score(
     """Decide on one order from a file, with the simulated demo merchant and no history."""
     body = parse_body(order.read_bytes()[: MAX_BYTES + 1], max_depth=8) | {"lang": lang.value}
     with tempfile.TemporaryDirectory() as folder:
-        settings = replace(Settings.from_environment(), home=Path(folder), store_url="")
+        # No checkout waits for this answer, so a slow machine must not turn it into a review.
+        settings = replace(
+            Settings.from_environment(), home=Path(folder), store_url="", deadline_ms=PATIENCE_MS
+        )
         settings = settings if model is None else replace(settings, model=model)
         answer = asyncio.run(_decide(body, settings))
     emit(answer, as_json, lambda console: show_answer(console, answer))

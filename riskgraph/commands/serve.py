@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from riskgraph import bootstrap, chain
+from riskgraph import bootstrap
 from riskgraph.api.app import create_app
 from riskgraph.commands.ui import err, progress_bars
 from riskgraph.governance.keys import create_key
@@ -41,10 +41,17 @@ def serve(
         typer.echo(bootstrap.example_merchant())
         return
     settings = Settings.from_environment()
-    chosen = {"host": host, "port": port, "merchant": merchant}
-    settings = replace(settings, **{k: v for k, v in chosen.items() if v is not None})
+    settings = replace(
+        settings,
+        host=settings.host if host is None else host,
+        port=settings.port if port is None else port,
+        merchant=settings.merchant if merchant is None else merchant,
+    )
     profile = bootstrap.demo_profile() if demo_merchant else bootstrap.load_profile(settings)
     if history is not None:
+        bootstrap.require_extra("riskgraph serve --history")
+        from riskgraph import chain
+
         with progress_bars() as progress:
             chain.load_history(history, settings, progress)
     first_key(settings)

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 from riskgraph.core.errors import Invalid
-
-Report = Callable[[str, int, int], None]
+from riskgraph.ports import Progress
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
 ExistingFolder = Annotated[Path, typer.Option(exists=True, file_okay=False)]
@@ -26,7 +26,7 @@ err = Console(stderr=True)
 
 
 @contextmanager
-def progress_bars() -> Iterator[Report]:
+def progress_bars() -> Iterator[Progress]:
     """A callback ``(step, done, total)`` that draws one bar a step on stderr."""
     columns = (
         TextColumn("{task.description}"),
@@ -34,18 +34,24 @@ def progress_bars() -> Iterator[Report]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, transient=False) as bars:
-        tasks: dict[str, Any] = {}
+    bars = Bars(*columns, console=err, transient=False)
+    tasks: dict[str, TaskID] = {}
 
-        def report(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
+    def report(step: str, done: int, total: int) -> None:
+        if not tasks:
+            bars.start()
+        if step not in tasks:
+            tasks[step] = bars.add_task(step, total=total)
+        bars.update(tasks[step], completed=done, total=total)
 
+    try:
         yield report
+    finally:
+        if tasks:
+            bars.stop()
 
 
-def emit(value: Any, as_json: bool, human: Callable[[Console], None]) -> None:
+def emit(value: Any, as_json: bool, human: Callable[[Console], object]) -> None:
     """Print a result for a program or for a person."""
     if as_json:
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from riskgraph import chain
+from riskgraph import bootstrap
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 from riskgraph.settings import Settings
 
@@ -32,6 +32,9 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Simulate a shop: people, gangs, orders, outcomes. Everything in it is invented."""
+    bootstrap.require_extra("riskgraph simulate")
+    from riskgraph import chain
+
     with progress_bars() as progress:
         chain.simulate(config, seed=seed, orders=orders, out=out, progress=progress)
     described = chain.describe(out)
@@ -45,6 +48,9 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Turn NDJSON of decision and outcome bodies (orders*.ndjson, outcomes*.ndjson) into a world."""
+    bootstrap.require_extra("riskgraph world import")
+    from riskgraph import chain
+
     with progress_bars() as progress:
         chain.import_ndjson(source, out, progress)
     described = chain.describe(out)
@@ -54,6 +60,9 @@ def import_(
 @app.command("replay")
 def replay(world: WorldFolder, as_json: AsJson = False) -> None:
     """Compute the nodes that follow from earlier orders, in time order, into WORLD/derived."""
+    bootstrap.require_extra("riskgraph world replay")
+    from riskgraph import chain
+
     with progress_bars() as progress:
         written = chain.replay(world, Settings.from_environment(), progress)
     emit({"derived": str(written)}, as_json, lambda console: console.print(f"derived nodes: {written}"))
@@ -66,6 +75,9 @@ def describe(
     as_json: AsJson = False,
 ) -> None:
     """Count what is in a world."""
+    bootstrap.require_extra("riskgraph world describe")
+    from riskgraph import chain
+
     described = chain.describe(world, oracle=oracle)
     emit(described, as_json, lambda console: show_world(console, described))
 

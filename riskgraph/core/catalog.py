@@ -304,7 +304,7 @@ def _node(index: int, row: dict[str, str]) -> NodeSpec:
         form=Form(row["form"]),
         actionable=row["actionable"] == "yes",
         alone=row["alone"] == "yes",
-        **{k: v for k, v in row.items() if k not in ("form", "actionable", "alone")},  # type: ignore[arg-type]
+        **{k: v for k, v in row.items() if k not in ("form", "actionable", "alone")},
     )
 
 

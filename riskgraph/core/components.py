@@ -58,7 +58,8 @@ def histogram_components(edges: Floats, counts: NDArray[np.int64]) -> Floats:
 
 def histogram_shares(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Shares of the 16 bins of H histograms, rounded to 1/255: uint8[H, 16]."""
-    return np.rint(255 * counts / counts.sum(axis=1, keepdims=True)).astype(np.uint8)
+    shares: NDArray[np.uint8] = np.rint(255 * counts / counts.sum(axis=1, keepdims=True)).astype(np.uint8)
+    return shares
 
 
 def _is_number(value: Any) -> bool:

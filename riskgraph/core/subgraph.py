@@ -144,12 +144,14 @@ class OrderSubgraph:
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
-        return self.states == State.PRESENT
+        present: NDArray[np.bool_] = self.states == State.PRESENT
+        return present
 
     @cached_property
     def present_pairs(self) -> NDArray[np.bool_]:
         """bool[284]: template pairs of which both ends are present."""
-        return self.present[_PAIR_A] & self.present[_PAIR_B]
+        both: NDArray[np.bool_] = self.present[_PAIR_A] & self.present[_PAIR_B]
+        return both
 
     def state(self, key: str) -> State:
         return State(int(self.states[_CATALOG[key].index]))
@@ -188,9 +190,9 @@ class OrderSubgraph:
         bits = np.zeros((len(self.states) + 3) // 4 * 4, dtype=np.uint8)
         bits[:NODE_COUNT] = self.states
         quads = bits.reshape(-1, 4) << np.array([0, 2, 4, 6], dtype=np.uint8)
-        head = quads.sum(axis=1, dtype=np.uint8).tobytes()
-        values = self.components[self.present[_COMPONENT_NODE]].astype("<f4").tobytes()
-        shares = self.shares[self.present[_HISTOGRAM_NODE]].tobytes()
+        head: bytes = quads.sum(axis=1, dtype=np.uint8).tobytes()
+        values: bytes = self.components[self.present[_COMPONENT_NODE]].astype("<f4").tobytes()
+        shares: bytes = self.shares[self.present[_HISTOGRAM_NODE]].tobytes()
         return bytes([_PACKED_VERSION]) + head + values + shares
 
     @classmethod
@@ -218,4 +220,4 @@ class OrderSubgraph:
         shares = np.zeros((_CATALOG.histogram_count, BIN_COUNT), dtype=np.uint8)
         tail = np.frombuffer(data, dtype=np.uint8, offset=1 + head_size + 4 * count)
         shares[histograms] = tail.reshape(rows, BIN_COUNT)
-        return cls(states.copy(), components, shares)
+        return cls(states.astype(np.uint8), components, shares)

@@ -118,14 +118,16 @@ class Authenticator:
             raise refusal
         if row["expires"] is not None and row["expires"] <= now:
             raise refusal
-        lists = {name: tuple(row[name]) for name in ("roles", "region", "line", "purpose")}
         return ApiKey(
             key_id=row["key_id"],
             hash=row["hash"],
+            roles=tuple(row["roles"]),
             org=row["org"],
+            region=tuple(row["region"]),
+            line=tuple(row["line"]),
+            purpose=tuple(row["purpose"]),
             limits=dict(row["limits"]),
             expires=row["expires"],
-            **lists,
         )
 
 

@@ -120,7 +120,9 @@ def test_a_wrong_signal_is_422_and_names_the_field(shop, find, put, field):
     assert answer.json()["error"]["field"] == field
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer rk_x_y", "Basic abc", "Bearer rk_000000000000_x"])
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer rk_x_y", "Basic abc", "Bearer rk_000000000000_x"]
+)
 def test_no_call_passes_without_a_valid_key(shop, header):
     headers = {} if header is None else {"Authorization": header}
     answer = shop.client.post("/v1/decisions", json=ORDER, headers=headers)

@@ -50,7 +50,10 @@ def test_names_are_sorted_by_utf16_and_nothing_is_escaped_without_need():
 
 
 def test_empty_containers_and_nesting():
-    assert canonical_json({"b": [], "a": {}, "c": [True, None, (1, 2)]}) == b'{"a":{},"b":[],"c":[true,null,[1,2]]}'
+    assert (
+        canonical_json({"b": [], "a": {}, "c": [True, None, (1, 2)]})
+        == b'{"a":{},"b":[],"c":[true,null,[1,2]]}'
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**53])

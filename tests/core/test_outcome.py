@@ -10,7 +10,9 @@ DAY = 86_400.0
 
 
 def outcome(kind, reported, *, effective=None, name="o-1", reverses=None):
-    return Outcome(name, "m|c|o", kind, reported if effective is None else effective, reported, reverses=reverses)
+    return Outcome(
+        name, "m|c|o", kind, reported if effective is None else effective, reported, reverses=reverses
+    )
 
 
 @pytest.mark.parametrize("kind", ["chargeback_fraud", "confirmed_fraud"])

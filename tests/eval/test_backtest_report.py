@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict
-from riskgraph.core.verdict import canonical_json
 from riskgraph.eval.backtest import BacktestResult
 from riskgraph.eval.backtest_report import verify_report
 from tests.eval.backtest_toy import Toy, ToySigner, backtest

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import CheckFailed, Conflict, Invalid, RiskgraphError
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.table import OrderTable
-from riskgraph.core.verdict import canonical_json
 from riskgraph.sandbox import Release, ReleasedRows, append_audit, read_table, verify_audit, write_release
 from riskgraph.sandbox import write as write_module
 from riskgraph.sandbox.bounds import component_bounds, whole_components

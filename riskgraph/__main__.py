@@ -1,0 +1,5 @@
+"""``python -m riskgraph``."""
+
+from riskgraph.cli import main
+
+main()

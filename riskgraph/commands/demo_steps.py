@@ -1,0 +1,266 @@
+"""The steps of ``riskgraph demo``; needs the extra ``lab``."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from riskgraph import bootstrap, chain, promotion
+from riskgraph.api.app import create_app
+from riskgraph.commands.backtest import show_backtest
+from riskgraph.commands.sandbox import show_release
+from riskgraph.commands.ui import progress_bars
+from riskgraph.commands.world import show_world
+from riskgraph.core.errors import CheckFailed, Conflict
+from riskgraph.eval.worlds import FAR_UNCONFIRMED
+from riskgraph.governance.keys import create_key
+from riskgraph.ports import Progress
+from riskgraph.settings import Settings
+
+TRAIN_UNTIL = date(2026, 6, 30)
+TEST_FROM, TEST_TO = date(2026, 7, 1), date(2026, 9, 30)
+HELD_OUT = 600
+SHOWN = 14
+REPORTS_PER_VERDICT = 2
+Answer = dict[str, Any]
+STYLE = {"accept": "green", "review": "yellow", "reject": "red"}
+
+
+@dataclass
+class Demo:
+    """What the steps hand on, and what the command prints as JSON."""
+
+    out: Path
+    settings: Settings
+    console: Console
+    progress: Progress
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def title(self, number: int, text: str) -> None:
+        self.console.rule(f"[bold]{number} · {text}", align="left")
+
+
+def run(out: Path, seed: int, orders: int | None, console: Console) -> dict[str, Any]:
+    """All steps in turn, into a fresh sub-folder of ``out``; returns what a program wants to know."""
+    started = time.monotonic()
+    target = next_folder(out)
+    with progress_bars() as progress:
+        show = Demo(target, Settings(home=target / "home"), console, progress)
+        step_world(show, seed, orders)
+        step_release(show, seed)
+        step_model(show)
+    with running_service(show) as (url, key):
+        cases, answers = step_decisions(show, url, key)
+        step_reports(show, url, key, cases, answers)
+    with progress_bars() as progress:
+        show.progress = progress
+        step_backtest(show)
+    show.result["seconds"] = round(time.monotonic() - started, 1)
+    console.rule("[bold]done", align="left")
+    console.print(f"{show.result['seconds']:.0f} s; everything lies in {target}", soft_wrap=True)
+    return show.result
+
+
+def next_folder(out: Path) -> Path:
+    """A fresh sub-folder: an earlier demo is never overwritten."""
+    for number in range(1, 1000):
+        target = out / f"run-{number}"
+        if not target.exists():
+            target.mkdir(parents=True)
+            return target
+    raise Conflict(f"{out} holds 999 runs; remove some")
+
+
+def step_world(show: Demo, seed: int, orders: int | None) -> None:
+    show.title(1, "World: nine months of a shop. SIMULATED, and fraud-enriched to about 5 %")
+    world = show.out / "world"
+    chain.simulate("demo", seed=seed, orders=orders, out=world, progress=show.progress)
+    chain.replay(world, show.settings, show.progress)
+    show.result["world"] = chain.describe(world, oracle=True)
+    show_world(show.console, show.result["world"])
+
+
+def step_release(show: Demo, seed: int) -> None:
+    show.title(2, "Sandbox: a release of the training window, at least 50 persons in every group")
+    made = chain.release(
+        show.out / "world",
+        show.out / "release",
+        until=TRAIN_UNTIL,
+        k=50,
+        seed=seed,
+        settings=show.settings,
+        progress=show.progress,
+    )
+    refused = chain.refused_field()
+    show.result["release"] = made
+    show_release(show.console, made)
+    show.console.print(f"and a column that asks for special-category data is refused: {refused}")
+
+
+def step_model(show: Demo) -> None:
+    show.title(3, "Model: the champion that ships, trained on a release of another simulated world")
+    card = promotion.shipped_card()
+    show.result["model"] = {key: card[key] for key in ("name", "kind", "provenance", "releases")}
+    show.console.print(f"{card['name']} ({card['kind']}, {card['provenance']}), trained on:")
+    for release in card["releases"]:
+        held = release["certificate"]
+        show.console.print(
+            f"  release {release['release_id']}, k = {release['k']}, smallest group {held['min_units']}"
+        )
+
+
+@contextmanager
+def running_service(show: Demo) -> Iterator[tuple[str, str]]:
+    """A real HTTP service on loopback, with the world's earlier orders as history."""
+    show.title(4, "Service: orders over HTTP; the demo shop is simulated and may enforce")
+    settings = show.settings
+    with progress_bars() as progress:
+        held = chain.held_out(show.out / "world", HELD_OUT)
+        chain.load_history(show.out / "world", settings, progress, before=held.since)
+    show.result["held_out"] = len(held.requests)
+    with bootstrap.open_keys(settings) as store:
+        key = create_key(store, roles=["admin"], org="m-demo", per_second=10_000)
+    show.console.print(f"API key, shown once: {key}", soft_wrap=True, markup=False)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    service = bootstrap.open_service(settings, bootstrap.demo_profile())
+    case = chain.seed_case(show.out / "world", held.since, service.line)
+    app = create_app(service)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    show.result["requests"] = held.requests
+    show.result["case"] = case
+    try:
+        yield url, key
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def step_decisions(show: Demo, url: str, key: str) -> tuple[list[Answer], list[Answer]]:
+    """Send the held-out orders; the seed's case among them also in its two other forms."""
+    import httpx2
+
+    requests = show.result.pop("requests")
+    case, found = show.result.pop("case")
+    answers, variants = [], {}
+    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
+        with Live(console=show.console, refresh_per_second=8) as live:
+            for body in requests:
+                answers.append(post(client, body))
+                if case is not None and body["order_id"] == case.order_id:
+                    # the order itself, then its two variants at the same moment
+                    others = {name: body for name, body in case.requests.items() if name != FAR_UNCONFIRMED}
+                    variants = {FAR_UNCONFIRMED: answers[-1]}
+                    variants |= {name: post(client, body) for name, body in others.items()}
+                live.update(verdict_table(answers[-SHOWN:], len(answers), len(requests)))
+    counts = {v: sum(a["verdict"] == v for a in answers) for v in STYLE}
+    show.console.print(f"{len(answers)} held-out orders: {counts}")
+    show_case(show, variants, found)
+    show.result |= {"verdicts": counts, "seed_case": {n: summary(a) for n, a in variants.items()}}
+    return list(variants.values()), answers
+
+
+def show_case(show: Demo, variants: dict[str, dict[str, Any]], found: bool) -> None:
+    """Explain which order this is, or say plainly that the world held none."""
+    if not variants:
+        show.console.print("no held-out order was sent far from home by a device that gave no position")
+        return
+    if not found:
+        show.console.print("no held-out order of this kind was held for that pair; the first one is shown")
+    show.console.print(case_table(variants))
+
+
+def post(client: Any, body: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post("/v1/decisions", json=body)
+    if answer.status_code != 200:
+        raise CheckFailed(f"the service answered {answer.status_code}: {answer.text[:200]}")
+    decoded: dict[str, Any] = answer.json()
+    return decoded
+
+
+def summary(answer: dict[str, Any]) -> dict[str, Any]:
+    reasons = [r["code"] for r in answer["reasons"]]
+    return {"verdict": answer["verdict"], "score": answer["score"], "reasons": reasons}
+
+
+def verdict_table(answers: list[dict[str, Any]], done: int, total: int) -> Table:
+    table = Table(
+        "order", "verdict", "action", "score", "reasons", title=f"{done} of {total}, simulated orders"
+    )
+    for answer in answers:
+        verdict = answer["verdict"]
+        codes = ", ".join(r["code"] for r in answer["reasons"][:2])
+        order = answer["trace_id"].split(".")[0]
+        score = "-" if answer["score"] is None else f"{answer['score']:.3f}"
+        table.add_row(order, f"[{STYLE[verdict]}]{verdict}", answer["action"], score, codes)
+    return table
+
+
+def case_table(cases: dict[str, dict[str, Any]]) -> Table:
+    table = Table("the seed's case", "verdict", "score", "reasons", title="One order, three ways")
+    for name, answer in cases.items():
+        reasons = "\n".join(f"{r['code']} ({r['band']})" for r in answer["reasons"])
+        style = STYLE[answer["verdict"]]
+        table.add_row(name, f"[{style}]{answer['verdict']}", f"{answer['score']:.3f}", reasons)
+    return table
+
+
+def step_reports(show: Demo, url: str, key: str, cases: list[Answer], answers: list[Answer]) -> None:
+    """Write the reports of the seed's case and of some orders of each verdict."""
+    import httpx2
+
+    show.title(5, "Reports: JSON, HTML and PDF, in Chinese and English")
+    folder = show.out / "reports"
+    folder.mkdir()
+    chosen = list(cases)
+    for verdict in STYLE:
+        chosen += [a for a in answers if a["verdict"] == verdict][:REPORTS_PER_VERDICT]
+    jobs = [
+        (answer, audience, lang, form)
+        for answer in chosen
+        for lang in ("zh", "en")
+        for audience, form in (
+            ("subject", "json"),
+            ("subject", "html"),
+            ("subject", "pdf"),
+            ("compliance", "html"),
+        )
+    ]
+    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+        with progress_bars() as progress:
+            for done, (answer, audience, lang, form) in enumerate(jobs, 1):
+                query = {"audience": audience, "lang": lang, "format": form}
+                reply = client.get(f"/v1/decisions/{answer['decision_id']}/report", params=query)
+                if reply.status_code != 200:
+                    raise CheckFailed(f"the report answered {reply.status_code}: {reply.text[:200]}")
+                order = answer["trace_id"].split(".")[0]
+                name = f"{answer['verdict']}-{order}-{audience}-{lang}.{form}"
+                (folder / name).write_bytes(reply.content)
+                progress("reports", done, len(jobs))
+    show.result["reports"] = str(folder)
+    show.console.print(f"{len(jobs)} files in {folder}", soft_wrap=True)
+
+
+def step_backtest(show: Demo) -> None:
+    show.title(6, "Backtest: the champion on this world, out of time. SIMULATED")
+    result = chain.backtest(
+        show.out / "world", None, TEST_FROM, TEST_TO, show.out / "backtest", show.settings, show.progress
+    )
+    show.result["backtest"] = result
+    show_backtest(show.console, result)

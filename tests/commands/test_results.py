@@ -1,0 +1,178 @@
+"""What the commands print and write, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from riskgraph import bootstrap, promotion
+from riskgraph.core.catalog import catalog
+from riskgraph.models.registry import shipped_champion
+from riskgraph.settings import Settings
+from tests.support.cli import riskgraph
+
+ORDER = Path(__file__).parents[1] / "golden/order.json"
+
+
+def tampered(folder: Path, name: str, target: Path) -> Path:
+    """A copy of a folder with one more byte at the end of one file."""
+    shutil.copytree(folder, target)
+    with (target / name).open("ab") as file:
+        file.write(b" ")
+    return target
+
+
+def test_the_catalogue_prints_as_one_value(tmp_path):
+    shown = riskgraph("catalog", "--json", home=tmp_path).json()
+    assert len(shown["nodes"]) == 137
+    assert shown["sha256"] == catalog().sha256
+    assert len(shown["pairs"]) == len(catalog().pairs)
+
+
+def test_the_schema_of_signals_prints_as_one_value(tmp_path):
+    assert riskgraph("catalog", "--schema", home=tmp_path).json()["type"] == "object"
+
+
+def test_the_tree_prints_as_one_value(tmp_path):
+    shown = riskgraph("tree", "show", "--json", home=tmp_path).json()
+    assert shown["sha256"] == bootstrap.load_tree(Settings()).sha256
+    assert {gate["id"] for gate in shown["gates"]} == {"single_node"}
+
+
+def test_the_shipped_champion_scores_the_golden_order(tmp_path):
+    answer = riskgraph("score", ORDER, "--json", home=tmp_path).json()
+    assert not answer["degraded"]
+    assert answer["verdict"] in ("accept", "review", "reject")
+    assert 0 < answer["score"] < 1
+    assert answer["provenance"] == "simulated"
+    assert (
+        answer["versions"]["model_sha256"]
+        == bootstrap.CompiledModel.load(shipped_champion()).versions["model_sha256"]
+    )
+
+
+def test_reasons_come_in_the_asked_language(tmp_path):
+    english, chinese = (
+        riskgraph("score", ORDER, "--lang", lang, "--json", home=tmp_path).json()["reasons"]
+        for lang in ("en", "zh")
+    )
+    assert [r["code"] for r in english] == [r["code"] for r in chinese]
+    assert english
+    for one, other in zip(english, chinese, strict=True):
+        assert one["text"].isascii()
+        assert not other["text"].isascii()
+
+
+def test_keys_are_shown_once_listed_without_secrets_and_revoked(tmp_path):
+    made = riskgraph("keys", "create", "--role", "checkout", "--merchant", "m-1", "--json", home=tmp_path)
+    key_id = made.json()["key"].split("_")[1]
+    (row,) = riskgraph("keys", "list", "--json", home=tmp_path).json()
+    assert (row["key_id"], row["roles"], row["org"], row["revoked"]) == (key_id, ["checkout"], "m-1", False)
+    assert "hash" not in row
+    assert riskgraph("keys", "revoke", key_id, "--json", home=tmp_path).json() == {"revoked": key_id}
+    assert riskgraph("keys", "list", "--json", home=tmp_path).json()[0]["revoked"]
+    assert riskgraph("keys", "revoke", "nobody", home=tmp_path).code == 1
+
+
+def test_a_model_of_simulated_origin_may_be_promoted_to_observe_only(tmp_path):
+    refused = riskgraph("model", "promote", shipped_champion(), "--by", "me", "--enforce", home=tmp_path)
+    assert refused.code == 2
+    assert "may only observe" in refused.error
+    done = riskgraph("model", "promote", shipped_champion(), "--by", "me", "--json", home=tmp_path).json()
+    assert (done["by"], done["mode"]) == ("me", "observe")
+    rows = riskgraph("model", "list", "--json", home=tmp_path).json()
+    assert [row["champion"] for row in rows] == [False, True]
+    assert rows[0]["name"] == promotion.shipped_card()["name"]
+
+
+def test_simulate_describes_the_world_it_made(chain):
+    shown = json.loads((chain / "simulate.json").read_text())
+    again = riskgraph("world", "describe", chain / "world", "--json", home=chain / "home").json()
+    assert shown == again
+    assert again["provenance"] == "simulated"
+    assert again["orders"] == 12_000
+
+
+def test_the_hidden_truth_is_counted_on_request_only(chain):
+    shown = riskgraph("world", "describe", chain / "world", "--oracle", "--json", home=chain / "home").json()
+    assert sum(shown["archetype"].values()) == shown["orders"]
+    assert "archetype" not in json.loads((chain / "simulate.json").read_text())
+
+
+def test_a_folder_that_holds_something_is_never_overwritten(chain):
+    ran = riskgraph("simulate", "--orders", 300, "--out", chain / "world", home=chain / "home")
+    assert ran.code == 1
+    assert "not empty" in ran.error
+
+
+def test_a_release_certifies_its_groups(chain):
+    made = json.loads((chain / "release.json").read_text())
+    held = made["certificate"]
+    assert made["k"] == 50
+    assert held["min_units"] >= 50
+    assert held["min_units"] == held["independent"]["min_units"]
+    assert held["fraud_groups"] >= 2
+
+
+def test_the_audit_record_of_a_release_can_be_read_back(chain):
+    (record,) = riskgraph("sandbox", "audit", chain / "release", "--json", home=chain / "home").json()
+    assert (record["event"], record["verdict"]) == ("release", "released")
+    assert record["k_check"] == json.loads((chain / "release.json").read_text())["certificate"]
+
+
+def test_a_world_with_too_few_fraud_persons_is_refused_and_told_what_is_missing(tiny_world, tmp_path):
+    out = tmp_path / "release"
+    ran = riskgraph(
+        "sandbox", "release", "--world", tiny_world, "--until", "2026-06-30", "--out", out, home=tmp_path
+    )
+    assert ran.code == 3
+    for part in ("the fraud class has", "at least 100 units in 2 groups of 50", "take a longer window"):
+        assert part in ran.error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "manifest.json", "audit.jsonl", "centroids.parquet"])
+def test_a_release_that_was_altered_is_refused(chain, tmp_path, name):
+    copy = tampered(chain / "release", name, tmp_path / "release")
+    for command in (
+        ("sandbox", "audit", copy),
+        ("train", "--release", copy, "--out", tmp_path / "model", "--kind", "gbdt"),
+    ):
+        ran = riskgraph(*command, home=chain / "home")
+        assert ran.code == 3
+        assert name in ran.error
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_release_of_another_installation_is_refused(chain, tmp_path):
+    ran = riskgraph("sandbox", "audit", chain / "release", home=tmp_path / "another")
+    assert ran.code == 3
+    assert "signature" in ran.error
+
+
+def test_a_backtest_gives_every_figure_with_its_interval(chain):
+    shown = json.loads((chain / "backtest.json").read_text())
+    assert shown["provenance"] == "simulated"
+    figures = {row["name"]: row for row in shown["figures"]}
+    for name in ("auc", "recall (reject)", "fpr (reject)", "precision (reject)"):
+        row = figures[name]
+        assert row["lower"] <= row["value"] <= row["upper"]
+    assert 0.02 < figures["base rate (fraud-enriched)"]["value"] < 0.1
+
+
+def test_a_backtest_report_verifies_until_it_is_altered(chain, tmp_path):
+    home = chain / "home"
+    assert riskgraph("backtest", "verify", chain / "report", "--json", home=home).json() == {"problems": []}
+    copy = tampered(chain / "report", "report.json", tmp_path / "report")
+    ran = riskgraph("backtest", "verify", copy, "--json", home=home)
+    assert ran.code == 3
+    assert "report.json" in ran.error
+    assert ran.error == "error: " + "; ".join(json.loads(ran.out)["problems"])
+
+
+def test_replay_writes_what_follows_from_earlier_orders(chain):
+    shown = riskgraph("world", "replay", chain / "world", "--json", home=chain / "home").json()
+    assert list(Path(shown["derived"]).glob("orders-*.parquet"))

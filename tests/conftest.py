@@ -1,0 +1,46 @@
+"""A small simulated world and what the chain makes of it, all through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import riskgraph
+from tests.support.once import made_once
+
+# The smallest round numbers at which the fraud class fills more than one group of 50 persons.
+ORDERS = 12_000
+UNTIL = "2026-08-31"
+TEST = ("--from", "2026-09-01", "--to", "2026-09-30")
+
+
+def _make(folder: Path) -> None:
+    def run(name: str, *arguments: object) -> None:
+        ran = riskgraph(*arguments, "--json", home=folder / "home")
+        assert ran.code == 0, ran.err
+        (folder / f"{name}.json").write_bytes(ran.out)
+
+    world, release = folder / "world", folder / "release"
+    run("simulate", "simulate", "--config", "demo", "--orders", ORDERS, "--out", world)
+    run("release", "sandbox", "release", "--world", world, "--until", UNTIL, "--out", release)
+    run("backtest", "backtest", "--world", world, *TEST, "--out", folder / "report")
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``world``, ``release``, ``report``, ``home`` and the JSON that each command printed; read only."""
+    pytest.importorskip("pyarrow", reason="the offline chain needs the extra lab")
+    return made_once(tmp_path_factory, "command-chain", _make)
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """3,000 simulated orders: too few fraud persons for a release."""
+    pytest.importorskip("pyarrow", reason="simulation needs the extra lab")
+
+    def make(folder: Path) -> None:
+        ran = riskgraph("simulate", "--orders", 3000, "--out", folder / "world", home=folder / "home")
+        assert ran.code == 0, ran.err
+
+    return made_once(tmp_path_factory, "tiny-world", make) / "world"
