@@ -31,11 +31,11 @@ types: $(VENV)/.dev         ## strict mypy
 
 check: lint types test      ## what CI runs
 
-champion: $(VENV)/.dev      ## rebuild the model that ships in the package (recipe in its card)
-	$(RUN)/riskgraph simulate --config champion --seed 20260101 --out build/champion/world
-	$(RUN)/riskgraph sandbox release --world build/champion/world --until 2026-09-30 --out build/champion/release
-	$(RUN)/riskgraph train --release build/champion/release --out build/champion/model
-	$(RUN)/python -m riskgraph.models.ship build/champion/model
+champion: $(VENV)/.dev      ## rebuild the model that ships in the package (its card tells the recipe)
+	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph simulate --config champion --seed 20250101 --out build/champion/world
+	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph sandbox release --world build/champion/world --until 2025-09-30 --out build/champion/release
+	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph train --release build/champion/release --out build/champion/model
+	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json models/champion/
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from riskgraph.core.catalog import Form, catalog
-from riskgraph.models.binning import BinEdges, fit_edges
+from riskgraph.models.binning import WIDTH, BinEdges, fit_edges
 from riskgraph.models.card import AVAILABILITY_CLASSES
 from riskgraph.models.compiled import Tables
 from riskgraph.models.network import Constraints, GraphAdditiveNetwork
@@ -91,6 +91,17 @@ class _Batchable:
         )
 
 
+def _honest_weight(data: _Batchable, network: GraphAdditiveNetwork) -> tuple[Tensor, Tensor]:
+    """Honest weight in each bin, float64[259, 13], and in each pair of bins, float64[284, 13, 13]."""
+    weight = data.weight * (1 - data.label)
+    own = torch.stack([torch.bincount(b, weight, WIDTH) for b in data.bins.t().long()])
+    stand_in = data.bins.t().long()[network.stand_in]
+    cells = [
+        torch.bincount(stand_in[p.a] * WIDTH + stand_in[p.b], weight, WIDTH * WIDTH) for p in catalog().pairs
+    ]
+    return own, torch.stack(cells).view(-1, WIDTH, WIDTH)
+
+
 def class_indexes(availability: NDArray[np.object_]) -> NDArray[np.int64]:
     """Place of each availability class in ``AVAILABILITY_CLASSES``, int64[N]."""
     names, place = np.unique(availability.astype(str), return_inverse=True)
@@ -125,7 +136,7 @@ class _Fitting:
         self.random = torch.Generator().manual_seed(seed)
         self.network = GraphAdditiveNetwork(edges)
         self.network.bias.data.fill_(math.log(train.fraud_rate / (1 - train.fraud_rate)))
-        self.constraints = Constraints(edges)
+        self.constraints = Constraints(edges, _honest_weight(self.data, self.network))
         self.neighbours = torch.from_numpy(_neighbour_mask(edges))
         self.listed = torch.tensor([bool(_BY_HAND & set(p.types)) for p in catalog().pairs])
         self.hidden = [torch.from_numpy(source_columns(s)) for s in ("refused", "no_front_end")]
@@ -181,7 +192,9 @@ class _Fitting:
         own, pairs, recipe = self.network.own_table, self.network.pair_table, self.recipe
         steps = (own[:, 2:] - own[:, 1:-1]) * self.neighbours
         shrink = torch.where(self.listed, recipe.listed_shrink, recipe.pair_shrink)
-        blocks = recipe.own_shrink * _bent_lengths(own).sum() + (shrink * _bent_lengths(pairs.flatten(1))).sum()
+        blocks = (
+            recipe.own_shrink * _bent_lengths(own).sum() + (shrink * _bent_lengths(pairs.flatten(1))).sum()
+        )
         ridge = 0.5 * recipe.ridge * (own.square().sum() + pairs.square().sum())
         return self.noise * blocks + ridge + 0.5 * recipe.smooth * steps.square().sum()
 

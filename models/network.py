@@ -67,8 +67,7 @@ class GraphAdditiveNetwork(torch.nn.Module):  # type: ignore[misc, unused-ignore
         self.own = torch.nn.Parameter(torch.zeros(COMPONENT_COUNT * WIDTH, dtype=torch.float64))
         self.bias = torch.nn.Parameter(torch.zeros(len(AVAILABILITY_CLASSES), dtype=torch.float64))
         self.pairs = PairLayer()
-        stand_in = [catalog().component_index[f"{n.id}.{n.pair_component}"] for n in catalog()]
-        self.register_buffer("stand_in", torch.tensor(stand_in))
+        self.register_buffer("stand_in", stand_in_components())
         self.register_buffer("start", torch.from_numpy(OWN_OFFSET.copy()))
         self.register_buffer("node", torch.tensor(catalog().component_node))
 
@@ -102,35 +101,84 @@ class GraphAdditiveNetwork(torch.nn.Module):  # type: ignore[misc, unused-ignore
         return Tables(self.edges, own, pairs)
 
 
+def stand_in_components() -> Tensor:
+    """int64[137]: the component of each node that its pair terms read."""
+    return torch.tensor([catalog().component_index[f"{n.id}.{n.pair_component}"] for n in catalog()])
+
+
 class Constraints:
     """What the catalogue demands of a node's own term, imposed by projection.
 
     ``alone: no`` keeps every bin at or below zero; ``monotone`` orders the bins; absent is zero.
     For the context nodes B131 to B133 ``monotone`` covers the counts and the fraud share only.
+
+    Consent is neutral (GDPR Art. 7(4); PIPL Art. 16): the own term of an optional node, and each pair
+    term with an optional end, averages zero over honest rows that have it. Giving the data is on
+    average worth nothing, and refusing it costs nothing. Own terms that may only lower the score are
+    left out: their help is for the person.
+
+    Args:
+        edges: Bins of the network.
+        honest: Honest weight in each bin, float64[259, 13], and in each pair of bins, float64[284,
+            13, 13]; without it nothing is centred.
     """
 
-    def __init__(self, edges: BinEdges) -> None:
+    def __init__(self, edges: BinEdges, honest: tuple[Tensor, Tensor] | None = None) -> None:
         sign = monotone_signs()
         self._rows = torch.from_numpy(np.flatnonzero(sign))
         self._sign = torch.from_numpy(sign[sign != 0].astype(np.float64)).unsqueeze(-1)
         self._never_raise = torch.from_numpy(never_raising())
         used = np.arange(WIDTH) <= edges.counts[:, None]
         self._unused = torch.from_numpy(~used)
+        stand_in = self._unused[stand_in_components()]
+        ends = torch.tensor([[p.a, p.b] for p in catalog().pairs])
+        self._unused_pairs = stand_in[ends[:, 0]][:, :, None] | stand_in[ends[:, 1]][:, None, :]
+        self._unused_pairs[:, 0, :] = True
+        self._unused_pairs[:, :, 0] = True
         self._far = self._unused[self._rows][:, 1:]
+        self._honest = honest and tuple(
+            _shares(weight, torch.from_numpy(optional))
+            for weight, optional in zip(honest, (optional_components(), optional_pairs()), strict=True)
+        )
 
     def project(self, network: GraphAdditiveNetwork) -> None:
-        """Move the tables to the nearest ones that satisfy every demand (Euclidean distance).
+        """Move the tables to ones that satisfy every demand.
 
-        Clipping an isotonic fit at zero is the exact projection on both demands together.
+        Clipping an isotonic fit at zero is the exact projection on order and sign together; a shift
+        keeps the order.
         """
         own, pairs = network.own_table.detach(), network.pair_table.detach()
         values = (own[self._rows, 1:] * self._sign).masked_fill(self._far, _FAR)
         own[self._rows, 1:] = isotonic(values) * self._sign
+        if self._honest:
+            for table, share in zip((own, pairs.flatten(1)), self._honest, strict=True):
+                table -= (table * share).sum(1, keepdim=True)
         own[self._never_raise] = own[self._never_raise].clamp(max=0.0)
         own[:, 0] = 0.0
         own.masked_fill_(self._unused, 0.0)
-        pairs[:, 0, :] = 0.0
-        pairs[:, :, 0] = 0.0
+        pairs.masked_fill_(self._unused_pairs, 0.0)
+
+
+def _shares(weight: Tensor, optional: Tensor) -> Tensor:
+    """Honest shares of the cells of each optional table, where nothing is absent; flat rows."""
+    seen = weight.clone()
+    seen[:, 0] = 0.0
+    if seen.dim() > 2:
+        seen[:, :, 0] = 0.0
+    seen = seen.flatten(1) * optional[:, None]
+    return seen / seen.sum(1, keepdim=True).clamp(min=1e-12)
+
+
+def optional_components() -> NDArray[np.float64]:
+    """float64[259]: 1 for components of optional nodes whose own term may go both ways."""
+    nodes = (catalog().nodes[i] for i in catalog().component_node)
+    return np.array([float(n.consent_needed and n.alone) for n in nodes])
+
+
+def optional_pairs() -> NDArray[np.float64]:
+    """float64[284]: 1 for pairs with an optional end."""
+    nodes = catalog().nodes
+    return np.array([float(nodes[p.a].consent_needed or nodes[p.b].consent_needed) for p in catalog().pairs])
 
 
 def isotonic(values: Tensor) -> Tensor:

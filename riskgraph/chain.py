@@ -233,7 +233,7 @@ def summarise(path: Path, report: Mapping[str, Any]) -> dict[str, Any]:
     picked["honest orders sent to review"] = metrics["review_share_honest"]
     figures = [{"name": name, **interval} for name, interval in picked.items()]
     base = metrics["fraud"] / (metrics["fraud"] + metrics["honest"])
-    figures.append({"name": "base rate (fraud-enriched)", "value": base, "lower": None, "upper": None})
+    figures.append({"name": "base rate", "value": base, "lower": None, "upper": None})
     return {"path": str(path), "provenance": report["provenance"], "figures": figures}
 
 
@@ -268,26 +268,38 @@ def held_out(world: Path, count: int) -> HeldOut:
     return HeldOut(since, list(worlds.requests(opened, since=since)))
 
 
-def seed_case(world: Path, since: float, line: Line) -> tuple[worlds.SeedCase | None, bool]:
-    """The first held-out order that is the seed's case, and whether the model sees it as such.
+@dataclass(frozen=True)
+class FoundCase:
+    """The seed's case among held-out orders, and where the report of the far order names the pair.
 
-    Looked for by the model's own answer, nothing is committed: the far order must not be accepted
-    and must name the pair as a reason, the same order near home must be accepted. Without such an
-    order, the first far and unconfirmed one is taken as it is.
+    ``named`` is ``reason``, ``factor`` (listed against the verdict) or ``compliance`` (only there).
     """
-    first = None
+
+    case: worlds.SeedCase
+    named: str
+
+
+def seed_case(world: Path, since: float, line: Line) -> FoundCase | None:
+    """The held-out order whose report names the seed's pair most prominently; nothing is committed.
+
+    The same order near home must be accepted. Among equals the earliest is taken; None if the world
+    holds no order that was sent far by a device that gave no position.
+    """
+    found: dict[str, FoundCase] = {}
     for case in worlds.seed_cases(open_world(world), since):
-        first = first or case
         far, near = (_judged(case.requests[n], line) for n in (worlds.FAR_UNCONFIRMED, worlds.NEAR_CONFIRMED))
-        if SEED_CODE in far[1] and far[0] is not Verdict.ACCEPT and near[0] is Verdict.ACCEPT:
-            return case, True
-    return first, False
+        if near[0] is Verdict.ACCEPT:
+            named = "reason" if SEED_CODE in far[1] else "factor" if SEED_CODE in far[2] else "compliance"
+            found.setdefault(named, FoundCase(case, named))
+    ranked = [found[name] for name in ("reason", "factor", "compliance") if name in found]
+    return ranked[0] if ranked else None
 
 
-def _judged(body: Mapping[str, Any], line: Line) -> tuple[Verdict, list[str]]:
+def _judged(body: Mapping[str, Any], line: Line) -> tuple[Verdict, list[str], list[str]]:
     stages = Stages(line.clock)
     _, _, subgraph, availability = observe(body, line, stages)
     _, walk, attribution, _ = judge(subgraph, availability, line, stages)
     if attribution is None:
-        return walk.verdict, []
-    return walk.verdict, [r.code for r in choose_reasons(attribution, subgraph, walk.verdict).reasons]
+        return walk.verdict, [], []
+    chosen = choose_reasons(attribution, subgraph, walk.verdict)
+    return walk.verdict, [r.code for r in chosen.reasons], [r.code for r in chosen.mitigating]

@@ -133,7 +133,9 @@ def _missing_parts(
         has = (patterns >> (part - place.start)) & 1 == 1
         for wanted in (False, True):
             mine = flags[flag] == wanted if node in flag_of else np.full(len(mask), wanted)
-            kept = np.flatnonzero((has == wanted) & (share[label] > 0) if node in flag_of else share[label] > 0)
+            kept = np.flatnonzero(
+                (has == wanted) & (share[label] > 0) if node in flag_of else share[label] > 0
+            )
             if not len(kept) or not mine.any():
                 continue
             weight = share[label][kept]

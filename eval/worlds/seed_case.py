@@ -50,8 +50,8 @@ def km(a: tuple[float, float], b: tuple[float, float]) -> float:
 def seed_cases(world: World, since: float) -> Iterator[SeedCase]:
     """Every order since a time that was sent far while the asked device gave no position.
 
-    The account has at least two earlier orders to one home address, and none within 200 km of the
-    new one. Nothing of the order is changed in ``far_unconfirmed``.
+    No address to which the account has ordered twice (without such, its newest) lies within 200 km.
+    Nothing of the order is changed in ``far_unconfirmed``.
 
     Args:
         world: A world with delivery coordinates.
@@ -72,12 +72,15 @@ def seed_cases(world: World, since: float) -> Iterator[SeedCase]:
 
 
 def _home(earlier: list[Row], row: Row) -> Row | None:
-    """The newest earlier order to the commonest address, if all of them lie far from this one."""
-    here = (row["ship_lat"], row["ship_lon"])
-    if len(earlier) < 2 or min(km((r["ship_lat"], r["ship_lon"]), here) for r in earlier) < FAR_KM:
+    """The newest earlier order to the commonest address, if every frequent one lies far (as in B110)."""
+    if not earlier:
         return None
-    address, visits = Counter(r["address"] for r in earlier).most_common(1)[0]
-    return next(r for r in reversed(earlier) if r["address"] == address) if visits >= 2 else None
+    visits = Counter(r["address"] for r in earlier)
+    frequent = [r for r in earlier if visits[r["address"]] >= 2] or earlier[-1:]
+    here = (row["ship_lat"], row["ship_lon"])
+    if min(km((r["ship_lat"], r["ship_lon"]), here) for r in frequent) < FAR_KM:
+        return None
+    return max(reversed(frequent), key=lambda r: visits[r["address"]])
 
 
 def _case(far: Body, home: Row) -> SeedCase:

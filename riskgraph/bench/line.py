@@ -229,7 +229,7 @@ def quality(bench: Bench) -> list[Figure]:
         "fpr_release_flagged": "fpr (reject or review)",
         "precision_release": "precision (reject)",
         "review_share": "honest orders sent to review",
-        "base_rate": "base rate (fraud-enriched)",
+        "base_rate": "base rate",
     }
     note = f"SIMULATED, fraud-enriched; {TEST_FROM} to {TEST_TO}; trained on a release of another world"
     return [

@@ -21,7 +21,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("demo-out"),
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
     orders: Annotated[
-        int | None, typer.Option(min=3000, help="About how many orders; default 30,000.")
+        int | None, typer.Option(min=16_000, help="About how many orders; default 30,000.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

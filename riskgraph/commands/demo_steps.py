@@ -31,7 +31,7 @@ from riskgraph.settings import Settings
 
 TRAIN_UNTIL = date(2026, 6, 30)
 TEST_FROM, TEST_TO = date(2026, 7, 1), date(2026, 9, 30)
-HELD_OUT = 600
+HELD_OUT = 2_500
 SHOWN = 14
 REPORTS_PER_VERDICT = 2
 Answer = dict[str, Any]
@@ -157,7 +157,8 @@ def step_decisions(show: Demo, url: str, key: str) -> tuple[list[Answer], list[A
     import httpx2
 
     requests = show.result.pop("requests")
-    case, found = show.result.pop("case")
+    found = show.result.pop("case")
+    case = found.case if found else None
     answers, variants = [], {}
     with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
         with Live(console=show.console, refresh_per_second=8) as live:
@@ -172,17 +173,25 @@ def step_decisions(show: Demo, url: str, key: str) -> tuple[list[Answer], list[A
     counts = {v: sum(a["verdict"] == v for a in answers) for v in STYLE}
     show.console.print(f"{len(answers)} held-out orders: {counts}")
     show_case(show, variants, found)
-    show.result |= {"verdicts": counts, "seed_case": {n: summary(a) for n, a in variants.items()}}
+    show.result |= {
+        "verdicts": counts,
+        "seed_case_named": found and found.named,
+        "seed_case": {n: summary(a) for n, a in variants.items()},
+    }
     return list(variants.values()), answers
 
 
-def show_case(show: Demo, variants: dict[str, dict[str, Any]], found: bool) -> None:
+def show_case(show: Demo, variants: dict[str, Answer], found: chain.FoundCase | None) -> None:
     """Explain which order this is, or say plainly that the world held none."""
-    if not variants:
+    if found is None or not variants:
         show.console.print("no held-out order was sent far from home by a device that gave no position")
         return
-    if not found:
-        show.console.print("no held-out order of this kind was held for that pair; the first one is shown")
+    where = {
+        "reason": "its report names the pair 'far address, location unconfirmed' as a reason",
+        "factor": "its report names the pair 'far address, location unconfirmed' among the factors against",
+        "compliance": "the pair weighs too little to be a reason; the compliance report lists it",
+    }
+    show.console.print(f"the seed's case among them, {found.case.order_id}: {where[found.named]}")
     show.console.print(case_table(variants))
 
 

@@ -64,7 +64,7 @@ def show_release(console: Console, made: dict[str, Any]) -> None:
     """Units per class, then the certificate."""
     table = Table("class", "orders", "persons", "components", "largest", title="Who is counted")
     for row in made["units"]:
-        cells = ("label", "rows", "units", "components", "largest_unit")
+        cells = ("label", "orders", "units", "components", "largest_unit")
         table.add_row(*(str(row.get(c, "")) for c in cells))
     console.print(table)
     held = made["certificate"]

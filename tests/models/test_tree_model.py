@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, ModelUnavailable
 from riskgraph.models import load_model
 from riskgraph.models.boosting import LEVELS, find_levels, on_scale, to_levels
@@ -61,6 +62,20 @@ def test_a_stored_forest_loads_without_pickle_and_scores(folder: Path) -> None:
 
 def test_trees_learn_the_planted_fraud(folder: Path) -> None:
     assert load_model(folder).card.metrics["auroc"] > 0.6
+
+
+def test_a_node_that_a_merchant_never_delivers_is_no_obstacle(tmp_path: Path) -> None:
+    rows = planted_rows(3000, 6)[0]
+    gone = catalog().component_slices[catalog()["B033"].index]
+    rows.components[:, gone] = np.nan
+    train_rows([rows], ORIGIN, tmp_path, kind="gbdt", seed=1, epochs=5)
+    model = load_model(tmp_path)
+    assert isinstance(model, TreeModel)
+    later = rows.components.copy()
+    later[:, gone] = 3.0
+    np.testing.assert_array_equal(
+        model.forest.logits(later)[:50] - model.forest.logits(rows.components)[:50], np.zeros(50)
+    )
 
 
 def test_presence_joins_the_inputs() -> None:

@@ -1,0 +1,119 @@
+"""The offline chain on a shop's own history, which our simulator has not written."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli import riskgraph
+from tests.support.history import HONEST, THIEVES, write_history
+from tests.support.once import made_once
+
+TORCH = importlib.util.find_spec("torch") is not None
+KINDS = ("gbdt", "order2") if TORCH else ("gbdt",)
+TEST = ("--from", "2026-08-20", "--to", "2026-09-20")
+UNTIL = "2026-08-15"
+
+pytest.importorskip("pyarrow", reason="the offline chain needs the extra lab")
+
+
+def _make(folder: Path) -> None:
+    def run(name: str, *arguments: object) -> None:
+        ran = riskgraph(*arguments, "--json", home=folder / "home")
+        assert ran.code == 0, ran.err
+        (folder / f"{name}.json").write_bytes(ran.out)
+
+    write_history(folder / "bodies")
+    world, release = folder / "world", folder / "release"
+    run("import", "world", "import", folder / "bodies", "--out", world)
+    run("replay", "world", "replay", world)
+    run("release", "sandbox", "release", "--world", world, "--until", UNTIL, "--k", 50, "--out", release)
+    for kind in KINDS:
+        run(kind, "train", "--release", release, "--kind", kind, "--out", folder / f"model-{kind}")
+    run("backtest", "backtest", "--world", world, *TEST, "--out", folder / "report")
+    if TORCH:
+        model = folder / "model-order2"
+        run("own", "backtest", "--world", world, "--model", model, *TEST, "--out", folder / "own-report")
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "merchant-chain", _make)
+
+
+def printed(shop: Path, name: str) -> Any:
+    return json.loads((shop / f"{name}.json").read_text("utf-8"))
+
+
+def test_the_imported_world_is_the_merchants_and_complete(shop):
+    world = printed(shop, "import")
+    assert world["provenance"] == "merchant"
+    assert world["orders"] == 2 * (HONEST + THIEVES)
+    assert world["outcomes"] == 2 * (2 * HONEST + 3 * THIEVES)
+
+
+def test_the_replay_computes_nodes_that_nobody_delivered(shop):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (path,) = Path(printed(shop, "replay")["derived"]).glob("orders-*.parquet")
+    table = parquet.read_table(path)
+    assert table.num_rows == 2 * (HONEST + THIEVES)
+    filled = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    assert len(filled) > 20
+
+
+def test_the_release_counts_persons_and_says_whose_orders_they_are(shop):
+    made = printed(shop, "release")
+    assert made["provenance"] == "merchant"
+    assert made["certificate"]["independent"]["min_units"] >= 50
+    fraud = next(row for row in made["units"] if row["label"] == 1)
+    assert 100 <= fraud["units"] < THIEVES
+
+
+def test_no_identifier_of_the_shop_leaves_the_sandbox(shop):
+    for path in (shop / "release").iterdir():
+        data = path.read_bytes()
+        for word in ("浙江省", "u-17", "tok-17", "+86138", "198.51.", "H-17"):
+            assert word.encode() not in data, (path.name, word)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_of_the_merchants_release_is_the_merchants(shop, kind):
+    card = printed(shop, kind)
+    assert (card["kind"], card["provenance"]) == (kind, "merchant")
+    assert card["releases"][0]["release_id"] == printed(shop, "release")["release_id"]
+    assert card["metrics"]["auroc"] > 0.8
+
+
+def test_a_backtest_on_labels_works_without_an_oracle(shop):
+    result = printed(shop, "backtest")
+    assert result["provenance"] == "merchant"
+    figures = {row["name"]: row["value"] for row in result["figures"]}
+    assert 0.5 < figures["auc"] <= 1.0
+    assert not (shop / "report/scores.parquet").exists()
+    verified = riskgraph("backtest", "verify", shop / "report", "--json", home=shop / "home")
+    assert verified.json() == {"problems": []}
+
+
+@pytest.mark.skipif(not TORCH, reason="an order2 model is trained with torch (extra train)")
+def test_the_merchants_own_model_finds_its_fraud_and_may_enforce(shop, tmp_path):
+    figures = {row["name"]: row["value"] for row in printed(shop, "own")["figures"]}
+    assert figures["auc"] > 0.9
+    promoted = riskgraph(
+        "model", "promote", shop / "model-order2", "--by", "counsel", "--enforce", "--json", home=tmp_path
+    )
+    assert promoted.json()["mode"] == "enforce"
+
+
+def test_only_a_model_with_exact_reasons_gives_verdicts(shop, tmp_path):
+    gbdt, home = shop / "model-gbdt", shop / "home"
+    out = ("--out", tmp_path / "report")
+    backtest = riskgraph("backtest", "--world", shop / "world", "--model", gbdt, *TEST, *out, home=home)
+    assert backtest.code == 2
+    assert "order2" in backtest.error
+    promote = riskgraph("model", "promote", gbdt, "--by", "me", home=tmp_path)
+    assert promote.code == 2
+    assert "cannot be explained exactly" in promote.error
