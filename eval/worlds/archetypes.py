@@ -1,4 +1,4 @@
-"""The five fraud archetypes as agents: which entities they use and what they order."""
+"""The six fraud archetypes as agents: which entities they use and what they order."""
 
 from __future__ import annotations
 
@@ -161,6 +161,32 @@ def account_takeover(config: WorldConfig, shop: Shop, cast: Cast, honest: Honest
     )  # fmt: skip
 
 
+def remote_control(config: WorldConfig, shop: Shop, cast: Cast, honest: Honest, gang: Gang) -> None:
+    """A victim is talked into sharing the screen; the order comes from their own device and account.
+
+    Card, phone and habits are the victim's. What differs: the parcel goes far away, and the sharing
+    tool keeps the device from giving the position that it is permitted to give.
+    """
+    rng = stream(config.seed, "remote", gang.number)
+    n, m = gang.size, gang.size
+    victim = honest.victims(rng, gang.times, 3, market=False)
+    known = victim >= 0
+    channel = np.where(known, honest.channel[victim], 0).astype(np.int64)
+    spare = gang_devices(rng, config, cast, gang, channel)
+    account = np.where(known, honest.account[victim], gang_accounts(rng, cast, gang, gang.times, 17.0))
+    device = np.where(known & (honest.device[victim] >= 0), honest.device[victim], spare)
+    home = cast.accounts["home_city"][account]
+    drop = geo.far_city(rng, home, cast.accounts["country"][account])
+    mules = _doors(rng, cast, gang, drop, pick(rng, (0.62, 0.05, 0, 0.2, 0.13), m))
+    card = np.where(known & (honest.card[victim] >= 0), honest.card[victim], _cards(rng, cast, m))
+    phone = np.where(known, honest.phone[victim], _phones(rng, cast, gang, m, 0.1))
+    place(
+        rng, config, cast, gang, channel, account=account, device=device, address=mules, phone=phone,
+        other=chance(rng, 0.5, n), basket=pick(rng, (0.55, 0.42, 0.03), n),
+        seek_coupon=rng.beta(1.5, 4, n), **_token(rng, channel, card, 0.25),
+    )  # fmt: skip
+
+
 def card_testing(config: WorldConfig, shop: Shop, cast: Cast, honest: Honest, gang: Gang) -> None:
     """Stolen cards are tried in quick succession with small amounts, many cards on a device."""
     rng = stream(config.seed, "testing", gang.number)
@@ -219,4 +245,5 @@ PLAYS: dict[str, Play] = {
     "account_takeover": account_takeover,
     "card_testing": card_testing,
     "address_reseller": address_reseller,
+    "remote_control": remote_control,
 }

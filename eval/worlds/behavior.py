@@ -9,6 +9,7 @@ from riskgraph.core.catalog import BIN_COUNT, HistogramSpec, catalog
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.nodes import HISTOGRAMS, SCALARS, Bins, Scalar, Weights
+from riskgraph.eval.worlds.profiles import ARCHETYPE_NAMES, ARCHETYPES
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick_rows, sigmoid, stream
 from riskgraph.eval.worlds.visits import PARSED, SAVED, Visits
@@ -179,8 +180,16 @@ def _environment(rng: np.random.Generator, visits: Visits, out: Signals) -> None
 
 
 def position(rng: np.random.Generator, visits: Visits) -> Bools:
-    """Whether a permitted request gave a position: a property of the device, not of the distance."""
-    return chance(rng, 1 - visits.of_device("position_fails"), len(visits))
+    """Whether a permitted request gave a position: a property of the device, not of the distance.
+
+    A shared screen keeps the victim's own device from giving one.
+    """
+    fails = visits.of_device("position_fails")
+    shared = (visits["kind"] == ARCHETYPE_NAMES.index("remote_control")) & chance(
+        rng, 1 - 0.5 * visits["camouflage"], len(visits)
+    )
+    remote = next(a.position_fails for a in ARCHETYPES if a.name == "remote_control")
+    return chance(rng, 1 - np.where(shared, remote, fails), len(visits))
 
 
 def behavior(config: WorldConfig, visits: Visits, out: Signals) -> None:

@@ -48,6 +48,7 @@ class Honest:
     address: Ints
     card: Ints
     phone: Ints
+    device: Ints
     rank: Ints
     channel: Ints
 
@@ -58,7 +59,7 @@ class Honest:
         account = v["account"][order]
         return cls(
             v["t"][order], account, v["address"][order], v["card"][order], v["phone"][order],
-            running_count(account), v["channel"][order],
+            v["device"][order], running_count(account), v["channel"][order],
         )  # fmt: skip
 
     def victims(self, rng: np.random.Generator, t: Floats, rank: int, market: bool) -> Ints:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from riskgraph.core.catalog import catalog
 from riskgraph.core.context import OrderContext, compute_context
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid, NotFound, SensitiveField
@@ -22,7 +21,7 @@ from riskgraph.eval.worlds import (
     import_ndjson,
     outcome_body,
     requests,
-    seed_case,
+    seed_cases,
 )
 
 LOCATION = {"B085", "B108", "B109"}
@@ -41,19 +40,23 @@ def bodies(small_world: World) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def case(larger_world: World) -> dict[str, dict[str, Any]]:
-    return seed_case(larger_world)
+    found = next(seed_cases(larger_world, since=0.0), None)
+    assert found is not None, "the world holds no order sent far by a device that gave no position"
+    return found.requests
 
 
 @pytest.fixture(scope="module")
 def contexts(
     larger_world: World, case: dict[str, dict[str, Any]], door: Door
 ) -> dict[str, tuple[Order, OrderContext]]:
+    parsed = {name: parse_order(body, door) for name, body in case.items()}
+    placed = parsed["far_unconfirmed"].placed_at
     history = MemoryHistory()
     for order in larger_world.orders(door, signals=False):
-        history.add_order(order)
+        if order.placed_at < placed:
+            history.add_order(order)
     for outcome in larger_world.outcomes():
         history.add_outcome(outcome)
-    parsed = {name: parse_order(body, door) for name, body in case.items()}
     return {name: (order, compute_context(order, history)) for name, order in parsed.items()}
 
 
@@ -162,62 +165,35 @@ def test_the_description_counts_every_order_and_truth_only_on_request(
     assert sum(truth["archetype"].values()) == len(small_table)
 
 
-def test_the_far_order_differs_from_the_refused_one_only_in_its_position(
+def test_the_refused_order_differs_from_the_far_one_only_in_its_position(
     case: dict[str, dict[str, Any]],
 ) -> None:
     far, refused = copy.deepcopy(case["far_unconfirmed"]), copy.deepcopy(case["far_refused"])
     assert far["signals"]["B085"] == "unavailable"
     assert refused["consent"]["purposes"].pop("location") is False
     assert far["consent"]["purposes"].pop("location") is True
+    assert not LOCATION & (set(refused["signals"]) | set(refused["absent"]))
     for body in (far, refused):
         del body["order_id"]
-        for key in LOCATION:
-            body["signals"].pop(key, None)
-            body["absent"].pop(key, None)
+        for node in LOCATION:
+            body["signals"].pop(node, None)
+            body["absent"].pop(node, None)
     assert far == refused
 
 
-def test_the_near_order_keeps_everything_that_is_not_about_the_place(case: dict[str, dict[str, Any]]) -> None:
-    far, near = case["far_unconfirmed"], case["near_confirmed"]
-    place = LOCATION | {"B117", "B118", "B122"}
-    assert near["signals"]["B085"] == "granted"
-    assert {k: v for k, v in far["signals"].items() if k not in place} == {
-        k: v for k, v in near["signals"].items() if k not in place
-    }
-    same = set(far) - {"order_id", "ship_to", "entities", "signals", "absent"}
-    assert all(far[k] == near[k] for k in same)
-    assert far["entities"] | {"address": ""} == near["entities"] | {"address": ""}
+def test_the_far_order_is_an_order_of_the_world_as_it_is(
+    larger_world: World, case: dict[str, dict[str, Any]]
+) -> None:
+    far = case["far_unconfirmed"]
+    assert far in [body for body in requests(larger_world) if body["order_id"] == far["order_id"]]
 
 
 def test_the_service_sees_far_and_unconfirmed_far_and_refused_near_and_confirmed(
     contexts: dict[str, tuple[Order, OrderContext]],
 ) -> None:
-    far, far_context = contexts["far_unconfirmed"]
-    refused, refused_context = contexts["far_refused"]
-    near, near_context = contexts["near_confirmed"]
-    assert far_context.values["B110"] in ("km200", "km1000")
-    assert refused_context.values["B110"] == far_context.values["B110"]
-    assert near_context.values["B110"] in ("km0", "km5")
-    assert far.signals["B085"] == "unavailable"
-    assert near.signals["B085"] == "granted"
-    assert all(refused.absent[key] is State.REFUSED for key in LOCATION)
-    assert far_context.values["B114"] == 0.0
-    assert near_context.values["B114"] > 1.0
-
-
-def test_the_place_is_all_that_the_history_tells_apart(
-    contexts: dict[str, tuple[Order, OrderContext]],
-) -> None:
-    far, near = contexts["far_unconfirmed"][1].values, contexts["near_confirmed"][1].values
-    differing = {key for key in far.keys() | near.keys() if far.get(key) != near.get(key)}
-    assert {catalog()[key].anchor for key in differing} <= {"addr", "acct", "card"}
-    assert {"B110", "B114"} <= differing <= {"B110", "B114", "B111", "B112", "B115", "B116", "B132", "B100"}
-
-
-def test_the_case_comes_right_after_the_last_order(
-    larger_world: World, case: dict[str, dict[str, Any]], door: Door
-) -> None:
-    last = max(o.placed_at for o in larger_world.orders(door, signals=False))
-    orders = [parse_order(body, door) for body in case.values()]
-    assert len({o.placed_at for o in orders}) == 1
-    assert 0 < orders[0].placed_at - last <= 86_400
+    far, refused, near = (contexts[n] for n in ("far_unconfirmed", "far_refused", "near_confirmed"))
+    assert far[1].values["B110"] in ("km200", "km1000")
+    assert refused[1].values["B110"] == far[1].values["B110"]
+    assert near[1].values["B110"] == "km0"
+    assert refused[0].absent["B085"] is State.REFUSED
+    assert near[0].signals["B085"] == "granted"
