@@ -148,8 +148,8 @@ def cpu_seconds(url: str, key: str) -> float:
 
 def durable(bench: Bench) -> list[Figure]:
     """The store alone: group commit, with the report record in the transaction and without."""
-    full = [synthetic_entry(synthetic_order("full", i), f"full-{i}") for i in range(DURABLE)]
-    bare = [_bare(synthetic_entry(synthetic_order("bare", i), f"bare-{i}")) for i in range(DURABLE)]
+    full = [synthetic_entry(synthetic_order(f"full-{i}", i), f"full-{i}") for i in range(DURABLE)]
+    bare = [_bare(synthetic_entry(synthetic_order(f"bare-{i}", i), f"bare-{i}")) for i in range(DURABLE)]
     with_record = _rate(bench.folder / "durable-full.db", full)
     without = _rate(bench.folder / "durable-bare.db", bare)
     note = f"{DURABLE} orders, {IN_FLIGHT} in flight, synchronous=FULL"

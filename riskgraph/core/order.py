@@ -28,6 +28,7 @@ MAX_ITEMS = 200
 _KEY_PARTS = frozenset({"merchant_id", "order_id", "channel_code"})
 _GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
 _SDK_NODES = frozenset(n.id for n in catalog() if n.computed_by == "sdk")
+_NESTED = (dict, list)
 _MONEY = re.compile(r"-?\d{1,12}(\.\d{1,6})?")
 
 
@@ -256,17 +257,19 @@ def refuse_sensitive_names(value: Any, path: str = "") -> None:
     Raises:
         SensitiveField: Naming the field.
     """
-    if isinstance(value, Mapping):
+    if type(value) is dict:
         for key, inner in value.items():
             if is_sensitive(key):
                 raise SensitiveField(
                     f"{path}{key} asks for special-category data, which riskgraph refuses: remove the field",
                     field=f"{path}{key}",
                 )
-            refuse_sensitive_names(inner, f"{path}{key}.")
-    elif isinstance(value, list):
+            if type(inner) in _NESTED:
+                refuse_sensitive_names(inner, f"{path}{key}.")
+    elif type(value) is list:
         for i, inner in enumerate(value):
-            refuse_sensitive_names(inner, f"{path}[{i}].")
+            if type(inner) in _NESTED:
+                refuse_sensitive_names(inner, f"{path}[{i}].")
 
 
 def parse_order(body: Mapping[str, Any], door: Door) -> Order:
