@@ -190,7 +190,7 @@ def load_profile(settings: Settings) -> MerchantProfile:
     """The configured merchant.toml.
 
     Raises:
-        Invalid: If none is configured, or a mandatory field is missing.
+        Invalid: If none is configured or it cannot be read; missing fields show in ``/readyz``.
     """
     if settings.merchant is None:
         raise Invalid(
