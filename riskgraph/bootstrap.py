@@ -228,11 +228,11 @@ def models_folder(settings: Settings) -> Path:
 
 
 def open_door(settings: Settings) -> Door:
-    return Door(read_or_create_secret(settings.home / "door.key"))
+    return Door(read_or_create_secret(settings.secret_folder / "door.key"))
 
 
 def open_signer(settings: Settings) -> Ed25519Signer:
-    return Ed25519Signer.open(settings.home / "signing.key")
+    return Ed25519Signer.open(settings.secret_folder / "signing.key")
 
 
 def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) -> Line:

@@ -18,6 +18,7 @@ class Settings:
     """
 
     home: Path = Path("riskgraph-data")
+    secrets: Path | None = None
     store_url: str = ""
     model: Path | None = None
     merchant: Path | None = None
@@ -49,6 +50,11 @@ class Settings:
             except ValueError:
                 raise Invalid(f"{name} must be a whole number, got {text!r}", field=name) from None
         return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def secret_folder(self) -> Path:
+        """Where door key and signing key lie: never beside the data that they protect."""
+        return self.secrets or self.home.with_name(f"{self.home.name}-secrets")
 
     @property
     def store(self) -> str:

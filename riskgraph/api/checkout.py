@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from riskgraph.api.body import parse_body, read_body
 from riskgraph.api.state import admit
 from riskgraph.core.errors import Conflict, Forbidden, Invalid, NotFound
-from riskgraph.core.order import parse_outcome
+from riskgraph.core.order import parse_outcome, trace_of
 from riskgraph.core.outcome import KINDS
 from riskgraph.core.schema import decision_request_schema
 from riskgraph.governance.keys import ApiKey, may_see
@@ -74,6 +74,7 @@ async def post_decision(request: Request) -> Response:
     service, key = admit(request, "decide")
     raw = await read_body(request, service.settings.max_body_bytes)
     body = parse_body(raw, service.settings.max_depth)
+    request.state.trace_id = trace_of(body)
     _check_merchant(body, key)
     name = idempotency_key(request.headers.get("idempotency-key"), body)
     digest = hashlib.sha256(raw).hexdigest()

@@ -127,9 +127,7 @@ class Order:
 
     @property
     def trace_id(self) -> str:
-        """``order_id.channel_code.`` + 12 hex of SHA-256 of placed_at in UTC milliseconds."""
-        millis = str(round(self.placed_at * 1000)).encode()
-        return f"{self.order_id}.{self.channel_code}.{hashlib.sha256(millis).hexdigest()[:12]}"
+        return trace_id(self.order_id, self.channel_code, self.placed_at)
 
     def availability(self, states: Mapping[str, State]) -> str:
         """Availability class from the states of the sdk nodes (contracts, section 2)."""
@@ -137,6 +135,23 @@ class Order:
 
     def with_signals(self, signals: Mapping[str, Any], absent: Mapping[str, State]) -> Order:
         return replace(self, signals=signals, absent=absent)
+
+
+def trace_id(order_id: str, channel_code: str, placed_at: float) -> str:
+    """``order_id.channel_code.`` + 12 hex of SHA-256 of placed_at in UTC milliseconds."""
+    millis = str(round(placed_at * 1000)).encode()
+    return f"{order_id}.{channel_code}.{hashlib.sha256(millis).hexdigest()[:12]}"
+
+
+def trace_of(body: Mapping[str, Any]) -> str | None:
+    """The trace id of a body that may be wrong elsewhere; None if it lacks what makes one."""
+    read = Reader(body)
+    try:
+        order, channel = read.text("order_id", required=True), read.text("channel_code", required=True)
+        placed = read.stamp("placed_at")
+    except Invalid:
+        return None
+    return None if placed is None else trace_id(order or "", channel or "", placed)
 
 
 def order_key(merchant_id: str, channel_code: str, order_id: str) -> str:

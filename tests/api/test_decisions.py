@@ -239,7 +239,7 @@ def test_no_raw_identifier_and_no_secret_reaches_log_or_store(shop, caplog):
     with_part(shop, scorer=Broken())
     shop.decide(order(attempt=2))
     shop.service.close()
-    files = [p.read_bytes() for p in shop.settings.home.rglob("*") if p.is_file() and p.suffix != ".key"]
+    files = [p.read_bytes() for p in shop.settings.home.rglob("*") if p.is_file()]
     secrets = [s.split("_", 2)[2] for s in shop.keys.values()]
     raw = ["u-88", "d-1\x00", "tok-3", "文三路", "13800000000", "203.0.113", "NEW30", "120.1}"]
     for text in (*raw, *secrets):
@@ -259,6 +259,16 @@ def test_errors_of_every_kind_have_one_shape(shop):
     for call in calls:
         assert set(call.json()) == {"error"}
         assert set(call.json()["error"]) == {"code", "message", "field", "trace_id"}
+
+
+def test_an_error_about_an_order_carries_its_trace_id(shop):
+    answer = shop.decide(order(jurisdiction="US"))
+    assert answer.json()["error"]["trace_id"] == "A-1001.own_web.eeccde367917"
+
+
+def test_the_keys_do_not_lie_beside_the_data(shop):
+    assert not list(shop.settings.home.rglob("*.key"))
+    assert {p.name for p in shop.settings.secret_folder.iterdir()} >= {"door.key"}
 
 
 def test_the_service_is_ready_only_with_a_model_and_a_filled_profile(shop):
