@@ -76,7 +76,7 @@ def _class(
     thresholds = find_thresholds(logit[honest] + shift, sample.rows.weight[honest])
     how = (
         f"{sample.source}; {int(honest.sum())} honest and {int((~honest).sum())} fraud rows; "
-        f"fraud rate {sample.rows.fraud_rate:.5f}"
+        f"fraud rate {sample.rows.fraud_rate:.5f}; cuts at 1/{DRAWN_TAIL:g} of the wanted shares"
     )
     return Calibration(trained + shift, thresholds, how)
 

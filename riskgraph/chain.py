@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from riskgraph import bootstrap
 from riskgraph.core.catalog import BIN_COUNT, catalog
 from riskgraph.core.door import Door
-from riskgraph.core.errors import Invalid, SensitiveField
+from riskgraph.core.errors import CheckFailed, Invalid, SensitiveField
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import DecisionTree, Verdict
@@ -120,7 +120,7 @@ def refused_field() -> str:
         check_fields([*catalog().components, "religion"])
     except SensitiveField as refused:
         return refused.message
-    raise AssertionError("the sandbox took a sensitive column")
+    raise CheckFailed("the sandbox took a column that asks for special-category data")
 
 
 def audit(path: Path, settings: Settings) -> list[dict[str, Any]]:

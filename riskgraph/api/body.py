@@ -11,7 +11,8 @@ from starlette.requests import Request
 
 from riskgraph.core.errors import BadRequest, Invalid, TooLarge
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive: an unterminated string of escaped quotes must not cost quadratic time.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
 MAX_NAMES = 2_000
 
@@ -82,7 +83,9 @@ def check_shape(raw: bytes, max_depth: int) -> int:
 def _decode_leniently(raw: bytes, failure: Exception) -> Any:
     """NaN and huge numbers are no JSON, but the answer should name the field that has them."""
     try:
-        return json.loads(raw)
+        body = json.loads(raw)
+        json.dumps(body, ensure_ascii=False).encode()  # half a character (a lone surrogate) fails here
+        return body
     except (ValueError, RecursionError):
         raise BadRequest(f"the body is not JSON in UTF-8: {failure}") from None
 

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -100,7 +101,8 @@ def idempotency_key(header: str | None, body: dict[str, Any]) -> str:
     if header is not None:
         if not 0 < len(header) <= MAX_KEY:
             raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} characters", field="Idempotency-Key")
-        return f"key|{merchant}|{header}"
+        # hashed, because shops put order data into it
+        return "key|" + hashlib.sha256(f"{merchant}|{header}".encode()).hexdigest()
     parts = ("channel_code", "order_id")
     attempt, phase = body.get("attempt", 1), body.get("phase", "pre_auth")
     return "|".join(str(p) for p in ("order", merchant, *(body.get(p) for p in parts), attempt, phase))
@@ -148,5 +150,5 @@ async def post_outcome(request: Request) -> JSONResponse:
     body = parse_body(raw, service.settings.max_depth)
     _check_merchant(body, key)
     outcome = parse_outcome(body)
-    stored = service.line.ledger.append_outcomes([outcome])
+    stored = await run_in_threadpool(service.line.ledger.append_outcomes, [outcome])
     return JSONResponse({"outcome_id": outcome.outcome_id, "stored": bool(stored)}, status_code=202)

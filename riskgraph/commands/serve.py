@@ -34,8 +34,8 @@ def serve(
 ) -> None:
     """Serve decisions over HTTP. The first start prints an administrator's key, once.
 
-    Settings come from RISKGRAPH_HOME, _SECRETS, _STORE_URL, _MODEL, _MERCHANT, _TREE, _HOST, _PORT, _DEADLINE_MS,
-    _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
+    Settings come from RISKGRAPH_HOME, _SECRETS, _STORE_URL, _MODEL, _MERCHANT, _TREE, _HOST, _PORT,
+    _DEADLINE_MS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
     """
     if example_merchant:
         typer.echo(bootstrap.example_merchant())

@@ -19,6 +19,7 @@ from riskgraph.core.catalog import BIN_COUNT, Form, NodeSpec
 from riskgraph.core.errors import Invalid
 
 MAX_COUNT = 10_000_000
+_HUGE = 1e300
 Floats = NDArray[np.float64]
 
 
@@ -63,7 +64,7 @@ def histogram_shares(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
 def _number(node: NodeSpec, value: Any, field: str) -> float:

@@ -29,6 +29,7 @@ _PART_PATTERNS = {
     "house": r"(\d+\s*(号|栋|幢|座|室|单元|楼|#)|[A-Za-z]座)",
 }
 _VIRTUAL_PREFIXES = ("162", "165", "167", "170", "171")
+_INTERNATIONAL = re.compile(r"\s*(\+|00)")
 _COUNTRY_CODES = {"CN": ("86",), "EU": ("3", "4")}
 
 
@@ -51,6 +52,16 @@ def address_normality(text: str) -> float | None:
     return found / len(_PART_PATTERNS)
 
 
+def _digits(text: str) -> str:
+    return re.sub(r"[^0-9]", "", unicodedata.normalize("NFKC", text))
+
+
+def _phone_digits(text: str) -> str:
+    """One spelling of a number: no 00, and no 86 before a Chinese mobile number."""
+    digits = _digits(text).removeprefix("00")
+    return digits[2:] if re.fullmatch(r"861[0-9]{10}", digits) else digits
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Door:
     """Keyed hashing at the door. The key comes from the settings and is never stored beside data."""
@@ -70,7 +81,7 @@ class Door:
         return self.digest("address", normalise_text(text))
 
     def phone(self, text: str) -> bytes:
-        return self.digest("phone", re.sub(r"\D", "", text))
+        return self.digest("phone", _phone_digits(text))
 
     def network(self, text: str) -> bytes:
         """HMAC of the /24 (IPv4) or /48 (IPv6) network; a text that is no address is hashed whole."""
@@ -96,16 +107,15 @@ class Door:
 
     def phone_class(self, text: str, jurisdiction: str) -> str:
         """B097 from the raw number, before it is hashed."""
-        digits = re.sub(r"\D", "", text)
-        if text.strip().startswith("+"):
-            codes = _COUNTRY_CODES.get(jurisdiction, ())
-            if codes and not digits.startswith(codes):
-                return "foreign"
-            digits = digits[2:] if jurisdiction == "CN" else digits
+        codes = _COUNTRY_CODES.get(jurisdiction, ())
+        abroad = _INTERNATIONAL.match(text)
+        if abroad and codes and not _digits(text).removeprefix("00").startswith(codes):
+            return "foreign"
+        digits = _phone_digits(text)
         if digits.startswith(self.code_receiving_prefixes or ("\0",)):
             return "code_receiving"
         if jurisdiction == "CN":
             if digits.startswith(_VIRTUAL_PREFIXES):
                 return "virtual"
-            return "mobile" if re.fullmatch(r"1\d{10}", digits) else "landline"
+            return "mobile" if re.fullmatch(r"1[0-9]{10}", digits) else "landline"
         return "mobile" if len(digits) >= 9 else "landline"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +28,8 @@ _KEY_PARTS = frozenset({"merchant_id", "order_id", "channel_code"})
 _GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
 _SDK_NODES = frozenset(n.id for n in catalog() if n.computed_by == "sdk")
 _NESTED = (dict, list)
-_MONEY = re.compile(r"-?\d{1,12}(\.\d{1,6})?")
+_MONEY = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
+_CODE = re.compile(r"[a-z0-9_]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +129,6 @@ class Order:
     def trace_id(self) -> str:
         return trace_id(self.order_id, self.channel_code, self.placed_at)
 
-    def availability(self, states: Mapping[str, State]) -> str:
-        """Availability class from the states of the sdk nodes (contracts, section 2)."""
-        return availability_class(self.phase, states)
-
-    def with_signals(self, signals: Mapping[str, Any], absent: Mapping[str, State]) -> Order:
-        return replace(self, signals=signals, absent=absent)
-
 
 def trace_id(order_id: str, channel_code: str, placed_at: float) -> str:
     """``order_id.channel_code.`` + 12 hex of SHA-256 of placed_at in UTC milliseconds."""
@@ -196,6 +189,8 @@ class Reader:
             raise Invalid(
                 f"{self.name(key)} must be a text of 1 to {MAX_TEXT} characters", field=self.name(key)
             )
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise Invalid(f"{self.name(key)} holds half a character (a lone surrogate)", field=self.name(key))
         if key in _KEY_PARTS and "|" in value:
             raise Invalid(f"{self.name(key)} must not contain '|'", field=self.name(key))
         if words and value not in words:
@@ -217,7 +212,7 @@ class Reader:
         value = self.body.get(key)
         if value is None:
             return None
-        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        good = isinstance(value, int | float) and not isinstance(value, bool)
         if not good or not low <= value <= high:
             raise Invalid(f"{self.name(key)} must be a number from {low:g} to {high:g}", field=self.name(key))
         return float(value)
@@ -369,7 +364,7 @@ def _entities(order: Reader, door: Door, consent: Consent, jurisdiction: str) ->
     if account is None and order.text("guest_key") is None:
         raise Invalid("entities.account or guest_key is required", field="entities.account")
     card_bin = read.text("card_bin")
-    if card_bin is not None and not re.fullmatch(r"\d{6}", card_bin):
+    if card_bin is not None and not re.fullmatch(r"[0-9]{6}", card_bin):
         raise Invalid("entities.card_bin must be 6 digits", field="entities.card_bin")
     device = read.text("device") if consent.purposes.get("device") else None
     card, address = read.text("card"), read.text("address")
@@ -443,7 +438,7 @@ def parse_signals(
         signals[node_id] = value
     for key, word in causes.body.items():
         node_id = _known(key, f"absent.{key}")
-        if word not in ABSENCE_CAUSES:
+        if not isinstance(word, str) or word not in ABSENCE_CAUSES:
             known = ", ".join(ABSENCE_CAUSES)
             raise Invalid(f"absent.{key} must be one of {known}", field=f"absent.{key}")
         if node_id in signals or node_id in absent:
@@ -471,6 +466,12 @@ def _known(key: str, where: str) -> str:
     return node.id
 
 
+def _coded(read: Reader, key: str) -> str | None:
+    """A code such as ``not_received``; free text is dropped, never kept (contracts, section 2)."""
+    value = read.text(key)
+    return value if value is not None and _CODE.fullmatch(value) else None
+
+
 def parse_outcome(body: Mapping[str, Any]) -> Outcome:
     """Validate the body of ``POST /v1/outcomes`` (contracts, section 3).
 
@@ -492,7 +493,7 @@ def parse_outcome(body: Mapping[str, Any]) -> Outcome:
         kind=read.text("kind", required=True, words=KINDS) or "",
         effective_at=effective.astimezone(UTC).timestamp(),
         reported_at=reported.astimezone(UTC).timestamp(),
-        reason=read.text("reason"),
-        source=read.text("source"),
+        reason=_coded(read, "reason"),
+        source=_coded(read, "source"),
         reverses=read.text("reverses"),
     )

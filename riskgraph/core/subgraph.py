@@ -36,7 +36,7 @@ _HISTOGRAM_PARTS = np.array(
         if node.form is Form.HISTOGRAM
     ]
 )
-_PACKED_VERSION = 1
+_PACKED_VERSION = int(_CATALOG.version)
 
 
 class State(IntEnum):

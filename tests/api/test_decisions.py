@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from riskgraph.api.checkout import idempotency_key
 from riskgraph.core.errors import StorageUnavailable
 from tests.api.conftest import ORDER, order
 
@@ -55,7 +56,7 @@ def test_another_body_under_the_same_key_is_refused(shop):
 
 
 def test_a_request_in_flight_under_the_same_key_is_a_conflict(shop):
-    shop.service.running.add("key|m-17|k-2")
+    shop.service.running.add(idempotency_key("k-2", ORDER))
     assert shop.decide(ORDER, **{"Idempotency-Key": "k-2"}).status_code == 409
 
 
@@ -87,6 +88,8 @@ def test_a_decision_can_be_read_back_by_its_own_merchant_only(shop):
         (b"{", 400, "bad_request"),
         (b'{"a": "\xff"}', 400, "bad_request"),
         (b"[" * 5000, 400, "bad_request"),
+        (b'{"order_id": "\\ud800"}', 400, "bad_request"),
+        (b'"' + b'\\"' * 32_000, 400, "bad_request"),
         (b'{"a":' * 40 + b"1" + b"}" * 40, 400, "bad_request"),
         (b'{"merchant_id": "' + b"x" * 70_000 + b'"}', 413, "too_large"),
         (b"{" + b",".join(b'"n%d":1' % i for i in range(3000)) + b"}", 400, "bad_request"),
@@ -108,6 +111,9 @@ def test_a_body_that_is_no_bounded_json_object_is_refused_before_it_is_read(shop
         (b'"B093":40', b'"B137":true', "signals.B137"),
         (b'"B093":40', b'"religion":"x"', "signals.religion"),
         (b'"B093":40', b'"B033x":1', "signals.B033x"),
+        (b'"B093":40', b'"B093":1' + b"0" * 400, "signals.B093"),
+        (b'"lat":30.2', b'"lat":1' + b"0" * 400, "ship_to.lat"),
+        (b'"B026":"not_applicable"', b'"B026":["refused"]', "absent.B026"),
     ],
 )
 def test_a_wrong_signal_is_422_and_names_the_field(shop, find, put, field):
@@ -234,6 +240,16 @@ def test_a_model_of_simulated_origin_only_observes_a_real_merchant(shop):
 
 def test_no_raw_identifier_and_no_secret_reaches_log_or_store(shop, caplog):
     caplog.set_level(logging.DEBUG)
+    marked = order(order_id="A-7", note="note-RAWMARK", session="session-RAWMARK")
+    marked["entities"] |= {"device": "device-RAWMARK", "account": "account-RAWMARK", "card": "card-RAWMARK"}
+    marked["ship_to"] |= {"lat": 30.23456789}
+    shop.decide(marked, **{"Idempotency-Key": "header-RAWMARK"})
+    outcome = {
+        "outcome_id": "o-9", "merchant_id": "m-17", "channel_code": "own_web", "order_id": "A-7",
+        "kind": "claim", "reason": "call RAWMARK", "source": "Mrs RAWMARK",
+        "effective_at": "2026-11-20T10:00:00+08:00", "reported_at": "2026-11-21T10:00:00+08:00",
+    }  # fmt: skip
+    assert shop.client.post("/v1/outcomes", json=outcome, headers=shop.headers()).status_code == 202
     shop.decide(ORDER)
     shop.client.post("/v1/decisions", json=order(jurisdiction="US"), headers=shop.headers())
     with_part(shop, scorer=Broken())
@@ -241,7 +257,7 @@ def test_no_raw_identifier_and_no_secret_reaches_log_or_store(shop, caplog):
     shop.service.close()
     files = [p.read_bytes() for p in shop.settings.home.rglob("*") if p.is_file()]
     secrets = [s.split("_", 2)[2] for s in shop.keys.values()]
-    raw = ["u-88", "d-1\x00", "tok-3", "文三路", "13800000000", "203.0.113", "NEW30", "120.1}"]
+    raw = ["RAWMARK", "30.23456789", "u-88", "tok-3", "文三路", "13800000000", "203.0.113", "NEW30"]
     for text in (*raw, *secrets):
         assert text not in caplog.text
         assert not any(text.encode() in content for content in files)

@@ -160,6 +160,23 @@ def test_attempts_and_phases_share_the_order_key():
     assert one.key == two.key
 
 
+@pytest.mark.parametrize("text", ["+8613800000000", "008613800000000", "138 0000 0000"])
+def test_every_spelling_of_a_phone_number_is_one_entity(text):
+    assert DOOR.phone(text) == DOOR.phone("13800000000")
+    assert DOOR.phone_class(text, "CN") == "mobile"
+
+
+@pytest.mark.parametrize(("text", "kind"), [("+14155550100", "foreign"), ("01088888888", "landline")])
+def test_other_numbers_keep_their_class(text, kind):
+    assert DOOR.phone_class(text, "CN") == kind
+
+
+def test_free_text_in_an_outcome_is_dropped_and_a_code_is_kept():
+    body = json.loads((GOLDEN_FOLDER / "outcome.json").read_text())
+    assert parse_outcome(body).reason == "not_received"
+    assert parse_outcome(body | {"reason": "she called from 138..."}).reason is None
+
+
 def test_a_foreign_address_has_no_chinese_normality():
     assert address_normality("10 Downing Street, London") is None
 
