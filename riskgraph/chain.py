@@ -298,7 +298,7 @@ def seed_case(world: Path, since: float, line: Line) -> FoundCase | None:
 def _judged(body: Mapping[str, Any], line: Line) -> tuple[Verdict, list[str], list[str]]:
     stages = Stages(line.clock)
     _, _, subgraph, availability = observe(body, line, stages)
-    _, walk, attribution, _ = judge(subgraph, availability, line, stages)
+    _, walk, attribution, _ = judge(subgraph, availability, line, stages, float("inf"))
     if attribution is None:
         return walk.verdict, [], []
     chosen = choose_reasons(attribution, subgraph, walk.verdict)

@@ -86,7 +86,8 @@ async def decide(
     stages = Stages(line.clock)
     order, context, subgraph, availability = observe(body, line, stages)
 
-    score, walk, attribution, cause = judge(subgraph, availability, line, stages)
+    patience = min(line.deadline_ms, order.timeout_ms / 2)  # the other half is for commit and network
+    score, walk, attribution, cause = judge(subgraph, availability, line, stages, patience)
     action, mode = line.writer.action_for(order, walk, degraded=cause is not None)
 
     decision_id = uuid.uuid4().hex
@@ -150,7 +151,7 @@ def build_subgraph(order: Order, context: OrderContext) -> tuple[OrderSubgraph, 
 
 
 def judge(
-    subgraph: OrderSubgraph, availability: str, line: Line, stages: Stages
+    subgraph: OrderSubgraph, availability: str, line: Line, stages: Stages, patience_ms: float
 ) -> tuple[RiskScore | None, Walk, Attribution | None, str | None]:
     """Score, walk the tree and explain; whatever fails or is late ends in review, never elsewhere.
 
@@ -168,7 +169,7 @@ def judge(
         return degraded(f"{type(failure).__name__} while scoring or explaining")
     if not attribution.gap <= MAX_GAP:
         return degraded("the explanation does not add up to the score")
-    if stages.elapsed_ms > line.deadline_ms:
+    if stages.elapsed_ms > patience_ms:
         return degraded("deadline")
     return score, walk, attribution, None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -210,6 +211,18 @@ def test_a_late_score_gives_a_degraded_review(shop):
     with_part(shop, deadline_ms=0)
     body = shop.decide(ORDER).json()
     assert (body["verdict"], body["degraded_cause"]) == ("review", "deadline")
+
+
+def test_an_impatient_checkout_shortens_the_deadline(shop):
+    ticks = iter(float(i) / 100 for i in range(10_000))
+
+    now = shop.service.line.clock.now
+    slow = SimpleNamespace(now=now, monotonic=lambda: next(ticks))  # ten milliseconds a look
+    with_part(shop, clock=slow)
+    patient = shop.decide(order(timeout_ms=60_000)).json()
+    hasty = shop.decide(order(order_id="A-3", timeout_ms=20)).json()
+    assert patient["degraded"] is False
+    assert hasty["degraded_cause"] == "deadline"
 
 
 def test_a_degraded_order_follows_the_merchants_policy(shop):
