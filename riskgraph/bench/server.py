@@ -42,7 +42,8 @@ def main() -> None:
         key = create_key(store, roles=["admin"], org="*", per_second=100_000)
     app = create_app(bootstrap.open_service(settings, bootstrap.demo_profile()))
     add_routes(app)
-    listener = socket.socket()
+    # declared as TCP: asyncio sets TCP_NODELAY on no other, and each answer would wait 40 ms
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -133,7 +133,8 @@ def running_service(show: Demo) -> Iterator[tuple[str, str]]:
     with bootstrap.open_keys(settings) as store:
         key = create_key(store, roles=["admin"], org="m-demo", per_second=10_000)
     show.console.print(f"API key, shown once: {key}", soft_wrap=True, markup=False)
-    listener = socket.socket()
+    # declared as TCP: asyncio sets TCP_NODELAY on no other, and each answer would wait 40 ms
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     service = bootstrap.open_service(settings, bootstrap.demo_profile())
