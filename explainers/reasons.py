@@ -72,11 +72,12 @@ def _largest(terms: NDArray[np.float64], direction: str, subgraph: OrderSubgraph
     mass = float(np.add.reduce(size))
     if mass <= 0.0:
         return ()
-    top = np.argpartition(size, -MAX_REASONS)[-MAX_REASONS:].tolist()
+    large = np.flatnonzero(size >= SMALLEST_SHARE * mass)
+    if not len(large):
+        large = np.array([size.argmax()])
     # Equal terms are ordered by catalogue index, so that a replay names the same reasons.
-    ranked = sorted(((float(size[i]), i) for i in top), key=lambda row: (-row[0], row[1]))
-    kept = [row for row in ranked if row[0] >= SMALLEST_SHARE * mass] or ranked[:1]
-    return tuple(_reason(i, value / mass, direction, subgraph) for value, i in kept)
+    ranked = sorted(zip((-size[large]).tolist(), large.tolist(), strict=True))[:MAX_REASONS]
+    return tuple([_reason(i, -value / mass, direction, subgraph) for value, i in ranked])
 
 
 def _reason(candidate: int, share: float, direction: str, subgraph: OrderSubgraph) -> Reason:

@@ -7,11 +7,12 @@ PIPL Art. 24(3)).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from riskgraph.core.catalog import Form, NodeSpec, catalog
 from riskgraph.core.report import Reason
-from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.reasons import RISK, SEED_CODE
 from riskgraph.explainers.texts import table
 from riskgraph.explainers.values import label, scale_word, spaced, value_text
@@ -43,15 +44,22 @@ def fact_text(key: str, subgraph: OrderSubgraph, lang: str) -> str:
     Raises:
         ValueError: If the node is absent: what is not there is no fact about anyone.
     """
-    node = catalog()[key]
-    if subgraph.state(key) is not State.PRESENT:
-        raise ValueError(f"{key} is absent and cannot be stated as a fact")
     value = subgraph.value(key)
-    wording = table("wording")
+    if value is None:
+        raise ValueError(f"{key} is absent and cannot be stated as a fact")
+    return _sentence(key, value, lang) if isinstance(value, dict) else _scalar_sentence(key, value, lang)
+
+
+def _sentence(key: str, value: Any, lang: str) -> str:
+    node, wording = catalog()[key], table("wording")
     variants = wording["facts"].get(key, {})
     template = variants.get(_variant(node, value)) or variants.get("fact") or wording["generic"]
     filled = str(template[lang]).format(label=label(node, lang), value=value_text(node, value, lang))
     return spaced(filled, lang)
+
+
+# Words and flags make up most reasons, and there are few of them.
+_scalar_sentence = lru_cache(maxsize=4096)(_sentence)
 
 
 def _variant(node: NodeSpec, value: Any) -> str:

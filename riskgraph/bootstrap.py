@@ -30,6 +30,7 @@ from riskgraph.explainers.record import build_report
 from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.shapley import ExactExplainer
+from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import reason_text
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.signing import Ed25519Signer, read_or_create_secret
@@ -133,10 +134,8 @@ class MerchantReportWriter:
         tree = {"tree": self.tree.version, "tree_sha256": self.tree.sha256}
         return {**model, **tree, "policy": self.policy}
 
-    def texts(self, report: DecisionReport, lang: str) -> list[str]:
-        subgraph = OrderSubgraph.unpack(report.subgraph)
-        language = "zh" if lang.startswith("zh") else "en"
-        return [reason_text(reason, subgraph, language) for reason in report.reasons]
+    def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:
+        return [reason_text(reason, subgraph, language(lang)) for reason in report.reasons]
 
 
 @dataclass(frozen=True)

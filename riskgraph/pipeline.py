@@ -16,7 +16,7 @@ from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import Order, availability_class, parse_order
 from riskgraph.core.report import Attribution, Decision, DecisionReport
-from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, RiskScore, Verdict, Walk
 from riskgraph.ports import Clock, Entry, Explainer, GraphStore, Ledger, ReportWriter, Scorer
 
@@ -108,7 +108,7 @@ async def decide(
         report=report,
     )
     stages.done("report")
-    answer = encode_answer(decision, line.writer.texts(report, order.lang), stages.ms)
+    answer = encode_answer(decision, line.writer.texts(report, subgraph, order.lang), stages.ms)
 
     entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id)
     await asyncio.wrap_future(line.ledger.submit(entry))
@@ -142,12 +142,12 @@ def refuse_future(order: Order, clock: Clock) -> None:
 
 def build_subgraph(order: Order, context: OrderContext) -> tuple[OrderSubgraph, str]:
     """Delivered signals and computed nodes together; a delivered value and a refusal win."""
-    delivered = order.signals.keys() | order.absent.keys()
-    values = {k: v for k, v in context.values.items() if k not in delivered} | dict(order.signals)
-    absent = {k: v for k, v in context.absent.items() if k not in delivered} | dict(order.absent)
-    subgraph = OrderSubgraph.build(values, absent)
-    states = dict.fromkeys(order.signals, State.PRESENT) | dict(order.absent)
-    return subgraph, availability_class(order.phase, states)
+    signals, causes = order.signals, order.absent
+    values = {k: v for k, v in context.values.items() if k not in signals and k not in causes}
+    absent = {k: v for k, v in context.absent.items() if k not in signals}
+    values.update(signals)
+    absent.update(causes)
+    return OrderSubgraph.build(values, absent), availability_class(order.phase, signals, causes)
 
 
 def judge(

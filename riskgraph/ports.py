@@ -51,7 +51,7 @@ class ReportWriter(Protocol):
         context_source: str,
     ) -> DecisionReport: ...
 
-    def texts(self, report: DecisionReport, lang: str) -> list[str]:
+    def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:
         """One text a reason, in the asked language."""
 
 

@@ -9,32 +9,37 @@ store gives back the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import BIN_COUNT, Form, NodeSpec
+from riskgraph.core.catalog import BIN_COUNT, HISTOGRAM_COMPONENTS, Form, NodeSpec
 from riskgraph.core.errors import Invalid
 
 MAX_COUNT = 10_000_000
 _HUGE = 1e300
+_QUANTILES = np.array([0.1, 0.5, 0.9])
+_HISTOGRAM_KEYS = {"n", "bins"}
+_INTEGERS = {int}
+_NUMBERS = (int, float)
 Floats = NDArray[np.float64]
+PlainParser = Callable[[Any], tuple[float, ...]]
 
 
-def histogram_quantiles(edges: Floats, counts: NDArray[np.int64], q: float) -> Floats:
-    """Quantile ``q`` of H histograms, linear inside its bin, in the unit of ``edges``.
+def histogram_quantiles(edges: Floats, counts: NDArray[np.int64], q: Floats) -> Floats:
+    """Quantiles of H histograms, linear inside their bin, in the unit of ``edges``: float64[Q, H].
 
     Args:
         edges: float64[H, 17].
         counts: int64[H, 16], no row empty.
-        q: Above 0, at most 1.
+        q: float64[Q], each above 0 and at most 1.
     """
     rows = np.arange(len(counts))
     total = counts.cumsum(axis=1)
-    target = q * total[:, -1]
-    at = (total >= target[:, None]).argmax(axis=1)
+    target = q[:, None] * total[:, -1]
+    at = (total >= target[:, :, None]).argmax(axis=2)
     here, low = counts[rows, at], edges[rows, at]
     inside = (target - (total[rows, at] - here)) / here
     return np.asarray(low + inside * (edges[rows, at + 1] - low))
@@ -48,13 +53,17 @@ def histogram_components(edges: Floats, counts: NDArray[np.int64]) -> Floats:
         counts: int64[H, 16], each row with at least one entry.
     """
     total = counts.sum(axis=1)
-    p10, p50, p90 = (histogram_quantiles(edges, counts, q) for q in (0.1, 0.5, 0.9))
+    p10, p50, p90 = histogram_quantiles(edges, counts, _QUANTILES)
     width = edges[:, 1] - edges[:, 0]
     shares = counts / total[:, None]
+    out = np.empty((len(counts), len(HISTOGRAM_COMPONENTS)))
+    out[:, 0] = np.log2(1.0 + total)
+    out[:, 1] = p50
+    out[:, 2] = np.log2((p90 + width) / (p10 + width))
     entropy = -(shares * np.log2(np.where(counts > 0, shares, 1.0))).sum(axis=1)
-    spread = np.log2((p90 + width) / (p10 + width))
-    mode = counts.max(axis=1) / total
-    return np.stack([np.log2(1.0 + total), p50, spread, np.maximum(entropy, 0.0), mode], axis=1)
+    out[:, 3] = np.maximum(entropy, 0.0)
+    out[:, 4] = counts.max(axis=1) / total
+    return out
 
 
 def histogram_shares(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -64,32 +73,74 @@ def histogram_shares(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
+    return isinstance(value, _NUMBERS) and value is not True and value is not False and abs(value) < _HUGE
 
 
-def _number(node: NodeSpec, value: Any, field: str) -> float:
+def _wrong(node: NodeSpec, what: str) -> Invalid:
+    return Invalid(f"{node.id} ({node.name}) {what}", field=f"signals.{node.id}")
+
+
+def _number_parser(node: NodeSpec) -> PlainParser:
     low, high = node.bounds
-    if not _is_number(value):
-        raise Invalid(f"{node.id} ({node.name}) needs a finite number, got {value!r:.40}", field=field)
-    if not low <= value <= high:
-        raise Invalid(
-            f"{node.id} ({node.name}) must lie in {low:g}..{high:g} {node.unit}, got {value:g}",
-            field=field,
-        )
-    return float(value)
+
+    def parse(value: Any) -> tuple[float, ...]:
+        if type(value) is not float and not _is_number(value):
+            raise _wrong(node, f"needs a finite number, got {value!r:.40}")
+        if not low <= value <= high:
+            raise _wrong(node, f"must lie in {low:g}..{high:g} {node.unit}, got {value:g}")
+        return (value,)
+
+    return parse
 
 
-def _class(node: NodeSpec, value: Any, field: str) -> float:
-    if value not in node.words:
-        known = ", ".join(node.words)
-        raise Invalid(f"{node.id} ({node.name}) must be one of {known}; got {value!r:.40}", field=field)
-    return float(node.words.index(value))
+def _class_parser(node: NodeSpec) -> PlainParser:
+    codes = {word: (float(i),) for i, word in enumerate(node.words)}
+
+    def parse(value: Any) -> tuple[float, ...]:
+        code = codes.get(value) if isinstance(value, str) else None
+        if code is None:
+            raise _wrong(node, f"must be one of {', '.join(node.words)}; got {value!r:.40}")
+        return code
+
+    return parse
 
 
-def _flag(node: NodeSpec, value: Any, field: str) -> float:
-    if not isinstance(value, bool):
-        raise Invalid(f"{node.id} ({node.name}) must be true or false, got {value!r:.40}", field=field)
-    return float(value)
+def _flag_parser(node: NodeSpec) -> PlainParser:
+    def parse(value: Any) -> tuple[float, ...]:
+        if not isinstance(value, bool):
+            raise _wrong(node, f"must be true or false, got {value!r:.40}")
+        return (float(value),)
+
+    return parse
+
+
+def _context_parser(node: NodeSpec) -> PlainParser:
+    names = node.components
+
+    def parse(value: Any) -> tuple[float, ...]:
+        if not isinstance(value, Mapping) or not value.keys() <= set(names):
+            raise _wrong(node, f"needs named numbers out of {', '.join(names)}")
+        if not all(map(_is_number, value.values())):
+            raise _wrong(node, "needs finite numbers")
+        return tuple([value.get(name, math.nan) for name in names])
+
+    return parse
+
+
+_PARSERS = {
+    Form.NUMBER: _number_parser,
+    Form.CLASS: _class_parser,
+    Form.FLAG: _flag_parser,
+    Form.CONTEXT: _context_parser,
+}
+
+
+def plain_parser(node: NodeSpec) -> PlainParser:
+    """What turns a wire value of a node, which is no histogram, into its components.
+
+    The parser raises Invalid if the value is not of the node's form; the field is named.
+    """
+    return _PARSERS[node.form](node)
 
 
 def parse_histogram(value: Any, field: str) -> list[int]:
@@ -99,12 +150,12 @@ def parse_histogram(value: Any, field: str) -> list[int]:
         Invalid: If the shape is wrong, a count is not a non-negative integer, the sum is not ``n``
             or the histogram is empty (an empty histogram is an absent node).
     """
-    if not isinstance(value, Mapping) or set(value) != {"n", "bins"}:
+    if not isinstance(value, Mapping) or value.keys() != _HISTOGRAM_KEYS:
         raise Invalid('a histogram is {"n": count, "bins": [16 counts]}', field=field)
     bins = value["bins"]
     if not isinstance(bins, list) or len(bins) != BIN_COUNT:
         raise Invalid(f"a histogram has {BIN_COUNT} bins", field=f"{field}.bins")
-    if set(map(type, bins)) != {int} or min(bins) < 0 or max(bins) > MAX_COUNT:
+    if set(map(type, bins)) != _INTEGERS or min(bins) < 0 or max(bins) > MAX_COUNT:
         raise Invalid(f"bins are whole counts from 0 to {MAX_COUNT}", field=f"{field}.bins")
     total = sum(bins)
     if value["n"] != total:
@@ -114,38 +165,16 @@ def parse_histogram(value: Any, field: str) -> list[int]:
     return bins
 
 
-def parse_histograms(node: NodeSpec, value: Any, field: str) -> list[list[int]]:
+def parse_histograms(node: NodeSpec, value: Any) -> list[list[int]]:
     """The checked counts of each histogram of a node, in catalogue order.
 
     Raises:
         Invalid: If a histogram is missing, unknown or wrong; the field is named.
     """
+    field = f"signals.{node.id}"
     if len(node.histograms) == 1:
         return [parse_histogram(value, field)]
     names = [h.name for h in node.histograms]
-    if not isinstance(value, Mapping) or set(value) != set(names):
-        raise Invalid(f"{node.id} ({node.name}) needs the histograms {', '.join(names)}", field=field)
+    if not isinstance(value, Mapping) or value.keys() != set(names):
+        raise _wrong(node, f"needs the histograms {', '.join(names)}")
     return [parse_histogram(value[name], f"{field}.{name}") for name in names]
-
-
-def _context(node: NodeSpec, value: Any, field: str) -> list[float]:
-    if not isinstance(value, Mapping) or not set(value) <= set(node.components):
-        raise Invalid(f"{node.id} needs named numbers out of {', '.join(node.components)}", field=field)
-    if any(not _is_number(v) for v in value.values()):
-        raise Invalid(f"{node.id} needs finite numbers", field=field)
-    return [float(value.get(name, math.nan)) for name in node.components]
-
-
-def parse_plain(node: NodeSpec, value: Any, field: str) -> list[float]:
-    """Components of a node that is no histogram.
-
-    Raises:
-        Invalid: If the value is not of the node's form; the field is named.
-    """
-    if node.form is Form.NUMBER:
-        return [_number(node, value, field)]
-    if node.form is Form.CLASS:
-        return [_class(node, value, field)]
-    if node.form is Form.FLAG:
-        return [_flag(node, value, field)]
-    return _context(node, value, field)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import repeat
+from operator import attrgetter
 from typing import Any
 
 from riskgraph.core.context_view import View
@@ -103,19 +105,15 @@ def known_bad_hops(v: View) -> str:
     mine = {(k, d) for k in BAD_LINK_KINDS if (d := getattr(who, k)) is not None}
     if any(bad(kind, digest) for kind, digest in mine):
         return "1"
-    seen = set(mine)
+    beyond: set[tuple[str, bytes | None]] = set()
     for kind, digest in mine:
         rows = v.within(kind, 365)
         if len(rows) == HISTORY_LIMIT and history.is_hub(kind, digest, at, key):
             continue
-        for past in rows:
-            for link in past.links(BAD_LINK_KINDS):
-                if link in seen:
-                    continue
-                seen.add(link)
-                if bad(*link):
-                    return "2"
-    return "3+"
+        for link in BAD_LINK_KINDS:
+            beyond.update(zip(repeat(link), map(attrgetter(link), rows), strict=False))
+    beyond -= mine
+    return "2" if any(bad(kind, digest) for kind, digest in beyond if digest is not None) else "3+"
 
 
 LINKED_NODES: dict[str, Callable[[View], Any]] = {

@@ -11,6 +11,7 @@ import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,13 +22,14 @@ _PERMUTATIONS = np.random.default_rng(20260101)
 _MULTIPLIERS = _PERMUTATIONS.integers(1, 2**63, BAND_COUNT * ROWS_PER_BAND, dtype=np.uint64) | np.uint64(1)
 _SHIFTS = _PERMUTATIONS.integers(0, 2**63, BAND_COUNT * ROWS_PER_BAND, dtype=np.uint64)
 
-_PART_PATTERNS = {
-    "province": r"(省|自治区|特别行政区|北京|上海|天津|重庆|广西|内蒙古|宁夏|新疆|西藏)",
-    "city": r"(市|自治州|盟|地区)",
-    "district": r"(区|县|旗|镇|乡)",
-    "road": r"(路|街|道|巷|弄|胡同|大道|村|社区|小区|花园|广场)",
-    "house": r"(\d+\s*(号|栋|幢|座|室|单元|楼|#)|[A-Za-z]座)",
-}
+_PART_PATTERNS = (
+    re.compile(r"省|自治区|特别行政区|北京|上海|天津|重庆|广西|内蒙古|宁夏|新疆|西藏"),
+    re.compile(r"市|自治州|盟|地区"),
+    re.compile(r"[区县旗镇乡]"),
+    re.compile(r"[路街道巷弄村]|胡同|社区|小区|花园|广场"),
+    re.compile(r"\d+\s*(号|栋|幢|座|室|单元|楼|#)|[A-Za-z]座"),
+)
+_HAN = re.compile(r"[一-鿿]")
 _VIRTUAL_PREFIXES = ("162", "165", "167", "170", "171")
 _INTERNATIONAL = re.compile(r"\s*(\+|00)")
 _COUNTRY_CODES = {"CN": ("86",), "EU": ("3", "4")}
@@ -36,7 +38,7 @@ _COUNTRY_CODES = {"CN": ("86",), "EU": ("3", "4")}
 def normalise_text(text: str) -> str:
     """NFKC, lower case, no spaces or punctuation: spelling noise that means nothing."""
     folded = unicodedata.normalize("NFKC", text).lower()
-    return "".join(c for c in folded if c.isalnum())
+    return "".join(filter(str.isalnum, folded))
 
 
 def cell_of(lat: float, lon: float) -> tuple[int, int]:
@@ -46,9 +48,9 @@ def cell_of(lat: float, lon: float) -> tuple[int, int]:
 
 def address_normality(text: str) -> float | None:
     """B111: share of the five address parts found, or None for an address outside China's form."""
-    if not re.search(r"[一-鿿]", text):
+    if not _HAN.search(text):
         return None
-    found = sum(bool(re.search(pattern, text)) for pattern in _PART_PATTERNS.values())
+    found = sum(pattern.search(text) is not None for pattern in _PART_PATTERNS)
     return found / len(_PART_PATTERNS)
 
 
@@ -60,6 +62,12 @@ def _phone_digits(text: str) -> str:
     """One spelling of a number: no 00, and no 86 before a Chinese mobile number."""
     digits = _digits(text).removeprefix("00")
     return digits[2:] if re.fullmatch(r"861[0-9]{10}", digits) else digits
+
+
+@lru_cache(maxsize=65_536)
+def _shingle_hash(key: bytes, shingle: str) -> bytes:
+    """Keyed hash of one bigram; a language has few, so most are hashed once."""
+    return hashlib.blake2b(shingle.encode(), digest_size=8, key=key[:32]).digest()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,9 +105,7 @@ class Door:
         """Keyed MinHash bands of an address text's character bigrams (B112, B132)."""
         clean = normalise_text(text)
         shingles = {clean[i : i + 2] for i in range(max(1, len(clean) - 1))}
-        digests = b"".join(
-            hashlib.blake2b(s.encode(), digest_size=8, key=self.key[:32]).digest() for s in shingles
-        )
+        digests = b"".join([_shingle_hash(self.key, s) for s in shingles])
         hashes = np.frombuffer(digests, dtype="<u8")
         rows = (_MULTIPLIERS[:, None] * hashes + _SHIFTS[:, None]).min(axis=1) >> np.uint64(32)
         low, high = rows[::ROWS_PER_BAND], rows[1::ROWS_PER_BAND]

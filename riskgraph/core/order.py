@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.door import Door, address_normality, cell_of
@@ -27,9 +27,22 @@ MAX_ITEMS = 200
 _KEY_PARTS = frozenset({"merchant_id", "order_id", "channel_code"})
 _GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
 _SDK_NODES = frozenset(n.id for n in catalog() if n.computed_by == "sdk")
-_NESTED = (dict, list)
+_NESTED = frozenset({dict, list})
+_NUMBERS = (int, float)
+_NOTHING = object()
 _MONEY = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SENDABLE = {
+    key: node.id
+    for key, node in catalog().by_key.items()
+    if node.id not in _GRF_NODES and node.form is not Form.CONTEXT
+}
+_OF_PURPOSE = {
+    purpose: tuple(n.id for n in catalog() if n.purpose == purpose)
+    for purpose in dict.fromkeys(n.purpose for n in catalog())
+    if purpose != "none"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +164,15 @@ def order_key(merchant_id: str, channel_code: str, order_id: str) -> str:
     return f"{merchant_id}|{channel_code}|{order_id}"
 
 
-def availability_class(phase: str, states: Mapping[str, State]) -> str:
+def availability_class(phase: str, delivered: Mapping[str, Any], absent: Mapping[str, State]) -> str:
     """``{phase}/{front_end|refused|no_front_end}``.
 
-    Front end when any sdk node is present, else refused when any sdk node is refused.
+    Front end when any sdk node is delivered, else refused when any sdk node is refused.
     """
-    seen = {states[key] for key in _SDK_NODES if key in states}
-    if State.PRESENT in seen:
+    if not _SDK_NODES.isdisjoint(delivered):
         return f"{phase}/front_end"
-    return f"{phase}/refused" if State.REFUSED in seen else f"{phase}/no_front_end"
+    refused = any(cause is State.REFUSED and key in _SDK_NODES for key, cause in absent.items())
+    return f"{phase}/refused" if refused else f"{phase}/no_front_end"
 
 
 class Reader:
@@ -189,7 +202,7 @@ class Reader:
             raise Invalid(
                 f"{self.name(key)} must be a text of 1 to {MAX_TEXT} characters", field=self.name(key)
             )
-        if any("\ud800" <= c <= "\udfff" for c in value):
+        if not value.isascii() and _SURROGATE.search(value):
             raise Invalid(f"{self.name(key)} holds half a character (a lone surrogate)", field=self.name(key))
         if key in _KEY_PARTS and "|" in value:
             raise Invalid(f"{self.name(key)} must not contain '|'", field=self.name(key))
@@ -204,7 +217,7 @@ class Reader:
             return None
         if isinstance(value, str) and _MONEY.fullmatch(value):
             return float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12:
+        if isinstance(value, _NUMBERS) and not isinstance(value, bool) and abs(value) < 1e12:
             return float(value)
         raise Invalid(f'{self.name(key)} must be an amount such as "129.00"', field=self.name(key))
 
@@ -212,7 +225,7 @@ class Reader:
         value = self.body.get(key)
         if value is None:
             return None
-        good = isinstance(value, int | float) and not isinstance(value, bool)
+        good = isinstance(value, _NUMBERS) and not isinstance(value, bool)
         if not good or not low <= value <= high:
             raise Invalid(f"{self.name(key)} must be a number from {low:g} to {high:g}", field=self.name(key))
         return float(value)
@@ -268,15 +281,17 @@ def refuse_sensitive_names(value: Any, path: str = "") -> None:
         SensitiveField: Naming the field.
     """
     if type(value) is dict:
-        for key, inner in value.items():
-            if is_sensitive(key):
-                raise SensitiveField(
-                    f"{path}{key} asks for special-category data, which riskgraph refuses: remove the field",
-                    field=f"{path}{key}",
-                )
-            if type(inner) in _NESTED:
-                refuse_sensitive_names(inner, f"{path}{key}.")
-    elif type(value) is list:
+        if any(map(is_sensitive, value)):
+            field = path + next(filter(is_sensitive, value))
+            raise SensitiveField(
+                f"{field} asks for special-category data, which riskgraph refuses: remove the field",
+                field=field,
+            )
+        if not _NESTED.isdisjoint(map(type, value.values())):
+            for key, inner in value.items():
+                if type(inner) in _NESTED:
+                    refuse_sensitive_names(inner, f"{path}{key}.")
+    elif not _NESTED.isdisjoint(map(type, value)):
         for i, inner in enumerate(value):
             if type(inner) in _NESTED:
                 refuse_sensitive_names(inner, f"{path}[{i}].")
@@ -432,38 +447,35 @@ def parse_signals(
     signals: dict[str, Any] = {}
     absent: dict[str, State] = {}
     for key, value in values.body.items():
-        node_id = _known(key, f"signals.{key}")
+        node_id = _SENDABLE.get(key) or _refuse_node(key, f"signals.{key}")
         if node_id in signals:
             raise Invalid(f"{node_id} is given twice, by id and by name", field=f"signals.{key}")
         signals[node_id] = value
     for key, word in causes.body.items():
-        node_id = _known(key, f"absent.{key}")
+        node_id = _SENDABLE.get(key) or _refuse_node(key, f"absent.{key}")
         if not isinstance(word, str) or word not in ABSENCE_CAUSES:
             known = ", ".join(ABSENCE_CAUSES)
             raise Invalid(f"absent.{key} must be one of {known}", field=f"absent.{key}")
         if node_id in signals or node_id in absent:
             raise Invalid(f"{node_id} is given twice", field=f"absent.{key}")
         absent[node_id] = ABSENCE_CAUSES[word]
-    for node in catalog():
-        granted = True if node.purpose == "none" else consent.purposes.get(node.purpose)
-        if granted is False:
-            signals.pop(node.id, None)
-            absent[node.id] = State.REFUSED
-        elif granted is None and node.id in signals:
-            del signals[node.id]
-            absent[node.id] = State.NOT_DELIVERED
+    for purpose, nodes in _OF_PURPOSE.items():
+        granted = consent.purposes.get(purpose)
+        if granted:
+            continue
+        for node_id in nodes:
+            if signals.pop(node_id, _NOTHING) is not _NOTHING or granted is False:
+                absent[node_id] = State.NOT_DELIVERED if granted is None else State.REFUSED
     return signals, absent
 
 
-def _known(key: str, where: str) -> str:
+def _refuse_node(key: str, where: str) -> NoReturn:
     node = catalog().by_key.get(key)
     if node is None:
         raise Invalid(f"{where}: no such node in catalogue version {catalog().version}", field=where)
     if node.id in _GRF_NODES:
         raise Invalid(f"{node.id} is computed by riskgraph alone and cannot be sent", field=where)
-    if node.form is Form.CONTEXT:
-        raise Invalid(f"{node.id} is a context node and cannot be sent", field=where)
-    return node.id
+    raise Invalid(f"{node.id} is a context node and cannot be sent", field=where)
 
 
 def _coded(read: Reader, key: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 KINDS = (
     "paid",
@@ -23,8 +23,7 @@ DISPUTE_KINDS = FRAUD_KINDS | {"chargeback_other", "claim", "refund"}
 CLEAN_AFTER_S = 60 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One reported fact about an order. Times are seconds since the epoch, UTC."""
 
     outcome_id: str

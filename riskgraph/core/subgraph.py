@@ -17,7 +17,7 @@ from riskgraph.core.components import (
     histogram_components,
     histogram_shares,
     parse_histograms,
-    parse_plain,
+    plain_parser,
 )
 from riskgraph.core.errors import SubgraphError
 
@@ -37,6 +37,12 @@ _HISTOGRAM_PARTS = np.array(
     ]
 )
 _PACKED_VERSION = int(_CATALOG.version)
+_INDEX = {node.id: node.index for node in _CATALOG}
+_PLAIN = {
+    node.id: (part, plain_parser(node))
+    for node, part in zip(_CATALOG, _CATALOG.component_slices, strict=True)
+    if node.form is not Form.HISTOGRAM
+}
 
 
 class State(IntEnum):
@@ -52,6 +58,7 @@ class State(IntEnum):
         return self.name.lower()
 
 
+_NOT_DELIVERED = bytes([State.NOT_DELIVERED]) * NODE_COUNT
 ABSENCE_CAUSES = {s.word: s for s in State if s is not State.PRESENT}
 
 
@@ -93,17 +100,15 @@ class OrderSubgraph:
             raise SubgraphError("states: got a value above 3, expected 0..3", field="states")
         if np.isinf(self.components).any():
             raise SubgraphError("components: got an infinity, expected finite or NaN", field="components")
-        present = self.states == State.PRESENT
-        filled = ~np.isnan(self.components)
-        stray = filled & ~present[_COMPONENT_NODE]
-        if stray.any():
-            name = _CATALOG.components[int(np.argmax(stray))]
-            raise SubgraphError(f"{name}: got a value on an absent node, expected none", field=name)
-        empty = present & ~np.logical_or.reduceat(filled, _FIRST)
-        if empty.any():
-            node = _CATALOG.nodes[int(np.argmax(empty))]
-            raise SubgraphError(f"{node.id}: got no component, expected a value", field=node.id)
-        if self.shares[~present[_HISTOGRAM_NODE]].any():
+        present = self.present
+        filled = self.components == self.components  # NaN alone differs from itself
+        amiss = present != np.logical_or.reduceat(filled, _FIRST)
+        if amiss.any():
+            node = _CATALOG.nodes[int(np.argmax(amiss))]
+            if present[node.index]:
+                raise SubgraphError(f"{node.id}: got no component, expected a value", field=node.id)
+            raise SubgraphError(f"{node.id}: got a value on an absent node, expected none", field=node.id)
+        if self.shares[~present.take(_HISTOGRAM_NODE)].any():
             raise SubgraphError("shares: got shares on an absent node, expected zeros", field="shares")
 
     @classmethod
@@ -118,29 +123,32 @@ class OrderSubgraph:
             Invalid: If a value does not fit its node's form; the field is named.
             SubgraphError: If a node is in both mappings.
         """
-        states = np.full(NODE_COUNT, State.NOT_DELIVERED, dtype=np.uint8)
+        states = bytearray(_NOT_DELIVERED)
         parts = [math.nan] * len(_CATALOG.components)
         rows: list[int] = []
         counts: list[list[int]] = []
         for key, cause in absent.items():
-            states[_CATALOG[key].index] = cause
+            states[_INDEX[key]] = cause
+        if not absent.keys().isdisjoint(values):
+            key = next(key for key in values if key in absent)
+            raise SubgraphError(f"{key}: got a value and a cause of absence", field=key)
         for key, value in values.items():
-            node, field = _CATALOG[key], f"signals.{key}"
-            if key in absent:
-                raise SubgraphError(f"{key}: got a value and a cause of absence", field=key)
-            states[node.index] = State.PRESENT
-            if node.form is Form.HISTOGRAM:
-                counts += parse_histograms(node, value, field)
-                rows += range(*_CATALOG.histogram_slices[node.index].indices(_CATALOG.histogram_count))
+            states[_INDEX[key]] = State.PRESENT
+            plain = _PLAIN.get(key)
+            if plain is not None:
+                place, parse = plain
+                parts[place] = parse(value)
             else:
-                parts[_CATALOG.component_slices[node.index]] = parse_plain(node, value, field)
+                node = _CATALOG[key]
+                counts += parse_histograms(node, value)
+                rows += range(*_CATALOG.histogram_slices[node.index].indices(_CATALOG.histogram_count))
         components = np.array(parts, dtype=np.float32)
         shares = np.zeros((_CATALOG.histogram_count, BIN_COUNT), dtype=np.uint8)
         if rows:
             table = np.array(counts)
             components[_HISTOGRAM_PARTS[rows]] = histogram_components(_EDGES[rows], table)
             shares[rows] = histogram_shares(table)
-        return cls(states, components, shares)
+        return cls(np.frombuffer(states, dtype=np.uint8), components, shares)
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
@@ -150,7 +158,7 @@ class OrderSubgraph:
     @cached_property
     def present_pairs(self) -> NDArray[np.bool_]:
         """bool[284]: template pairs of which both ends are present."""
-        both: NDArray[np.bool_] = self.present[_PAIR_A] & self.present[_PAIR_B]
+        both: NDArray[np.bool_] = self.present.take(_PAIR_A) & self.present.take(_PAIR_B)
         return both
 
     def state(self, key: str) -> State:
@@ -159,7 +167,7 @@ class OrderSubgraph:
     def value(self, key: str) -> Any:
         """The node's value as a reader sees it: number, word, flag, or components by name."""
         node = _CATALOG[key]
-        if self.state(key) is not State.PRESENT:
+        if not self.present[node.index]:
             return None
         parts = self.components[_CATALOG.component_slices[node.index]].tolist()
         if node.form is Form.CLASS:

@@ -10,7 +10,7 @@ from riskgraph.core.history import IndexedHistory
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import PastOrder, merchant_of
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.stores.codec import encode_facts
+from riskgraph.stores.codec import encode_past
 from riskgraph.stores.graph import OUTCOME_COLUMNS, After, note_report, write_orders, write_outcomes
 from riskgraph.stores.insert import present
 from riskgraph.stores.rows import OrderRows
@@ -52,7 +52,7 @@ def write_history(
     for outcome in mine:
         note_report(connection, outcome, indexes)
         indexes.reports.add(outcome)
-    rows = [OrderRows(past, encode_facts(past), _NOTHING_KEPT) for past in new.values()]
+    rows = [OrderRows(past, encode_past(past), _NOTHING_KEPT) for past in new.values()]
     write_orders(connection, rows, indexes, after)
     write_outcomes([o for o in outcomes if o.order_key not in new], indexes, connection, after)
 

@@ -1,8 +1,7 @@
-"""Bytes of the store's blobs: facts of an order, its outcomes, the report record."""
+"""Bytes of the store's blobs: what is kept of an order, the report record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
@@ -31,9 +30,9 @@ _Facts = tuple[
     tuple[int, ...],
     tuple[tuple[bytes, float | None], ...],
     tuple[tuple[str, float | None], ...],
+    list[Outcome],
 ]
-_Known = list[tuple[str, str, float, float, str | None, str | None, str | None]]
-_facts_of = attrgetter(*(name for name in PastOrder.__slots__ if name != "outcomes"))
+_facts_of = attrgetter(*PastOrder.__slots__)
 
 
 def _plain(value: Any) -> Any:
@@ -45,31 +44,17 @@ def _plain(value: Any) -> Any:
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
 _facts_decoder = msgspec.msgpack.Decoder(_Facts)
-_known_decoder = msgspec.msgpack.Decoder(_Known)
 _record_decoder = msgspec.msgpack.Decoder(DecisionReport)
 
 
-def encode_facts(past: PastOrder) -> bytes:
-    """Facts of an order, in the order of its slots, without its outcomes."""
+def encode_past(past: PastOrder) -> bytes:
+    """What later contexts read of an order, with the outcomes on record, in the order of its slots."""
     return _encoder.encode(_facts_of(past))
 
 
-def decode_past(facts: bytes, known: bytes | None) -> PastOrder:
-    """An earlier order with the outcomes on record."""
-    past = PastOrder(*_facts_decoder.decode(facts))
-    if known:
-        past.outcomes = [Outcome(row[0], past.key, row[1], *row[2:]) for row in _known_decoder.decode(known)]
-    return past
-
-
-def encode_known(outcomes: Iterable[Outcome]) -> bytes:
-    """Outcomes of one order; its key stands beside."""
-    return _encoder.encode(
-        [
-            (o.outcome_id, o.kind, o.effective_at, o.reported_at, o.reason, o.source, o.reverses)
-            for o in outcomes
-        ]
-    )
+def decode_past(facts: bytes) -> PastOrder:
+    """Inverse of :func:`encode_past`."""
+    return PastOrder(*_facts_decoder.decode(facts))
 
 
 def encode_record(report: DecisionReport) -> bytes:

@@ -10,7 +10,7 @@ import apsw
 from riskgraph.core.history import REASON, IndexedHistory
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import PastOrder, merchant_of
-from riskgraph.stores.codec import decode_past, encode_known
+from riskgraph.stores.codec import decode_past, encode_past
 from riskgraph.stores.insert import insert, present, select_in
 from riskgraph.stores.rows import KIND_CODE, OrderRows, outcome_event
 
@@ -37,10 +37,10 @@ def write_orders(
     orders, links = [], []
     for oid, row in enumerate(new, start=first):
         past = row.past
-        known = encode_known(past.outcomes) if past.outcomes else None
-        orders.append((oid, past.key, past.at, past.merchant, row.facts, row.vec, known))
+        facts = encode_past(past) if past.outcomes else row.facts
+        orders.append((oid, past.key, past.at, past.merchant, facts, row.vec))
         links += [(KIND_CODE[kind], digest, past.at, oid) for kind, digest in past.links()]
-    insert(connection, "orders(oid, key, ts, merchant, facts, vec, known)", orders)
+    insert(connection, "orders(oid, key, ts, merchant, facts, vec)", orders)
     insert(connection, "oe(kind, digest, ts, oid)", links)
     _note_merchants(connection, [r.past for r in new], indexes)
     after.append(partial(_index, indexes, [r.past for r in new]))
@@ -102,16 +102,14 @@ def write_outcomes(
 
 def _attach(connection: apsw.Connection, outcome: Outcome) -> PastOrder | None:
     """Put the outcome beside the facts of its order, where one read finds both."""
-    found = connection.execute("SELECT facts, known FROM orders WHERE key=?", (outcome.order_key,)).fetchone()
+    found = connection.execute("SELECT facts FROM orders WHERE key=?", (outcome.order_key,)).get
     if outcome.kind in FRAUD_KINDS:
         connection.execute("INSERT OR IGNORE INTO fraud_orders VALUES(?)", (outcome.order_key,))
     if found is None:
         return None
-    past = decode_past(*found)
+    past = decode_past(found)
     past.outcomes.append(outcome)
-    connection.execute(
-        "UPDATE orders SET known=? WHERE key=?", (encode_known(past.outcomes), outcome.order_key)
-    )
+    connection.execute("UPDATE orders SET facts=? WHERE key=?", (encode_past(past), outcome.order_key))
     return past
 
 
@@ -146,16 +144,14 @@ def load_indexes(connection: apsw.Connection, keep_s: float, ramp_s: float) -> I
         (newest - ramp_s, newest - keep_s),
     ):
         indexes.activity.add_time(merchant, at)
-    for row in connection.execute(
-        "SELECT facts, known FROM orders WHERE ts >= ? ORDER BY ts, oid", (newest - keep_s,)
-    ):
-        indexes.activity.add(decode_past(*row))
+    recent = "SELECT facts FROM orders WHERE ts >= ? ORDER BY ts, oid"
+    for (facts,) in connection.execute(recent, (newest - keep_s,)):
+        indexes.activity.add(decode_past(facts))
     for merchant, at in connection.execute("SELECT merchant, first FROM merchants"):
         indexes.activity.set_first(merchant, at)
     for merchant, kind, at in connection.execute("SELECT merchant, kind, first FROM reports"):
         indexes.reports.set_first(merchant, kind, at)
-    for row in connection.execute(
-        "SELECT facts, known FROM fraud_orders JOIN orders ON orders.key = fraud_orders.order_key"
-    ):
-        indexes.frauds.add(decode_past(*row))
+    bad = "SELECT facts FROM fraud_orders JOIN orders ON orders.key = fraud_orders.order_key"
+    for (facts,) in connection.execute(bad):
+        indexes.frauds.add(decode_past(facts))
     return indexes

@@ -14,7 +14,7 @@ from riskgraph.stores.codec import decode_past
 from riskgraph.stores.rows import KIND_CODE
 
 _NEWEST = (
-    "SELECT orders.facts, orders.known FROM oe JOIN orders ON orders.oid = oe.oid "
+    "SELECT orders.oid, orders.facts FROM oe JOIN orders ON orders.oid = oe.oid "
     "WHERE oe.kind=? AND oe.digest=? AND oe.ts < ? ORDER BY oe.ts DESC, oe.oid DESC LIMIT ?"
 )
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM oe WHERE kind=? AND digest=? AND ts < ? LIMIT ?)"
@@ -54,19 +54,27 @@ class SqliteHistory(IndexedHistory):
         self.activity, self.frauds, self.reports = indexes.activity, indexes.frauds, indexes.reports
         self._connection = connection
         self._recorded: dict[str, PastOrder | None] = {}
+        # an account's orders come back through its device, card, address and phone
+        self._decoded: dict[int, PastOrder] = {}
 
     def recorded(self, key: str) -> PastOrder | None:
         """See :class:`riskgraph.core.history.History`."""
         if key not in self._recorded:
-            row = self._connection.execute("SELECT facts, known FROM orders WHERE key=?", (key,)).fetchone()
-            self._recorded[key] = decode_past(*row) if row else None
+            facts = self._connection.execute("SELECT facts FROM orders WHERE key=?", (key,)).get
+            self._recorded[key] = decode_past(facts) if facts else None
         return self._recorded[key]
 
     def newest(self, kind: str, digest: bytes, before: float, skip: str) -> Sequence[PastOrder]:
         """See :class:`riskgraph.core.history.History`."""
         limit = HISTORY_LIMIT + (self.recorded(skip) is not None)
-        rows = self._connection.execute(_NEWEST, (KIND_CODE[kind], digest, before, limit))
-        return [past for row in rows if (past := decode_past(*row)).key != skip][:HISTORY_LIMIT]
+        seen, found = self._decoded, []
+        for oid, facts in self._connection.execute(_NEWEST, (KIND_CODE[kind], digest, before, limit)):
+            past = seen.get(oid)
+            if past is None:
+                past = seen[oid] = decode_past(facts)
+            if past.key != skip:
+                found.append(past)
+        return found[:HISTORY_LIMIT]
 
     def is_hub(self, kind: str, digest: bytes, before: float, skip: str) -> bool:
         """See :class:`riskgraph.core.history.History`."""

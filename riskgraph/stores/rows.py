@@ -10,7 +10,7 @@ import msgspec
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import LINK_KINDS, PastOrder
 from riskgraph.ports import Entry
-from riskgraph.stores.codec import encode_facts, encode_record
+from riskgraph.stores.codec import encode_past, encode_record
 
 KIND_CODE = {kind: code for code, kind in enumerate(LINK_KINDS)}
 EVENT_VERSION = 1
@@ -52,7 +52,7 @@ def entry_rows(entry: Entry) -> EntryRows:
     }
     return EntryRows(
         past=past,
-        facts=encode_facts(past),
+        facts=encode_past(past),
         vec=entry.subgraph.pack(),
         decision=(
             decision.decision_id,

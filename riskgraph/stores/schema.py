@@ -18,13 +18,13 @@ from riskgraph.core.errors import StorageUnavailable
 # Older versions can corrupt a WAL that is reset while another connection reads (sqlite.org, 2026).
 MIN_SQLITE = (3, 51, 3)
 APPLICATION_ID = 0x52474B01
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 BUSY_MS = 2000
 
 _TABLES = """
 CREATE TABLE orders(oid INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, ts REAL NOT NULL,
-    merchant TEXT NOT NULL, facts BLOB NOT NULL, vec BLOB NOT NULL, known BLOB);
+    merchant TEXT NOT NULL, facts BLOB NOT NULL, vec BLOB NOT NULL);
 CREATE INDEX orders_ts ON orders(ts, merchant);
 CREATE TABLE oe(kind INTEGER, digest BLOB, ts REAL, oid INTEGER,
     PRIMARY KEY(kind, digest, ts, oid)) WITHOUT ROWID;

@@ -72,7 +72,7 @@ class SqliteStore:
 
     @contextmanager
     def _read(self) -> Iterator[apsw.Connection]:
-        """One snapshot on this thread's connection."""
+        """This thread's connection."""
         if self._closed:
             raise StorageUnavailable("the store is closed")
         with storage_errors(f"cannot read {self.path}"):
@@ -80,17 +80,17 @@ class SqliteStore:
             if connection is None:
                 connection = self._local.connection = connect(self.path, write=False)
                 self._readers.add(connection)
-            connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                if connection.in_transaction:
-                    connection.execute("COMMIT")
+            yield connection
 
     def context(self, order: Order) -> OrderContext:
         """The computed nodes of an order, as things stood just before it was placed."""
         with self._read() as connection:
-            return compute_context(order, SqliteHistory(connection, self._indexes), "local")
+            connection.execute("BEGIN")  # one snapshot for all reads of the order
+            try:
+                return compute_context(order, SqliteHistory(connection, self._indexes), "local")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     def submit(self, entry: Entry) -> Future[None]:
         """Commit a decision with all that belongs to it; the future is done after the commit.

@@ -19,7 +19,7 @@ counts = st.lists(st.integers(0, 500), min_size=16, max_size=16).filter(sum)
 
 
 def quantile(bins, q):
-    return histogram_quantiles(np.array([HOLD.histograms[0].edges]), np.array([bins]), q)[0]
+    return histogram_quantiles(np.array([HOLD.histograms[0].edges]), np.array([bins]), np.array([q]))[0, 0]
 
 
 def components(bins):

@@ -45,7 +45,7 @@ def test_a_planted_future_changes_no_node(seed):
     known_orders = [f for f in known if isinstance(f, Order)]
     for i, past in enumerate(known_orders[-5:]):
         outcome = random_outcome(chance, 50_000 + i, past, order.placed_at)
-        future.append(replace(outcome, kind="confirmed_fraud", reported_at=order.placed_at + 1))
+        future.append(outcome._replace(kind="confirmed_fraud", reported_at=order.placed_at + 1))
     # A later attempt of a known order that arrives first would be the one on record.
     seen = {f.key for f in known_orders}
     future = [f for f in future if not (isinstance(f, Order) and f.key in seen)]
