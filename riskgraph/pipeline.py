@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from typing import Any
 import msgspec
 
 from riskgraph.core.catalog import catalog
-from riskgraph.core.context import OrderContext
+from riskgraph.core.context import OrderContext, context_without_history
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import Order, availability_class, parse_order
@@ -20,8 +22,13 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, RiskScore, Verdict, Walk
 from riskgraph.ports import Clock, Entry, Explainer, GraphStore, Ledger, ReportWriter, Scorer
 
+_LOG = logging.getLogger("riskgraph.pipeline")
 MAX_GAP = 1e-6
 MAX_AHEAD_S = 86_400.0
+
+
+# What a verdict rests on: score, way through the tree, explanation; and the cause if degraded.
+Judgement = tuple[RiskScore | None, Walk, Attribution | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +93,31 @@ async def decide(
     stages = Stages(line.clock)
     order, context, subgraph, availability = observe(body, line, stages)
 
-    patience = min(line.deadline_ms, order.timeout_ms / 2)  # the other half is for commit and network
-    score, walk, attribution, cause = judge(subgraph, availability, line, stages, patience)
-    action, mode = line.writer.action_for(order, walk, degraded=cause is not None)
+    if context.source == "none":
+        judgement = degraded("history_unavailable")
+    else:
+        judgement = judge(subgraph, availability, line, stages, patience(order, line))
+    decision = conclude(order, context.source, subgraph, availability, judgement, line)
+    stages.done("report")
 
+    answer = encode_answer(decision, line.writer.texts(decision.report, subgraph, order.lang), stages.ms)
+    entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id)
+    await asyncio.wrap_future(line.ledger.submit(entry))
+    stages.done("commit")
+    return Answer(answer, decision, stages.ms)
+
+
+def conclude(
+    order: Order, source: str, subgraph: OrderSubgraph, availability: str, judgement: Judgement, line: Line
+) -> Decision:
+    """The merchant's action on a judgement, and the decision with its report."""
+    score, walk, attribution, cause = judgement
+    action, mode = line.writer.action_for(order, walk, degraded=cause is not None)
     decision_id = uuid.uuid4().hex
     report = line.writer.write(
-        order, subgraph, score, walk, attribution, decision_id, action, mode, cause, context.source
+        order, subgraph, score, walk, attribution, decision_id, action, mode, cause, source
     )
-    decision = Decision(
+    return Decision(
         decision_id=decision_id,
         trace_id=order.trace_id,
         verdict=walk.verdict,
@@ -103,17 +126,10 @@ async def decide(
         score=None if score is None else score.probability,
         path=walk.path,
         degraded_cause=cause,
-        context=context.source,
+        context=source,
         availability=availability,
         report=report,
     )
-    stages.done("report")
-    answer = encode_answer(decision, line.writer.texts(report, subgraph, order.lang), stages.ms)
-
-    entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id)
-    await asyncio.wrap_future(line.ledger.submit(entry))
-    stages.done("commit")
-    return Answer(answer, decision, stages.ms)
 
 
 def observe(
@@ -124,7 +140,7 @@ def observe(
     order = parse_order(body, line.door)
     refuse_future(order, line.clock)
     stages.done("parse")
-    context = line.store.context(order)
+    context = read_context(order, line)
     subgraph, availability = build_subgraph(order, context)
     stages.done("context")
     return order, context, subgraph, availability
@@ -140,6 +156,23 @@ def refuse_future(order: Order, clock: Clock) -> None:
         raise Invalid("placed_at lies more than a day in the future", field="placed_at")
 
 
+def read_context(order: Order, line: Line) -> OrderContext:
+    """What the order shares with earlier ones; without a readable history, what the order alone tells."""
+    try:
+        return line.store.context(order)
+    except Exception as failure:  # whatever the store raises, the shop gets a review
+        _LOG.error("the history cannot be read: %s", type(failure).__name__)
+        return context_without_history(order)
+
+
+def patience(order: Order, line: Line) -> float:
+    """Milliseconds until a score comes too late; half of the client's timeout is for commit and network.
+
+    Nobody waits for the answer to an order that is filed later (contracts, section 2).
+    """
+    return math.inf if order.late else min(line.deadline_ms, order.timeout_ms / 2)
+
+
 def build_subgraph(order: Order, context: OrderContext) -> tuple[OrderSubgraph, str]:
     """Delivered signals and computed nodes together; a delivered value and a refusal win."""
     signals, causes = order.signals, order.absent
@@ -152,29 +185,30 @@ def build_subgraph(order: Order, context: OrderContext) -> tuple[OrderSubgraph, 
 
 def judge(
     subgraph: OrderSubgraph, availability: str, line: Line, stages: Stages, patience_ms: float
-) -> tuple[RiskScore | None, Walk, Attribution | None, str | None]:
+) -> Judgement:
     """Score, walk the tree and explain; whatever fails or is late ends in review, never elsewhere.
 
     A verdict without its explanation must not stand (GDPR Art. 22(3), Recital 71; PIPL Art. 24).
     """
+    if line.scorer is None:
+        return degraded("model_unavailable")
     try:
-        if line.scorer is None:
-            return degraded("model_unavailable")
         score = line.scorer.score(subgraph, availability)
         walk = line.tree.walk(score)
         stages.done("score")
         attribution = line.explainer.explain(score)
         stages.done("explain")
     except Exception as failure:  # whatever the part raises, the shop gets a review
-        return degraded(f"{type(failure).__name__} while scoring or explaining")
+        _LOG.error("scoring or explaining failed: %s", type(failure).__name__)
+        return degraded("scoring_failed")
     if not attribution.gap <= MAX_GAP:
-        return degraded("the explanation does not add up to the score")
+        return degraded("explanation_inexact")
     if stages.elapsed_ms > patience_ms:
         return degraded("deadline")
     return score, walk, attribution, None
 
 
-def degraded(cause: str) -> tuple[None, Walk, None, str]:
+def degraded(cause: str) -> Judgement:
     walk = Walk(Verdict.REVIEW, "hold", ("degraded", "leaf:review"))
     return None, walk, None, cause
 

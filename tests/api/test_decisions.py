@@ -184,6 +184,9 @@ class Broken:
     def explain(self, score):
         raise RuntimeError("boom")
 
+    def context(self, order):
+        raise StorageUnavailable("the disk is gone")
+
     def submit(self, entry):
         raise StorageUnavailable("the disk is full")
 
@@ -202,7 +205,7 @@ def test_a_part_that_fails_gives_a_degraded_review_never_a_bare_verdict(shop, pa
     with_part(shop, **{part: Broken()})
     body = shop.decide(ORDER).json()
     assert (body["verdict"], body["degraded"], body["score"], body["reasons"]) == ("review", True, None, [])
-    assert "RuntimeError" in body["degraded_cause"]
+    assert body["degraded_cause"] == "scoring_failed"
     report = shop.client.get(body["report"]["json"], headers=shop.headers())
     assert report.status_code == 200
 
@@ -211,6 +214,23 @@ def test_a_late_score_gives_a_degraded_review(shop):
     with_part(shop, deadline_ms=0)
     body = shop.decide(ORDER).json()
     assert (body["verdict"], body["degraded_cause"]) == ("review", "deadline")
+
+
+def test_an_order_filed_later_is_never_too_late(shop):
+    with_part(shop, deadline_ms=0)
+    body = shop.decide(order(late=True)).json()
+    assert (body["degraded"], body["degraded_cause"]) == (False, None)
+
+
+def test_an_unreadable_history_gives_a_degraded_review_that_is_on_record(shop):
+    with_part(shop, store=Broken())
+    body = shop.decide(ORDER).json()
+    assert (body["verdict"], body["context"], body["degraded_cause"]) == (
+        "review",
+        "none",
+        "history_unavailable",
+    )
+    assert shop.client.get(body["report"]["json"], headers=shop.headers()).status_code == 200
 
 
 def test_an_impatient_checkout_shortens_the_deadline(shop):

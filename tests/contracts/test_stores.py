@@ -115,7 +115,7 @@ def test_a_restart_keeps_the_newest_orders_exact_with_the_default_memory(tmp_pat
 def test_an_outcome_counts_once_and_only_for_its_order(store):
     store.append(entry(an_order("a", DAY, card="c")))
     fraud = an_outcome("a", "confirmed_fraud", HOUR)
-    assert store.append_outcomes([fraud, fraud, replace(fraud, order_key="m|web|b")]) == 2
+    assert store.append_outcomes([fraud, fraud, fraud._replace(order_key="m|web|b")]) == 2
     assert store.append_outcomes([fraud]) == 0
     assert store.context(an_order(card="c")).values["B133"]["fraud_share"] == 1
     assert store.context(an_order(card="c")).values["B136"] == "1"
