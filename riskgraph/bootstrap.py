@@ -32,7 +32,12 @@ from riskgraph.explainers.render_json import render
 from riskgraph.explainers.shapley import ExactExplainer
 from riskgraph.explainers.wording import reason_text
 from riskgraph.governance.keys import Authenticator
-from riskgraph.governance.signing import Ed25519Signer, read_or_create_secret
+from riskgraph.governance.signing import (
+    Ed25519Signer,
+    Ed25519Verifier,
+    read_or_create_secret,
+    read_public_key,
+)
 from riskgraph.models.compiled import CompiledModel
 from riskgraph.models.registry import champion, shipped_champion
 from riskgraph.pipeline import Line
@@ -233,6 +238,15 @@ def open_door(settings: Settings) -> Door:
 
 def open_signer(settings: Settings) -> Ed25519Signer:
     return Ed25519Signer.open(settings.secret_folder / "signing.key")
+
+
+def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519Verifier:
+    """What checks signatures: an exported public key, else this installation's own.
+
+    Raises:
+        Invalid: If the file holds no Ed25519 public key.
+    """
+    return open_signer(settings) if public_key is None else read_public_key(public_key)
 
 
 def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) -> Line:

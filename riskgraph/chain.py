@@ -123,19 +123,19 @@ def refused_field() -> str:
     raise CheckFailed("the sandbox took a column that asks for special-category data")
 
 
-def audit(path: Path, settings: Settings) -> list[dict[str, Any]]:
-    """Verify a release and its audit record; return the records."""
-    signer = bootstrap.open_signer(settings)
-    Release.open(path, signer)
-    return verify_audit(path / "audit.jsonl", signer)
+def audit(path: Path, settings: Settings, public_key: Path | None = None) -> list[dict[str, Any]]:
+    """Verify a release and its audit record, by default with the own key; return the records."""
+    verifier = bootstrap.open_verifier(settings, public_key)
+    Release.open(path, verifier)
+    return verify_audit(path / "audit.jsonl", verifier)
 
 
 def train(
     releases: list[Path], out: Path, kind: str, seed: int, settings: Settings, progress: Progress
 ) -> dict[str, Any]:
     """Train on verified releases."""
-    signer = bootstrap.open_signer(settings)
-    opened = [Release.open(path, signer) for path in releases]
+    verifier = bootstrap.open_verifier(settings)
+    opened = [Release.open(path, verifier) for path in releases]
     if kind not in ("order2", "gbdt"):
         raise Invalid(f"unknown kind {kind!r}; known: order2, gbdt", field="kind")
     card = train_model(opened, out, kind=kind, seed=seed, progress=progress)  # type: ignore[arg-type]
@@ -237,9 +237,9 @@ def summarise(path: Path, report: Mapping[str, Any]) -> dict[str, Any]:
     return {"path": str(path), "provenance": report["provenance"], "figures": figures}
 
 
-def verify(report: Path, settings: Settings) -> list[str]:
-    """Problems of a backtest report; none when it holds."""
-    return verify_report(report, bootstrap.open_signer(settings))
+def verify(report: Path, settings: Settings, public_key: Path | None = None) -> list[str]:
+    """Problems of a backtest report, by default against the own key; none when it holds."""
+    return verify_report(report, bootstrap.open_verifier(settings, public_key))
 
 
 def load_history(world: Path, settings: Settings, progress: Progress, *, before: float = float("inf")) -> int:

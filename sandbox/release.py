@@ -16,7 +16,7 @@ from riskgraph.sandbox.manifest import SCHEMA
 from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
 
 if TYPE_CHECKING:
-    from riskgraph.ports import Signer
+    from riskgraph.ports import Verifier
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 LEAST_K = 50
@@ -71,28 +71,28 @@ class Release:
         self, path: Path, manifest: Mapping[str, Any], rows: ReleasedRows, *, token: object = None
     ) -> None:
         if token is not _OPENED:
-            raise TypeError("a Release is made by Release.open(path, signer) only")
+            raise TypeError("a Release is made by Release.open(path, verifier) only")
         for name, value in (("path", path), ("manifest", manifest), ("rows", rows)):
             object.__setattr__(self, name, value)
 
     @classmethod
-    def open(cls, path: Path, signer: Signer) -> Release:
+    def open(cls, path: Path, verifier: Verifier) -> Release:
         """Verify a release and read its rows.
 
         Args:
             path: Folder of the release.
-            signer: Checks the manifest's signature.
+            verifier: Checks the manifest's signature.
 
         Raises:
             CheckFailed: If the signature, a file's digest, the certificate or the audit record does
                 not hold; what failed is named.
         """
         path = Path(path)
-        manifest = _verified_manifest(path, signer)
+        manifest = _verified_manifest(path, verifier)
         _check_files(path, manifest["files"])
         check_certificate(manifest["certificate"])
         _check_centroids(path, manifest["certificate"])
-        verify_audit(path / AUDIT, signer)
+        verify_audit(path / AUDIT, verifier)
         rows = read_rows(path)
         if len(rows) != manifest["files"][ROWS]["rows"]:
             raise CheckFailed(f"{ROWS} does not have the rows that the manifest names", field=ROWS)
@@ -117,12 +117,12 @@ class Release:
         return certificate
 
 
-def _verified_manifest(path: Path, signer: Signer) -> dict[str, Any]:
+def _verified_manifest(path: Path, verifier: Verifier) -> dict[str, Any]:
     try:
         data, signature = (path / MANIFEST).read_bytes(), (path / SIGNATURE).read_bytes()
     except OSError as error:
         raise CheckFailed(f"{path.name} is no release: {error.strerror}", field=MANIFEST) from error
-    if not signer.verify(data, signature):
+    if not verifier.verify(data, signature):
         raise CheckFailed(f"the signature of {MANIFEST} does not hold", field=SIGNATURE)
     manifest: dict[str, Any] = json.loads(data)
     if manifest.get("schema") != SCHEMA:

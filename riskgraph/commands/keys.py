@@ -1,18 +1,22 @@
-"""``riskgraph keys``: create, list, revoke."""
+"""``riskgraph keys``: API keys, and the public key that verifies what this installation signs."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from riskgraph.bootstrap import open_keys
+from riskgraph.bootstrap import open_keys, open_verifier
 from riskgraph.commands.ui import AsJson, emit
 from riskgraph.core.errors import NotFound
 from riskgraph.governance.keys import ROLES, create_key
 from riskgraph.settings import Settings
 
-app = typer.Typer(help="API keys: shown once, stored hashed, revocable at once.", no_args_is_help=True)
+app = typer.Typer(
+    help="API keys: shown once, stored hashed, revocable at once; and the public key for signatures.",
+    no_args_is_help=True,
+)
 
 
 def register(root: typer.Typer) -> None:
@@ -47,3 +51,18 @@ def revoke(key_id: str, as_json: AsJson = False) -> None:
         if not store.revoke_key(key_id):
             raise NotFound(f"no key {key_id}; riskgraph keys list shows them")
     emit({"revoked": key_id}, as_json, lambda out: out.print(f"revoked {key_id}"))
+
+
+@app.command("public")
+def public(
+    out: Annotated[Path | None, typer.Option(help="File to write; stdout without it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The public key in PEM: with it anyone can verify releases, audit records and backtests."""
+    verifier = open_verifier(Settings.from_environment())
+    pem = verifier.public_pem.decode()
+    if out is not None:
+        out.write_text(pem, encoding="utf-8")
+    shown = {"algorithm": "Ed25519", "key_id": verifier.key_id, "public_key": pem}
+    told = pem.rstrip() if out is None else f"public key {verifier.key_id} written to {out}"
+    emit(shown, as_json, lambda console: console.print(told, markup=False, highlight=False, soft_wrap=True))

@@ -153,6 +153,52 @@ def test_a_release_of_another_installation_is_refused(chain, tmp_path):
     assert "signature" in ran.error
 
 
+def exported_key(home: Path, out: Path) -> Path:
+    ran = riskgraph("keys", "public", "--out", out, home=home)
+    assert ran.code == 0, ran.err
+    return out
+
+
+def test_the_public_key_prints_as_one_value_or_as_a_file(tmp_path):
+    shown = riskgraph("keys", "public", "--json", home=tmp_path / "home").json()
+    assert shown["algorithm"] == "Ed25519"
+    plain = riskgraph("keys", "public", home=tmp_path / "home").out.decode()
+    assert plain == shown["public_key"]
+    written = exported_key(tmp_path / "home", tmp_path / "key.pem").read_text()
+    assert written == plain
+    assert written.startswith("-----BEGIN PUBLIC KEY-----")
+    assert "PRIVATE" not in written
+
+
+def test_a_third_party_verifies_with_the_exported_key_alone(chain, tmp_path):
+    key = exported_key(chain / "home", tmp_path / "key.pem")
+    elsewhere = tmp_path / "elsewhere"
+    audit = ("sandbox", "audit", chain / "release", "--public-key", key, "--json")
+    (record,) = riskgraph(*audit, home=elsewhere).json()
+    assert record["key_id"] == riskgraph("keys", "public", "--json", home=chain / "home").json()["key_id"]
+    verify = ("backtest", "verify", chain / "report", "--public-key", key, "--json")
+    assert riskgraph(*verify, home=elsewhere).json() == {"problems": []}
+    assert not elsewhere.exists()
+    assert not elsewhere.with_name("elsewhere-secrets").exists()
+
+
+def test_the_public_key_of_another_installation_verifies_nothing(chain, tmp_path):
+    key = exported_key(tmp_path / "another", tmp_path / "key.pem")
+    for command in (("sandbox", "audit", chain / "release"), ("backtest", "verify", chain / "report")):
+        assert riskgraph(*command, "--public-key", key, home=chain / "home").code == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["", "rk_000000000000_x", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]
+)
+def test_a_file_that_is_no_public_key_is_wrong_usage(chain, tmp_path, text):
+    key = tmp_path / "key.pem"
+    key.write_text(text)
+    ran = riskgraph("backtest", "verify", chain / "report", "--public-key", key, home=chain / "home")
+    assert ran.code == 2
+    assert "key.pem" in ran.error
+
+
 def test_a_backtest_gives_every_figure_with_its_interval(chain):
     shown = json.loads((chain / "backtest.json").read_text())
     assert shown["provenance"] == "simulated"
