@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,17 @@ def test_keys_are_shown_once_listed_without_secrets_and_revoked(tmp_path):
     assert riskgraph("keys", "revoke", key_id, "--json", home=tmp_path).json() == {"revoked": key_id}
     assert riskgraph("keys", "list", "--json", home=tmp_path).json()[0]["revoked"]
     assert riskgraph("keys", "revoke", "nobody", home=tmp_path).code == 1
+
+
+def test_a_key_can_be_made_to_expire_and_the_list_says_when(tmp_path):
+    create = ("keys", "create", "--role", "checkout", "--merchant", "m-1", "--json")
+    on_a_day = riskgraph(*create, "--expires", "2099-01-31", home=tmp_path).json()
+    assert on_a_day["expires"] == "2099-01-31T00:00:00+00:00"
+    in_a_week = datetime.fromisoformat(riskgraph(*create, "--days", 7, home=tmp_path).json()["expires"])
+    assert abs(in_a_week - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=1)
+    assert riskgraph(*create, home=tmp_path).json()["expires"] is None
+    rows = riskgraph("keys", "list", "--json", home=tmp_path).json()
+    assert {row["expires"] for row in rows} == {on_a_day["expires"], in_a_week.isoformat(), None}
 
 
 def test_a_model_of_simulated_origin_may_be_promoted_to_observe_only(tmp_path):
