@@ -13,6 +13,7 @@ from riskgraph import bootstrap, promotion
 from riskgraph.core.catalog import catalog
 from riskgraph.models.registry import shipped_champion
 from riskgraph.settings import Settings
+from tests.models.helpers import random_model
 from tests.support.cli import riskgraph
 
 ORDER = Path(__file__).parents[1] / "golden/order.json"
@@ -98,6 +99,25 @@ def test_a_model_of_simulated_origin_may_be_promoted_to_observe_only(tmp_path):
     rows = riskgraph("model", "list", "--json", home=tmp_path).json()
     assert [row["champion"] for row in rows] == [False, True]
     assert rows[0]["name"] == promotion.shipped_card()["name"]
+
+
+def test_a_rollback_lets_the_champion_before_decide_again(tmp_path):
+    refused = riskgraph("model", "rollback", "--by", "me", home=tmp_path)
+    assert refused.code == 1
+    assert "nothing was promoted" in refused.error
+    random_model(tmp_path / "new", 1)
+    folders = [
+        riskgraph("model", "promote", path, "--by", "me", "--json", home=tmp_path).json()["folder"]
+        for path in (shipped_champion(), tmp_path / "new")
+    ]
+    done = riskgraph("model", "rollback", "--by", "you", "--json", home=tmp_path).json()
+    assert (done["folder"], done["by"], done["event"]) == (folders[0], "you", "rollback")
+    assert done["instead_of"] == "random-1"
+    rows = riskgraph("model", "list", "--json", home=tmp_path).json()
+    assert [Path(row["folder"]).name for row in rows if row["champion"]] == folders[:1]
+    first = riskgraph("model", "rollback", "--by", "you", home=tmp_path)
+    assert first.code == 1
+    assert "first champion" in first.error
 
 
 def test_simulate_describes_the_world_it_made(chain):

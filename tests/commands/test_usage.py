@@ -82,6 +82,7 @@ def test_every_command_explains_itself(path, tmp_path):
         (("backtest", "--world", "no-such-folder", "--out", "x", *DAYS), "--world"),
         (("backtest", "verify", "no-such-folder"), "no-such-folder"),
         (("model", "promote", GOLDEN), "--by"),
+        (("model", "rollback"), "--by"),
         (("report", "show", "0", "--law", "roman"), "--law"),
         (("report", "show", "0", "--format", "docx"), "--format"),
         (("keys", "create", "--merchant", "m"), "--role"),
