@@ -33,7 +33,7 @@ from riskgraph.models.card import Card
 from riskgraph.models.train import train as train_model
 from riskgraph.pipeline import Line, Stages, judge, observe
 from riskgraph.ports import Progress
-from riskgraph.sandbox import Release, check_fields, verify_audit, write_release
+from riskgraph.sandbox import Release, ReleaseRequest, check_fields, verify_audit, write_release
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
@@ -88,19 +88,16 @@ def release(
     """Release a world's training window; the audit record goes into the release and into the home."""
     opened = open_world(world)
     table = world_table(opened, midnight(until), bootstrap.open_door(settings), progress)
-    made = write_release(
-        table,
-        out,
+    request = ReleaseRequest(
         until=until,
-        k=k,
         seed=seed,
-        signer=bootstrap.open_signer(settings),
         provenance=opened.manifest["provenance"],
         now=time.time(),
         code=bootstrap.code_version(),
-        progress=progress,
-        audit_log=settings.home / "sandbox-audit.jsonl",
+        k=k,
     )
+    signer, log = bootstrap.open_signer(settings), settings.home / "sandbox-audit.jsonl"
+    made = write_release(table, out, request, signer, progress=progress, audit_log=log)
     return {
         "release_id": made.release_id,
         "path": str(out),

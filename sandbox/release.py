@@ -14,12 +14,12 @@ from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import CENTROIDS, ROWS, TABLES, file_sha256, read_rows, read_table
 from riskgraph.sandbox.manifest import SCHEMA
 from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
+from riskgraph.sandbox.request import LEAST_K
 
 if TYPE_CHECKING:
     from riskgraph.ports import Verifier
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
-LEAST_K = 50
 _OPENED = object()
 
 
