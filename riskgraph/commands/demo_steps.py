@@ -151,18 +151,18 @@ def step_model(show: Demo) -> None:
 def running_service(show: Demo) -> Iterator[Shop]:
     """A real HTTP service on loopback, with the world's earlier orders as history."""
     show.title(4, "Service: orders over HTTP; the demo shop is simulated and may enforce")
-    settings = show.settings
+    settings, profile = show.settings, bootstrap.demo_profile()
     with progress_bars() as progress:
         held = chain.held_out(show.out / "world", HELD_OUT)
         chain.load_history(show.out / "world", settings, progress, before=held.since)
     with bootstrap.open_keys(settings) as store:
-        key = create_key(store, roles=["admin"], org="m-demo", per_second=10_000)
+        key = create_key(store, roles=["admin"], org=profile.data["merchant_id"], per_second=10_000)
     show.console.print(f"API key, shown once: {key}", soft_wrap=True, markup=False)
     # declared as TCP: asyncio sets TCP_NODELAY on no other, and each answer would wait 40 ms
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    service = bootstrap.open_service(settings, bootstrap.demo_profile())
+    service = bootstrap.open_service(settings, profile)
     found = chain.seed_case(show.out / "world", held.since, service.line)
     app = create_app(service)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
