@@ -24,7 +24,7 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import DecisionTree, Verdict
 from riskgraph.eval import worlds
-from riskgraph.eval.backtest import Origin, run_backtest
+from riskgraph.eval.backtest import Issue, Origin, Trial, run_backtest
 from riskgraph.eval.backtest_report import verify_report
 from riskgraph.eval.window import Truth, Window
 from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
@@ -88,6 +88,7 @@ def release(
     """Release a world's training window; the audit record goes into the release and into the home."""
     opened = open_world(world)
     table = world_table(opened, midnight(until), bootstrap.open_door(settings), progress)
+    # The moment at which the map of rows to groups is destroyed is counted from here.
     request = ReleaseRequest(
         until=until,
         seed=seed,
@@ -182,34 +183,33 @@ def backtest(
     chosen = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
     if not isinstance(chosen, CompiledModel):
         raise Invalid("a backtest of verdicts needs an order2 model; pass others as baselines", field="model")
-    tree = bootstrap.load_tree(settings)
-    now = datetime.now(UTC)
-    table = world_table(opened, now.timestamp(), bootstrap.open_door(settings), progress)
-    simulated = opened.simulated
-    origin = Origin(
-        provenance=opened.manifest["provenance"],
-        labels_known_at=now,
-        data=dict(opened.manifest.get("files", {})),
-        tree_sha256=tree.sha256,
-        seeds={"world": int(opened.manifest["seed"])} if opened.manifest.get("seed") is not None else {},
-        trained_until=trained_until(chosen.card),
-        notes=(ENRICHED,) if simulated else (),
-    )
-    result = run_backtest(
-        table,
-        truth_of(opened) if simulated else None,
-        chosen,
+    tree, now = bootstrap.load_tree(settings), datetime.now(UTC)
+    trial = Trial(
+        table=world_table(opened, now.timestamp(), bootstrap.open_door(settings), progress),
+        truth=truth_of(opened) if opened.simulated else None,
+        scorer=chosen,
         verdicts=TreeVerdicts(chosen, tree),
         window=Window(first, last),
-        origin=origin,
-        out=out,
-        signer=bootstrap.open_signer(settings),
-        now=now,
-        code={"version": bootstrap.code_version()},
+        origin=origin_of(opened, chosen.card, tree, now),
         baselines={name: load_model(path) for name, path in (baselines or {}).items()},
-        progress=progress,
     )
+    issue = Issue(bootstrap.open_signer(settings), now, {"version": bootstrap.code_version()})
+    result = run_backtest(trial, out, issue, progress)
     return summarise(result.path, result.report)
+
+
+def origin_of(world: worlds.World, card: Card, tree: DecisionTree, now: datetime) -> Origin:
+    """Where the orders, the model and the verdicts of a backtest come from."""
+    seed = world.manifest.get("seed")
+    return Origin(
+        provenance=world.manifest["provenance"],
+        labels_known_at=now,
+        data=dict(world.manifest.get("files", {})),
+        tree_sha256=tree.sha256,
+        seeds={} if seed is None else {"world": int(seed)},
+        trained_until=trained_until(card),
+        notes=(ENRICHED,) if world.simulated else (),
+    )
 
 
 def trained_until(card: Card) -> date | None:
