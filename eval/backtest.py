@@ -47,6 +47,7 @@ from riskgraph.eval.window import Chosen, Truth, Window, choose_labelled, choose
 from riskgraph.ports import Progress, Signer
 
 SCHEMA = "backtest_report/1"
+# Scored in parts, so that memory does not grow with the history and the bar moves.
 CHUNK_ROWS = 16_384
 SIMULATED_NOTICE = (
     "Simulated: every order, person and gang in this report comes from a simulator. The figures "
@@ -183,6 +184,7 @@ def run_backtest(trial: Trial, out: Path, issue: Issue, progress: Progress | Non
 def _figures(
     rows: Scored, chosen: Chosen, trial: Trial, progress: Progress | None
 ) -> tuple[dict[str, Any], dict[str, Ranked]]:
+    # Always beside the model: what it adds to rules that a shop writes by hand is the first question.
     others: dict[str, BatchScorer] = {"flat_rules": FlatRules(), **trial.baselines}
     seen = {name: _with_bands(rows, chosen.table, s, name, progress) for name, s in others.items()}
     ranked = ranking({"model": rows, **seen}, progress)
@@ -232,6 +234,7 @@ def _probability(scorer: BatchScorer, table: OrderTable, name: str, progress: Pr
         if progress is not None:
             progress(f"score {name}", min(start + CHUNK_ROWS, len(table)), len(table))
     probability = np.concatenate(parts).astype(np.float64)
+    # A comparison with NaN is false, so such an order would count as accepted without a sign.
     if not np.isfinite(probability).all():
         raise CheckFailed(f"{name} gives probabilities that are not numbers")
     return probability
@@ -311,6 +314,7 @@ def _bootstrap_entry(rows: Scored) -> dict[str, Any]:
 
 def _metrics(rows: Scored, ranked: Ranked, bands: Mapping[str, Thresholds]) -> dict[str, Any]:
     limit = np.array([bands[name].reject for name in rows.availability])
+    # Only a gate can have turned these into reviews: by their score alone they would be rejects.
     softened = (rows.probability >= limit) & (rows.verdict == Verdict.REVIEW)
     return {
         "fraud": int(rows.is_fraud.sum()),

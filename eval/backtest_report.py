@@ -61,6 +61,7 @@ def write_report(
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
+        # The page is made from what is signed, so that it cannot say something else.
         plain: dict[str, Any] = _plain(report)
         _write_pictures(temporary, plain, rows, ranked)
         if plain["simulated"]:
@@ -70,6 +71,7 @@ def write_report(
         body = canonical_json(plain)
         (temporary / REPORT).write_bytes(body)
         (temporary / SIGNATURE).write_bytes(_signature(signer.key_id, body, signer.sign(body)))
+        # mkdtemp lets only its owner in; the report is meant for others.
         temporary.chmod(0o755)
         os.replace(temporary, out)
     except BaseException:
@@ -103,6 +105,7 @@ def verify_report(path: Path, verifier: Verifier, truth: Truth | None = None) ->
         problems += [] if canonical_json(report) == body else [f"{REPORT} is not canonical JSON"]
         problems += _file_problems(folder, report["files"])
         problems += _area_problems(report)
+        # Only over files that are the signed ones: anything else would be an error about an error.
         if report["simulated"] and not problems:
             problems += _score_problems(folder / SCORES, report, truth)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as wrong:
@@ -161,6 +164,7 @@ def _signature_problems(body: bytes, stored: bytes, verifier: Verifier) -> list[
 
 def _file_problems(folder: Path, files: Mapping[str, str]) -> list[str]:
     problems = []
+    # A file too many is a problem too: a reader would take it for part of what was signed.
     present = {p.name for p in folder.iterdir()} - {REPORT, SIGNATURE}
     for name in sorted(present | set(files)):
         if name not in files:

@@ -80,6 +80,7 @@ def promote(models: Path, folder: str, *, by: str, at: str, mode: str = "observe
     """
     if mode not in MODES:
         raise Invalid(f"unknown mode {mode!r}; known: {', '.join(MODES)}", field="mode")
+    # The record stores this name and serving joins it: a path in it would lead out of the folder.
     if Path(folder).name != folder:
         raise Invalid(f"{folder!r} is not the name of a folder in {models}", field="folder")
     entry = Champion(_sound(models / folder), folder, at, by, mode)
@@ -140,6 +141,7 @@ def _history(models: Path) -> list[Champion]:
 
 def _write(models: Path, history: list[Champion]) -> None:
     data = {"champions": [asdict(entry) for entry in history]}
+    # In the same folder, since a rename is one step only within a file system.
     with tempfile.NamedTemporaryFile(dir=models, suffix=".json", delete=False) as file:
         file.write((json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())
     settle(Path(file.name), models / POINTER_FILE)

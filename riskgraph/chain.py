@@ -97,6 +97,7 @@ def release(
         code=bootstrap.code_version(),
         k=k,
     )
+    # In the home too: a refusal leaves no release to lie in, and is on record all the same.
     signer, log = bootstrap.open_signer(settings), settings.home / "sandbox-audit.jsonl"
     made = write_release(table, out, request, signer, progress=progress, audit_log=log)
     return {
@@ -150,11 +151,13 @@ class TreeVerdicts:
     def __call__(self, table: OrderTable, probability: Scores) -> NDArray[np.object_]:
         """Verdict words, one a row."""
         verdicts = np.full(len(table), Verdict.ACCEPT.value, dtype=object)
+        # The gate reads states and components only; a table of orders holds no shares of bins.
         shares = np.zeros((catalog().histogram_count, BIN_COUNT), dtype=np.uint8)
         for name in np.unique(table.availability.astype(str)):
             limits = self.model.thresholds(name)
             mine = table.availability == name
             verdicts[mine & (probability >= limits.review)] = Verdict.REVIEW.value
+            # Only would-be rejects: a gate can soften a reject and nothing else, and walking is slow.
             for row in np.flatnonzero(mine & (probability >= limits.reject)):
                 subgraph = OrderSubgraph(table.states[row], table.components[row], shares)
                 verdicts[row] = self.tree.walk(self.model.score(subgraph, name)).verdict.value
@@ -163,6 +166,7 @@ class TreeVerdicts:
 
 def truth_of(world: worlds.World) -> Truth:
     """The oracle of a simulated world, for backtests only."""
+    # Copied field by field, since the worlds' type and the backtest's may each grow fields of their own.
     oracle = worlds.read_oracle(world)
     names = ("order_id", "is_fraud", "gang_id", "archetype", "camouflage", "honest_type")
     return Truth(**{name: getattr(oracle, name) for name in names})
@@ -242,6 +246,7 @@ def verify(report: Path, settings: Settings, public_key: Path | None = None) -> 
 def load_history(world: Path, settings: Settings, progress: Progress, *, before: float = float("inf")) -> int:
     """Load a world's orders placed before a time, and the outcomes reported by then, into the store."""
     opened, door = open_world(world), bootstrap.open_door(settings)
+    # Without signals, which context nodes never read.
     orders = [o for o in opened.orders(door, signals=False) if o.placed_at < before]
     outcomes = [o for o in opened.outcomes() if o.reported_at < before]
     with bootstrap.open_keys(settings) as store:
@@ -287,6 +292,7 @@ def seed_case(world: Path, since: float, line: Line) -> FoundCase | None:
         far, near = (_judged(case.requests[n], line) for n in (worlds.FAR_UNCONFIRMED, worlds.NEAR_CONFIRMED))
         if near[0] is Verdict.ACCEPT:
             named = "reason" if SEED_CODE in far[1] else "factor" if SEED_CODE in far[2] else "compliance"
+            # The earliest of its kind, so that the demo shows the same order every time.
             found.setdefault(named, FoundCase(case, named))
     ranked = [found[name] for name in ("reason", "factor", "compliance") if name in found]
     return ranked[0] if ranked else None
@@ -295,6 +301,7 @@ def seed_case(world: Path, since: float, line: Line) -> FoundCase | None:
 def _judged(body: Mapping[str, Any], line: Line) -> tuple[Verdict, list[str], list[str]]:
     stages = Stages(line.clock)
     _, _, subgraph, availability = observe(body, line, stages)
+    # No deadline: a slow machine must not turn the search into degraded reviews.
     _, walk, attribution, _ = judge(subgraph, availability, line, stages, float("inf"))
     if attribution is None:
         return walk.verdict, [], []

@@ -33,6 +33,7 @@ def check_certificate(certificate: Mapping[str, Any]) -> None:
     if k < LEAST_K:
         raise CheckFailed(f"the certificate is for k = {k}, at least {LEAST_K} is asked", field="k")
     for name, count in (("partition", certificate), ("independent", certificate["independent"])):
+        # Shares are negated, so that every line reads "at least".
         limits = (
             ("min_units", count["min_units"], k),
             ("min_components", count["min_components"], MIN_COMPONENTS),
@@ -70,6 +71,7 @@ class Release:
     def __init__(
         self, path: Path, manifest: Mapping[str, Any], rows: ReleasedRows, *, token: object = None
     ) -> None:
+        # A type that cannot be forged by accident is what keeps raw rows out of training.
         if token is not _OPENED:
             raise TypeError("a Release is made by Release.open(path, verifier) only")
         for name, value in (("path", path), ("manifest", manifest), ("rows", rows)):
@@ -119,6 +121,7 @@ class Release:
 
 def _verified_manifest(path: Path, verifier: Verifier) -> dict[str, Any]:
     try:
+        # The very bytes that were signed are parsed: nothing can change between check and use.
         data, signature = (path / MANIFEST).read_bytes(), (path / SIGNATURE).read_bytes()
     except OSError as error:
         raise CheckFailed(f"{path.name} is no release: {error.strerror}", field=MANIFEST) from error
@@ -132,6 +135,7 @@ def _verified_manifest(path: Path, verifier: Verifier) -> dict[str, Any]:
 
 def _check_files(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     expected = {*TABLES, AUDIT}
+    # Also a file too many is refused: a raw table could be lying among the released ones.
     found = {p.name for p in path.iterdir()} - {MANIFEST, SIGNATURE}
     if set(files) != expected or found != expected:
         odd = sorted((found ^ expected) | (set(files) ^ expected))[0]

@@ -114,6 +114,7 @@ class Authenticator:
         """
         refusal = Unauthenticated("send a valid key: Authorization: Bearer rk_…", field="Authorization")
         scheme, _, token = (header or "").partition(" ")
+        # At most two cuts: the secret itself may hold underscores.
         parts = token.strip().split("_", 2)
         if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != PREFIX:
             raise refusal

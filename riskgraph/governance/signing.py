@@ -37,6 +37,7 @@ class Ed25519Verifier:
     @property
     def key_id(self) -> str:
         """First 16 hex digits of SHA-256 of the public key."""
+        # A name for the key in logs and records; only the signature itself proves anything.
         return hashlib.sha256(self.public_bytes).hexdigest()[:16]
 
     def verify(self, data: bytes, signature: bytes) -> bool:
@@ -96,6 +97,8 @@ def read_or_create_secret(path: Path) -> bytes:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        # Exclusive and with its mode from the start: two processes cannot make two keys, and nobody can
+        # read it in between.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         secret = path.read_bytes()
@@ -103,6 +106,7 @@ def read_or_create_secret(path: Path) -> bytes:
         secret = os.urandom(32)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secret)
+    # Never made anew: what was signed or hashed under the old one could no longer be checked or linked.
     if len(secret) != 32:
         raise Invalid(f"{path} holds {len(secret)} bytes, expected a 32-byte secret; restore or remove it")
     return secret
