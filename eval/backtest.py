@@ -47,6 +47,7 @@ from riskgraph.eval.window import Chosen, Truth, Window, choose_labelled, choose
 from riskgraph.ports import Progress, Signer
 
 SCHEMA = "backtest_report/1"
+# Scored in parts, so that memory does not grow with the history and the bar moves.
 CHUNK_ROWS = 16_384
 SIMULATED_NOTICE = (
     "Simulated: every order, person and gang in this report comes from a simulator. The figures "
@@ -96,6 +97,57 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What a backtest measures, and against what.
+
+    Attributes:
+        table: All orders; those before the window tell which gangs were active already.
+        truth: The oracle of a simulated world; None for a merchant's own history.
+        scorer: The champion, with its frozen thresholds.
+        verdicts: What the service would answer, gates included, for rows and their probabilities.
+        window: Days to count.
+        origin: Where data and model come from.
+        baselines: Other scorers by name; the flat rules are always there.
+        reps: Bootstrap draws.
+        seed: Seed of the bootstrap.
+    """
+
+    table: OrderTable
+    truth: Truth | None
+    scorer: BatchScorer
+    verdicts: Verdicts
+    window: Window
+    origin: Origin
+    baselines: Mapping[str, BatchScorer] = field(default_factory=dict)
+    reps: int = REPS
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Who issues the report, when, and in which language.
+
+    Attributes:
+        signer: Signs ``report.json``.
+        now: Time of issue, with a time zone.
+        code: What made the report, for instance ``{"version": …, "commit": …}``.
+        lang: Language of the page's headings, ``en`` or ``zh``.
+
+    Raises:
+        Invalid: If there are no headings in that language.
+    """
+
+    signer: Signer
+    now: datetime
+    code: Mapping[str, str]
+    lang: str = "en"
+
+    def __post_init__(self) -> None:
+        if self.lang not in LANGUAGES:
+            raise Invalid(f"a report is in {' or '.join(LANGUAGES)}, not {self.lang!r}", field="lang")
+
+
+@dataclass(frozen=True)
 class BacktestResult:
     """The folder of the report and what ``report.json`` in it says."""
 
@@ -103,42 +155,14 @@ class BacktestResult:
     report: Mapping[str, Any]
 
 
-def run_backtest(
-    table: OrderTable,
-    truth: Truth | None,
-    scorer: BatchScorer,
-    *,
-    verdicts: Verdicts,
-    window: Window,
-    origin: Origin,
-    out: Path,
-    signer: Signer,
-    now: datetime,
-    code: Mapping[str, str],
-    baselines: Mapping[str, BatchScorer] | None = None,
-    progress: Progress | None = None,
-    lang: str = "en",
-    reps: int = REPS,
-    seed: int = 0,
-) -> BacktestResult:
+def run_backtest(trial: Trial, out: Path, issue: Issue, progress: Progress | None = None) -> BacktestResult:
     """Run a backtest and write its signed report.
 
     Args:
-        table: All orders; those before the window tell which gangs were active already.
-        truth: The oracle of a simulated world; None for a merchant's own history.
-        scorer: The champion, with its frozen thresholds.
-        verdicts: What the service would answer, gates included, for rows and their probabilities.
-        window: Days to count.
-        origin: Where data and model come from.
+        trial: What to measure.
         out: Folder to make; must not exist or be empty.
-        signer: Signs ``report.json``.
-        now: Time of issue.
-        code: What made the report, for instance ``{"version": …, "commit": …}``.
-        baselines: Other scorers by name; the flat rules are always there.
+        issue: Who signs the report, and when.
         progress: Told how far scoring and bootstrap are.
-        lang: Language of the page's headings, ``en`` or ``zh``.
-        reps: Bootstrap draws.
-        seed: Seed of the bootstrap.
 
     Raises:
         Conflict: If ``out`` holds something.
@@ -147,28 +171,24 @@ def run_backtest(
             provenance disagree.
         CheckFailed: If the verdicts are not those of orders.
     """
+    # Scoring takes minutes: what would stop the report from being written is found before it.
     check_free(out)
     check_extras()
-    if lang not in LANGUAGES:
-        raise Invalid(f"a report is in {' or '.join(LANGUAGES)}, not {lang!r}", field="lang")
-    chosen = _choose(table, truth, window, origin)
-    rows = _scored(chosen, scorer, verdicts, reps, seed, progress)
-    head = _header(scorer, origin, window, now, code, chosen)
-    others = {"flat_rules": FlatRules(), **(baselines or {})}
-    figures, ranked = _figures(rows, chosen, scorer, others, progress)
-    return BacktestResult(out, write_report(out, {**head, **figures}, rows, ranked, signer, lang=lang))
+    chosen = _choose(trial)
+    rows = _scored(chosen, trial, progress)
+    figures, ranked = _figures(rows, chosen, trial, progress)
+    report = {**_header(trial, chosen, issue), **figures}
+    return BacktestResult(out, write_report(out, report, rows, ranked, issue.signer, lang=issue.lang))
 
 
 def _figures(
-    rows: Scored,
-    chosen: Chosen,
-    scorer: BatchScorer,
-    others: Mapping[str, BatchScorer],
-    progress: Progress | None,
+    rows: Scored, chosen: Chosen, trial: Trial, progress: Progress | None
 ) -> tuple[dict[str, Any], dict[str, Ranked]]:
+    # Always beside the model: what it adds to rules that a shop writes by hand is the first question.
+    others: dict[str, BatchScorer] = {"flat_rules": FlatRules(), **trial.baselines}
     seen = {name: _with_bands(rows, chosen.table, s, name, progress) for name, s in others.items()}
     ranked = ranking({"model": rows, **seen}, progress)
-    bands = {name: scorer.thresholds(name) for name in sorted(set(chosen.table.availability))}
+    bands = {name: trial.scorer.thresholds(name) for name in sorted(set(chosen.table.availability))}
     figures = {
         **_threshold_entry(bands),
         "bootstrap": _bootstrap_entry(rows),
@@ -180,7 +200,8 @@ def _figures(
     return figures, ranked
 
 
-def _choose(table: OrderTable, truth: Truth | None, window: Window, origin: Origin) -> Chosen:
+def _choose(trial: Trial) -> Chosen:
+    truth, window, origin = trial.truth, trial.window, trial.origin
     if origin.labels_known_at.tzinfo is None:
         raise Invalid("the label cut-off needs a time zone", field="labels_known_at")
     if origin.trained_until is not None and window.start <= origin.trained_until:
@@ -190,9 +211,9 @@ def _choose(table: OrderTable, truth: Truth | None, window: Window, origin: Orig
             field="from",
         )
     if origin.provenance == "simulated" and truth is not None:
-        chosen = choose_simulated(table, truth, window, origin.labels_known_at)
+        chosen = choose_simulated(trial.table, truth, window, origin.labels_known_at)
     elif origin.provenance == "merchant" and truth is None:
-        chosen = choose_labelled(table, window, origin.labels_known_at)
+        chosen = choose_labelled(trial.table, window, origin.labels_known_at)
     else:
         raise Invalid("simulated orders need an oracle; a merchant's have none", field="provenance")
     fraud = int(chosen.is_fraud.sum())
@@ -213,24 +234,22 @@ def _probability(scorer: BatchScorer, table: OrderTable, name: str, progress: Pr
         if progress is not None:
             progress(f"score {name}", min(start + CHUNK_ROWS, len(table)), len(table))
     probability = np.concatenate(parts).astype(np.float64)
+    # A comparison with NaN is false, so such an order would count as accepted without a sign.
     if not np.isfinite(probability).all():
         raise CheckFailed(f"{name} gives probabilities that are not numbers")
     return probability
 
 
-def _scored(
-    chosen: Chosen, scorer: BatchScorer, verdicts: Verdicts, reps: int, seed: int,
-    progress: Progress | None,
-) -> Scored:  # fmt: skip
+def _scored(chosen: Chosen, trial: Trial, progress: Progress | None) -> Scored:
     table = chosen.table
-    probability = _probability(scorer, table, "model", progress)
-    verdict = np.array([str(v) for v in verdicts(table, probability)], dtype=object)
+    probability = _probability(trial.scorer, table, "model", progress)
+    verdict = np.array([str(v) for v in trial.verdicts(table, probability)], dtype=object)
     if len(verdict) != len(table) or not set(verdict) <= set(Verdict):
         raise CheckFailed("the verdicts must be accept, review or reject, one for each order")
     return Scored(
         table.order_id, table.placed_at, table.availability, probability, verdict, chosen.is_fraud,
         chosen.gang, chosen.archetype, chosen.camouflage, chosen.honest_type,
-        cluster_orders(chosen.is_fraud, chosen.gang, table.account), reps, seed,
+        cluster_orders(chosen.is_fraud, chosen.gang, table.account), trial.reps, trial.seed,
     )  # fmt: skip
 
 
@@ -247,10 +266,8 @@ def _with_bands(
     return rows.with_verdicts(verdict, probability)
 
 
-def _header(
-    scorer: BatchScorer, origin: Origin, window: Window, now: datetime, code: Mapping[str, str],
-    chosen: Chosen,
-) -> dict[str, Any]:  # fmt: skip
+def _header(trial: Trial, chosen: Chosen, issue: Issue) -> dict[str, Any]:
+    scorer, origin, window = trial.scorer, trial.origin, trial.window
     simulated = origin.provenance == "simulated"
     until = origin.trained_until
     return {
@@ -259,7 +276,7 @@ def _header(
         "simulated": simulated,
         "notice": SIMULATED_NOTICE if simulated else None,
         "notes": list(origin.notes),
-        "issued_at": now.astimezone(UTC).isoformat(timespec="seconds"),
+        "issued_at": issue.now.astimezone(UTC).isoformat(timespec="seconds"),
         "window": {"from": window.start.isoformat(), "to": window.end.isoformat()},
         "out_of_time": {
             "trained_until": until.isoformat() if until else None,
@@ -271,7 +288,7 @@ def _header(
         "label_tiers": chosen.tiers,
         "rows": chosen.rows,
         "data": dict(origin.data),
-        "code": dict(code),
+        "code": dict(issue.code),
         "model": {**scorer.versions, "provenance": scorer.provenance},
         "tree_sha256": origin.tree_sha256,
         "seeds": dict(origin.seeds),
@@ -297,6 +314,7 @@ def _bootstrap_entry(rows: Scored) -> dict[str, Any]:
 
 def _metrics(rows: Scored, ranked: Ranked, bands: Mapping[str, Thresholds]) -> dict[str, Any]:
     limit = np.array([bands[name].reject for name in rows.availability])
+    # Only a gate can have turned these into reviews: by their score alone they would be rejects.
     softened = (rows.probability >= limit) & (rows.verdict == Verdict.REVIEW)
     return {
         "fraud": int(rows.is_fraud.sum()),

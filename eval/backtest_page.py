@@ -36,6 +36,7 @@ def render_page(report: Mapping[str, Any], lang: str = "en") -> str:
         lang: Language of the headings, ``en`` or ``zh``.
     """
     source = resources.files("riskgraph.eval").joinpath("templates", "backtest.html").read_text("utf-8")
+    # A name that is missing stops the page: a hole in a table would read as "nothing to report".
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
     def words(key: str) -> str:
@@ -119,6 +120,7 @@ def _roc(report: Mapping[str, Any], words: Words) -> list[Section]:
         "Recall at a fixed false-positive rate is read off this window's own curve: it compares "
         "rankings and is not what the frozen threshold does."
     )
+    # Alternative texts carry the figures: the page has to work without its pictures.
     alt = f"ROC curve on a linear and a logarithmic axis. Area {area}. The rows below give the same figures."
     return [Section(words("ranking"), [note], ("roc.svg", alt), ["figure, 95 % interval", "model"], rows)]
 

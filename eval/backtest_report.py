@@ -25,7 +25,7 @@ from riskgraph.eval.comparison import Ranked
 from riskgraph.eval.metrics import Bools, Floats, area, auc
 from riskgraph.eval.slices import Scored
 from riskgraph.eval.window import Truth, join
-from riskgraph.ports import Signer
+from riskgraph.ports import Signer, Verifier
 
 REPORT, SIGNATURE, PAGE, SCORES = "report.json", "report.sig", "report.html", "scores.parquet"
 
@@ -61,6 +61,7 @@ def write_report(
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
+        # The page is made from what is signed, so that it cannot say something else.
         plain: dict[str, Any] = _plain(report)
         _write_pictures(temporary, plain, rows, ranked)
         if plain["simulated"]:
@@ -70,6 +71,7 @@ def write_report(
         body = canonical_json(plain)
         (temporary / REPORT).write_bytes(body)
         (temporary / SIGNATURE).write_bytes(_signature(signer.key_id, body, signer.sign(body)))
+        # mkdtemp lets only its owner in; the report is meant for others.
         temporary.chmod(0o755)
         os.replace(temporary, out)
     except BaseException:
@@ -78,12 +80,12 @@ def write_report(
     return plain
 
 
-def verify_report(path: Path, signer: Signer, truth: Truth | None = None) -> list[str]:
+def verify_report(path: Path, verifier: Verifier, truth: Truth | None = None) -> list[str]:
     """Check a report folder.
 
     Args:
         path: The folder, or its ``report.json``.
-        signer: Holds the key that the signature must fit.
+        verifier: Holds the public key that the signature must fit.
         truth: The oracle, where the reader has it: the area is then also computed from the scores.
 
     Returns:
@@ -97,12 +99,13 @@ def verify_report(path: Path, signer: Signer, truth: Truth | None = None) -> lis
         signature = (folder / SIGNATURE).read_bytes()
     except OSError as wrong:
         return [f"{Path(wrong.filename or folder).name} cannot be read ({wrong.strerror})"]
-    problems = _signature_problems(body, signature, signer)
+    problems = _signature_problems(body, signature, verifier)
     try:
         report = json.loads(body)
         problems += [] if canonical_json(report) == body else [f"{REPORT} is not canonical JSON"]
         problems += _file_problems(folder, report["files"])
         problems += _area_problems(report)
+        # Only over files that are the signed ones: anything else would be an error about an error.
         if report["simulated"] and not problems:
             problems += _score_problems(folder / SCORES, report, truth)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as wrong:
@@ -145,22 +148,23 @@ def _signature(key_id: str, body: bytes, signature: bytes) -> bytes:
     })  # fmt: skip
 
 
-def _signature_problems(body: bytes, stored: bytes, signer: Signer) -> list[str]:
+def _signature_problems(body: bytes, stored: bytes, verifier: Verifier) -> list[str]:
     try:
         signature = bytes.fromhex(json.loads(stored)["signature"])
         key_id = json.loads(stored)["key_id"]
     except (ValueError, KeyError, TypeError):
         return [f"{SIGNATURE} cannot be understood"]
-    if key_id != signer.key_id:
-        return [f"signed with key {key_id!r}, not with {signer.key_id!r}"]
+    if key_id != verifier.key_id:
+        return [f"signed with key {key_id!r}, not with {verifier.key_id!r}"]
     # Compared whole: case, spaces and unused fields must not be a place to hide a change.
     if stored != _signature(key_id, body, signature):
         return [f"{SIGNATURE} is not the signature of this {REPORT}"]
-    return [] if signer.verify(body, signature) else [f"the signature does not fit {REPORT}"]
+    return [] if verifier.verify(body, signature) else [f"the signature does not fit {REPORT}"]
 
 
 def _file_problems(folder: Path, files: Mapping[str, str]) -> list[str]:
     problems = []
+    # A file too many is a problem too: a reader would take it for part of what was signed.
     present = {p.name for p in folder.iterdir()} - {REPORT, SIGNATURE}
     for name in sorted(present | set(files)):
         if name not in files:

@@ -23,6 +23,7 @@ class Ranked:
 
 def ranking(scored: Mapping[str, Scored], progress: Progress | None) -> dict[str, Ranked]:
     """Figures of several scorers over the same orders, from the same bootstrap draws."""
+    # All hold the same orders and clusters; only scores and verdicts differ.
     rows = next(iter(scored.values()))
     draws = ranking_draws(
         {name: s.probability for name, s in scored.items()},
@@ -60,6 +61,7 @@ def baseline_entry(
         model.roc.recall_at_fpr(fixed) - other.roc.recall_at_fpr(fixed),
         model.draws.recall_at_fpr[fixed] - other.draws.recall_at_fpr[fixed],
     )
+    # One bad figure is enough to be beaten, both must be good to beat: the doubt goes against the model.
     beaten = gain.upper < 0 or recall.upper < 0
     beats = gain.lower > 0 and recall.lower > 0
     return {

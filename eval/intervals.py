@@ -54,6 +54,7 @@ def cluster_orders(is_fraud: Bools, gang: Ints, account: Ints) -> Clusters:
 
     An order with neither (code -1) is a cluster of its own.
     """
+    # The kind keeps a gang and an account of the same number apart.
     kind = np.where(is_fraud & (gang >= 0), 0, np.where(is_fraud, 1, 2))
     name = np.where(kind == 0, gang, account)
     alone = name < 0
@@ -64,6 +65,7 @@ def cluster_orders(is_fraud: Bools, gang: Ints, account: Ints) -> Clusters:
 
 def percentile_interval(value: float, draws: Floats) -> Interval:
     """Percentile interval of bootstrap draws; never excludes the figure itself."""
+    # A draw can hold no order of a thin slice; its share does not exist and says nothing.
     finite = draws[np.isfinite(draws)]
     if not len(finite) or not np.isfinite(value):
         return Interval(value, float("nan"), float("nan"))
@@ -90,6 +92,7 @@ def ratio_interval(
         return Interval(float("nan"), float("nan"), float("nan"))
     value = float(tops.sum() / whole.sum())
     far = 1.0 - ((1.0 - LEVEL) / 2.0) ** (1.0 / n)
+    # Every draw of such a sample gives the same figure, and an interval of length zero would be a lie.
     if value in (0.0, 1.0):
         return Interval(value, 0.0 if value == 0 else 1.0 - far, far if value == 0 else 1.0)
     rng = np.random.default_rng(seed)
@@ -143,11 +146,13 @@ def ranking_draws(
     Scores are put into at most about 1,300 bins, fine where the false-positive rate is below 2 %;
     the area moves by less than 1e-4 through that.
     """
+    # Counts per bin are all that the figures need, so that no draw has to be sorted.
     binned = {name: _bins(s, is_fraud) for name, s in scores.items()}
     starts = np.cumsum([0, *(int(b.max()) + 1 for b in binned.values())])
     cells = [b + start for b, start in zip(binned.values(), starts[:-1], strict=True)]
     halves = []
     for i, stratum in enumerate((is_fraud, ~is_fraud)):
+        # A stream for each class: else the size of one would change the draws of the other.
         rng = np.random.default_rng([seed, i])
         part = [c[stratum] for c in cells]
         code = clusters.take(stratum).code
@@ -179,6 +184,7 @@ def _histograms(
         return out
     keys, counts = np.unique(np.concatenate([code * width + c for c in cells]), return_counts=True)
     owner, cell = keys // width, keys % width
+    # Spares a multiplication per draw where no two orders of a cluster share a bin.
     even = bool((counts == 1).all())
     for rep in range(reps):
         weight = np.bincount(rng.integers(size, size=size), minlength=size)[owner]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from riskgraph.core.verdict import Verdict
 
 FIXED_FPRS = (0.001, 0.0038, 0.01)
+# Somebody else's figures on other data; reports and plots say that they are not ours.
 REFERENCE = {"recall": 0.927, "fpr": 0.0038}
 FLAGGED = {"reject": (Verdict.REJECT,), "reject_or_review": (Verdict.REJECT, Verdict.REVIEW)}
 
@@ -76,12 +77,14 @@ def area(fp: Ints, tp: Ints) -> float:
     """Area under ROC points given as cumulated counts; equals the Mann-Whitney statistic."""
     if not int(fp[-1]) or not int(tp[-1]):
         return float("nan")
+    # In whole numbers up to the last division: floats would make the area depend on the order of summing.
     doubled = np.sum(np.diff(fp) * (tp[1:] + tp[:-1]), dtype=np.int64)
     return float(doubled) / (2.0 * int(fp[-1]) * int(tp[-1]))
 
 
 def roc_curve(scores: Floats, is_fraud: Bools) -> Roc:
     """ROC curve over all distinct scores; tied orders enter together."""
+    # Ties enter as one point below, so the order among them does not matter.
     order = np.argsort(-scores, kind="stable")
     ranked, hit = scores[order], is_fraud[order]
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.array([], int)
@@ -90,6 +93,7 @@ def roc_curve(scores: Floats, is_fraud: Bools) -> Roc:
     threshold = np.concatenate([[np.inf], ranked[last]])
     step_fp, step_tp = np.diff(fp), np.diff(tp)
     bend = np.ones(len(fp), dtype=bool)
+    # Cross products instead of slopes: exact in whole numbers, and no division by zero.
     bend[1:-1] = step_fp[:-1] * step_tp[1:] != step_fp[1:] * step_tp[:-1]
     return Roc(fp[bend], tp[bend], threshold[bend])
 

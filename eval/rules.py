@@ -36,6 +36,7 @@ RULES: tuple[tuple[str, float | str, int], ...] = (
 )
 REVIEW_POINTS = 3
 REJECT_POINTS = 4
+# One more than can be reached, so that even a full house stays below a probability of 1.
 _FULL = 1 + sum(points for _, _, points in RULES)
 
 
@@ -52,6 +53,7 @@ class FlatRules:
         self, components: NDArray[np.float32], availability: NDArray[np.object_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Points and points over the maximum, float64[N] each, for components float32[N, 259]."""
+        # NaN compares false, so an absent node gives no points.
         points = np.zeros(len(components))
         for name, limit, worth in RULES:
             column = components[:, catalog().component_index[name]]

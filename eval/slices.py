@@ -34,6 +34,8 @@ BASE_RATES = (0.001, 0.005, 0.01)
 CAMOUFLAGE_STEPS = 8
 # A slice with fewer honest orders is shown but not judged.
 JUDGED_FROM = 500
+# A kind of honest person must not carry the false positives of all: neither in absolute numbers nor against
+# the rest.
 SLICE_FPR_LIMIT = 0.02
 SLICE_FPR_RATIO = 5.0
 
@@ -97,7 +99,9 @@ def decisions(rows: Scored, kind: str) -> dict[str, Any]:
 
 def gang_decisions(rows: Scored, hit: Bools) -> dict[str, Any]:
     """Gangs of which half of the orders are flagged; intervals draw gangs."""
+    # A gang is caught by its fraudulent orders alone.
     codes, caught = gangs_caught(hit, np.where(rows.is_fraud, rows.gang, -1))
+    # A gang is one trial here, whatever its size.
     each = Clusters(np.arange(len(codes)), np.ones(len(codes), dtype=bool))
     every = np.ones(len(codes), dtype=bool)
     recall: Interval = ratio_interval(caught, every, each, reps=rows.reps, seed=rows.seed)
@@ -171,6 +175,7 @@ def by_camouflage(rows: Scored) -> list[dict[str, Any]]:
     if not known.any():
         return []
     values = rows.camouflage[known]
+    # Camouflage is one value a gang, so quantiles can coincide.
     edges = np.unique(np.quantile(values, np.linspace(0, 1, CAMOUFLAGE_STEPS + 1)))
     step = np.clip(np.searchsorted(edges, rows.camouflage, side="right") - 1, 0, max(len(edges) - 2, 0))
     table = []

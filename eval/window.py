@@ -108,6 +108,7 @@ def choose_simulated(table: OrderTable, truth: Truth, window: Window, known_at: 
     used = inside & known
     fraud = np.where(known, truth.is_fraud[place], False)
     gang = np.where(known & fraud, gang_codes(truth.gang_id)[place], -1)
+    # Whether a gang is new decides how much a model could have learned of it.
     before = np.unique(gang[(table.placed_at < window.start_us) & (gang >= 0)])
     return Chosen(
         table.take(used),
@@ -137,6 +138,7 @@ def choose_labelled(table: OrderTable, window: Window, known_at: datetime) -> Ch
     }
     rows = table.take(used)
     fraud = np.asarray(rows.label == 1, dtype=np.bool_)
+    # Labelled fraud before the window too: a group may have begun there.
     history = table.take((table.placed_at < window.end_us) & (table.label == 1))
     group = linked_groups(history)
     place, _ = join(rows.order_id, history.order_id)
@@ -153,6 +155,7 @@ def gang_codes(gang_id: NDArray[Any]) -> Ints:
     """Gang ids as int64 codes, -1 where there is none."""
     text = np.array(["" if g is None or g != g else str(g) for g in gang_id], dtype=str)
     kept, code = np.unique(text, return_inverse=True)
+    # Negative numbers stand for none in worlds that number their gangs.
     none = np.array([not k or k.startswith("-") for k in kept], dtype=bool)
     return np.asarray(np.where(none[code], -1, code), dtype=np.int64)
 
@@ -168,6 +171,7 @@ def linked_groups(table: OrderTable) -> Ints:
         for key in (table.account, table.device, table.card, table.address):
             has = key >= 0
             _, code = np.unique(key[has], return_inverse=True)
+            # Again and again until nothing moves, since links form chains.
             lowest = np.full(len(code), len(table), dtype=np.int64)
             np.minimum.at(lowest, code, group[has])
             group[has] = lowest[code]
@@ -198,6 +202,7 @@ def label_tiers(table: OrderTable, known_at: datetime, is_fraud: Bools | None) -
 def join(wanted: NDArray[np.object_], have: NDArray[np.object_]) -> tuple[NDArray[np.intp], Bools]:
     """Place of each wanted id in ``have`` (0 where missing), and whether it is there."""
     rows = {str(name): i for i, name in enumerate(have)}
+    # A repeated id would silently take another order's truth.
     if len(rows) != len(have):
         raise Invalid("order ids are not unique", field="order_id")
     place = np.array([rows.get(str(name), -1) for name in wanted], dtype=np.intp)

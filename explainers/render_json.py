@@ -14,14 +14,14 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers import sections
+from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import attribution_of
-from riskgraph.explainers.texts import LANGUAGES, table
+from riskgraph.explainers.texts import table
 
 SCHEMA = "decision_report/1"
-AUDIENCES = ("subject", "compliance")
 LATER_AUDIENCES = ("authority", "fraud_team")
 
 
@@ -104,9 +104,9 @@ def _check(audience: str, law: str, lang: str) -> None:
     if audience in LATER_AUDIENCES:
         raise Invalid(f"audience {audience} is not supported yet", field="audience")
     for name, value, known in (
-        ("audience", audience, AUDIENCES),
-        ("law", law, tuple(sections.LAWS)),
-        ("lang", lang, LANGUAGES),
+        ("audience", audience, tuple(Audience)),
+        ("law", law, tuple(Law)),
+        ("lang", lang, tuple(Lang)),
     ):
         if value not in known:
             raise Invalid(f"{name} must be one of {', '.join(known)}", field=name)

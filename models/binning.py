@@ -103,6 +103,7 @@ def _category_edges(node: NodeSpec) -> NDArray[np.float32] | None:
     if node.form not in (Form.CLASS, Form.FLAG):
         return None
     words = 2 if node.form is Form.FLAG else len(node.words)
+    # Between the words' numbers: a word must never share a bin, whatever the rows happened to hold.
     return np.arange(0.5, words - 1, dtype=np.float32)
 
 
@@ -110,13 +111,16 @@ def _quantile_edges(values: NDArray[np.float32], weight: NDArray[np.float64]) ->
     """At most 11 edges, each the smallest value of its bin; a value with much weight gets a bin."""
     filled = ~np.isnan(values)
     distinct, place = np.unique(values[filled], return_inverse=True)
+    # One value tells nothing but presence; it still gets a bin, so that presence can count.
     if len(distinct) < 2:
         return np.empty(0, dtype=np.float32)
+    # Few values, mostly counts: quantiles would merge the rare ones.
     if len(distinct) <= MAX_BINS:
         return _between(distinct, np.arange(1, len(distinct)))
     mass = np.bincount(place, weights=weight[filled], minlength=len(distinct))
     below = np.cumsum(mass) / mass.sum()
     cuts = np.searchsorted(below, np.arange(1, MAX_BINS) / MAX_BINS, side="left") + 1
+    # A value with much weight is cut to more than once; the bins that it would leave empty are dropped.
     cuts = np.unique(cuts[cuts < len(distinct)])
     return _between(distinct, cuts)
 

@@ -18,9 +18,13 @@ FLAGGED_SHARE = 0.013
 # Rows drawn from a release have thinner tails than raw ones: about twice as many raw honest orders
 # lie beyond a cut, measured on the champion's own world (docs/decisions/0009).
 DRAWN_TAIL = 2.0
+# 0.19 % of fewer rows than this is not even three orders: no cut can be read off so few.
 MIN_HONEST = 1500
+# With so many fraud rows the own correction of a class counts half.
 FEW_FRAUD = 30.0
+# In logits.
 _MARGIN = 0.5
+# A threshold of 1 could not be reached, and review has to lie below reject.
 _CEILING = 1.0 - 1e-9
 
 RawLogits = Callable[[NDArray[np.float32]], NDArray[np.float64]]
@@ -113,6 +117,7 @@ def _shift(logit: NDArray[np.float64], rows: Rows, general: float) -> float:
 def solve_shift(logit: NDArray[np.float64], weight: NDArray[np.float64], rate: float) -> float:
     """The s in -20..20 for which the weighted mean of ``sigmoid(logit + s)`` equals ``rate``."""
     low, high = -20.0, 20.0
+    # Bisection needs no slope, which a saturated mean does not have; 60 halvings exhaust a float64.
     for _ in range(60):
         middle = (low + high) / 2
         if float(np.average(sigmoid(logit + middle), weights=weight)) < rate:

@@ -147,8 +147,10 @@ def read_card(folder: Path) -> Card:
         raise ModelUnavailable(f"{path}: the field {missing} is missing") from missing
     except (TypeError, ValueError, AttributeError, Invalid) as wrong:
         raise ModelUnavailable(f"{path}: {wrong}") from wrong
+    # Over the parsed card: a card that was only laid out anew is still the same card.
     if data.get("card_sha256") != card.digest:
         raise ModelUnavailable(f"{path}: the card was altered after it was written (digest mismatch)")
+    # Bins and tables go by position: a model for other nodes would score nonsense without an error.
     known = catalog()
     for what, got, expected in (
         ("version", card.catalog_version, known.version),

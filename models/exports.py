@@ -32,6 +32,7 @@ def to_networkx(subgraph: OrderSubgraph) -> networkx.MultiGraph:
     except ImportError as missing:
         raise ExtraMissing("the networkx export", "lab") from missing
     nodes = catalog().nodes
+    # A pair can have several types; a plain graph would keep one of them.
     graph = networkx.MultiGraph(catalog_version=catalog().version)
     for node in nodes:
         state, value = subgraph.state(node.id).word, subgraph.value(node.id)
@@ -62,6 +63,7 @@ def to_pyg(subgraph: OrderSubgraph) -> HeteroData:
     data["behavior"].x = torch.from_numpy(x)
     data["behavior"].state = torch.from_numpy(subgraph.states.astype(np.int64))
     edges = present_edges(subgraph)
+    # All types, also those without an edge here: models need the same keys for every order.
     for kind in EDGE_TYPES:
         ends = [(e.source, e.target) for e in edges if e.type == kind]
         index = torch.tensor(ends, dtype=torch.long).reshape(-1, 2).t().contiguous()

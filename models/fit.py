@@ -22,10 +22,12 @@ from riskgraph.models.rows import Rows, source_columns
 from riskgraph.ports import Progress
 
 _EVAL_ROWS = 16384
+# Radius of the rounding at zero, and where the penalty bends over; both in logits.
 _ROUND = 0.05
 _BEND = 0.5
 
 
+# Edge types of the catalogue that experts listed; the others follow from a rule (ADR 0010).
 _BY_HAND = {"causal", "corroborates", "consistency"}
 
 
@@ -87,6 +89,7 @@ class _Batchable:
             torch.from_numpy(edges.apply(rows.components)),
             torch.from_numpy(class_indexes(rows.availability)),
             torch.from_numpy(rows.label.astype(np.float64)),
+            # Mean 1, so that the penalties do not depend on how a release scales its weights.
             torch.from_numpy(rows.weight / rows.weight.mean()),
         )
 
@@ -135,13 +138,17 @@ class _Fitting:
         self.data, self.check = _Batchable.of(train, edges), _Batchable.of(held_out, edges)
         self.random = torch.Generator().manual_seed(seed)
         self.network = GraphAdditiveNetwork(edges)
+        # From the base rate on: a wrong offset would be learned first, and the tables against it.
         self.network.bias.data.fill_(math.log(train.fraud_rate / (1 - train.fraud_rate)))
         self.constraints = Constraints(edges, _honest_weight(self.data, self.network))
         self.neighbours = torch.from_numpy(_neighbour_mask(edges))
         self.listed = torch.tensor([bool(_BY_HAND & set(p.types)) for p in catalog().pairs])
         self.hidden = [torch.from_numpy(source_columns(s)) for s in ("refused", "no_front_end")]
         residual = self.data.weight * (self.data.label - train.fraud_rate)
+        # How far pure noise would push a table: the unit of the shrinkage, so that it needs no tuning to
+        # size.
         self.noise = float(residual.square().sum().sqrt())
+        # Small releases get about 16 steps an epoch too; with one, 40 epochs would be 40 steps.
         self.batch = min(recipe.batch, max(256, len(train) // 16))
 
     def run(self, progress: Progress | None) -> Fit:
@@ -154,6 +161,8 @@ class _Fitting:
                 optimizer.zero_grad()
                 self._loss(rows).backward()
                 optimizer.step()
+                # After every step: a demand that is imposed only at the end would undo what the fit relied
+                # on.
                 self.constraints.project(self.network)
             schedule.step()
             losses.append(self._held_out_loss())
@@ -163,6 +172,7 @@ class _Fitting:
                 progress("train", epoch + 1, recipe.epochs)
             if len(losses) - 1 - int(np.argmin(losses)) >= recipe.patience:
                 break
+        # The last epochs only showed that the loss no longer falls.
         self.network.load_state_dict(best)
         bias = dict(zip(AVAILABILITY_CLASSES, self.network.bias.detach().tolist(), strict=True))
         return Fit(self.network.tables(), bias, losses, self.network)
@@ -173,11 +183,14 @@ class _Fitting:
         label, weight = self.data.label[rows], self.data.weight[rows]
         label, weight = torch.cat([label, label[again]]), torch.cat([weight, weight[again]])
         loss = _log_loss(self.network(bins, classes), label, weight)
+        # The loss is a mean over rows, so the penalty of the whole is divided by their number.
         return loss + self._penalty() / len(self.data.label)
 
     def _hide(self, bins: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Append some front-end rows as orders with a source gone, in the class they then have."""
+        # Classes stand in the order front_end, no_front_end, refused within each phase.
         front = (classes % 3 == 0).nonzero().squeeze(-1)
+        # One draw for both, so that no row is shown with both sources gone.
         draw = torch.rand(len(front), generator=self.random)
         first, second = self.recipe.hide_consent, self.recipe.hide_consent + self.recipe.hide_sdk
         refused, missing = front[draw < first], front[(draw >= first) & (draw < second)]
@@ -226,6 +239,7 @@ def _log_loss(logit: Tensor, label: Tensor, weight: Tensor) -> Tensor:
 def _neighbour_mask(edges: BinEdges) -> NDArray[np.float64]:
     """float64[259, 11]: 1 between two used bins of a number; words of a class have no order."""
     named = np.array([catalog().nodes[i].form is Form.CLASS for i in catalog().component_node])
+    # Column 0 is absent and has no neighbour; the first difference is between bins 1 and 2.
     used = np.arange(2, 13) <= edges.counts[:, None]
     return np.asarray(used & ~named[:, None], dtype=np.float64)
 

@@ -25,7 +25,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch_geometric.nn import MessagePassing
 
+# Stands in for the bins that a component lacks: higher than any table, so that the order ignores them.
 _FAR = 1e9
+# Parts of a fan-out node that may only speak one way; its other parts have no direction of their own.
 _COUNTS = ("accounts_24h", "accounts_30d", "orders_1h", "orders_30d", "fraud_share")
 
 
@@ -152,6 +154,7 @@ class Constraints:
         own[self._rows, 1:] = isotonic(values) * self._sign
         if self._honest:
             for table, share in zip((own, pairs.flatten(1)), self._honest, strict=True):
+                # This shifts absent and unused cells too; they are set back to zero below.
                 table -= (table * share).sum(1, keepdim=True)
         own[self._never_raise] = own[self._never_raise].clamp(max=0.0)
         own[:, 0] = 0.0
@@ -161,6 +164,7 @@ class Constraints:
 
 def _shares(weight: Tensor, optional: Tensor) -> Tensor:
     """Honest shares of the cells of each optional table, where nothing is absent; flat rows."""
+    # Only rows that have the data count: where it is absent the term is zero anyway.
     seen = weight.clone()
     seen[:, 0] = 0.0
     if seen.dim() > 2:

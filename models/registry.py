@@ -1,4 +1,8 @@
-"""Models on disk, and which of them is champion: one pointer file, replaced in one step."""
+"""Models on disk, and which of them is champion: one record of promotions, replaced in one step.
+
+Nothing is ever taken off the record: going back is an entry of its own, so that it shows who decided
+at any time and who changed it.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +19,20 @@ from riskgraph.models.compiled import settle
 
 POINTER_FILE = "champion.json"
 MODES = ("observe", "enforce")
+PROMOTE, ROLLBACK = "promote", "rollback"
 
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """Who serves.
+    """One entry of the record: who serves from then on.
 
     Attributes:
         name: Name on the model's card.
         folder: Folder of the model, relative to the models folder.
-        at: When it was promoted, ISO 8601.
-        by: Who promoted it.
+        at: When it became champion, ISO 8601.
+        by: Who made it champion.
         mode: ``observe`` or ``enforce``.
+        event: ``promote``, or ``rollback`` where an earlier promotion was gone back to.
     """
 
     name: str
@@ -34,6 +40,7 @@ class Champion:
     at: str
     by: str
     mode: str
+    event: str = PROMOTE
 
 
 def shipped_champion() -> Path:
@@ -65,52 +72,76 @@ def champion(models: Path) -> Champion | None:
 
 
 def promote(models: Path, folder: str, *, by: str, at: str, mode: str = "observe") -> Champion:
-    """Make a model the champion; the ones before stay on record for :func:`rollback`.
+    """Make a model the champion; the ones before stay on record, :func:`rollback` goes back to them.
 
     Raises:
         Invalid: If the mode is unknown, or the folder lies outside ``models``.
         ModelUnavailable: If the folder holds no sound model.
     """
-    from riskgraph.models import load_model
-
     if mode not in MODES:
         raise Invalid(f"unknown mode {mode!r}; known: {', '.join(MODES)}", field="mode")
+    # The record stores this name and serving joins it: a path in it would lead out of the folder.
     if Path(folder).name != folder:
         raise Invalid(f"{folder!r} is not the name of a folder in {models}", field="folder")
-    entry = Champion(load_model(models / folder).card.name, folder, at, by, mode)
+    entry = Champion(_sound(models / folder), folder, at, by, mode)
     _write(models, [*_history(models), entry])
     return entry
 
 
-def rollback(models: Path) -> Champion:
-    """Take the last promotion back; the champion before it serves again.
+def rollback(models: Path, *, by: str, at: str) -> Champion:
+    """Go back to the model, and the mode, that served before the promotion in force.
 
     Raises:
         NotFound: If nothing was promoted.
         Conflict: If there is no champion before it.
+        ModelUnavailable: If the earlier model's folder is gone or damaged.
     """
     history = _history(models)
-    if not history:
-        raise NotFound(f"{models}: nothing was promoted, there is nothing to take back")
-    if len(history) == 1:
-        raise Conflict(f"{models}: {history[0].name} is the first champion, there is none before it")
-    _write(models, history[:-1])
-    return history[-2]
+    standing = _standing(history)
+    if not standing:
+        raise NotFound("nothing was promoted, so there is nothing to go back from")
+    if len(standing) == 1:
+        raise Conflict(f"{standing[0].name} is the first champion; there is none before it to go back to")
+    earlier = standing[-2]
+    entry = Champion(_sound(models / earlier.folder), earlier.folder, at, by, earlier.mode, ROLLBACK)
+    _write(models, [*history, entry])
+    return entry
+
+
+def _standing(history: list[Champion]) -> list[Champion]:
+    """The promotions not gone back from, oldest first: each rollback undoes the last that stands."""
+    standing: list[Champion] = []
+    for entry in history:
+        if entry.event == ROLLBACK:
+            standing.pop()
+        else:
+            standing.append(entry)
+    return standing
+
+
+def _sound(folder: Path) -> str:
+    """Name of the model in a folder, read whole: a damaged model must not become champion."""
+    from riskgraph.models import load_model
+
+    return load_model(folder).card.name
 
 
 def _history(models: Path) -> list[Champion]:
     path = models / POINTER_FILE
     try:
         data: list[dict[str, Any]] = json.loads(path.read_bytes())["champions"]
-        return [Champion(**entry) for entry in data]
+        history = [Champion(**entry) for entry in data]
+        _standing(history)
+        return history
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError) as wrong:
+    except (ValueError, KeyError, TypeError, IndexError) as wrong:
         raise ModelUnavailable(f"{path}: damaged ({wrong})") from wrong
 
 
 def _write(models: Path, history: list[Champion]) -> None:
     data = {"champions": [asdict(entry) for entry in history]}
+    # In the same folder, since a rename is one step only within a file system.
     with tempfile.NamedTemporaryFile(dir=models, suffix=".json", delete=False) as file:
         file.write((json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())
     settle(Path(file.name), models / POINTER_FILE)

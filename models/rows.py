@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import NodeSpec, catalog
 from riskgraph.core.errors import Invalid
 
+# Below these a held-out quarter could not tell when to stop.
 MIN_FRAUD, MIN_HONEST = 20, 100
+# With fewer, one cluster is more than the quarter that is held out.
 _MIN_CLUSTERS = 4
 
 
@@ -74,6 +76,8 @@ def stack(sources: Sequence[RowsLike]) -> Rows:
     """
     clusters, shift = [], 0
     for source in sources:
+        # Each release numbers its clusters from zero; the same number in two releases is not the same
+        # fraud.
         clusters.append(np.where(source.cluster >= 0, source.cluster + shift, -1).astype(np.int32))
         shift = max(shift, int(clusters[-1].max(initial=-1)) + 1)
     rows = Rows(
@@ -107,6 +111,7 @@ def split(rows: Rows, seed: int, share: float = 0.25) -> tuple[Rows, Rows]:
     if len(names) >= _MIN_CLUSTERS:
         out[clustered] = np.isin(rows.cluster[clustered], _pick(rows, rng.permutation(names), share))
     parts = (rows.take(~out), rows.take(out))
+    # Chance can put one class wholly on one side; then every fourth row of each class is held out.
     if any(len(np.unique(part.label)) < 2 for part in parts):
         out = np.zeros(len(rows), dtype=bool)
         out[:: round(1 / share)] = True
@@ -122,6 +127,7 @@ def _pick(rows: Rows, names: NDArray[np.int32], share: float) -> NDArray[np.int3
     picked: list[int] = []
     for name in names:
         size = rows.weight[mask & (rows.cluster == name)].sum()
+        # What overshoots by more than a fifth is passed over; the first is taken whatever its size.
         if not picked or held + size <= 1.2 * share * total:
             picked.append(int(name))
             held += size

@@ -21,6 +21,7 @@ def score_times_us(
         for subgraph in subgraphs:
             start = time.perf_counter_ns()
             scorer.score(subgraph, availability)
+            # The first round fills caches and maps the tables; it is not what a service pays.
             if step:
                 times.append(time.perf_counter_ns() - start)
     return np.array(times, dtype=np.float64) / 1e3

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from riskgraph.sandbox import Release
 
 Kind = Literal["order2", "gbdt"]
+# What a reader of a card has to know of a release without having it.
 _CERTIFICATE = ("k", "groups", "min_units", "min_components", "min_rows", "max_unit_share")
 _WINDOW = ("until", "records", "accepted")
 
@@ -83,6 +84,7 @@ def train_rows(
     """
     fitting, held_out = split(stack(sources), seed)
     fit = _fit(kind, fitting, held_out, seed, epochs, progress)
+    # Thresholds come from rows that training has not fitted: on its own rows every model looks sharper.
     classes = calibrate(fit.raw, fit.bias, held_out)
     recipe = {**fit.recipe, "seed": seed, "rows": len(fitting), "held_out_rows": len(held_out)}
     card = _card(kind, origin, classes, recipe, held_out_metrics(fit.raw, classes, held_out))
@@ -108,6 +110,7 @@ def _fit(
         return _fit_order2(train_rows, held_out, seed, epochs, progress)
     if kind == "gbdt":
         forest, recipe = fit_forest(train_rows, held_out, seed=seed, trees=epochs or 400)
+        # The trees have no offset per class; calibration finds all of it.
         no_bias = dict.fromkeys(AVAILABILITY_CLASSES, 0.0)
         return Fitted(forest, forest.logits, no_bias, recipe)
     raise Invalid(f"unknown kind {kind!r}; known: order2, gbdt", field="kind")
@@ -119,6 +122,7 @@ def _fit_order2(
     try:
         from riskgraph.models.fit import Recipe, fit_order2
     except ModuleNotFoundError as missing:
+        # Only a missing torch is the missing extra; any other import that fails is a fault of ours.
         if str(missing.name).split(".")[0] not in ("torch", "torch_geometric"):
             raise
         raise ExtraMissing("training an order2 model", "train") from missing

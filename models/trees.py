@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
 TREES_FILE = "trees.npz"
+# Bounds the array of node numbers, rows by trees, that is alive at once.
 _CHUNK_ROWS = 2048
 _FIRST = np.array([part.start for part in catalog().component_slices])
 INPUT_COUNT = len(catalog().components) + NODE_COUNT
@@ -64,6 +65,7 @@ class Forest:
             feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int32),
             threshold=np.where(leaf, 0.0, nodes["num_threshold"]).astype(np.float64),
             missing_left=nodes["missing_go_to_left"].astype(bool),
+            # A leaf points to itself, so that all rows can take the same number of steps without a test.
             left=np.where(leaf, here, start + nodes["left"]).astype(np.int32),
             right=np.where(leaf, here, start + nodes["right"]).astype(np.int32),
             value=np.where(leaf, nodes["value"], 0.0).astype(np.float64),
@@ -119,6 +121,7 @@ class TreeModel:
         if card.kind != "gbdt":
             raise ModelUnavailable(f"{folder / CARD_FILE}: kind {card.kind!r} has no trees, expected 'gbdt'")
         path = folder / TREES_FILE
+        # The digest first: numpy must not parse a file that nobody vouches for.
         check_file(path, card)
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -153,6 +156,7 @@ def write_forest(folder: Path | str, forest: Forest, card: Card) -> Card:
     arrays: dict[str, Any] = {f.name: getattr(forest, f.name) for f in fields(forest)}
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".npz", delete=False) as file:
         np.savez(file, allow_pickle=False, **arrays)
+    # Of the bytes as written, not of the arrays: what is checked at load is the file.
     digest = hashlib.sha256(Path(file.name).read_bytes()).hexdigest()
     settle(Path(file.name), folder / TREES_FILE)
     layout = {"inputs": "components, then presence per node", "trees": len(forest.roots)}

@@ -33,7 +33,12 @@ from riskgraph.explainers.shapley import ExactExplainer
 from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import reason_text
 from riskgraph.governance.keys import Authenticator
-from riskgraph.governance.signing import Ed25519Signer, read_or_create_secret
+from riskgraph.governance.signing import (
+    Ed25519Signer,
+    Ed25519Verifier,
+    read_or_create_secret,
+    read_public_key,
+)
 from riskgraph.models.compiled import CompiledModel
 from riskgraph.models.registry import champion, shipped_champion
 from riskgraph.pipeline import Line
@@ -56,6 +61,7 @@ class SystemClock:
         self._latest = 0.0
 
     def now(self) -> float:
+        # A clock that is set back must not give a later decision an earlier time.
         self._latest = max(self._latest, time.time())
         return self._latest
 
@@ -89,6 +95,7 @@ class MerchantReportWriter:
     def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
         if self.mode == "observe":
             return "none", "observe"
+        # Without a score there is no walk to act on; the merchant's own policy decides.
         if degraded:
             return self.profile.degraded_action(order.amount, order.currency), "enforce"
         return walk.action, "enforce"
@@ -171,6 +178,7 @@ def render_record(
         return json.dumps(report, ensure_ascii=False, indent=1).encode(), "application/json"
     if audience != "subject":
         raise Invalid("a PDF exists for the audience subject only; ask for html", field="format")
+    # Here, so that everything else works without the extra pdf.
     from riskgraph.explainers.render_pdf import render_pdf
 
     return render_pdf(record, **asked), "application/pdf"
@@ -234,6 +242,15 @@ def open_signer(settings: Settings) -> Ed25519Signer:
     return Ed25519Signer.open(settings.secret_folder / "signing.key")
 
 
+def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519Verifier:
+    """What checks signatures: an exported public key, else this installation's own.
+
+    Raises:
+        Invalid: If the file holds no Ed25519 public key.
+    """
+    return open_signer(settings) if public_key is None else read_public_key(public_key)
+
+
 def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) -> Line:
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), SystemClock()
@@ -241,6 +258,8 @@ def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) 
     try:
         scorer, mode = serving_model(settings)
     except ModelUnavailable:
+        # The service starts all the same: a review by a person is better than a checkout that gets no
+        # answer.
         scorer, mode = None, "observe"
     return Line(
         door=open_door(settings),
@@ -293,6 +312,7 @@ def code_version() -> str:
 
     digest = hashlib.sha256()
     root = Path(str(resources.files("riskgraph")))
+    # Sorted, since a file system lists in any order and the digest must not.
     for path in sorted(root.rglob("*.py")):
         digest.update(path.read_bytes())
     return f"{__version__}+{digest.hexdigest()[:12]}"
@@ -304,6 +324,7 @@ def require_extra(feature: str, extra: str = "lab") -> None:
     Raises:
         ExtraMissing: If one is missing.
     """
+    # Found, not imported: importing torch only to see that it is there would take seconds.
     if any(find_spec(package) is None for package in EXTRAS[extra]):
         raise ExtraMissing(feature, extra)
 

@@ -24,7 +24,7 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import DecisionTree, Verdict
 from riskgraph.eval import worlds
-from riskgraph.eval.backtest import Origin, run_backtest
+from riskgraph.eval.backtest import Issue, Origin, Trial, run_backtest
 from riskgraph.eval.backtest_report import verify_report
 from riskgraph.eval.window import Truth, Window
 from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
@@ -33,7 +33,7 @@ from riskgraph.models.card import Card
 from riskgraph.models.train import train as train_model
 from riskgraph.pipeline import Line, Stages, judge, observe
 from riskgraph.ports import Progress
-from riskgraph.sandbox import Release, check_fields, verify_audit, write_release
+from riskgraph.sandbox import Release, ReleaseRequest, check_fields, verify_audit, write_release
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
@@ -88,19 +88,18 @@ def release(
     """Release a world's training window; the audit record goes into the release and into the home."""
     opened = open_world(world)
     table = world_table(opened, midnight(until), bootstrap.open_door(settings), progress)
-    made = write_release(
-        table,
-        out,
+    # The moment at which the map of rows to groups is destroyed is counted from here.
+    request = ReleaseRequest(
         until=until,
-        k=k,
         seed=seed,
-        signer=bootstrap.open_signer(settings),
         provenance=opened.manifest["provenance"],
         now=time.time(),
         code=bootstrap.code_version(),
-        progress=progress,
-        audit_log=settings.home / "sandbox-audit.jsonl",
+        k=k,
     )
+    # In the home too: a refusal leaves no release to lie in, and is on record all the same.
+    signer, log = bootstrap.open_signer(settings), settings.home / "sandbox-audit.jsonl"
+    made = write_release(table, out, request, signer, progress=progress, audit_log=log)
     return {
         "release_id": made.release_id,
         "path": str(out),
@@ -123,19 +122,19 @@ def refused_field() -> str:
     raise CheckFailed("the sandbox took a column that asks for special-category data")
 
 
-def audit(path: Path, settings: Settings) -> list[dict[str, Any]]:
-    """Verify a release and its audit record; return the records."""
-    signer = bootstrap.open_signer(settings)
-    Release.open(path, signer)
-    return verify_audit(path / "audit.jsonl", signer)
+def audit(path: Path, settings: Settings, public_key: Path | None = None) -> list[dict[str, Any]]:
+    """Verify a release and its audit record, by default with the own key; return the records."""
+    verifier = bootstrap.open_verifier(settings, public_key)
+    Release.open(path, verifier)
+    return verify_audit(path / "audit.jsonl", verifier)
 
 
 def train(
     releases: list[Path], out: Path, kind: str, seed: int, settings: Settings, progress: Progress
 ) -> dict[str, Any]:
     """Train on verified releases."""
-    signer = bootstrap.open_signer(settings)
-    opened = [Release.open(path, signer) for path in releases]
+    verifier = bootstrap.open_verifier(settings)
+    opened = [Release.open(path, verifier) for path in releases]
     if kind not in ("order2", "gbdt"):
         raise Invalid(f"unknown kind {kind!r}; known: order2, gbdt", field="kind")
     card = train_model(opened, out, kind=kind, seed=seed, progress=progress)  # type: ignore[arg-type]
@@ -152,11 +151,13 @@ class TreeVerdicts:
     def __call__(self, table: OrderTable, probability: Scores) -> NDArray[np.object_]:
         """Verdict words, one a row."""
         verdicts = np.full(len(table), Verdict.ACCEPT.value, dtype=object)
+        # The gate reads states and components only; a table of orders holds no shares of bins.
         shares = np.zeros((catalog().histogram_count, BIN_COUNT), dtype=np.uint8)
         for name in np.unique(table.availability.astype(str)):
             limits = self.model.thresholds(name)
             mine = table.availability == name
             verdicts[mine & (probability >= limits.review)] = Verdict.REVIEW.value
+            # Only would-be rejects: a gate can soften a reject and nothing else, and walking is slow.
             for row in np.flatnonzero(mine & (probability >= limits.reject)):
                 subgraph = OrderSubgraph(table.states[row], table.components[row], shares)
                 verdicts[row] = self.tree.walk(self.model.score(subgraph, name)).verdict.value
@@ -165,6 +166,7 @@ class TreeVerdicts:
 
 def truth_of(world: worlds.World) -> Truth:
     """The oracle of a simulated world, for backtests only."""
+    # Copied field by field, since the worlds' type and the backtest's may each grow fields of their own.
     oracle = worlds.read_oracle(world)
     names = ("order_id", "is_fraud", "gang_id", "archetype", "camouflage", "honest_type")
     return Truth(**{name: getattr(oracle, name) for name in names})
@@ -185,34 +187,33 @@ def backtest(
     chosen = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
     if not isinstance(chosen, CompiledModel):
         raise Invalid("a backtest of verdicts needs an order2 model; pass others as baselines", field="model")
-    tree = bootstrap.load_tree(settings)
-    now = datetime.now(UTC)
-    table = world_table(opened, now.timestamp(), bootstrap.open_door(settings), progress)
-    simulated = opened.simulated
-    origin = Origin(
-        provenance=opened.manifest["provenance"],
-        labels_known_at=now,
-        data=dict(opened.manifest.get("files", {})),
-        tree_sha256=tree.sha256,
-        seeds={"world": int(opened.manifest["seed"])} if opened.manifest.get("seed") is not None else {},
-        trained_until=trained_until(chosen.card),
-        notes=(ENRICHED,) if simulated else (),
-    )
-    result = run_backtest(
-        table,
-        truth_of(opened) if simulated else None,
-        chosen,
+    tree, now = bootstrap.load_tree(settings), datetime.now(UTC)
+    trial = Trial(
+        table=world_table(opened, now.timestamp(), bootstrap.open_door(settings), progress),
+        truth=truth_of(opened) if opened.simulated else None,
+        scorer=chosen,
         verdicts=TreeVerdicts(chosen, tree),
         window=Window(first, last),
-        origin=origin,
-        out=out,
-        signer=bootstrap.open_signer(settings),
-        now=now,
-        code={"version": bootstrap.code_version()},
+        origin=origin_of(opened, chosen.card, tree, now),
         baselines={name: load_model(path) for name, path in (baselines or {}).items()},
-        progress=progress,
     )
+    issue = Issue(bootstrap.open_signer(settings), now, {"version": bootstrap.code_version()})
+    result = run_backtest(trial, out, issue, progress)
     return summarise(result.path, result.report)
+
+
+def origin_of(world: worlds.World, card: Card, tree: DecisionTree, now: datetime) -> Origin:
+    """Where the orders, the model and the verdicts of a backtest come from."""
+    seed = world.manifest.get("seed")
+    return Origin(
+        provenance=world.manifest["provenance"],
+        labels_known_at=now,
+        data=dict(world.manifest.get("files", {})),
+        tree_sha256=tree.sha256,
+        seeds={} if seed is None else {"world": int(seed)},
+        trained_until=trained_until(card),
+        notes=(ENRICHED,) if world.simulated else (),
+    )
 
 
 def trained_until(card: Card) -> date | None:
@@ -237,14 +238,15 @@ def summarise(path: Path, report: Mapping[str, Any]) -> dict[str, Any]:
     return {"path": str(path), "provenance": report["provenance"], "figures": figures}
 
 
-def verify(report: Path, settings: Settings) -> list[str]:
-    """Problems of a backtest report; none when it holds."""
-    return verify_report(report, bootstrap.open_signer(settings))
+def verify(report: Path, settings: Settings, public_key: Path | None = None) -> list[str]:
+    """Problems of a backtest report, by default against the own key; none when it holds."""
+    return verify_report(report, bootstrap.open_verifier(settings, public_key))
 
 
 def load_history(world: Path, settings: Settings, progress: Progress, *, before: float = float("inf")) -> int:
     """Load a world's orders placed before a time, and the outcomes reported by then, into the store."""
     opened, door = open_world(world), bootstrap.open_door(settings)
+    # Without signals, which context nodes never read.
     orders = [o for o in opened.orders(door, signals=False) if o.placed_at < before]
     outcomes = [o for o in opened.outcomes() if o.reported_at < before]
     with bootstrap.open_keys(settings) as store:
@@ -290,6 +292,7 @@ def seed_case(world: Path, since: float, line: Line) -> FoundCase | None:
         far, near = (_judged(case.requests[n], line) for n in (worlds.FAR_UNCONFIRMED, worlds.NEAR_CONFIRMED))
         if near[0] is Verdict.ACCEPT:
             named = "reason" if SEED_CODE in far[1] else "factor" if SEED_CODE in far[2] else "compliance"
+            # The earliest of its kind, so that the demo shows the same order every time.
             found.setdefault(named, FoundCase(case, named))
     ranked = [found[name] for name in ("reason", "factor", "compliance") if name in found]
     return ranked[0] if ranked else None
@@ -298,6 +301,7 @@ def seed_case(world: Path, since: float, line: Line) -> FoundCase | None:
 def _judged(body: Mapping[str, Any], line: Line) -> tuple[Verdict, list[str], list[str]]:
     stages = Stages(line.clock)
     _, _, subgraph, availability = observe(body, line, stages)
+    # No deadline: a slow machine must not turn the search into degraded reviews.
     _, walk, attribution, _ = judge(subgraph, availability, line, stages, float("inf"))
     if attribution is None:
         return walk.verdict, [], []

@@ -96,15 +96,19 @@ class Ledger(Protocol):
     def append_outcomes(self, outcomes: Sequence[Outcome]) -> int: ...
 
 
-class Signer(Protocol):
-    """Ed25519 signatures of this installation."""
+class Verifier(Protocol):
+    """Checks Ed25519 signatures of one installation, this or another; needs its public key only."""
 
     @property
     def key_id(self) -> str: ...
 
-    def sign(self, data: bytes) -> bytes: ...
-
     def verify(self, data: bytes, signature: bytes) -> bool: ...
+
+
+class Signer(Verifier, Protocol):
+    """Makes this installation's signatures too."""
+
+    def sign(self, data: bytes) -> bytes: ...
 
 
 class Clock(Protocol):

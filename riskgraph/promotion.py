@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,22 @@ def promote(model: Path, by: str, mode: str, settings: Settings) -> dict[str, An
         raise Conflict(f"{target} holds another model; remove it first")
     if not target.exists():
         shutil.copytree(model, target)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = registry.promote(folder, target.name, by=by, at=at, mode=mode)
-    return {"name": entry.name, "folder": entry.folder, "by": entry.by, "at": entry.at, "mode": entry.mode}
+    return asdict(registry.promote(folder, target.name, by=by, at=_now(), mode=mode))
+
+
+def rollback(by: str, settings: Settings) -> dict[str, Any]:
+    """Go back to the model that decided before the promotion in force; it goes on record.
+
+    Raises:
+        NotFound: If nothing was promoted.
+        Conflict: If the first promotion is in force.
+        ModelUnavailable: If the earlier model's folder is gone or damaged.
+    """
+    folder = bootstrap.models_folder(settings)
+    left = registry.champion(folder)
+    entry = registry.rollback(folder, by=by, at=_now())
+    return {**asdict(entry), "instead_of": left and left.name}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

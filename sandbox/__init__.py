@@ -10,12 +10,14 @@ from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import read_rows, read_table
 from riskgraph.sandbox.intake import admit, check_fields
 from riskgraph.sandbox.release import Release
+from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.units import ClassUnits, Units, count_units, describe, find_units
 from riskgraph.sandbox.write import write_release
 
 __all__ = [
     "ClassUnits",
     "Release",
+    "ReleaseRequest",
     "ReleasedRows",
     "Units",
     "admit",

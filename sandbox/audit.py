@@ -13,7 +13,7 @@ from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from riskgraph.ports import Signer
+    from riskgraph.ports import Signer, Verifier
 
 SCHEMA = "riskgraph.sandbox.audit/1"
 AUDIT = "audit.jsonl"
@@ -65,7 +65,7 @@ def append_audit(path: Path, record: Mapping[str, Any], signer: Signer) -> None:
         log.write(signed_line({**record, "seq": seq}, signer))
 
 
-def verify_audit(path: Path, signer: Signer) -> list[dict[str, Any]]:
+def verify_audit(path: Path, verifier: Verifier) -> list[dict[str, Any]]:
     """Read a log.
 
     Raises:
@@ -85,7 +85,7 @@ def verify_audit(path: Path, signer: Signer) -> list[dict[str, Any]]:
             whole = canonical_json({**record, "sig": base64.b64encode(signature).decode()})
         except (ValueError, KeyError, AttributeError, TypeError, binascii.Error) as error:
             raise CheckFailed(f"{where} cannot be read", field=path.name) from error
-        if whole != line or not signer.verify(body, signature):
+        if whole != line or not verifier.verify(body, signature):
             raise CheckFailed(f"{where}: the signature does not hold", field=path.name)
         if record.get("seq") != number:
             raise CheckFailed(f"{where}: a record is missing or out of order", field=path.name)

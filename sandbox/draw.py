@@ -21,6 +21,7 @@ from riskgraph.sandbox.shape import Shape
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.tables import Tables
 
+# Honest and fraud. More rows, of less weight each, fill the cells of the joint tables of rare fraud.
 DRAWS = (1, 6)
 _NODE = np.array(catalog().component_node)
 _PURPOSES = sorted({n.purpose for n in catalog()})
@@ -74,6 +75,7 @@ def _quantile(shape: Shape, label: int, u: Floats) -> tuple[Floats, NDArray[np.u
     inside = np.clip((u * top[-1] - (top - share)[cell]) / np.maximum(share[cell], 1e-12), 1e-6, 1.0)
     value = shape.lower[cell] + inside * (shape.upper - shape.lower)[cell]
     if shape.whole:
+        # Up, since a cell of whole numbers lies above its lower edge; the margin forgives float noise.
         value = np.ceil(value - 1e-9)
     return value.astype(np.float32), (shape.bin[cell] + 1).astype(np.uint8)
 
@@ -81,6 +83,7 @@ def _quantile(shape: Shape, label: int, u: Floats) -> tuple[Floats, NDArray[np.u
 def _ranks(latent: Floats) -> Floats:
     """Rank of each value, in (0, 1)."""
     out = np.empty(len(latent), dtype=np.float32)
+    # Ranks among the drawn rows: the released marginal is then met exactly, not only on average.
     out[np.argsort(latent)] = (np.arange(len(latent), dtype=np.float32) + 0.5) / max(1, len(latent))
     return out
 
@@ -114,6 +117,7 @@ def _states(
 
 def _flags(tables: Tables, group: NDArray[np.intp], latent: Floats) -> NDArray[np.bool_]:
     """bool[141, M]: a flag is set with its group's share, and more often the higher its latent is."""
+    # A share of 0 or 1 gives an infinite cut, which is what is meant: never, or always.
     with np.errstate(divide="ignore"):
         cut = ndtri(tables.groups.presence).astype(np.float32)
     return np.stack([latent[i] > -cut[group, i] for i in range(len(latent))])
@@ -148,6 +152,7 @@ def draw_class(tables: Tables, label: int, rng: np.random.Generator) -> ClassDra
     """Rows of one class: honest once, fraud six times, with equal weights that restore its size."""
     chosen = np.flatnonzero(tables.groups.label == label)
     group = np.repeat(chosen, tables.groups.rows[chosen] * DRAWS[label])
+    # Values and flags from one draw: whether a node is there depends on the values (ADR 0008).
     latent = _latent(tables.correlation, len(group), rng)
     flags = _flags(tables, group, latent[COMPONENT_COUNT:])
     states = _states(tables, label, group, flags, rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from riskgraph.sandbox.count import CHECKER, GroupCount
 from riskgraph.sandbox.draw import DRAWS
 from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
 from riskgraph.sandbox.pairs import NOISE_SD
+from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.tables import Grouped
 from riskgraph.sandbox.units import ClassUnits
@@ -26,21 +27,9 @@ UNIT = "account, merged over shared card, or device and address; entities on ove
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for.
+    """What was asked for, and a hash that binds its seed without telling it."""
 
-    Attributes:
-        until: Day on which the labels are read; rows are at least 70 days older.
-        k: Least units per group.
-        provenance: ``simulated`` or ``merchant``.
-        now: Seconds since the epoch, UTC. code: Version of the code that runs.
-        seed_commitment: Hash that binds the seed without telling it.
-    """
-
-    until: date
-    k: int
-    provenance: str
-    now: float
-    code: str
+    request: ReleaseRequest
     seed_commitment: str
 
 
@@ -87,7 +76,7 @@ def certificate(k: int, grouped: Grouped, groups: Groups, independent: GroupCoun
 def _algorithm(order: Order) -> dict[str, Any]:
     return {
         "name": ALGORITHM,
-        "k": order.k,
+        "k": order.request.k,
         "unit_def": UNIT,
         "label_mode": "apart",
         "whole_units": "per stratum",
@@ -100,7 +89,7 @@ def _algorithm(order: Order) -> dict[str, Any]:
 
 def _window(order: Order, facts: Facts) -> dict[str, Any]:
     return {
-        "until": order.until.isoformat(),
+        "until": order.request.until.isoformat(),
         "records": facts.records,
         "accepted": facts.accepted,
         "dropped": facts.dropped,
@@ -113,10 +102,10 @@ def audit_of_refusal(order: Order, facts: Facts | None, code: str, message: str)
     """Audit record of a release that was not made."""
     return {
         **empty_record(),
-        "ts": stamp(order.now),
+        "ts": stamp(order.request.now),
         "event": "refusal",
-        "actor": {"service": "sandbox", "uid": None, "code_commit": order.code},
-        "input": _window(order, facts) if facts else {"until": order.until.isoformat()},
+        "actor": {"service": "sandbox", "uid": None, "code_commit": order.request.code},
+        "input": _window(order, facts) if facts else {"until": order.request.until.isoformat()},
         "algorithm": _algorithm(order),
         "verdict": "refused",
         "refused_reasons": [{"code": code, "message": message}],
@@ -129,9 +118,9 @@ def audit_of_release(
     """Audit record of a release; ``held`` is its certificate."""
     return {
         **empty_record(),
-        "ts": stamp(order.now),
+        "ts": stamp(order.request.now),
         "event": "release",
-        "actor": {"service": "sandbox", "uid": None, "code_commit": order.code},
+        "actor": {"service": "sandbox", "uid": None, "code_commit": order.request.code},
         "input": _window(order, facts),
         "fields": {"accepted_hash": catalog().sha256, "rejected": [], "bounds_version": catalog().version},
         "algorithm": _algorithm(order),
@@ -154,9 +143,9 @@ def manifest_of(
     return {
         "schema": SCHEMA,
         "catalog": {"version": catalog().version, "sha256": catalog().sha256},
-        "created_at": stamp(order.now),
-        "code": order.code,
-        "provenance": order.provenance,
+        "created_at": stamp(order.request.now),
+        "code": order.request.code,
+        "provenance": order.request.provenance,
         "input": _window(order, facts),
         "algorithm": _algorithm(order),
         "certificate": dict(held),

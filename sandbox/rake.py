@@ -33,6 +33,7 @@ def rake(tables: Tables, draw: ClassDraw, label: int) -> NDArray[np.float64]:
         for cell, wanted in constraints:
             now = np.bincount(cell, weights=weight, minlength=APART + 1)
             weight *= np.where(now > 0, wanted / np.maximum(now, 1e-9), 1.0)[cell]
+        # Every round, not at the end: the next round then spreads what was cut off over other rows.
         np.clip(weight, low, high, out=weight)
         weight *= (sizes / np.bincount(strata, weights=weight))[strata]
     return weight
@@ -45,11 +46,13 @@ def _constraints(
     out = []
     for p, (a, b) in enumerate(pair_ends()):
         wanted = tables.pairs.total[label, p].copy()
+        # With one cell there is nothing to move weight between.
         if np.count_nonzero(wanted[:APART]) < 2:
             continue
         lookup = np.append(tables.pairs.cell[label, p], np.array([APART, APART], dtype=np.uint8))
         cell = lookup[joint_cells(coarse[int(a)], coarse[int(b)])]
         drawn = np.bincount(cell, weights=start, minlength=APART + 1)
+        # A cell that no row was drawn for cannot be filled by weights; its mass goes to the others.
         wanted[:APART] = np.where(drawn[:APART] > 0, wanted[:APART], 0.0)
         wanted[:APART] *= drawn[:APART].sum() / max(wanted[:APART].sum(), 1e-9)
         wanted[APART] = drawn[APART]

@@ -14,12 +14,12 @@ from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import CENTROIDS, ROWS, TABLES, file_sha256, read_rows, read_table
 from riskgraph.sandbox.manifest import SCHEMA
 from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
+from riskgraph.sandbox.request import LEAST_K
 
 if TYPE_CHECKING:
-    from riskgraph.ports import Signer
+    from riskgraph.ports import Verifier
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
-LEAST_K = 50
 _OPENED = object()
 
 
@@ -33,6 +33,7 @@ def check_certificate(certificate: Mapping[str, Any]) -> None:
     if k < LEAST_K:
         raise CheckFailed(f"the certificate is for k = {k}, at least {LEAST_K} is asked", field="k")
     for name, count in (("partition", certificate), ("independent", certificate["independent"])):
+        # Shares are negated, so that every line reads "at least".
         limits = (
             ("min_units", count["min_units"], k),
             ("min_components", count["min_components"], MIN_COMPONENTS),
@@ -70,29 +71,30 @@ class Release:
     def __init__(
         self, path: Path, manifest: Mapping[str, Any], rows: ReleasedRows, *, token: object = None
     ) -> None:
+        # A type that cannot be forged by accident is what keeps raw rows out of training.
         if token is not _OPENED:
-            raise TypeError("a Release is made by Release.open(path, signer) only")
+            raise TypeError("a Release is made by Release.open(path, verifier) only")
         for name, value in (("path", path), ("manifest", manifest), ("rows", rows)):
             object.__setattr__(self, name, value)
 
     @classmethod
-    def open(cls, path: Path, signer: Signer) -> Release:
+    def open(cls, path: Path, verifier: Verifier) -> Release:
         """Verify a release and read its rows.
 
         Args:
             path: Folder of the release.
-            signer: Checks the manifest's signature.
+            verifier: Checks the manifest's signature.
 
         Raises:
             CheckFailed: If the signature, a file's digest, the certificate or the audit record does
                 not hold; what failed is named.
         """
         path = Path(path)
-        manifest = _verified_manifest(path, signer)
+        manifest = _verified_manifest(path, verifier)
         _check_files(path, manifest["files"])
         check_certificate(manifest["certificate"])
         _check_centroids(path, manifest["certificate"])
-        verify_audit(path / AUDIT, signer)
+        verify_audit(path / AUDIT, verifier)
         rows = read_rows(path)
         if len(rows) != manifest["files"][ROWS]["rows"]:
             raise CheckFailed(f"{ROWS} does not have the rows that the manifest names", field=ROWS)
@@ -117,12 +119,13 @@ class Release:
         return certificate
 
 
-def _verified_manifest(path: Path, signer: Signer) -> dict[str, Any]:
+def _verified_manifest(path: Path, verifier: Verifier) -> dict[str, Any]:
     try:
+        # The very bytes that were signed are parsed: nothing can change between check and use.
         data, signature = (path / MANIFEST).read_bytes(), (path / SIGNATURE).read_bytes()
     except OSError as error:
         raise CheckFailed(f"{path.name} is no release: {error.strerror}", field=MANIFEST) from error
-    if not signer.verify(data, signature):
+    if not verifier.verify(data, signature):
         raise CheckFailed(f"the signature of {MANIFEST} does not hold", field=SIGNATURE)
     manifest: dict[str, Any] = json.loads(data)
     if manifest.get("schema") != SCHEMA:
@@ -132,6 +135,7 @@ def _verified_manifest(path: Path, signer: Signer) -> dict[str, Any]:
 
 def _check_files(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     expected = {*TABLES, AUDIT}
+    # Also a file too many is refused: a raw table could be lying among the released ones.
     found = {p.name for p in path.iterdir()} - {MANIFEST, SIGNATURE}
     if set(files) != expected or found != expected:
         odd = sorted((found ^ expected) | (set(files) ^ expected))[0]

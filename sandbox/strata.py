@@ -108,6 +108,7 @@ def merge_patterns(
             return target
         # the richest pattern first: what it loses may be what a smaller one needs
         worst = max(weak, key=lambda c: (int(c), -int(least[c])))
+        # Everything that was merged into it moves along.
         step = Pattern.of(int(worst)).smaller()
         target[target == worst] = step.code if step else worst
 
@@ -124,6 +125,7 @@ def suppress(
         old, new = Pattern.of(code), Pattern.of(now)
         rows = np.flatnonzero((before == code) & (after == now))
         if old.front and not new.front:
+            # As where there never was a front end: a suppressed row must look like those that it joins.
             _blank(values, states, rows, SDK, State.NOT_DELIVERED)
         if old.touch and not new.touch:
             _blank(values, states, rows, TOUCH, State.NOT_APPLICABLE)

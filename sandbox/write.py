@@ -6,17 +6,16 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from riskgraph.core.canonical import canonical_json
-from riskgraph.core.errors import Conflict, Invalid, RiskgraphError
+from riskgraph.core.errors import Conflict, RiskgraphError
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, signed_line
 from riskgraph.sandbox.count import independent_count
@@ -36,14 +35,14 @@ from riskgraph.sandbox.manifest import (
 )
 from riskgraph.sandbox.partition import MIN_GROUPS, too_few
 from riskgraph.sandbox.rake import rake
-from riskgraph.sandbox.release import LEAST_K, MANIFEST, SIGNATURE, Release, check_certificate
+from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
+from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.tables import Grouped, Tables, build_tables, group_rows
 from riskgraph.sandbox.units import Units, count_units, find_units
 
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
 
-PROVENANCES = ("simulated", "merchant")
 _STEPS = ("units", "partition", "count", "tables", "draw", "rake", "write")
 
 
@@ -75,32 +74,32 @@ class _Watch:
         return {name: round(value, 3) for name, value in out.items()} | {"rows": rows}
 
 
-def _generator(seed: int, signer: Signer, provenance: str) -> tuple[np.random.Generator, str]:
+def _generator(request: ReleaseRequest, signer: Signer) -> tuple[np.random.Generator, str]:
     """The source of all noise, and a commitment to the seed.
 
     Whoever guesses the seed can take the noise away, so a merchant's seed is keyed with the signing
     key (Ed25519 signatures are deterministic). Simulated worlds must give the same release anywhere.
     """
-    keyed = signer.sign(b"riskgraph.sandbox.seed/1:" + str(seed).encode())
+    keyed = signer.sign(b"riskgraph.sandbox.seed/1:" + str(request.seed).encode())
     commitment = hashlib.sha256(keyed).hexdigest()
-    if provenance == "simulated":
-        return np.random.default_rng(seed), commitment
+    if request.provenance == "simulated":
+        return np.random.default_rng(request.seed), commitment
     return np.random.default_rng(int.from_bytes(hashlib.sha512(keyed).digest())), commitment
 
 
 def _group(table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch) -> Grouped:
     """Intake, units and groups."""
     with watch.step("units"):
-        intake = admit(table, until=order.until)
+        intake = admit(table, until=order.request.until)
         units = find_units(table)
         mine = Units(units.unit[intake.rows], units.component[intake.rows])
         counts = count_units(mine, table.label[intake.rows])
     watch.facts = Facts(counts, len(table), len(intake.rows), intake.dropped, intake.clipped)
     with watch.step("partition"):
         for count in counts:
-            if count.units < MIN_GROUPS * order.k:
-                raise too_few(count.label, count.units, count.components, 0, order.k)
-        grouped = group_rows(build_frame(table, intake, units, order.k), order.k, rng)
+            if count.units < MIN_GROUPS * order.request.k:
+                raise too_few(count.label, count.units, count.components, 0, order.request.k)
+        grouped = group_rows(build_frame(table, intake, units, order.request.k), order.request.k, rng)
     intake.dropped.update(grouped.split.dropped)
     return grouped
 
@@ -123,14 +122,14 @@ def _make(
     with watch.step("count"):
         independent = independent_count(table, grouped.frame.source, grouped.row_group)
     with watch.step("tables"):
-        tables, seconds = build_tables(grouped, order.k, rng)
+        tables, seconds = build_tables(grouped, order.request.k, rng)
     watch.seconds |= seconds
-    held = certificate(order.k, grouped, tables.groups, independent)
+    held = certificate(order.request.k, grouped, tables.groups, independent)
     check_certificate(held)
     # with map and raw rows together a release would only be pseudonymous (PIPL Art. 73)
     grouped.split.group.fill(-1)
     del grouped
-    destroyed = stamp(order.now + watch.elapsed())
+    destroyed = stamp(order.request.now + watch.elapsed())
     return tables, _draw(tables, rng, watch), held, destroyed
 
 
@@ -169,13 +168,31 @@ def _write(
     return record
 
 
-def _check_request(out: Path, k: int, provenance: str) -> None:
-    if k < LEAST_K:
-        raise Invalid(f"k is {k}, at least {LEAST_K} is needed", field="k")
-    if provenance not in PROVENANCES:
-        raise Invalid(f"provenance must be one of {', '.join(PROVENANCES)}", field="provenance")
+def _check_free(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Conflict(f"{out} is not an empty folder; a release is never overwritten", field="out")
+
+
+@dataclass(frozen=True)
+class _Log:
+    """The audit log of the installation, where one is kept."""
+
+    path: Path | None
+    signer: Signer
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        if self.path is not None:
+            append_audit(self.path, record, self.signer)
+
+
+@contextmanager
+def _refusal_on_record(order: Order, watch: _Watch, log: _Log) -> Iterator[None]:
+    """A release that was asked for and not made is on record too, with what was known by then."""
+    try:
+        yield
+    except RiskgraphError as error:
+        log.append(audit_of_refusal(order, watch.facts, error.code, error.message))
+        raise
 
 
 @contextmanager
@@ -195,14 +212,9 @@ def _new_folder(out: Path) -> Iterator[Path]:
 def write_release(
     table: OrderTable,
     out: Path,
-    *,
-    until: date,
-    k: int = LEAST_K,
-    seed: int,
+    request: ReleaseRequest,
     signer: Signer,
-    provenance: str,
-    now: float,
-    code: str,
+    *,
     progress: Progress | None = None,
     audit_log: Path | None = None,
 ) -> Release:
@@ -211,13 +223,8 @@ def write_release(
     Args:
         table: All orders of the window, also unlabelled ones: they help to tell persons apart.
         out: Folder to make; it may exist when it is empty. Nothing is left there on failure.
-        until: Day on which the labels are read; only orders placed 70 days earlier or more count.
-        k: Least persons per group, at least 50.
-        seed: Makes draw and noise repeatable; kept out of the release.
+        request: What is asked for.
         signer: Signs manifest and audit records.
-        provenance: ``simulated`` or ``merchant``.
-        now: Seconds since the epoch, UTC.
-        code: Version or commit of the code, for the record.
         progress: Told of each step.
         audit_log: A log to append the release, or its refusal, to.
 
@@ -225,24 +232,18 @@ def write_release(
         The release, opened and verified.
 
     Raises:
-        Invalid: If k, provenance or a value of the table is wrong; the field is named.
+        Invalid: If a value of the table is wrong; the field is named.
         Conflict: If ``out`` holds anything.
         CheckFailed: If a class has too few persons, or a count does not certify the groups.
     """
     out = Path(out)
-    _check_request(out, k, provenance)
-    rng, commitment = _generator(seed, signer, provenance)
-    order = Order(until, k, provenance, now, code, commitment)
-    watch = _Watch(progress)
-    try:
-        history = table.take(table.placed_at < microseconds(until))
+    _check_free(out)
+    rng, commitment = _generator(request, signer)
+    order, watch, log = Order(request, commitment), _Watch(progress), _Log(audit_log, signer)
+    with _refusal_on_record(order, watch, log):
+        history = table.take(table.placed_at < microseconds(request.until))
         made = _make(history, order, rng, watch)
-    except RiskgraphError as error:
-        if audit_log is not None:
-            append_audit(audit_log, audit_of_refusal(order, watch.facts, error.code, error.message), signer)
-        raise
     with _new_folder(out) as folder:
         record = _write(folder, made, order, watch, signer)
-    if audit_log is not None:
-        append_audit(audit_log, record, signer)
+    log.append(record)
     return Release.open(out, signer)

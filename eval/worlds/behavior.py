@@ -14,6 +14,7 @@ from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick_rows, sigmoid, stream
 from riskgraph.eval.worlds.visits import PARSED, SAVED, Visits
 
+# Measurements get lost in any browser, in honest and in fraudulent visits alike.
 _DROPPED = 0.012
 
 
@@ -98,6 +99,7 @@ def bin_shares(spec: HistogramSpec, centre: Floats, width: Floats) -> Floats:
     """Shares of the 16 bins of a logistic law on the log2 (or logit) scale, float64[N, 16]."""
     edges = np.array(spec.edges[1:-1])
     low, high = spec.edges[0], spec.edges[-1]
+    # Bins that widen are those on a log scale; the others are 16 equal ones.
     is_log = edges[-1] - edges[-2] > 1.5 * (edges[1] - edges[0])
     scale = np.log2(edges) if is_log else np.log((edges - low) / (high - edges))
     cdf = sigmoid((scale[None, :] - centre[:, None]) / width[:, None])
@@ -128,9 +130,11 @@ def _histograms(rng: np.random.Generator, visits: Visits, exists: dict[str, Bool
     for spec in HISTOGRAMS:
         node = catalog()[spec.node]
         if spec.node not in present:
+            # Once a node: its named histograms come together or not at all.
             present[spec.node] = exists[spec.mask] & chance(rng, 1 - _DROPPED, len(visits))
         rows = np.flatnonzero(present[spec.node])
         hist = next(h for h in node.histograms if h.name == spec.part)
+        # Rows without the node stay zero and are written as null.
         counts = np.zeros((len(visits), BIN_COUNT), dtype=np.int32)
         counts[rows] = _histogram(rng, visits, spec, rows, hist)
         out.put(spec.node, counts, present[spec.node], part=spec.part)

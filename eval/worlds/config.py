@@ -97,6 +97,7 @@ class WorldConfig:
     @property
     def sha256(self) -> str:
         """Digest of all parameters, seed included; written into every manifest."""
+        # Sorted, so that a field that moves in the class does not change the digest.
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

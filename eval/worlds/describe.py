@@ -64,6 +64,7 @@ def describe(world: World, *, oracle: bool = False) -> dict[str, Any]:
     orders = 0
     for table in world.parts():
         counts["availability"].update(availability(table))
+        # Without the node columns, which are most of a world.
         for row in python_rows(table.select([c for c in table.column_names if not c.startswith("B")])):
             orders += 1
             counts["channel"][row["channel_code"]] += 1

@@ -34,6 +34,7 @@ def money(value: float | None) -> str | float | None:
     """``129.00`` where that is exact, else the number itself."""
     if value is None:
         return None
+    # Shops send text with two decimals; what that cannot hold goes as a number, so that nothing is lost.
     text = f"{value:.2f}"
     return text if float(text) == value else value
 
@@ -93,12 +94,14 @@ def to_request(row: Mapping[str, Any], signals: Mapping[str, Any], kinds: Mappin
         "ship_to": _filled({"region": row["ship_region"], "lat": row["ship_lat"], "lon": row["ship_lon"]})
         or None,
         "entities": entities,
+        # Else the door would parse a digest as an address and derive nonsense from it.
         "opaque": [kind for kind in ENTITY_COLUMNS if kinds.get(kind) != "raw"],
         "consent": {"purposes": consent_of(row)},
         "signals": dict(signals),
         "absent": {key: cause.word for key, cause in absent.items() if key not in _GRF_NODES},
     }
     if row["account"] is None:
+        # A guest has nothing that lasts longer than the order.
         body["guest_key"] = row["order_id"]
     return _filled(body)
 
@@ -114,6 +117,7 @@ def requests(world: World, *, since: float | None = None, before: float | None =
     kinds = world.manifest["entities"]
     for table in world.parts():
         times = [m.timestamp() for m in table["placed_at"].to_pylist()]
+        # In time order, so a part outside is passed over before its nodes are decoded.
         if (since is not None and times[-1] < since) or (before is not None and times[0] >= before):
             continue
         low = 0 if since is None else sum(t < since for t in times)

@@ -64,7 +64,9 @@ class Honest:
 
     def victims(self, rng: np.random.Generator, t: Floats, rank: int, market: bool) -> Ints:
         """Rows of honest visits (``rank`` earlier orders at least) placed before each time, -1 if none."""
+        # A gang reaches only accounts of the places where it works.
         suits = np.flatnonzero((self.rank >= rank) & ((self.channel >= 2) == market))
+        # Only visits before its own: a gang cannot take over an account that does not exist yet.
         until = np.searchsorted(self.t[suits], t)
         drawn = (rng.random(len(t)) * until).astype(np.int64)
         if not len(suits):
@@ -120,12 +122,14 @@ def build_gangs(config: WorldConfig, shop: Shop, cast: Cast) -> list[Gang]:
     shares = np.array([a.share for a in config.archetypes])
     counts = np.maximum(1, np.floor(config.gangs * shares + 0.5).astype(np.int64))
     orders = np.floor(config.fraud_orders * shares).astype(np.int64)
+    # What rounding left over, so that the total is the configured one.
     orders[0] += config.fraud_orders - orders.sum()
     shifts = np.array(shift_matrix(config.archetypes)) * config.shift_scale
     gangs: list[Gang] = []
     for code, kind in enumerate(config.archetypes):
         for size in _sizes(rng, int(orders[code]), int(counts[code])):
             own = stream(config.seed, "gang", len(gangs))
+            # One value for the whole gang: it is a matter of its skill, and shows in all that it does.
             camouflage = float(own.beta(*config.camouflage))
             team = habits.persons(own, 1 + int(size) // 15) * 0.8 + own.normal(0, 0.35, len(DRIVERS))
             country = int(own.random() < config.eu_share * 0.8)
@@ -174,6 +178,7 @@ def gang_networks(rng: np.random.Generator, cast: Cast, gang: Gang, n: int) -> I
 def gang_accounts(rng: np.random.Generator, cast: Cast, gang: Gang, first: Floats, age_mu: float) -> Ints:
     """Accounts opened for the gang; ``age_mu`` is the log of the median age in seconds at first use."""
     n = len(first)
+    # A gang that hides buys old accounts or lets them ripen.
     aged = chance(rng, 0.25 + 0.5 * gang.camouflage, n)
     age = np.where(aged, np.exp(rng.normal(17.0, 1.1, n)), np.exp(rng.normal(age_mu, 1.5, n)))
     changed = chance(rng, 0.35, n)
@@ -199,6 +204,7 @@ def place(
     device = np.asarray(columns.pop("device"))
     front = habits.has_front_end(channel)
     channel = np.where(front, cast.devices["kind"][device] == habits.WEBVIEW, channel).astype(np.int64)
+    # Some refuse in gangs that consent, as some persons do anywhere.
     single = chance(rng, 0.05, n)
     stance: Bools = np.where(gang.refuses, np.ones(n, dtype=np.bool_), single)
     consent = habits.consents(

@@ -76,6 +76,7 @@ SALES_REGION = [r[6] for r in _ROWS]
 IS_EU = np.array([r[6] == "eu" for r in _ROWS])
 ADDRESS_KINDS = ("home", "office", "school", "locker", "forwarder", "depot")
 _DISTRICTS = ("城东区", "城西区", "新城区", "江北区", "滨湖区", "高新区", "临港区", "南山区")
+# Marks that are put into one door's text to make it look like another.
 _NOISE = ("附", "旁", "内", "边", "侧", "东", "西", "里", "a", "b", "x", "1", "近", "院", "座", "楼")
 STREETS = 400
 
@@ -102,6 +103,7 @@ def distance_band(km: Floats) -> Ints:
 def far_city(rng: np.random.Generator, home: Ints, country: Ints) -> Ints:
     """A city at least 200 km from home where three draws find one."""
     city = random_city(rng, country)
+    # Not until one is found: where most cities are near, the search would never end.
     for _ in range(3):
         near = distance_km(home, city) < 200
         city = np.where(near, random_city(rng, country), city)
@@ -125,6 +127,7 @@ def new_addresses(
         street=np.where(estate, seed % STREETS, rng.integers(0, STREETS, n)),
         house=np.where(estate, seed % 97 + 1, rng.integers(1, 300, n)),
         unit=rng.integers(101, 2800, n),
+        # Three decimals are about 100 m; the service keeps a cell of 0.1 degrees.
         lat=np.round(LAT[city] + np.where(estate, (seed % 31 - 15) / 150.0, spread_lat), 3),
         lon=np.round(LON[city] + np.where(estate, (seed % 37 - 18) / 160.0, spread_lon), 3),
     )

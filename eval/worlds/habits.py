@@ -15,6 +15,7 @@ DESKTOP, PHONE, WEBVIEW, TABLET = range(4)
 DEVICE_CLASSES = ("desktop", "phone", "webview", "tablet")
 HOME, MOBILE, OFFICE, DATACENTER, PROXY = range(5)
 MOUSE, TOUCH, KEY, MIXED, OTHER = range(5)
+# Share of a habit's variance that stays with the person; the rest is the mood of the session.
 PERSON_SHARE = 0.6
 
 

@@ -26,6 +26,7 @@ class EntityHasher:
     def _once(self, kind: str, text: str | None, make: Any) -> Any:
         if not text:
             return None
+        # Hashing an address takes many times a lookup, and a world repeats its entities.
         key = (kind, text)
         if key not in self.known:
             self.known[key] = make(text)
@@ -66,6 +67,7 @@ class EntityHasher:
         phone, phone_class = self.phone(row["phone"], row["jurisdiction"])
         return Entities(
             account=self.plain("account", row["account"]),
+            # As at the door: without its purpose the device does not exist.
             device=self.plain("device", row["device"]) if row["consent_device"] else None,
             card=self.plain("card", row["card"]),
             card_bin=row["card_bin"],

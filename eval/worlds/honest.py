@@ -84,6 +84,7 @@ def _things(
     cards = [cast.cards.add(n, bin=bins[pick(rng, (5, 4, 4, 3, 2, 2, 1, 1), n)]) for _ in range(2)]
     second = np.where(chance(rng, 0.3, n), cards[1], cards[0])
     family = chance(rng, np.where(kind == _kind(config, "shared_place"), 0.35, 0.04), n)
+    # The neighbour in the list stands for a relative: who it is does not matter, that it is shared does.
     mate = np.roll(cards[0], 1)
     first = np.where(family, mate, cards[0])
     return handset, np.where(wants, desktop, -1), np.column_stack([first, second])
@@ -166,6 +167,7 @@ def _moments(
     np.minimum.at(first, who, t)
     first = np.where(np.isfinite(first), first, config.end_s)
     young = first - np.exp(rng.normal(8.6, 2.2, n_accounts))
+    # Accounts from before the world, so that its first weeks do not consist of newcomers.
     old = config.start_s - 2 * DAY - np.exp(rng.normal(6.1, 1.0, n_accounts)) * DAY
     created = np.where(newcomer, young, np.maximum(old, config.start_s - 3600 * DAY))
     cast.accounts["created"][:n_accounts] = created
@@ -204,9 +206,11 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
     accounts = len(homes.account)
     n = config.orders - config.fraud_orders
     rate = np.exp(rng.normal(0, config.count_sigma, accounts))
+    # Looks like a reseller and is none: false positives need someone to happen to.
     rate *= np.where(homes.kind == _kind(config, "small_business"), 3.0, 1.0)
     who = np.repeat(np.arange(accounts), rng.multinomial(n, rate / rate.sum()))
     t = _moments(rng, config, shop, cast, who, accounts)
+    # Bursts of one honest account, or velocity alone would give fraud away.
     t = _afterthoughts(rng, config, t, who)
     kind = homes.kind[who]
     channel, device = _routes(rng, config, cast, homes, who)

@@ -147,6 +147,7 @@ def read_orders(folder: Path, progress: Progress) -> tuple[list[Body], dict[str,
             error.message = error.args[0]
             raise
         kinds.note(body, where)
+        # Attempts and phases of one order count as one order everywhere.
         if order.order_id in rows:
             repeated += 1
             continue
@@ -155,6 +156,7 @@ def read_orders(folder: Path, progress: Progress) -> tuple[list[Body], dict[str,
             progress("orders", done, done)
     if not rows:
         raise NotFound(f"{folder} has no orders*.ndjson with orders", field="orders")
+    # Files may lie in any order; a replay needs time.
     ordered = sorted(rows.values(), key=lambda r: r["placed_at"])
     return ordered, {kind: kinds.seen.get(kind, "opaque") for kind in ENTITY_COLUMNS}, repeated
 
@@ -191,6 +193,7 @@ def outcomes_table(folder: Path) -> Any:
             raise Invalid(f"{where}: kind must be one of {', '.join(KINDS)}", field=f"{where}:kind")
         times = {name: _time(body, name, where) for name in ("effective_at", "reported_at")}
         rows.append({**{n: body.get(n) for n in outcome_types()}, **times})
+    # By report, not by event: nothing may be known before it was told.
     rows.sort(key=lambda r: r["reported_at"])
     return pa.table({n: pa.array([r[n] for r in rows], kind) for n, kind in outcome_types().items()})
 

@@ -23,6 +23,7 @@ class Leak:
 def _beyond(values: NDArray[np.float64], fraud: NDArray[np.bool_], budget: float) -> float:
     """Share of all fraud above the lowest threshold that flags at most ``budget`` honest orders."""
     honest = np.sort(values[~fraud & ~np.isnan(values)])[::-1]
+    # Only what lies strictly above the threshold is flagged, so ties never overdraw the budget.
     allowed = int(budget)
     threshold = honest[allowed] if len(honest) > allowed else -np.inf
     return float((values[fraud] > threshold).sum() / max(1, fraud.sum()))
@@ -34,6 +35,7 @@ def _categories(values: NDArray[np.float64], fraud: NDArray[np.bool_], budget: f
     for value in np.unique(values[~np.isnan(values)]):
         here = values == value
         rows.append((int((here & ~fraud).sum()), int((here & fraud).sum())))
+    # The half keeps values without any honest order from dividing by zero.
     rows.sort(key=lambda r: -r[1] / (r[0] + 0.5))
     spent, found = 0, 0
     for honest, frauds in rows:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, HistogramSpec, NodeSpec, catalog
+from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, NodeSpec, catalog
+from riskgraph.core.components import histogram_components
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import order_key
@@ -25,42 +26,6 @@ from riskgraph.eval.worlds.writer import Progress
 
 _NODES = catalog().nodes
 _SDK = np.array([n.computed_by == "sdk" for n in _NODES])
-
-
-def histogram_columns(spec: HistogramSpec, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """``n, p50, spread, entropy, mode_share`` of M histograms, float64[M, 5].
-
-    The arithmetic and its order are those of ``core.components``, so that the bits agree; logarithms
-    go through ``math`` for the same reason.
-    """
-    total = counts.sum(axis=1)
-    p10, p50, p90 = (_quantile(spec, counts, total, q) for q in (0.1, 0.5, 0.9))
-    width = spec.edges[1] - spec.edges[0]
-    shares = counts / total[:, None]
-    terms = np.zeros_like(shares)
-    filled = counts > 0
-    terms[filled] = [s * math.log2(s) for s in shares[filled].tolist()]
-    # Terms of empty bins are zeros, which leave a sum as it is.
-    entropy = [max(0.0, -sum(row)) for row in terms.tolist()]
-    spread = [math.log2(r) for r in ((p90 + width) / (p10 + width)).tolist()]
-    size = [math.log2(1 + n) for n in total.tolist()]
-    return np.column_stack([size, p50, spread, entropy, counts.max(axis=1) / total])
-
-
-def _quantile(
-    spec: HistogramSpec, counts: NDArray[np.int64], total: NDArray[np.int64], q: float
-) -> NDArray[np.float64]:
-    edges = np.array(spec.edges)
-    target = q * total
-    upto = np.cumsum(counts, axis=1)
-    reached = (counts > 0) & (upto >= target[:, None])
-    found = reached.any(axis=1)
-    bin_ = np.argmax(reached, axis=1)
-    row = np.arange(len(counts))
-    count = counts[row, bin_]
-    inside = (target - (upto[row, bin_] - count)) / np.maximum(count, 1)
-    values = edges[bin_] + inside * (edges[bin_ + 1] - edges[bin_])
-    return np.asarray(np.where(found, values, edges[-1]), dtype=np.float64)
 
 
 def _numbers(node: NodeSpec, column: Any, name: str) -> NDArray[np.float64]:
@@ -105,7 +70,9 @@ def _node_block(node: NodeSpec, table: Any, name: str) -> NDArray[np.float32] | 
         width = len(node.components) // len(node.histograms)
         for i, (spec, column) in enumerate(zip(node.histograms, columns, strict=True)):
             present, counts = _counts(table[column], f"{name}:{column}")
-            block[present, i * width : (i + 1) * width] = histogram_columns(spec, counts)
+            edges = np.broadcast_to(np.array(spec.edges), (len(counts), BIN_COUNT + 1))
+            # One rule for both: a model must see in training the very bits that it sees when it serves.
+            block[present, i * width : (i + 1) * width] = histogram_components(edges, counts)
         return block
     for i, column in enumerate(columns):
         block[:, i] = _numbers(node, table[column], name)

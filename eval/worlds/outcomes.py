@@ -37,6 +37,7 @@ class Events:
         reported = np.round(np.concatenate([p[3] for p in self.parts]), 3)
         reasons = [r for p in self.parts for r in (p[4] if p[4] is not None else [None] * len(p[0]))]
         sources = [p[5] for p in self.parts for _ in p[0]]
+        # Ties have a fixed order, or the same seed would not give the same bytes.
         order = np.lexsort((np.array(kinds), rows, reported))
         return {
             "row": rows[order].tolist(),
@@ -59,13 +60,16 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
     n, t = len(visits), visits["t"]
     stopped = np.zeros(n, dtype=np.bool_)
     gangs = int(visits["gang"].max(initial=-1)) + 1
+    # One draw a gang: how much of it is ever reported is a trait of the gang, not of each order.
     quota = rng.random(max(1, gangs))[np.maximum(visits["gang"], 0)]
     for code, kind in enumerate(config.archetypes, start=1):
         mine = visits["kind"] == code
         low, high = kind.reported
         found = mine & chance(rng, low + (high - low) * quota, n)
         wrong = found & chance(rng, config.wrong_clean_labels, n)
+        # Late and uneven, so that recent fraud is mostly unlabelled.
         delay = lognormal_days(rng, kind.delay_days, n)
+        # What the shop stops is never delivered, so it can get no clean label.
         stopped |= mine & chance(rng, 0.25 if kind.name != "card_testing" else 0.5, n)
         for rows, word in ((found & ~wrong, kind.report), (wrong, "confirmed_good")):
             source = "issuer" if word == "chargeback_fraud" else "review"
@@ -103,6 +107,7 @@ def _after(
     moved = shipped & chance(rng, np.where(honest, 0.012, 0.035), n)
     on_way = delivered_at - 0.6 * DAY
     events.add(np.flatnonzero(moved), "reroute", on_way, on_way + 900.0, None, "carrier")
+    # Disputes about goods: a chargeback alone must not mean fraud.
     dispute = shipped & honest & chance(rng, 0.0015, n)
     late = delivered_at + lognormal_days(rng, 14.0, n)
     events.add(np.flatnonzero(dispute), "chargeback_other", late, late + DAY, None, "issuer")

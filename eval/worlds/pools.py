@@ -33,6 +33,7 @@ class Pool:
             value = values.pop(name, default)
             dtype = np.asarray(default).dtype
             self.chunks[name].append(np.broadcast_to(np.asarray(value, dtype=dtype), (n,)).copy())
+        # A misspelt column would else be dropped and its default taken, without a sign.
         if values:
             raise KeyError(f"no such columns: {', '.join(values)}")
         self.count += n
@@ -40,6 +41,7 @@ class Pool:
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         parts = self.chunks[name]
+        # Joined when first read and kept: writers add chunks, readers ask again and again.
         if len(parts) != 1:
             empty = np.zeros(0, dtype=np.asarray(self.defaults[name]).dtype)
             parts[:] = [np.concatenate(parts) if parts else empty]

@@ -50,6 +50,7 @@ class World:
         folder = Path(path)
         manifest = read_manifest(folder)
         check_files(folder, manifest, digests=digests)
+        # Columns are checked here, rows only when they are read: a world can be larger than memory.
         world = cls(folder, manifest)
         if not world.order_files:
             raise Invalid("the world has no observed/orders-*.parquet", field="observed")
@@ -95,6 +96,7 @@ class World:
             door: Keyed hashing of raw and opaque entities.
             signals: False leaves out what context nodes never read (faster).
         """
+        # Decoding histograms is most of the work, and context nodes never read them.
         nodes = catalog().nodes if signals else COMPUTED
         hasher = self.hasher(door)
         for table in self.parts():
@@ -133,6 +135,7 @@ class World:
             door: Keyed hashing of entities.
             progress: Called with (step, done, total).
         """
+        # Here, since that module reads worlds itself.
         from riskgraph.eval.worlds.order_table import order_table
 
         return order_table(self, known_at, door, progress)

@@ -56,6 +56,7 @@ def up_to_date(world: World, door: Door) -> bool:
     if not path.is_file() or not derived_files(world):
         return False
     try:
+        # Compared whole: whatever the derived nodes depend on makes them stale.
         return bool(json.loads(path.read_text(encoding="utf-8")) == stamp_of(world, door))
     except ValueError:
         return False
@@ -75,6 +76,7 @@ def contexts(world: World, door: Door) -> Iterator[tuple[str, dict[str, Any], di
             history.add_outcome(held)
             held = next(pending, None)
         context = compute_context(order, history)
+        # After its own context: an order is no part of its own past.
         history.add_order(order)
         yield order.order_id, dict(context.values), dict(context.absent)
 
@@ -94,6 +96,7 @@ def replay(world: World, door: Door, progress: Progress = quiet) -> Path:
     if up_to_date(world, door):
         return target
     total = sum(parquet().read_metadata(p).num_rows for p in world.order_files)
+    # Stale nodes must not be read while the new ones are made.
     shutil.rmtree(target, ignore_errors=True)
     with new_folder(target) as folder:
         rows: list[tuple[str, dict[str, Any], dict[str, State]]] = []

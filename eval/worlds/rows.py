@@ -66,6 +66,7 @@ def absences(absence: bytes | None, signals: Signals) -> dict[str, State]:
     if absence is None:
         return {}
     causes = {_NODES[i].id: State(b) for i, b in enumerate(absence) if b in (1, 3)}
+    # A node cannot be both delivered and absent; what was delivered is the fact.
     return {k: v for k, v in causes.items() if k not in signals}
 
 

@@ -68,6 +68,7 @@ def seed_cases(world: World, since: float) -> Iterator[SeedCase]:
                 home = _home(earlier[account], row)
                 if home is not None:
                     yield _case(to_request(row, signals, kinds), home)
+            # After the look: an order is no part of its own past.
             earlier[account].append(row)
 
 
@@ -89,13 +90,16 @@ def _case(far: Body, home: Row) -> SeedCase:
     refused["order_id"], near["order_id"] = f"{name}-refused", f"{name}-near"
     refused["consent"]["purposes"]["location"] = False
     for node in _LOCATION_NODES:
+        # A refusal is an absence: nothing is sent, the door records it from the consent.
         refused["signals"].pop(node, None)
         refused["absent"].pop(node, None)
     near["ship_to"] = {"region": home["ship_region"], "lat": home["ship_lat"], "lon": home["ship_lon"]}
     near["entities"]["address"] = home["address"]
+    # Home means to oneself; everything else of the order stays as it is.
     near["recipient"] = "same"
     near["signals"]["B085"] = "granted"
     for node in ("B108", "B109"):
         near["absent"].pop(node, None)
+        # Sent home, the order is near its network and its device again.
         near["signals"][node] = "km0"
     return SeedCase(name, {FAR_UNCONFIRMED: far, FAR_REFUSED: refused, NEAR_CONFIRMED: near})

@@ -50,6 +50,7 @@ class Shop:
     def times(self, rng: np.random.Generator, low: Floats, *, night: Bools | None = None) -> Floats:
         """Order times after the fractions ``low`` of the calendar, by day weight and hour of day."""
         cumulative = np.concatenate([[0.0], np.cumsum(self.day_weight) / self.day_weight.sum()])
+        # Who joins late buys on the remaining days, with the weights that those have.
         base = np.interp(low, np.linspace(0, 1, len(cumulative)), cumulative)
         u = base + rng.random(len(low)) * (1 - base)
         day = np.clip(np.searchsorted(cumulative, u, side="right") - 1, 0, len(self.day_weight) - 1)
@@ -72,6 +73,7 @@ def build_shop(config: WorldConfig) -> Shop:
     line = np.repeat(np.arange(len(LINES), dtype=np.int64), _SKUS_PER_LINE)
     spread = np.exp(rng.normal(0, 0.75, len(line)))
     price = np.maximum(4.9, np.round(np.array(_LINE_PRICE)[line] * spread, 0) - 0.1)
+    # A few goods make most sales, as in any shop.
     popularity: Floats = np.asarray((1.0 + rng.permutation(len(line))) ** -0.6, dtype=np.float64)
     days = np.arange(config.days)
     weekly = np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.25, 1.2])[(days + 3) % 7]
@@ -120,6 +122,7 @@ def _goods(rng: np.random.Generator, shop: Shop, basket: Ints, launch: Ints) -> 
         rows = (basket == code)[:, None] & (rng.random((n, MAX_LINES)) < 0.75)
         sku = np.where(rows, goods[rng.integers(0, len(goods), (n, MAX_LINES))], sku)
     lines = 1 + pick(rng, (0.62, 0.22, 0.10, 0.06), n)
+    # Testing a card or catching a launch takes one line.
     lines = np.where((basket == 3) | (basket == 2), 1, lines)
     quantity = (
         1 + (rng.random((n, MAX_LINES)) < 0.12) + (basket == 4)[:, None] * rng.poisson(2.0, (n, MAX_LINES))
@@ -185,5 +188,6 @@ def fill_baskets(
     )
     value = np.where(kind >= 0, np.round(np.maximum(value, 0.5), 2), 0.0)
     wait = np.exp(rng.normal(10.2 - 2.6 * seek[:, None], 1.6, (n, 2)))
+    # Coupons never make an order free: an amount of zero would be a payment that nobody makes.
     amount = np.maximum(0.5, np.round(paid - value.sum(axis=1), 2))
     return Baskets(sku, quantity, price, list_total, amount, kind, value, t[:, None] - wait, promo)

@@ -25,6 +25,7 @@ ENTITIES = {
     "account": "opaque",
     "device": "opaque",
     "card": "opaque",
+    # Raw, so that the door's own derivations (spelling, number class) are exercised; all of it is invented.
     "address": "raw",
     "phone": "raw",
     "ip": "opaque",
@@ -37,6 +38,7 @@ def live(config: WorldConfig, shop: Shop) -> Visits:
     cast = Cast()
     homes = households(config, cast)
     honest_visits(config, shop, cast, homes)
+    # Gangs come last: they take over and rent what honest people have.
     honest = Honest.of(cast)
     for gang in build_gangs(config, shop, cast):
         PLAYS[gang.archetype.name](config, shop, cast, honest, gang)
@@ -59,6 +61,7 @@ def measure(config: WorldConfig, shop: Shop, visits: Visits) -> tuple[Baskets, S
     behavior(config, visits, signals)
     declined = checkout(config, visits, signals)
     purposes = {"behavior": "behavior", "motion": "motion", "location": "location", "device": "device_ok"}
+    # At the end, over everything: no node can be forgotten.
     signals.apply_purposes(visits.front, {p: visits[c] for p, c in purposes.items()})
     return baskets, signals, declined
 
@@ -116,5 +119,6 @@ def facts(config: WorldConfig, orders: int, late: int, shop: Shop) -> dict[str, 
             f"Simulated orders. Fraud is enriched to {config.fraud_share:.0%} of orders so that k-anonymous"
             " releases have enough persons; addresses and phone numbers are synthetic."
         ),
+        # Other versions may draw other streets or write other bytes from the same seed.
         "made_with": {"faker": str(faker().VERSION), "pyarrow": str(arrow().__version__)},
     }

@@ -14,6 +14,7 @@ Bools = NDArray[np.bool_]
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
     """A generator of its own for the named part under ``seed``."""
+    # Not hash(): it is salted anew in every process.
     words = [zlib.crc32(str(name).encode()) for name in names]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
 
@@ -32,6 +33,7 @@ def pick(rng: np.random.Generator, weights: Floats | tuple[float, ...] | list[fl
     """N indexes drawn with the given weights."""
     edges = np.cumsum(np.asarray(weights, dtype=np.float64))
     found = np.searchsorted(edges, rng.random(n) * edges[-1], side="right")
+    # Rounding can carry the highest draw beyond the last edge.
     return np.asarray(np.minimum(found, len(edges) - 1), dtype=np.int64)
 
 

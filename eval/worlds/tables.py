@@ -36,6 +36,7 @@ _VIRTUAL = ("170", "171", "165", "167")
 def opaque(seed: int, kind: str, numbers: Ints) -> list[str | None]:
     """Opaque identifiers of entities, as a merchant that hashes on its own side would send."""
     names: dict[int, str | None] = {-1: None}
+    # Once each: a world repeats its entities many times.
     for number in set(numbers.tolist()) - {-1}:
         names[number] = hashlib.blake2b(f"{seed}|{kind}|{number}".encode(), digest_size=10).hexdigest()
     return [names[number] for number in numbers.tolist()]
@@ -65,6 +66,7 @@ def utc_offsets(t: Floats, eu: Bools) -> Ints:
     edges = []
     for y in (year, year + 1):
         for month in (3, 10):
+            # Clocks change on the last Sunday of March and October, at one o'clock UTC.
             last = datetime(y, month, 31, 1, tzinfo=UTC)
             edges.append((last - timedelta(days=(last.weekday() + 1) % 7)).timestamp())
     summer = np.searchsorted(np.array(edges), t, side="right") % 2 == 1
@@ -94,6 +96,7 @@ def _items(shop: Shop, baskets: Baskets, t: Floats) -> list[list[dict[str, Any]]
         items = []
         for sku, quantity, price in zip(skus, quantities, prices, strict=True):
             if quantity:
+                # A launch that is still to come is not known at the order.
                 past = [m for m in releases.get(sku, ()) if m <= when]
                 items.append(
                     {"sku": f"s-{sku:03d}", "category": LINES[shop.line[sku]], "quantity": quantity,
@@ -150,6 +153,7 @@ def order_ids(config: WorldConfig, n: int) -> list[str]:
 
 def _entities(config: WorldConfig, visits: Visits) -> dict[str, Any]:
     pa, seed = arrow(), config.seed
+    # A shop without the consent does not hold the device's identifier.
     device = np.where(visits["device_ok"] == 1, visits["device"], -1)
     bins = visits.cast.cards["bin"][np.maximum(visits["card"], 0)].astype(str).astype(object)
     addresses = geo.address_texts(visits.cast.addresses, seed)

@@ -35,11 +35,13 @@ def new_folder(out: Path) -> Iterator[Path]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Conflict(f"{out} exists and is not empty: choose another folder", field="out")
     out.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, since a rename is one step only within a file system.
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         work.chmod(0o755)
         yield work
         if out.exists():
+            # Empty, as was checked; a rename does not replace a folder everywhere.
             out.rmdir()
         work.rename(out)
     finally:
@@ -50,6 +52,7 @@ def file_sha256(path: Path) -> str:
     """Digest of one file."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
+        # In blocks: a file of a world need not fit into memory.
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

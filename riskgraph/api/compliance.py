@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from riskgraph.api.state import admit
+from riskgraph.explainers.choices import Audience, Form, Lang, Law
 from riskgraph.service import visible_merchant
 
 router = APIRouter(tags=["compliance"])
-
-
-class Audience(StrEnum):
-    SUBJECT = "subject"
-    COMPLIANCE = "compliance"
-
-
-class Law(StrEnum):
-    GDPR = "gdpr"
-    PIPL = "pipl"
-    BOTH = "both"
-
-
-class Lang(StrEnum):
-    ZH = "zh"
-    EN = "en"
-
-
-class Form(StrEnum):
-    JSON = "json"
-    HTML = "html"
-    PDF = "pdf"
 
 
 @router.get("/v1/decisions/{decision_id}/report", summary="The decision report")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from riskgraph import bootstrap
-from riskgraph.commands.ui import AsJson, day, emit, progress_bars
+from riskgraph.commands.ui import AsJson, PublicKey, day, emit, progress_bars
 from riskgraph.core.errors import CheckFailed
 from riskgraph.settings import Settings
 
@@ -48,13 +48,14 @@ def backtest(
 @app.command("verify")
 def verify(
     report: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A report folder.")],
+    public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Check signature and digests, and compute the AUC again from what is in the report."""
     bootstrap.require_extra("riskgraph backtest verify")
     from riskgraph import chain
 
-    problems = chain.verify(report, Settings.from_environment())
+    problems = chain.verify(report, Settings.from_environment(), public_key)
     emit({"problems": problems}, as_json, lambda console: console.print("verified" if not problems else ""))
     if problems:
         raise CheckFailed("; ".join(problems))

@@ -12,6 +12,8 @@ from rich.console import Console
 from riskgraph import bootstrap
 from riskgraph.commands.ui import AsJson
 
+SEED = 7
+
 
 def register(root: typer.Typer) -> None:
     root.command("demo")(demo)
@@ -19,7 +21,7 @@ def register(root: typer.Typer) -> None:
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("demo-out"),
-    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = SEED,
     orders: Annotated[
         int | None, typer.Option(min=16_000, help="About how many orders; default 30,000.")
     ] = None,

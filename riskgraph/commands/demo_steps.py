@@ -24,7 +24,8 @@ from riskgraph.commands.sandbox import show_release
 from riskgraph.commands.ui import progress_bars
 from riskgraph.commands.world import show_world
 from riskgraph.core.errors import CheckFailed, Conflict
-from riskgraph.eval.worlds import FAR_UNCONFIRMED
+from riskgraph.eval.worlds import FAR_UNCONFIRMED, NEAR_CONFIRMED, SeedCase
+from riskgraph.explainers.reasons import SEED_CODE
 from riskgraph.governance.keys import create_key
 from riskgraph.ports import Progress
 from riskgraph.settings import Settings
@@ -52,6 +53,31 @@ class Demo:
         self.console.rule(f"[bold]{number} · {text}", align="left")
 
 
+@dataclass(frozen=True)
+class Shop:
+    """A service that runs with the world's earlier orders as history, and what is still to be sent to it.
+
+    Attributes:
+        url, key: Where it listens, and an API key of it.
+        requests: The held-out orders, in time order.
+        found: The seed's case among them, if there is one.
+    """
+
+    url: str
+    key: str
+    requests: list[dict[str, Any]]
+    found: chain.FoundCase | None
+
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        """An HTTP client that carries the key."""
+        import httpx2
+
+        headers = {"Authorization": f"Bearer {self.key}"}
+        with httpx2.Client(base_url=self.url, headers=headers, timeout=60) as client:
+            yield client
+
+
 def run(out: Path, seed: int, orders: int | None, console: Console) -> dict[str, Any]:
     """All steps in turn, into a fresh sub-folder of ``out``; returns what a program wants to know."""
     started = time.monotonic()
@@ -61,9 +87,9 @@ def run(out: Path, seed: int, orders: int | None, console: Console) -> dict[str,
         step_world(show, seed, orders)
         step_release(show, seed)
         step_model(show)
-    with running_service(show) as (url, key):
-        cases, answers = step_decisions(show, url, key)
-        step_reports(show, url, key, cases, answers)
+    with running_service(show) as shop:
+        variants, answers = step_decisions(show, shop)
+        step_reports(show, shop, list(variants.values()), answers)
     with progress_bars() as progress:
         show.progress = progress
         step_backtest(show)
@@ -122,68 +148,78 @@ def step_model(show: Demo) -> None:
 
 
 @contextmanager
-def running_service(show: Demo) -> Iterator[tuple[str, str]]:
+def running_service(show: Demo) -> Iterator[Shop]:
     """A real HTTP service on loopback, with the world's earlier orders as history."""
     show.title(4, "Service: orders over HTTP; the demo shop is simulated and may enforce")
-    settings = show.settings
+    settings, profile = show.settings, bootstrap.demo_profile()
     with progress_bars() as progress:
         held = chain.held_out(show.out / "world", HELD_OUT)
         chain.load_history(show.out / "world", settings, progress, before=held.since)
-    show.result["held_out"] = len(held.requests)
     with bootstrap.open_keys(settings) as store:
-        key = create_key(store, roles=["admin"], org="m-demo", per_second=10_000)
+        key = create_key(store, roles=["admin"], org=profile.data["merchant_id"], per_second=10_000)
     show.console.print(f"API key, shown once: {key}", soft_wrap=True, markup=False)
     # declared as TCP: asyncio sets TCP_NODELAY on no other, and each answer would wait 40 ms
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    service = bootstrap.open_service(settings, bootstrap.demo_profile())
-    case = chain.seed_case(show.out / "world", held.since, service.line)
+    service = bootstrap.open_service(settings, profile)
+    found = chain.seed_case(show.out / "world", held.since, service.line)
     app = create_app(service)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    show.result["requests"] = held.requests
-    show.result["case"] = case
     try:
-        yield url, key
+        yield Shop(url, key, held.requests, found)
     finally:
         server.should_exit = True
         thread.join()
         listener.close()
 
 
-def step_decisions(show: Demo, url: str, key: str) -> tuple[list[Answer], list[Answer]]:
-    """Send the held-out orders; the seed's case among them also in its two other forms."""
-    import httpx2
+def step_decisions(show: Demo, shop: Shop) -> tuple[dict[str, Answer], list[Answer]]:
+    """Send the held-out orders, the seed's case among them in all its forms.
 
-    requests = show.result.pop("requests")
-    found = show.result.pop("case")
-    case = found.case if found else None
-    answers, variants = [], {}
-    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
-        with Live(console=show.console, refresh_per_second=8) as live:
-            for body in requests:
-                answers.append(post(client, body))
-                if case is not None and body["order_id"] == case.order_id:
-                    # the order itself, then its two variants at the same moment
-                    others = {name: body for name, body in case.requests.items() if name != FAR_UNCONFIRMED}
-                    variants = {FAR_UNCONFIRMED: answers[-1]}
-                    variants |= {name: post(client, body) for name, body in others.items()}
-                live.update(verdict_table(answers[-SHOWN:], len(answers), len(requests)))
+    Returns:
+        The answers to the forms of the seed's case, by form, and those to all held-out orders.
+    """
+    case = shop.found.case if shop.found else None
+    answers: list[Answer] = []
+    variants: dict[str, Answer] = {}
+    with shop.client() as client, Live(console=show.console, refresh_per_second=8) as live:
+        for body in shop.requests:
+            answers.append(post(client, body))
+            if case is not None and body["order_id"] == case.order_id:
+                variants = {FAR_UNCONFIRMED: answers[-1], **post_others(client, case)}
+            live.update(verdict_table(answers[-SHOWN:], len(answers), len(shop.requests)))
     counts = {v: sum(a["verdict"] == v for a in answers) for v in STYLE}
     show.console.print(f"{len(answers)} held-out orders: {counts}")
-    show_case(show, variants, found)
+    show_case(show, variants, shop.found)
     show.result |= {
+        "held_out": len(answers),
         "verdicts": counts,
-        "seed_case_named": found and found.named,
+        "seed_case_named": shop.found and shop.found.named,
+        "seed_case_holds": holds(variants),
         "seed_case": {n: summary(a) for n, a in variants.items()},
     }
-    return list(variants.values()), answers
+    return variants, answers
+
+
+def post_others(client: Any, case: SeedCase) -> dict[str, Answer]:
+    """Send the forms of a case that are no order of the world; they carry the moment of the one that is."""
+    return {name: post(client, body) for name, body in case.requests.items() if name != FAR_UNCONFIRMED}
+
+
+def holds(variants: dict[str, Answer]) -> bool:
+    """True when the far order does not pass and says why, and the same order near home is accepted."""
+    if not variants:
+        return False
+    far, near = variants[FAR_UNCONFIRMED], variants[NEAR_CONFIRMED]
+    named = SEED_CODE in [reason["code"] for reason in far["reasons"]]
+    return named and far["verdict"] != "accept" and near["verdict"] == "accept"
 
 
 def show_case(show: Demo, variants: dict[str, Answer], found: chain.FoundCase | None) -> None:
-    """Explain which order this is, or say plainly that the world held none."""
+    """Explain which order this is, or say plainly that the world held none, or none that is clear."""
     if found is None or not variants:
         show.console.print("no held-out order was sent far from home by a device that gave no position")
         return
@@ -193,14 +229,18 @@ def show_case(show: Demo, variants: dict[str, Answer], found: chain.FoundCase | 
         "compliance": "the pair weighs too little to be a reason; the compliance report lists it",
     }
     show.console.print(f"the seed's case among them, {found.case.order_id}: {where[found.named]}")
+    if not holds(variants):
+        show.console.print(
+            "[yellow]no clear case: sent far it is not stopped for the pair, or sent home it is stopped"
+        )
     show.console.print(case_table(variants))
 
 
-def post(client: Any, body: dict[str, Any]) -> dict[str, Any]:
+def post(client: Any, body: dict[str, Any]) -> Answer:
     answer = client.post("/v1/decisions", json=body)
     if answer.status_code != 200:
         raise CheckFailed(f"the service answered {answer.status_code}: {answer.text[:200]}")
-    decoded: dict[str, Any] = answer.json()
+    decoded: Answer = answer.json()
     return decoded
 
 
@@ -231,10 +271,8 @@ def case_table(cases: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def step_reports(show: Demo, url: str, key: str, cases: list[Answer], answers: list[Answer]) -> None:
+def step_reports(show: Demo, shop: Shop, cases: list[Answer], answers: list[Answer]) -> None:
     """Write the reports of the seed's case and of some orders of each verdict."""
-    import httpx2
-
     show.title(5, "Reports: JSON, HTML and PDF, in Chinese and English")
     folder = show.out / "reports"
     folder.mkdir()
@@ -252,19 +290,23 @@ def step_reports(show: Demo, url: str, key: str, cases: list[Answer], answers: l
             ("compliance", "html"),
         )
     ]
-    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
-        with progress_bars() as progress:
-            for done, (answer, audience, lang, form) in enumerate(jobs, 1):
-                query = {"audience": audience, "lang": lang, "format": form}
-                reply = client.get(f"/v1/decisions/{answer['decision_id']}/report", params=query)
-                if reply.status_code != 200:
-                    raise CheckFailed(f"the report answered {reply.status_code}: {reply.text[:200]}")
-                order = answer["trace_id"].split(".")[0]
-                name = f"{answer['verdict']}-{order}-{audience}-{lang}.{form}"
-                (folder / name).write_bytes(reply.content)
-                progress("reports", done, len(jobs))
+    with shop.client() as client, progress_bars() as progress:
+        for done, (answer, audience, lang, form) in enumerate(jobs, 1):
+            order = answer["trace_id"].split(".")[0]
+            name = f"{answer['verdict']}-{order}-{audience}-{lang}.{form}"
+            (folder / name).write_bytes(get_report(client, answer, audience, lang, form))
+            progress("reports", done, len(jobs))
     show.result["reports"] = str(folder)
     show.console.print(f"{len(jobs)} files in {folder}", soft_wrap=True)
+
+
+def get_report(client: Any, answer: Answer, audience: str, lang: str, form: str) -> bytes:
+    query = {"audience": audience, "lang": lang, "format": form}
+    reply = client.get(f"/v1/decisions/{answer['decision_id']}/report", params=query)
+    if reply.status_code != 200:
+        raise CheckFailed(f"the report answered {reply.status_code}: {reply.text[:200]}")
+    content: bytes = reply.content
+    return content
 
 
 def step_backtest(show: Demo) -> None:

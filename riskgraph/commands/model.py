@@ -72,6 +72,17 @@ def promote(
     emit(entry, as_json, lambda console: console.print(f"{entry['name']} is champion ({entry['mode']})"))
 
 
+@models.command("rollback")
+def rollback(
+    by: Annotated[str, typer.Option(help="Who goes back; goes on record.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let the model that was champion before decide again, from the next start on."""
+    entry = promotion.rollback(by, Settings.from_environment())
+    told = f"{entry['name']} is champion again ({entry['mode']}), instead of {entry['instead_of']}"
+    emit(entry, as_json, lambda console: console.print(told))
+
+
 @tree.command("show")
 def show_tree(as_json: AsJson = False) -> None:
     """Draw the tree that gives the verdicts."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from riskgraph import bootstrap
-from riskgraph.commands.ui import AsJson, day, emit, progress_bars
+from riskgraph.commands.ui import AsJson, PublicKey, day, emit, progress_bars
 from riskgraph.settings import Settings
 
 app = typer.Typer(help="The sandbox: what leaves it is k-anonymous over persons.", no_args_is_help=True)
@@ -44,13 +44,14 @@ def release(
 @app.command("audit")
 def audit(
     release: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A release folder.")],
+    public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a release's signature, digests and certificate, and print its audit record."""
     bootstrap.require_extra("riskgraph sandbox audit")
     from riskgraph import chain
 
-    records = chain.audit(release, Settings.from_environment())
+    records = chain.audit(release, Settings.from_environment(), public_key)
     emit(records, as_json, lambda console: show_audit(console, records))
 
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import tempfile
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from riskgraph import bootstrap
 from riskgraph.api.body import parse_body
 from riskgraph.commands.ui import AsJson, emit
 from riskgraph.core.errors import NotFound
+from riskgraph.explainers.choices import Audience, Form, Lang, Law
 from riskgraph.pipeline import decide
 from riskgraph.settings import Settings
 
@@ -27,28 +27,6 @@ reports = typer.Typer(help="Decision reports.", no_args_is_help=True)
 graphs = typer.Typer(help="Behavior graphs.", no_args_is_help=True)
 MAX_BYTES = 65_536
 PATIENCE_MS = 60_000
-
-
-class Lang(StrEnum):
-    EN = "en"
-    ZH = "zh"
-
-
-class Audience(StrEnum):
-    SUBJECT = "subject"
-    COMPLIANCE = "compliance"
-
-
-class Law(StrEnum):
-    GDPR = "gdpr"
-    PIPL = "pipl"
-    BOTH = "both"
-
-
-class Form(StrEnum):
-    JSON = "json"
-    HTML = "html"
-    PDF = "pdf"
 
 
 def register(root: typer.Typer) -> None:

@@ -19,7 +19,12 @@ from riskgraph.core.errors import Invalid
 from riskgraph.ports import Progress
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
-ExistingFolder = Annotated[Path, typer.Option(exists=True, file_okay=False)]
+PublicKey = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, help="Public key of whoever signed; default: this installation's."
+    ),
+]
 
 out = Console()
 err = Console(stderr=True)

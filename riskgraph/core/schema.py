@@ -24,8 +24,54 @@ _HISTOGRAM: Schema = {
         },
     },
 }
+_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 512}
 _MONEY: Schema = {"type": ["string", "number"], "examples": ["129.00"]}
 _TIME: Schema = {"type": "string", "format": "date-time"}
+
+
+def _object(properties: Schema, required: list[str] | None = None) -> Schema:
+    """An object that may hold nothing else: what is sent there and not known is refused."""
+    return _open(properties, required) | {"additionalProperties": False}
+
+
+def _open(properties: Schema, required: list[str] | None = None) -> Schema:
+    """An object that may hold more: shops send what they have, and the door drops what it does not know."""
+    return {"type": "object", "properties": properties} | ({"required": required} if required else {})
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+_ITEM: Schema = {
+    "sku": _TEXT,
+    "category": _TEXT,
+    "quantity": {"type": "integer", "minimum": 1},
+    "price": _MONEY,
+    "list_price": _MONEY,
+    "released_at": _TIME,
+}
+_COUPON: Schema = {
+    "code": _TEXT,
+    "kind": {"enum": list(COUPON_KINDS)},
+    "value": _MONEY,
+    "claimed_at": _TIME,
+}
+_PLACE: Schema = {
+    "region": _TEXT,
+    "lat": {"type": "number", "minimum": -90, "maximum": 90},
+    "lon": {"type": "number", "minimum": -180, "maximum": 180},
+}
+_ENTITIES: Schema = {
+    **dict.fromkeys(("account", "device", "card", "address", "phone", "ip"), _TEXT),
+    "card_bin": {"type": "string", "pattern": r"^\d{6}$"},
+}
+_CONSENT: Schema = {
+    "record_id": _TEXT,
+    "policy_version": _TEXT,
+    "at": _TIME,
+    "purposes": _object(dict.fromkeys(PURPOSES, {"type": "boolean"})),
+}
 
 
 def node_schema(node: NodeSpec) -> Schema:
@@ -55,58 +101,31 @@ def signals_schema() -> Schema:
 
 def decision_request_schema() -> Schema:
     """JSON Schema of the body of ``POST /v1/decisions`` (free text beside it is dropped)."""
-    text = {"type": "string", "minLength": 1, "maxLength": 512}
-    cause = {"enum": list(ABSENCE_CAUSES)}
-    item = {
-        "sku": text,
-        "category": text,
-        "quantity": {"type": "integer", "minimum": 1},
-        "price": _MONEY,
-        "list_price": _MONEY,
-        "released_at": _TIME,
-    }
-    coupon = {"code": text, "kind": {"enum": list(COUPON_KINDS)}, "value": _MONEY, "claimed_at": _TIME}
-    entity = dict.fromkeys(("account", "device", "card", "address", "phone", "ip"), text)
-    consent = {"record_id": text, "policy_version": text, "at": _TIME}
-    place = {
-        "region": text,
-        "lat": {"type": "number", "minimum": -90, "maximum": 90},
-        "lon": {"type": "number", "minimum": -180, "maximum": 180},
-    }
     signals = {k: v for k, v in signals_schema().items() if k != "$schema"}
-    purposes = _object(dict.fromkeys(PURPOSES, {"type": "boolean"}))
     return {
         "type": "object",
         "required": ["merchant_id", "order_id", "channel_code", "placed_at", "amount", "jurisdiction"],
         "properties": {
-            **dict.fromkeys(("merchant_id", "order_id", "channel_code"), text),
-            **dict.fromkeys(("lang", "region", "line", "session", "guest_key"), text),
+            **dict.fromkeys(("merchant_id", "order_id", "channel_code"), _TEXT),
+            **dict.fromkeys(("lang", "region", "line", "session", "guest_key"), _TEXT),
             "attempt": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1},
             "phase": {"enum": list(PHASES), "default": PHASES[0]},
             "placed_at": _TIME,
             "jurisdiction": {"enum": list(JURISDICTIONS)},
-            "amount": _object({"value": _MONEY, "currency": text}, required=["value", "currency"]),
+            "amount": _object({"value": _MONEY, "currency": _TEXT}, required=["value", "currency"]),
             "list_total": _MONEY,
-            "items": {"type": "array", "items": {"type": "object", "required": ["sku"], "properties": item}},
-            "coupons": {"type": "array", "items": {"type": "object", "properties": coupon}},
-            "promo_thresholds": {"type": "array", "items": _MONEY},
+            "items": _list(_open(_ITEM, required=["sku"])),
+            "coupons": _list(_open(_COUPON)),
+            "promo_thresholds": _list(_MONEY),
             "account_created_at": _TIME,
             "recipient": {"enum": ["same", "other"]},
-            "ship_to": {"type": "object", "properties": place},
-            "entities": {
-                "type": "object",
-                "properties": {**entity, "card_bin": {"type": "string", "pattern": r"^\d{6}$"}},
-            },
-            "opaque": {"type": "array", "items": {"enum": list(OPAQUE_KINDS)}},
-            "consent": {"type": "object", "properties": {**consent, "purposes": purposes}},
+            "ship_to": _open(_PLACE),
+            "entities": _open(_ENTITIES),
+            "opaque": _list({"enum": list(OPAQUE_KINDS)}),
+            "consent": _open(_CONSENT),
             "signals": signals,
-            "absent": {"type": "object", "additionalProperties": cause},
+            "absent": {"type": "object", "additionalProperties": {"enum": list(ABSENCE_CAUSES)}},
             "timeout_ms": {"type": "integer", "minimum": 10, "maximum": 60_000, "default": 300},
             "late": {"type": "boolean", "default": False},
         },
     }
-
-
-def _object(properties: Schema, required: list[str] | None = None) -> Schema:
-    closed: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
-    return closed | ({"required": required} if required else {})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from riskgraph.core.errors import Forbidden, Invalid, Unauthenticated
@@ -21,7 +21,10 @@ ROLES: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A stored key: everything but the secret (contracts, section 6)."""
+    """A stored key: everything but the secret (contracts, section 6).
+
+    ``expires`` is in epoch seconds: from then on the key is refused.
+    """
 
     key_id: str
     hash: str
@@ -37,6 +40,15 @@ class ApiKey:
     @property
     def permissions(self) -> frozenset[str]:
         return frozenset().union(*(ROLES[r] for r in self.roles))
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> ApiKey:
+        """A key as the store gives it back: JSON knows no tuples."""
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in row.items()}
+        return cls(**values)
+
+    def valid(self, now: float) -> bool:
+        return not self.revoked and (self.expires is None or now < self.expires)
 
 
 class KeyStore(Protocol):
@@ -66,33 +78,26 @@ def create_key(
         roles: Names out of ``ROLES``.
         org: The merchant the key may act for, or ``*`` for all.
         per_second: Calls allowed per second.
-        expires: Epoch seconds, or None.
+        expires: Epoch seconds from which on it is refused, or None for never.
 
     Raises:
         Invalid: If a role is unknown.
     """
     roles = tuple(roles)
-    unknown = set(roles) - set(ROLES)
-    if unknown or not roles:
-        raise Invalid(
-            f"roles must be out of {', '.join(ROLES)}; got {', '.join(roles) or 'none'}", field="roles"
-        )
-    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    store.put_key(
-        {
-            "key_id": key_id,
-            "hash": hash_secret(secret),
-            "roles": list(roles),
-            "org": org,
-            "region": [],
-            "line": [],
-            "purpose": [],
-            "limits": {"per_second": per_second},
-            "expires": expires,
-            "revoked": False,
-        }
+    if not roles or set(roles) - set(ROLES):
+        got = ", ".join(roles) or "none"
+        raise Invalid(f"roles must be out of {', '.join(ROLES)}; got {got}", field="roles")
+    secret = secrets.token_urlsafe(32)
+    key = ApiKey(
+        key_id=secrets.token_hex(6),
+        hash=hash_secret(secret),
+        roles=roles,
+        org=org,
+        limits={"per_second": per_second},
+        expires=expires,
     )
-    return f"{PREFIX}_{key_id}_{secret}"
+    store.put_key(asdict(key))
+    return f"{PREFIX}_{key.key_id}_{secret}"
 
 
 class Authenticator:
@@ -109,26 +114,19 @@ class Authenticator:
         """
         refusal = Unauthenticated("send a valid key: Authorization: Bearer rk_…", field="Authorization")
         scheme, _, token = (header or "").partition(" ")
+        # At most two cuts: the secret itself may hold underscores.
         parts = token.strip().split("_", 2)
         if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != PREFIX:
             raise refusal
         row = self._store.get_key(parts[1])
-        expected = row["hash"] if row else "0" * 64
-        if not hmac.compare_digest(hash_secret(parts[2]), expected) or row is None or row["revoked"]:
+        # An unknown id is compared too: how long the answer takes must not tell which ids there are.
+        same = hmac.compare_digest(hash_secret(parts[2]), row["hash"] if row else "0" * 64)
+        if row is None or not same:
             raise refusal
-        if row["expires"] is not None and row["expires"] <= now:
+        key = ApiKey.of(row)
+        if not key.valid(now):
             raise refusal
-        return ApiKey(
-            key_id=row["key_id"],
-            hash=row["hash"],
-            roles=tuple(row["roles"]),
-            org=row["org"],
-            region=tuple(row["region"]),
-            line=tuple(row["line"]),
-            purpose=tuple(row["purpose"]),
-            limits=dict(row["limits"]),
-            expires=row["expires"],
-        )
+        return key
 
 
 def require(key: ApiKey, permission: str) -> None:

@@ -28,7 +28,9 @@ class RateLimiter:
         step = 1.0 / per_second
         with self._lock:
             ready = max(self._ready.get(key_id, now), now)
+            # A second's worth may come at once: a checkout sends in clumps, not at even distances.
             wait = ready + step - now - 1.0
+            # Room for float noise, or the last call allowed in a second would be refused at random.
             if wait > 1e-9:
                 raise TooManyRequests(
                     f"more than {per_second} calls a second for this key; retry in {wait:.2f} s",

@@ -6,24 +6,54 @@ import hashlib
 import os
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_public_key,
 )
 
 from riskgraph.core.errors import Invalid
 
 
-class Ed25519Signer:
+class Ed25519Verifier:
+    """Verifies with a public key, which anyone may have."""
+
+    def __init__(self, public: Ed25519PublicKey) -> None:
+        self._public = public
+
+    @property
+    def public_bytes(self) -> bytes:
+        return self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    @property
+    def public_pem(self) -> bytes:
+        """SubjectPublicKeyInfo in PEM, as OpenSSL and others read it."""
+        return self._public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def key_id(self) -> str:
+        """First 16 hex digits of SHA-256 of the public key."""
+        # A name for the key in logs and records; only the signature itself proves anything.
+        return hashlib.sha256(self.public_bytes).hexdigest()[:16]
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        try:
+            self._public.verify(signature, data)
+        except InvalidSignature:
+            return False
+        return True
+
+
+class Ed25519Signer(Ed25519Verifier):
     """Signs and verifies with one private key, kept in a file that only its owner can read."""
 
     def __init__(self, seed: bytes) -> None:
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
-        self._public = self._private.public_key()
+        super().__init__(self._private.public_key())
 
     @classmethod
     def open(cls, path: Path) -> Ed25519Signer:
@@ -40,24 +70,23 @@ class Ed25519Signer:
         private = Ed25519PrivateKey.generate()
         return cls(private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
 
-    @property
-    def public_bytes(self) -> bytes:
-        return self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-    @property
-    def key_id(self) -> str:
-        """First 16 hex digits of SHA-256 of the public key."""
-        return hashlib.sha256(self.public_bytes).hexdigest()[:16]
-
     def sign(self, data: bytes) -> bytes:
         return self._private.sign(data)
 
-    def verify(self, data: bytes, signature: bytes) -> bool:
-        try:
-            self._public.verify(signature, data)
-        except InvalidSignature:
-            return False
-        return True
+
+def read_public_key(path: Path) -> Ed25519Verifier:
+    """Read a public key that an installation has exported.
+
+    Raises:
+        Invalid: If the file holds no Ed25519 public key in PEM.
+    """
+    try:
+        public = load_pem_public_key(path.read_bytes())
+    except (ValueError, UnsupportedAlgorithm) as wrong:
+        raise Invalid(f"{path} holds no public key in PEM", field="public_key") from wrong
+    if not isinstance(public, Ed25519PublicKey):
+        raise Invalid(f"{path} holds a public key of another kind than Ed25519", field="public_key")
+    return Ed25519Verifier(public)
 
 
 def read_or_create_secret(path: Path) -> bytes:
@@ -68,6 +97,8 @@ def read_or_create_secret(path: Path) -> bytes:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        # Exclusive and with its mode from the start: two processes cannot make two keys, and nobody can
+        # read it in between.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         secret = path.read_bytes()
@@ -75,6 +106,7 @@ def read_or_create_secret(path: Path) -> bytes:
         secret = os.urandom(32)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secret)
+    # Never made anew: what was signed or hashed under the old one could no longer be checked or linked.
     if len(secret) != 32:
         raise Invalid(f"{path} holds {len(secret)} bytes, expected a 32-byte secret; restore or remove it")
     return secret

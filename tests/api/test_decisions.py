@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from riskgraph import bootstrap
 from riskgraph.api.checkout import idempotency_key
 from riskgraph.core.errors import StorageUnavailable
+from riskgraph.governance.keys import create_key
 from tests.api.conftest import ORDER, order
 
 KEYS = {
@@ -142,6 +144,15 @@ def test_a_revoked_key_stops_working_at_once(shop):
     assert shop.decide(ORDER).status_code == 200
     assert shop.service.line.ledger.revoke_key(key_id)
     assert shop.decide(order(attempt=2)).status_code == 401
+
+
+def test_an_expired_key_is_answered_like_one_that_never_existed(shop):
+    with bootstrap.open_keys(shop.settings) as store:
+        shop.keys["expired"] = create_key(store, roles=["checkout"], org="m-17", expires=1.0)
+    shop.keys["never"] = "rk_000000000000_never"
+    expired, never = (shop.decide(ORDER, role=role) for role in ("expired", "never"))
+    assert expired.status_code == never.status_code == 401
+    assert expired.json() == never.json()
 
 
 def test_a_key_cannot_act_for_another_merchant(shop):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from riskgraph import bootstrap, promotion
 from riskgraph.core.catalog import catalog
 from riskgraph.models.registry import shipped_champion
 from riskgraph.settings import Settings
+from tests.models.helpers import random_model
 from tests.support.cli import riskgraph
 
 ORDER = Path(__file__).parents[1] / "golden/order.json"
@@ -77,6 +79,17 @@ def test_keys_are_shown_once_listed_without_secrets_and_revoked(tmp_path):
     assert riskgraph("keys", "revoke", "nobody", home=tmp_path).code == 1
 
 
+def test_a_key_can_be_made_to_expire_and_the_list_says_when(tmp_path):
+    create = ("keys", "create", "--role", "checkout", "--merchant", "m-1", "--json")
+    on_a_day = riskgraph(*create, "--expires", "2099-01-31", home=tmp_path).json()
+    assert on_a_day["expires"] == "2099-01-31T00:00:00+00:00"
+    in_a_week = datetime.fromisoformat(riskgraph(*create, "--days", 7, home=tmp_path).json()["expires"])
+    assert abs(in_a_week - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=1)
+    assert riskgraph(*create, home=tmp_path).json()["expires"] is None
+    rows = riskgraph("keys", "list", "--json", home=tmp_path).json()
+    assert {row["expires"] for row in rows} == {on_a_day["expires"], in_a_week.isoformat(), None}
+
+
 def test_a_model_of_simulated_origin_may_be_promoted_to_observe_only(tmp_path):
     refused = riskgraph("model", "promote", shipped_champion(), "--by", "me", "--enforce", home=tmp_path)
     assert refused.code == 2
@@ -86,6 +99,25 @@ def test_a_model_of_simulated_origin_may_be_promoted_to_observe_only(tmp_path):
     rows = riskgraph("model", "list", "--json", home=tmp_path).json()
     assert [row["champion"] for row in rows] == [False, True]
     assert rows[0]["name"] == promotion.shipped_card()["name"]
+
+
+def test_a_rollback_lets_the_champion_before_decide_again(tmp_path):
+    refused = riskgraph("model", "rollback", "--by", "me", home=tmp_path)
+    assert refused.code == 1
+    assert "nothing was promoted" in refused.error
+    random_model(tmp_path / "new", 1)
+    folders = [
+        riskgraph("model", "promote", path, "--by", "me", "--json", home=tmp_path).json()["folder"]
+        for path in (shipped_champion(), tmp_path / "new")
+    ]
+    done = riskgraph("model", "rollback", "--by", "you", "--json", home=tmp_path).json()
+    assert (done["folder"], done["by"], done["event"]) == (folders[0], "you", "rollback")
+    assert done["instead_of"] == "random-1"
+    rows = riskgraph("model", "list", "--json", home=tmp_path).json()
+    assert [Path(row["folder"]).name for row in rows if row["champion"]] == folders[:1]
+    first = riskgraph("model", "rollback", "--by", "you", home=tmp_path)
+    assert first.code == 1
+    assert "first champion" in first.error
 
 
 def test_simulate_describes_the_world_it_made(chain):
@@ -151,6 +183,52 @@ def test_a_release_of_another_installation_is_refused(chain, tmp_path):
     ran = riskgraph("sandbox", "audit", chain / "release", home=tmp_path / "another")
     assert ran.code == 3
     assert "signature" in ran.error
+
+
+def exported_key(home: Path, out: Path) -> Path:
+    ran = riskgraph("keys", "public", "--out", out, home=home)
+    assert ran.code == 0, ran.err
+    return out
+
+
+def test_the_public_key_prints_as_one_value_or_as_a_file(tmp_path):
+    shown = riskgraph("keys", "public", "--json", home=tmp_path / "home").json()
+    assert shown["algorithm"] == "Ed25519"
+    plain = riskgraph("keys", "public", home=tmp_path / "home").out.decode()
+    assert plain == shown["public_key"]
+    written = exported_key(tmp_path / "home", tmp_path / "key.pem").read_text()
+    assert written == plain
+    assert written.startswith("-----BEGIN PUBLIC KEY-----")
+    assert "PRIVATE" not in written
+
+
+def test_a_third_party_verifies_with_the_exported_key_alone(chain, tmp_path):
+    key = exported_key(chain / "home", tmp_path / "key.pem")
+    elsewhere = tmp_path / "elsewhere"
+    audit = ("sandbox", "audit", chain / "release", "--public-key", key, "--json")
+    (record,) = riskgraph(*audit, home=elsewhere).json()
+    assert record["key_id"] == riskgraph("keys", "public", "--json", home=chain / "home").json()["key_id"]
+    verify = ("backtest", "verify", chain / "report", "--public-key", key, "--json")
+    assert riskgraph(*verify, home=elsewhere).json() == {"problems": []}
+    assert not elsewhere.exists()
+    assert not elsewhere.with_name("elsewhere-secrets").exists()
+
+
+def test_the_public_key_of_another_installation_verifies_nothing(chain, tmp_path):
+    key = exported_key(tmp_path / "another", tmp_path / "key.pem")
+    for command in (("sandbox", "audit", chain / "release"), ("backtest", "verify", chain / "report")):
+        assert riskgraph(*command, "--public-key", key, home=chain / "home").code == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["", "rk_000000000000_x", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]
+)
+def test_a_file_that_is_no_public_key_is_wrong_usage(chain, tmp_path, text):
+    key = tmp_path / "key.pem"
+    key.write_text(text)
+    ran = riskgraph("backtest", "verify", chain / "report", "--public-key", key, home=chain / "home")
+    assert ran.code == 2
+    assert "key.pem" in ran.error
 
 
 def test_a_backtest_gives_every_figure_with_its_interval(chain):

@@ -28,6 +28,7 @@ from tests.support.cli import riskgraph
 GOLDEN = Path(__file__).parents[1] / "golden"
 ORDER = GOLDEN / "order.json"
 DAYS = ("--from", "2026-07-01", "--to", "2026-09-30")
+CREATE = ("keys", "create", "--merchant", "m", "--role", "checkout")
 RELEASE = ("sandbox", "release", "--world", GOLDEN, "--out", "x")
 
 
@@ -81,10 +82,15 @@ def test_every_command_explains_itself(path, tmp_path):
         (("backtest", "--world", "no-such-folder", "--out", "x", *DAYS), "--world"),
         (("backtest", "verify", "no-such-folder"), "no-such-folder"),
         (("model", "promote", GOLDEN), "--by"),
+        (("model", "rollback"), "--by"),
         (("report", "show", "0", "--law", "roman"), "--law"),
         (("report", "show", "0", "--format", "docx"), "--format"),
         (("keys", "create", "--merchant", "m"), "--role"),
         (("keys", "create", "--merchant", "m", "--role", "king"), "role"),
+        ((*CREATE, "--expires", "soon"), "--expires"),
+        ((*CREATE, "--expires", "2020-01-01"), "--expires"),
+        ((*CREATE, "--days", "0"), "--days"),
+        ((*CREATE, "--days", "3", "--expires", "2099-01-01"), "--expires or --days"),
         (("serve", "--port", "many"), "--port"),
         (("serve",), "RISKGRAPH_MERCHANT"),
         (("demo", "--orders", "10"), "--orders"),

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import Thresholds
-from riskgraph.eval.backtest import BacktestResult, Origin, run_backtest
+from riskgraph.eval.backtest import BacktestResult, Issue, Origin, Trial, run_backtest
 from riskgraph.eval.window import Truth, Window
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 KNOWN_AT = datetime(2026, 11, 1, tzinfo=UTC)
 WINDOW = Window(date(2026, 7, 1), date(2026, 9, 30))
 CLASSES = np.array(["pre_auth/front_end", "pre_auth/no_front_end", "pre_auth/refused"], dtype=object)
+ISSUE = ("signer", "now", "code", "lang")
 KEY_BYTES = bytes(range(32))
 
 
@@ -118,16 +119,19 @@ def bands(table: OrderTable, probability: Any) -> Any:
 
 def backtest(toy: Toy, out: Path, **changes: Any) -> BacktestResult:
     given: dict[str, Any] = {
+        "table": toy.table,
+        "truth": toy.truth,
+        "scorer": ToyScorer(),
         "verdicts": bands,
         "window": WINDOW,
         "origin": Origin("simulated", KNOWN_AT, data={"orders-0.parquet": "cd" * 32}, seeds={"world": 7},
                          trained_until=date(2026, 6, 30)),
-        "out": out,
         "signer": ToySigner(),
         "now": datetime(2026, 11, 2, 3, 4, 5, tzinfo=UTC),
         "code": {"version": "0.1.0", "commit": "0000000"},
         "reps": 200,
     }  # fmt: skip
-    truth = changes.pop("truth", toy.truth)
-    scorer = changes.pop("scorer", ToyScorer())
-    return run_backtest(toy.table, truth, scorer, **{**given, **changes})
+    given |= changes
+    progress = given.pop("progress", None)
+    issue = Issue(**{name: given.pop(name) for name in ISSUE if name in given})
+    return run_backtest(Trial(**given), out, issue, progress)

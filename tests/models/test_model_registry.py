@@ -1,12 +1,16 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from riskgraph.core.errors import Conflict, Invalid, ModelUnavailable, NotFound
-from riskgraph.models.registry import champion, list_models, promote, rollback, shipped_champion
+from riskgraph.models.registry import Champion, champion, list_models, promote, rollback, shipped_champion
 from tests.models.helpers import random_model
 
-AT = "2026-07-01T00:00:00Z"
+AT, LATER = "2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z"
+ROLLBACK_OF_NOTHING = json.dumps(
+    {"champions": [{"name": "x", "folder": "a", "at": AT, "by": "x", "mode": "observe", "event": "rollback"}]}
+)
 
 
 @pytest.fixture
@@ -21,23 +25,66 @@ def test_models_are_listed_with_their_cards(models: Path) -> None:
     assert [(f.name, c.name) for f, c in list_models(models)] == [("a", "random-1"), ("b", "random-2")]
 
 
+def back(models: Path) -> Champion:
+    return rollback(models, by="cy", at=LATER)
+
+
 def test_promotion_and_rollback_move_the_pointer(models: Path) -> None:
     assert champion(models) is None
     promote(models, "a", by="ann", at=AT)
     second = promote(models, "b", by="bo", at=AT, mode="enforce")
     assert champion(models) == second
     assert (second.name, second.mode) == ("random-2", "enforce")
-    back = rollback(models)
-    assert champion(models) == back
-    assert (back.folder, back.by, back.mode) == ("a", "ann", "observe")
+    entry = back(models)
+    assert champion(models) == entry
+    assert (entry.folder, entry.mode, entry.event) == ("a", "observe", "rollback")
+    assert (entry.by, entry.at) == ("cy", LATER)
 
 
 def test_the_first_champion_cannot_be_rolled_back(models: Path) -> None:
     with pytest.raises(NotFound):
-        rollback(models)
+        back(models)
     promote(models, "a", by="ann", at=AT)
     with pytest.raises(Conflict, match="random-1"):
-        rollback(models)
+        back(models)
+    assert champion(models).event == "promote"  # type: ignore[union-attr]
+
+
+def test_a_second_rollback_goes_further_back_and_not_forward_again(models: Path) -> None:
+    for folder in ("a", "b", "a"):
+        promote(models, folder, by="ann", at=AT)
+    assert [back(models).folder, back(models).folder] == ["b", "a"]
+    with pytest.raises(Conflict):
+        back(models)
+    promote(models, "b", by="ann", at=AT)
+    assert back(models).folder == "a"
+
+
+def test_a_rollback_takes_nothing_off_the_record(models: Path) -> None:
+    promote(models, "a", by="ann", at=AT)
+    promote(models, "b", by="bo", at=AT, mode="enforce")
+    back(models)
+    record = json.loads((models / "champion.json").read_text())["champions"]
+    assert [(e["event"], e["folder"], e["by"]) for e in record] == [
+        ("promote", "a", "ann"), ("promote", "b", "bo"), ("rollback", "a", "cy"),
+    ]  # fmt: skip
+
+
+def test_a_record_from_before_rollbacks_were_kept_is_read_as_promotions(models: Path) -> None:
+    same = {"at": AT, "by": "ann", "mode": "observe"}
+    old = [{"name": "random-1", "folder": "a", **same}, {"name": "random-2", "folder": "b", **same}]
+    (models / "champion.json").write_text(json.dumps({"champions": old}))
+    assert champion(models).folder == "b"  # type: ignore[union-attr]
+    assert back(models).folder == "a"
+
+
+def test_there_is_no_going_back_to_a_damaged_model(models: Path) -> None:
+    promote(models, "a", by="ann", at=AT)
+    promote(models, "b", by="bo", at=AT)
+    (models / "a" / "tables.npy").write_bytes(b"")
+    with pytest.raises(ModelUnavailable, match=r"tables\.npy"):
+        back(models)
+    assert champion(models).folder == "b"  # type: ignore[union-attr]
 
 
 def test_a_damaged_model_is_not_promoted(models: Path) -> None:
@@ -54,8 +101,9 @@ def test_odd_modes_and_folders_are_refused(models: Path, folder: str, mode: str)
         promote(models, folder, by="ann", at=AT, mode=mode)
 
 
-def test_a_damaged_pointer_is_an_error_not_an_empty_registry(models: Path) -> None:
-    (models / "champion.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", '{"champions": [{"name": "x"}]}', ROLLBACK_OF_NOTHING])
+def test_a_damaged_pointer_is_an_error_not_an_empty_registry(models: Path, text: str) -> None:
+    (models / "champion.json").write_text(text)
     with pytest.raises(ModelUnavailable, match=r"champion\.json"):
         champion(models)
 

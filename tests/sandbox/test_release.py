@@ -22,7 +22,15 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import CheckFailed, Conflict, Invalid, RiskgraphError
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import Release, ReleasedRows, append_audit, read_table, verify_audit, write_release
+from riskgraph.sandbox import (
+    Release,
+    ReleasedRows,
+    ReleaseRequest,
+    append_audit,
+    read_table,
+    verify_audit,
+    write_release,
+)
 from riskgraph.sandbox import write as write_module
 from riskgraph.sandbox.bounds import component_bounds, whole_components
 
@@ -35,15 +43,14 @@ MakeWorld = Callable[..., OrderTable]
 
 
 def _options(signer: Any, **changes: Any) -> dict[str, Any]:
-    base = {
+    asked = {
         "until": date(2026, 6, 30),
         "seed": 7,
-        "signer": signer,
         "provenance": "simulated",
         "now": 1_782_800_000.0,
         "code": "test",
     }
-    return base | changes
+    return {"request": ReleaseRequest(**(asked | changes)), "signer": signer}
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from riskgraph.core.order import Order
 from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.worlds import Oracle, World, extras, preset, read_oracle, simulate, single_component_leaks
+from riskgraph.explainers.merchant import MerchantProfile
 
 _SDK = [n.id for n in catalog() if n.computed_by == "sdk"]
 
@@ -28,6 +29,10 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def orders(small_world: World, door: Door) -> list[Order]:
     return list(small_world.orders(door))
+
+
+def test_the_orders_of_the_demos_world_are_those_of_the_demos_merchant(orders: list[Order]) -> None:
+    assert {order.merchant_id for order in orders} == {MerchantProfile.demo().data["merchant_id"]}
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""API keys: who gets in, until when, and what a refusal tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from riskgraph.core.errors import Invalid, Unauthenticated
+from riskgraph.governance.keys import Authenticator, create_key
+
+NOW = 1_800_000_000.0
+
+
+class Keys(dict[str, dict[str, Any]]):
+    """A store in memory."""
+
+    def put_key(self, key: dict[str, Any]) -> None:
+        self[key["key_id"]] = key
+
+    def get_key(self, key_id: str) -> dict[str, Any] | None:
+        return self.get(key_id)
+
+    def list_keys(self) -> list[dict[str, Any]]:
+        return list(self.values())
+
+    def revoke_key(self, key_id: str) -> bool:
+        self[key_id]["revoked"] = True
+        return True
+
+
+def refusal(store: Keys, header: str | None, now: float = NOW) -> tuple[str, str | None]:
+    with pytest.raises(Unauthenticated) as refused:
+        Authenticator(store).authenticate(header, now)
+    return refused.value.message, refused.value.field
+
+
+def test_a_key_works_until_the_moment_it_expires_and_not_at_it():
+    store = Keys()
+    bearer = "Bearer " + create_key(store, roles=["checkout"], org="m", expires=NOW)
+    key = Authenticator(store).authenticate(bearer, NOW - 0.001)
+    assert (key.org, key.expires) == ("m", NOW)
+    assert refusal(store, bearer, NOW)
+
+
+def test_a_key_without_an_end_does_not_expire():
+    store = Keys()
+    bearer = "Bearer " + create_key(store, roles=["admin"], org="*")
+    assert Authenticator(store).authenticate(bearer, NOW * 10).expires is None
+
+
+def test_every_refusal_says_the_same():
+    store = Keys()
+    expired, revoked, good = (
+        create_key(store, roles=["checkout"], org="m", expires=end) for end in (NOW - 1, None, None)
+    )
+    store.revoke_key(revoked.split("_")[1])
+    never = "rk_000000000000_never"
+    wrong = [f"Bearer {key}" for key in (expired, revoked, never, good[:-1])]
+    assert len({refusal(store, header) for header in (*wrong, good, "", None)}) == 1
+
+
+def test_a_key_needs_a_role_that_exists():
+    for roles in ([], ["king"], ["admin", "king"]):
+        with pytest.raises(Invalid, match="roles must be out of checkout"):
+            create_key(Keys(), roles=roles, org="m")
