@@ -16,8 +16,6 @@ from riskgraph.sandbox.intake import Intake
 from riskgraph.sandbox.strata import merge_patterns, patterns, suppress
 from riskgraph.sandbox.units import Units
 
-_CHUNK = 2048
-
 
 @dataclass(frozen=True)
 class Frame:
@@ -94,31 +92,28 @@ def _starts(*keys: NDArray[np.int8] | NDArray[np.int16] | NDArray[np.int64]) -> 
     return np.flatnonzero(new)
 
 
-def _transposed(values: NDArray[np.float32], order: NDArray[np.intp]) -> NDArray[np.float32]:
-    """``values[order].T`` as a contiguous array, in chunks that stay in the cache."""
-    out = np.empty((values.shape[1], len(order)), dtype=np.float32)
-    for start in range(0, len(order), _CHUNK):
-        out[:, start : start + _CHUNK] = values[order[start : start + _CHUNK]].T
-    return out
-
-
 def build_frame(table: OrderTable, intake: Intake, units: Units, k: int) -> Frame:
-    """Sort the accepted rows and take away the blocks that their strata lost."""
+    """Sort the accepted rows and take away the blocks that their strata lost.
+
+    The values of ``intake`` are taken over: they are sorted in place, for they are the largest array.
+    """
     rows = intake.rows
     label, unit = table.label[rows], units.unit[rows]
-    states, values = table.states[rows].copy(), intake.values
+    states, values = table.states[rows], intake.values
     before = patterns(states, table.availability[rows])
     after = merge_patterns(before, unit, label, k)[before]
     suppress(values, states, before, after)
     order = np.lexsort((after, unit, label))
     component = units.component[rows]
+    for column in values.T:
+        column[:] = column[order]
     return Frame(
         source=rows[order],
         label=label[order],
         unit=unit[order],
         component=component[order],
         stratum=after[order],
-        values=_transposed(values, order),
+        values=values.T,
         states=np.ascontiguousarray(states[order].T),
     )
 
