@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.intake import Intake
 from riskgraph.sandbox.strata import merge_patterns, patterns, suppress
 from riskgraph.sandbox.units import Units
+
+_Mask = TypeVar("_Mask", np.uint8, np.uint16)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,22 @@ class Frame:
         """bool[137, N]."""
         out: NDArray[np.bool_] = self.states == State.PRESENT
         return out
+
+
+def code_masks(codes: NDArray[np.uint8], starts: NDArray[np.intp], dtype: type[_Mask]) -> NDArray[_Mask]:
+    """Which codes each run of columns of uint8[C, N] shows: bit ``c`` of ``[C, len(starts)]`` for code c.
+
+    A run costs the same for a whole 64-bit word, so as many rows as fit into one are joined at once.
+    """
+    lanes = 8 // np.dtype(dtype).itemsize
+    out = np.empty((len(codes), len(starts)), dtype=dtype)
+    words = np.zeros((codes.shape[1], lanes), dtype=dtype)
+    for first in range(0, len(codes), lanes):
+        part = codes[first : first + lanes]
+        np.left_shift(1, part.T, out=words[:, : len(part)], dtype=dtype)
+        joined = np.bitwise_or.reduceat(words.view(np.uint64), starts, axis=0)
+        out[first : first + lanes] = joined.view(dtype).T[: len(part)]
+    return out
 
 
 def _starts(*keys: NDArray[np.int8] | NDArray[np.int16] | NDArray[np.int64]) -> NDArray[np.intp]:
