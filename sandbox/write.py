@@ -34,10 +34,10 @@ from riskgraph.sandbox.manifest import (
     stamp,
     strata_of,
 )
-from riskgraph.sandbox.partition import MIN_GROUPS, too_few
+from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, too_few
 from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import LEAST_K, MANIFEST, SIGNATURE, Release, check_certificate
-from riskgraph.sandbox.tables import Grouped, Tables, build_tables, group_rows
+from riskgraph.sandbox.tables import Tables, build_tables, group_rows
 from riskgraph.sandbox.units import Units, count_units, find_units
 
 if TYPE_CHECKING:
