@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, RiskgraphError
@@ -236,7 +237,9 @@ def write_release(
     watch = _Watch(progress)
     try:
         history = table.take(table.placed_at < microseconds(until))
-        made = _make(history, order, rng, watch)
+        # sums must not depend on how many cores a machine has, nor wait for threads that share one
+        with threadpool_limits(limits=1, user_api="blas"):
+            made = _make(history, order, rng, watch)
     except RiskgraphError as error:
         if audit_log is not None:
             append_audit(audit_log, audit_of_refusal(order, watch.facts, error.code, error.message), signer)
