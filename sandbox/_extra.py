@@ -4,5 +4,5 @@ from importlib.util import find_spec
 
 from riskgraph.core.errors import ExtraMissing
 
-if find_spec("scipy") is None or find_spec("pyarrow") is None:
+if any(find_spec(name) is None for name in ("scipy", "pyarrow", "threadpoolctl")):
     raise ExtraMissing("the sandbox", "lab")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, Form, catalog
 from riskgraph.core.subgraph import State
-from riskgraph.sandbox.frame import Frame
+from riskgraph.sandbox.frame import Frame, code_masks
 from riskgraph.sandbox.strata import COUNT
 
 _MAY_LACK = ("days_since_last", "share_10m")
@@ -52,18 +52,25 @@ def _settle(counts: NDArray[np.float64], units: NDArray[np.int64], k: int) -> ND
 def _causes(frame: Frame, k: int) -> NDArray[np.float32]:
     out = np.zeros((2, COUNT, len(CAUSES), NODE_COUNT), dtype=np.float32)
     first = frame.item_starts
-    keys = frame.label[first].astype(np.int64) * COUNT + frame.stratum[first]
-    counts, units = [], []
-    for cause in CAUSES:
-        per_item = frame.item_sums((frame.states == cause).astype(np.float32))
-        counts.append(per_item)
-        units.append(per_item > 0)
-    for key in np.unique(keys):
-        mine = keys == key
-        rows = np.stack([c[mine].sum(axis=0) for c in counts]).astype(np.float64)
-        persons = np.stack([np.count_nonzero(u[mine], axis=0) for u in units])
-        out[key // COUNT, key % COUNT] = _settle(rows, persons, k)
+    keys, of_item = np.unique(
+        frame.label[first].astype(np.int64) * COUNT + frame.stratum[first], return_inverse=True
+    )
+    masks = code_masks(frame.states, first, np.uint8)
+    rows = _tally(frame.states, of_item[frame.row_item], len(keys), len(State))
+    # an item is a unit in a stratum: units with a state are the items whose mask has its bit
+    bits = np.arange(1 << len(State))[:, None] >> np.arange(len(State)) & 1
+    persons = _tally(masks, of_item, len(keys), len(bits)) @ bits
+    for i, key in enumerate(keys):
+        counts, units = (tally[:, i, CAUSES].T for tally in (rows, persons))
+        out[key // COUNT, key % COUNT] = _settle(counts.astype(np.float64), units, k)
     return out
+
+
+def _tally(values: NDArray[np.uint8], key: NDArray[np.intp], keys: int, width: int) -> NDArray[np.int64]:
+    """int64[R, keys, width]: how often each value of uint8[R, N] occurs with each key."""
+    at = key * width
+    counts = [np.bincount(at + row, minlength=keys * width) for row in values]
+    return np.stack(counts).reshape(len(values), keys, width)
 
 
 def _parts(frame: Frame, k: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from riskgraph.sandbox.intake import Intake
 from riskgraph.sandbox.strata import merge_patterns, patterns, suppress
 from riskgraph.sandbox.units import Units
 
-_CHUNK = 2048
+_Mask = TypeVar("_Mask", np.uint8, np.uint16)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,22 @@ class Frame:
         return out
 
 
+def code_masks(codes: NDArray[np.uint8], starts: NDArray[np.intp], dtype: type[_Mask]) -> NDArray[_Mask]:
+    """Which codes each run of columns of uint8[C, N] shows: bit ``c`` of ``[C, len(starts)]`` for code c.
+
+    A run costs the same for a whole 64-bit word, so as many rows as fit into one are joined at once.
+    """
+    lanes = 8 // np.dtype(dtype).itemsize
+    out = np.empty((len(codes), len(starts)), dtype=dtype)
+    words = np.zeros((codes.shape[1], lanes), dtype=dtype)
+    for first in range(0, len(codes), lanes):
+        part = codes[first : first + lanes]
+        np.left_shift(1, part.T, out=words[:, : len(part)], dtype=dtype)
+        joined = np.bitwise_or.reduceat(words.view(np.uint64), starts, axis=0)
+        out[first : first + lanes] = joined.view(dtype).T[: len(part)]
+    return out
+
+
 def _starts(*keys: NDArray[np.int8] | NDArray[np.int16] | NDArray[np.int64]) -> NDArray[np.intp]:
     new = np.zeros(len(keys[0]), dtype=np.bool_)
     new[:1] = True
@@ -94,31 +111,28 @@ def _starts(*keys: NDArray[np.int8] | NDArray[np.int16] | NDArray[np.int64]) -> 
     return np.flatnonzero(new)
 
 
-def _transposed(values: NDArray[np.float32], order: NDArray[np.intp]) -> NDArray[np.float32]:
-    """``values[order].T`` as a contiguous array, in chunks that stay in the cache."""
-    out = np.empty((values.shape[1], len(order)), dtype=np.float32)
-    for start in range(0, len(order), _CHUNK):
-        out[:, start : start + _CHUNK] = values[order[start : start + _CHUNK]].T
-    return out
-
-
 def build_frame(table: OrderTable, intake: Intake, units: Units, k: int) -> Frame:
-    """Sort the accepted rows and take away the blocks that their strata lost."""
+    """Sort the accepted rows and take away the blocks that their strata lost.
+
+    The values of ``intake`` are taken over: they are sorted in place, for they are the largest array.
+    """
     rows = intake.rows
     label, unit = table.label[rows], units.unit[rows]
-    states, values = table.states[rows].copy(), intake.values
+    states, values = table.states[rows], intake.values
     before = patterns(states, table.availability[rows])
     after = merge_patterns(before, unit, label, k)[before]
     suppress(values, states, before, after)
     order = np.lexsort((after, unit, label))
     component = units.component[rows]
+    for column in values.T:
+        column[:] = column[order]
     return Frame(
         source=rows[order],
         label=label[order],
         unit=unit[order],
         component=component[order],
         stratum=after[order],
-        values=_transposed(values, order),
+        values=values.T,
         states=np.ascontiguousarray(states[order].T),
     )
 

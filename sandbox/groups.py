@@ -16,7 +16,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.absence import PARTS
 from riskgraph.sandbox.bins import Binned, Scale
 from riskgraph.sandbox.frame import COMPONENT_COUNT
-from riskgraph.sandbox.partition import Items, Partition
+from riskgraph.sandbox.partition import Grouped, Partition
 from riskgraph.sandbox.shape import Shape
 
 MEAN_NOISE = 0.1
@@ -72,18 +72,28 @@ def shuffle_groups(partition: Partition, rng: np.random.Generator) -> Partition:
     )
 
 
-def sum_groups(items: Items, partition: Partition) -> Sums:
-    """Sum items over their groups."""
-    kept = np.flatnonzero(partition.group >= 0)
-    shape = (len(partition.label), len(partition.group))
-    adder = csr_array((np.ones(len(kept), np.float32), (partition.group[kept], kept)), shape=shape)
+def sum_groups(grouped: Grouped) -> Sums:
+    """Sum items over their groups; squares and counts are needed of groups only."""
+    frame, binned, items, split = grouped.frame, grouped.binned, grouped.items, grouped.split
+    kept = np.flatnonzero(split.group >= 0)
+    shape = (len(split.label), len(split.group))
+    adder = csr_array((np.ones(len(kept), np.float32), (split.group[kept], kept)), shape=shape)
 
     def over(values: Floats) -> Floats:
         out: Floats = adder @ values
         return out
 
-    present = (items.count > 0).astype(np.float32)
-    return Sums(over(items.total), over(items.square), over(items.count), over(items.nodes), over(present))
+    square = [over(frame.item_sums(np.square(binned.latent(columns)))) for columns in binned.blocks()]
+    presence, place = binned.presence
+    count = frame.item_sums(presence.astype(np.float32))
+    units = (count > 0).astype(np.float32)
+    return Sums(
+        total=over(items.total),
+        square=np.hstack(square),
+        count=over(count)[:, place],
+        nodes=over(items.nodes),
+        units=over(units)[:, place],
+    )
 
 
 def _moments(sums: Sums, label: NDArray[np.int8], k: int) -> tuple[Floats, Floats]:
@@ -109,29 +119,27 @@ def _moments(sums: Sums, label: NDArray[np.int8], k: int) -> tuple[Floats, Float
     return mean.astype(np.float32), sd.astype(np.float32)
 
 
-def noised_groups(
-    items: Items, partition: Partition, k: int, rng: np.random.Generator
-) -> tuple[Groups, Sums, Floats, Floats]:
+def noised_groups(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Groups, Sums, Floats, Floats]:
     """R2 of all groups.
 
     Returns:
         The released table; then the exact sums, means and sds, which stay inside the sandbox.
     """
-    sums = sum_groups(items, partition)
-    grouped = partition.group >= 0
-    group, count = partition.group[grouped], len(partition.label)
-    rows = np.bincount(group, weights=items.rows[grouped], minlength=count).astype(np.int64)
-    mean, sd = _moments(sums, partition.label, k)
+    sums, items, split = sum_groups(grouped), grouped.items, grouped.split
+    kept = split.group >= 0
+    group, count = split.group[kept], len(split.label)
+    rows = np.bincount(group, weights=items.rows[kept], minlength=count).astype(np.int64)
+    mean, sd = _moments(sums, split.label, k)
     share = presence_shares(sums, rows)
     noise = rng.normal(0, PRESENCE_NOISE, share.shape)
     # a share of exactly 0 or 1 is a fact about at least k persons (a block that is not there)
     noised = np.where((share > 0) & (share < 1), np.clip(share + noise, 0.005, 0.995), share)
     released = Groups(
-        label=partition.label,
-        stratum=partition.stratum,
+        label=split.label,
+        stratum=split.stratum,
         rows=rows,
         units=np.bincount(group, minlength=count),
-        components=_components(group, items.component[grouped], count),
+        components=_components(group, items.component[kept], count),
         mean=mean + rng.normal(0, MEAN_NOISE, mean.shape).astype(np.float32),
         sd=sd * (1 + rng.normal(0, SD_NOISE, sd.shape)).astype(np.float32),
         presence=noised.astype(np.float32),

@@ -17,7 +17,7 @@ from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.bounds import component_bounds
 
 SETTLED_AFTER = timedelta(days=70)
-_CHUNK = 1024
+_CHUNK = 512
 _NODE = np.array(catalog().component_node)
 _FIRST = np.array([s.start for s in catalog().component_slices])
 
@@ -28,7 +28,7 @@ class Intake:
 
     Attributes:
         rows: intp[M], their positions in the table.
-        values: float32[M, 259], clipped to the public bounds.
+        values: float32[M, 259], clipped to the public bounds; component by component in memory.
         dropped: Rows left out by reason; each row counts once, under the first that applies.
         clipped: Values that lay outside their bounds.
     """
@@ -64,23 +64,31 @@ def check_fields(names: Iterable[str]) -> None:
         raise Invalid("fields must come once each, in catalogue order", field="fields")
 
 
-def _check_values(values: NDArray[np.float32], states: NDArray[np.uint8]) -> None:
-    if values.ndim != 2 or values.shape[1] != len(_NODE):
-        raise Invalid(
-            f"components: got shape {list(values.shape)}, expected [N, {len(_NODE)}]", field="components"
-        )
+def _admit_values(table: OrderTable, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], int]:
+    """The checked values of some rows, float32[259, M], clipped to their bounds, and how many were."""
+    if table.components.ndim != 2 or table.components.shape[1] != len(_NODE):
+        shape = [len(rows), *table.components.shape[1:]]
+        raise Invalid(f"components: got shape {shape}, expected [N, {len(_NODE)}]", field="components")
+    low, high = component_bounds()[:, :, None]
+    out, clipped = np.empty((len(_NODE), len(rows)), dtype=np.float32), 0
     stray, empty = np.zeros(len(_NODE), dtype=np.bool_), np.zeros(len(_FIRST), dtype=np.bool_)
-    for start in range(0, len(values), _CHUNK):
-        filled = ~np.isnan(values[start : start + _CHUNK])
-        present = states[start : start + _CHUNK] == State.PRESENT
-        stray |= (filled > present.take(_NODE, axis=1)).any(axis=0)
-        empty |= (present > np.logical_or.reduceat(filled, _FIRST, axis=1)).any(axis=0)
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        values = np.ascontiguousarray(table.components[part].T)
+        present = np.ascontiguousarray(table.states[part].T) == State.PRESENT
+        filled = ~np.isnan(values)
+        stray |= (filled > present.take(_NODE, axis=0)).any(axis=1)
+        empty |= (present > np.logical_or.reduceat(filled, _FIRST, axis=0)).any(axis=1)
+        outside = int(np.count_nonzero((values < low) | (values > high)))
+        out[:, start : start + _CHUNK] = np.clip(values, low, high) if outside else values
+        clipped += outside
     if stray.any():
         name = catalog().components[int(np.argmax(stray))]
         raise Invalid(f"{name}: a value on an absent node; a refusal is never a value", field=name)
     if empty.any():
         name = catalog().nodes[int(np.argmax(empty))].id
         raise Invalid(f"{name}: present without a value", field=name)
+    return out, clipped
 
 
 def admit(table: OrderTable, *, until: date) -> Intake:
@@ -104,8 +112,5 @@ def admit(table: OrderTable, *, until: date) -> Intake:
         dropped[name] = int((kept & mask).sum())
         kept &= ~mask
     rows = np.flatnonzero(kept)
-    values = table.components[rows]
-    _check_values(values, table.states[rows])
-    low, high = component_bounds()
-    clipped = int(((values < low) | (values > high)).sum())
-    return Intake(rows, np.clip(values, low, high) if clipped else values, dropped, clipped)
+    values, clipped = _admit_values(table, rows)
+    return Intake(rows, values.T, dropped, clipped)

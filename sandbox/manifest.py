@@ -15,9 +15,9 @@ from riskgraph.sandbox.count import CHECKER, GroupCount
 from riskgraph.sandbox.draw import DRAWS
 from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
 from riskgraph.sandbox.pairs import NOISE_SD
+from riskgraph.sandbox.partition import Grouped
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
-from riskgraph.sandbox.tables import Grouped
 from riskgraph.sandbox.units import ClassUnits
 
 SCHEMA = "riskgraph.release/1"

@@ -24,7 +24,6 @@ MIN_GROUPS = 2
 _RATIOS = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
 _PCA_SAMPLE = 2048
 _POWER_STEPS = 8
-_COLUMNS = 37
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -32,17 +31,15 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Items:
-    """Sums over each item's rows: what partition and group tables are made from.
+    """Sums over each item's rows: what the partition is made from.
 
     Attributes:
-        total, square: float32[items, 259], sums of z and z squared over present rows.
-        count: float32[items, 259], present rows. nodes: float32[items, 137], rows with the node.
+        total: float32[items, 259], sum of z over present rows.
+        nodes: float32[items, 137], rows with the node.
         rows, unit, component: int64[items]. label, stratum of each item.
     """
 
     total: Floats
-    square: Floats
-    count: Floats
     nodes: Floats
     rows: Ints
     unit: Ints
@@ -64,21 +61,35 @@ class Partition:
     dropped: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Grouped:
+    """The partition inside the sandbox: rows, bins and the row-to-group map, never written.
+
+    Attributes:
+        frame, binned, items: What the groups are made of, without left-out rows.
+        split: Its groups. dropped: Rows left out by reason.
+    """
+
+    frame: Frame
+    binned: Binned
+    items: Items
+    split: Partition
+
+    @property
+    def row_group(self) -> NDArray[np.int32]:
+        """int32[N], group of each row of the frame."""
+        out: NDArray[np.int32] = self.split.group[self.frame.row_item]
+        return out
+
+
 def summarise(frame: Frame, binned: Binned) -> Items:
     """Sum every component over each item."""
     starts = frame.item_starts
-    total, square, count = [], [], []
-    for first in range(0, COMPONENT_COUNT, _COLUMNS):
-        codes = binned.codes[first : first + _COLUMNS]
-        scales = binned.scales[first : first + _COLUMNS]
-        z = np.stack([s.latent(c) for s, c in zip(scales, codes, strict=True)])
-        total.append(frame.item_sums(z))
-        square.append(frame.item_sums(z * z))
-        count.append(frame.item_sums((codes > 0).astype(np.float32)))
+    total = np.empty((len(starts), COMPONENT_COUNT), dtype=np.float32)
+    for columns in binned.blocks():
+        total[:, columns] = frame.item_sums(binned.latent(columns))
     return Items(
-        total=np.hstack(total),
-        square=np.hstack(square),
-        count=np.hstack(count),
+        total=total,
         nodes=frame.item_sums(frame.present.astype(np.float32)),
         rows=frame.item_rows,
         unit=frame.unit[starts],
@@ -127,17 +138,17 @@ def _first_component(features: Floats, rng: np.random.Generator) -> Floats:
 def _split(items: Items, chosen: Ints, features: Floats, k: int, rng: np.random.Generator) -> list[Ints]:
     """Groups of one stratum of one class, as lists of items. ``chosen`` itself is a crowd."""
     groups: list[Ints] = []
-    stack = [(chosen, features)]
+    stack = [np.arange(len(chosen))]
     while stack:
-        chosen, features = stack.pop()
+        places = stack.pop()
         halves = None
-        if len(chosen) >= 2 * k:
-            order = np.argsort(_first_component(features, rng), kind="stable")
-            halves = _halves(items, chosen, order, k)
+        if len(places) >= 2 * k:
+            order = np.argsort(_first_component(features[places], rng), kind="stable")
+            halves = _halves(items, chosen[places], order, k)
         if halves is None:
-            groups.append(chosen)
+            groups.append(chosen[places])
         else:
-            stack += [(chosen[h], features[h]) for h in halves]
+            stack += [places[h] for h in halves]
     return groups
 
 

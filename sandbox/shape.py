@@ -7,23 +7,24 @@ correlation is pooled over honest residuals only: a fraud-class correlation give
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.sandbox.absence import FLAG_COUNT, PARTS
-from riskgraph.sandbox.bins import Binned, Scale, round_up
+from riskgraph.sandbox.bins import CODES, Binned, Scale, distinct_rows, round_up
 from riskgraph.sandbox.bounds import category_components, component_bounds, whole_components
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 
 MAX_CELLS = 4
 SHRINK = 0.03
 _SAMPLE = 20_000
-_NODE = np.array(catalog().component_node)
+_CHUNK = 4096
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,119 +45,127 @@ class Shape:
     whole: bool
 
 
+class _Cells(NamedTuple):
+    """Cells of one component, as arrays: the bin that each lies in, its ends, and its weight."""
+
+    bin: Ints
+    lower: Doubles
+    upper: Doubles
+    weight: Doubles
+
+
 @dataclass(frozen=True)
-class _Cell:
-    lower: float
-    upper: float
-    weight: float
+class _Sorted:
+    """One component of each honest unit's first row.
+
+    Attributes:
+        values: float64[n], sorted, without absent ones, so that a cell's size is in units.
+        cuts: int64[B + 1]; bin ``b`` holds ``values[cuts[b]:cuts[b + 1]]``.
+        under, over: float64[B], edges of the bins; NaN where one is open.
+    """
+
+    values: Doubles
+    cuts: Ints
+    under: Doubles
+    over: Doubles
 
 
-def _run(values: Doubles, low: float | None, high: float | None, k: int) -> list[_Cell]:
-    """Cells of one bin. ``values``: sorted, one per honest unit, so that a cell's size is in units."""
-    parts = max(1, min(MAX_CELLS, len(values) // k))
-    cuts = [len(values) * i // parts for i in range(parts + 1)]
-    cells: list[_Cell] = []
-    for i in range(parts):
-        part = values[cuts[i] : cuts[i + 1]]
-        if part[0] == part[-1]:
-            cells.append(_Cell(float(part[0]), float(part[0]), len(part)))
-            continue
-        mean = float(part.mean())
-        inner = round_up(part[[0, -1]]).tolist()
-        # the outer end of an open bin would be one person's value: mirror the other end instead
-        upper = inner[1] if i < parts - 1 else high if high is not None else None
-        lower = inner[0] if i else low if low is not None else None
-        if lower is None and upper is None:
-            spread = float(part.std())
-            lower, upper = mean - 2 * spread, mean + 2 * spread
-        elif lower is None:
-            lower = 2 * mean - float(upper or 0.0)
-        elif upper is None:
-            upper = 2 * mean - lower
-        cells.append(_Cell(min(lower, mean), max(float(upper or 0.0), mean), len(part)))
-    return cells
+def _sorted(values: Floats, edges: Floats) -> _Sorted:
+    values = np.sort(values)
+    values = values[: np.searchsorted(values, np.nan)]
+    cuts = np.concatenate([[0], np.searchsorted(values, edges, side="right"), [len(values)]])
+    ends = np.concatenate([[np.nan], edges, [np.nan]])
+    return _Sorted(values.astype(np.float64), cuts, ends[:-1], ends[1:])
 
 
-def _categories(values: Doubles, k: int) -> list[_Cell]:
-    """Cells of a bin of classes: the words that k units show, else the commonest alone."""
-    words, sizes = np.unique(values, return_counts=True)
-    kept = sizes >= k
-    if not kept.any():
-        kept = sizes == sizes.max()
-    return [_Cell(float(w), float(w), float(n)) for w, n in zip(words[kept], sizes[kept], strict=True)]
+def _runs(honest: _Sorted, bins: Ints, k: int) -> _Cells:
+    """Cells of bins of numbers: up to four runs of at least ``k`` units each."""
+    start, size = honest.cuts[bins], np.diff(honest.cuts)[bins]
+    parts = np.clip(size // k, 1, MAX_CELLS)
+    owner = np.repeat(np.arange(len(bins)), parts)
+    turn = np.arange(len(owner)) - np.repeat(np.cumsum(parts) - parts, parts)
+    first, stop = (start[owner] + size[owner] * t // parts[owner] for t in (turn, turn + 1))
+    lowest, highest = honest.values[first], honest.values[stop - 1]
+    runs = np.column_stack([first, stop]).ravel()
+    mean = np.add.reduceat(np.append(honest.values, 0.0), runs)[::2] / (stop - first)
+    # the outer end of an open bin would be one person's value: mirror the other end instead
+    lower = np.where(turn > 0, round_up(lowest), honest.under[bins][owner])
+    upper = np.where(turn < parts[owner] - 1, round_up(highest), honest.over[bins][owner])
+    for i in np.flatnonzero(np.isnan(lower) & np.isnan(upper)):
+        spread = float(honest.values[first[i] : stop[i]].std())
+        lower[i], upper[i] = mean[i] - 2 * spread, mean[i] + 2 * spread
+    lower, upper = (
+        np.where(np.isnan(lower), 2 * mean - upper, lower),
+        np.where(np.isnan(upper), 2 * mean - lower, upper),
+    )
+    single = lowest == highest
+    lower = np.where(single, lowest, np.minimum(lower, mean))
+    upper = np.where(single, lowest, np.maximum(upper, mean))
+    return _Cells(bins[owner], lower, upper, (stop - first).astype(np.float64))
 
 
-def _thin(values: Doubles, under: float, over: float, category: bool) -> _Cell:
+def _categories(honest: _Sorted, bins: Ints, k: int) -> _Cells:
+    """Cells of bins of classes: the words that k units show, else the commonest alone."""
+    words, sizes = np.unique(honest.values, return_counts=True)
+    place = np.searchsorted(honest.over[:-1], words)
+    most = np.zeros(len(honest.over), dtype=np.int64)
+    np.maximum.at(most, place, sizes)
+    kept = np.isin(place, bins) & (sizes >= np.minimum(most[place], k))
+    return _Cells(place[kept], words[kept], words[kept], sizes[kept].astype(np.float64))
+
+
+def _thin(values: Doubles, under: float, over: float, category: bool) -> tuple[float, float]:
     """One cell for a bin that k honest units share, too few of them with it in their first row."""
     if category:
         words, sizes = np.unique(values, return_counts=True)
         common = float(words[np.argmax(sizes)])
-        return _Cell(common, common, 1.0)
+        return common, common
     mean, spread = float(values.mean()), float(values.std())
-    return _Cell(max(under, mean - spread), min(over, mean + spread), 1.0)
+    return max(under, mean - spread), min(over, mean + spread)
 
 
-def _component(
-    frame: Frame, codes: NDArray[np.uint8], scale: Scale, j: int, k: int
-) -> list[tuple[int, _Cell]]:
-    """Cells of component ``j`` with their bins, from honest rows; weights sum to 1 in each bin."""
-    first = frame.unit_starts[frame.units_of(0)]
-    honest, category = frame.rows_of(0), bool(category_components()[j])
-    samples, places = frame.values[j, first], codes[first]
+def _component(frame: Frame, binned: Binned, j: int, honest: _Sorted, k: int) -> _Cells:
+    """Cells of component ``j`` in order of their bins, from honest rows; weights sum to 1 in each bin."""
     low, high = (float(b[j]) for b in component_bounds())
-    out: list[tuple[int, _Cell]] = []
-    for b in range(len(scale.z)):
-        inside = np.sort(samples[places == b + 1].astype(np.float64))
-        under = float(scale.edges[b - 1]) if b else None
-        over = float(scale.edges[b]) if b < len(scale.edges) else None
-        bottom, top = low if under is None else under, high if over is None else over
-        if len(inside) >= k:
-            found = _categories(inside, k) if category else _run(inside, under, over, k)
-        elif len(np.unique(frame.unit[honest][codes[honest] == b + 1])) >= k:
-            everyone = frame.values[j, honest][codes[honest] == b + 1].astype(np.float64)
-            found = [_thin(everyone, bottom, top, category)]
-        else:
-            found = [_Cell(bottom, top, 1.0)]
-        weight = sum(c.weight for c in found)
-        out += [(b, _Cell(c.lower, c.upper, c.weight / weight)) for c in found]
-    return out
+    category, rows = bool(category_components()[j]), frame.rows_of(0)
+    full = np.diff(honest.cuts) >= k
+    found = [(_categories if category else _runs)(honest, np.flatnonzero(full), k)]
+    for b in np.flatnonzero(~full):
+        under, over = np.nan_to_num(honest.under[b], nan=low), np.nan_to_num(honest.over[b], nan=high)
+        ends = float(under), float(over)
+        if binned.support[j].units[0, b] >= k:
+            everyone = frame.values[j, rows][binned.codes[j, rows] == b + 1]
+            ends = _thin(everyone.astype(np.float64), *ends, category)
+        found.append(_Cells(*(np.array([x]) for x in (b, *ends, 1.0))))
+    cells = _Cells(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    order = np.argsort(cells.bin, kind="stable")
+    weight = cells.weight / np.bincount(cells.bin, weights=cells.weight)[cells.bin]
+    return _Cells(cells.bin[order], cells.lower[order], cells.upper[order], weight[order])
 
 
 def fit_shapes(frame: Frame, binned: Binned, k: int) -> tuple[Shape, ...]:
     """Shapes of all 259 components."""
-    clean, units = frame.rows_of(0).stop, _class_units(frame, binned)
+    first = frame.unit_starts[frame.units_of(0)]
     shapes = []
-    for j, (scale, codes) in enumerate(zip(binned.scales, binned.codes, strict=True)):
+    for j, (scale, support) in enumerate(zip(binned.scales, binned.support, strict=True)):
         low, high = (float(b[j]) for b in component_bounds())
-        parts = (codes[:clean], codes[clean:])
-        bins = len(scale.z)
-        tally = np.stack([np.bincount(p, minlength=bins + 1)[1:] for p in parts]).astype(np.float64)
-        if units[1, j] < k:
+        tally = support.rows.astype(np.float64)
+        if support.holders[1] < k:
             # too few fraud units have the component at all: no marginal of their own
             tally[1] = tally[0]
-        cells = _component(frame, codes, scale, j, k)
-        place = np.array([b for b, _ in cells], dtype=np.int8)
+        cells = _component(frame, binned, j, _sorted(frame.values[j].take(first), scale.edges), k)
         share = np.where(tally.sum(axis=1, keepdims=True) > 0, tally, 1.0)
         share /= share.sum(axis=1, keepdims=True)
         shapes.append(
             Shape(
-                lower=np.clip([c.lower for _, c in cells], low, high),
-                upper=np.clip([c.upper for _, c in cells], low, high),
-                bin=place,
-                share=share[:, place] * np.array([c.weight for _, c in cells]),
+                lower=np.clip(cells.lower, low, high),
+                upper=np.clip(cells.upper, low, high),
+                bin=cells.bin.astype(np.int8),
+                share=share[:, cells.bin] * cells.weight,
                 whole=bool(whole_components()[j]),
             )
         )
     return tuple(shapes)
-
-
-def _class_units(frame: Frame, binned: Binned) -> NDArray[np.int64]:
-    """int64[2, 259]: units of each class that have the component at all."""
-    out = np.zeros((2, COMPONENT_COUNT), dtype=np.int64)
-    for j, codes in enumerate(binned.codes):
-        has = np.maximum.reduceat(codes, frame.unit_starts) > 0
-        out[:, j] = [np.count_nonzero(has[frame.units_of(c)]) for c in (0, 1)]
-    return out
 
 
 def honest_correlation(
@@ -180,32 +189,53 @@ def honest_correlation(
     Returns:
         float32[400, 400]: pairwise present, eigenvalues clipped, shrunk 3 % to identity.
     """
-    mean, sd, share = moments
     rows = np.flatnonzero(group[frame.rows_of(0)] >= 0)
     rows = np.sort(rng.choice(rows, min(_SAMPLE, len(rows)), replace=False))
-    mine = group[rows]
-    size = COMPONENT_COUNT + FLAG_COUNT
-    left = np.zeros((len(rows), size), dtype=np.float32)
-    seen = np.ones_like(left)
-    for j, scale in enumerate(binned.scales):
-        codes = binned.codes[j, rows]
-        seen[:, j] = codes > 0
-        left[:, j] = seen[:, j] * (scale.latent(codes) - mean[mine, j]) / np.maximum(sd[mine, j], 0.05)
-    flags = np.vstack([frame.present[:, rows], [binned.codes[j][rows] > 0 for _, j in PARTS]]).T
-    for i, (node, _) in enumerate(PARTS, start=COMPONENT_COUNT + NODE_COUNT):
-        seen[:, i] = frame.present[node, rows]
+    levels = np.concatenate([binned.codes.take(rows, axis=1), _flags(frame, binned, rows)])
+    return _positive(_pairwise(levels, group[rows], _residuals(binned.scales, moments), k))
+
+
+def _flags(frame: Frame, binned: Binned, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """uint8[141, n]: presence of the nodes, then of parts: 0 where it cannot be, 1 where not, 2 where so."""
+    nodes = frame.present.take(rows, axis=1).view(np.uint8)
+    parts = [nodes[node] + (binned.codes[j].take(rows) > 0) for node, j in PARTS]
+    return np.vstack([nodes + np.uint8(1), *parts])
+
+
+def _residuals(scales: tuple[Scale, ...], moments: tuple[Floats, Floats, Floats]) -> Floats:
+    """float32[400, G, 16]: how many sds a row of a group lies off its group at each level, 0 at none."""
+    mean, sd, share = moments
+    out = np.zeros((COMPONENT_COUNT + FLAG_COUNT, len(mean), CODES), dtype=np.float32)
+    for j, scale in enumerate(scales):
+        out[j, :, 1 : len(scale.z) + 1] = (scale.z - mean[:, j, None]) / np.maximum(sd[:, j, None], 0.05)
     spread = np.sqrt(np.maximum(share * (1 - share), 1e-4))
-    left[:, COMPONENT_COUNT:] = seen[:, COMPONENT_COUNT:] * (flags - share[mine]) / spread[mine]
-    np.clip(left, -4, 4, out=left)
-    return _positive(_pairwise(left, seen, k))
+    for level in (0, 1):
+        out[COMPONENT_COUNT:, :, 1 + level] = ((level - share) / spread).T
+    return np.clip(out, -4, 4, out=out)
 
 
-def _pairwise(left: Floats, seen: Floats, k: int) -> Doubles:
-    together = seen.T @ seen
-    squares = (left * left).T @ seen
-    cross = (left.T @ left).astype(np.float64)
-    out: Doubles = cross / np.sqrt(np.maximum(squares.astype(np.float64) * squares.T, 1e-9))
-    out[together < k] = 0.0
+def _pairwise(levels: NDArray[np.uint8], group: NDArray[np.int32], residuals: Floats, k: int) -> Doubles:
+    """Correlations over the rows in which both columns are seen.
+
+    Args:
+        levels: uint8[400, n], 0 where a column is not seen.
+        group: int32[n].
+        residuals: float32[400, G, 16], by group and level.
+        k: Pairs seen together in fewer rows count as uncorrelated.
+    """
+    distinct, place = distinct_rows(levels > 0)
+    seen = distinct.astype(np.float32)
+    cross, squares = np.zeros((len(levels), len(levels))), np.zeros((len(levels), len(seen)))
+    # float32 products of a chunk that fits the cache, summed in float64
+    for start in range(0, len(group), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        at = group[rows].astype(np.intp) * CODES
+        left = np.stack([t.take(at + v) for t, v in zip(residuals, levels[:, rows], strict=True)])
+        cross += left @ left.T
+        squares += np.square(left, out=left) @ seen[:, rows].T
+    squares = squares[:, place]
+    out: Doubles = cross / np.sqrt(np.maximum(squares * squares.T, 1e-9))
+    out[(seen @ seen.T)[np.ix_(place, place)] < k] = 0.0
     # a flag is a cut latent variable: sin(pi/2 phi) is exact for two median cuts, 1.25 is sqrt(pi/2)
     flags = slice(COMPONENT_COUNT, None)
     out[flags, flags] = np.sin(np.pi / 2 * np.clip(out[flags, flags], -1, 1))

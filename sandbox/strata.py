@@ -73,8 +73,9 @@ class Pattern:
 
 def patterns(states: NDArray[np.uint8], availability: NDArray[np.object_]) -> NDArray[np.int16]:
     """Pattern code of each row, int16[N], from uint8[N, 137] states and the availability classes."""
-    words, place = np.unique(availability.astype(str), return_inverse=True)
-    base = np.array([_base(str(w)) for w in words], dtype=np.int16)[place]
+    words = availability.tolist()
+    bases = {word: _base(str(word)) for word in sorted(set(words))}
+    base = np.array([bases[word] for word in words], dtype=np.int16)
     present = states == State.PRESENT
     touch, mouse = present[:, TOUCH].any(axis=1), present[:, MOUSE].any(axis=1)
     front = base // 4 % 3 == 2

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from riskgraph.sandbox.absence import Absence, fit_absence
-from riskgraph.sandbox.bins import Binned, Scale, fit_bins
+from riskgraph.sandbox.bins import Scale, fit_bins
 from riskgraph.sandbox.frame import Frame, keep_rows
 from riskgraph.sandbox.groups import Groups, centroids, noised_groups, presence_shares, shuffle_groups
 from riskgraph.sandbox.pairs import PairTables, fit_pairs
-from riskgraph.sandbox.partition import Items, Partition, partition, summarise
+from riskgraph.sandbox.partition import Grouped, Partition, partition, summarise
 from riskgraph.sandbox.shape import Shape, fit_shapes, honest_correlation
 
 MAX_CLUSTERS = 6
@@ -41,27 +41,6 @@ class Tables:
     cluster: NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class Grouped:
-    """The partition inside the sandbox: rows, bins and the row-to-group map, never written.
-
-    Attributes:
-        frame, binned, items: What the groups are made of, without left-out rows.
-        split: Its groups. dropped: Rows left out by reason.
-    """
-
-    frame: Frame
-    binned: Binned
-    items: Items
-    split: Partition
-
-    @property
-    def row_group(self) -> NDArray[np.int32]:
-        """int32[N], group of each row of the frame."""
-        out: NDArray[np.int32] = self.split.group[self.frame.row_item]
-        return out
-
-
 def group_rows(frame: Frame, k: int, rng: np.random.Generator) -> Grouped:
     """Steps 1 to 3: bins, strata and groups; rows of left-out items are gone from the result.
 
@@ -85,7 +64,7 @@ def build_tables(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Ta
     """R1 to R4 of a partition, and the seconds that R1-R3 and R4 took."""
     began = time.perf_counter()
     frame, binned = grouped.frame, grouped.binned
-    groups, sums, mean, sd = noised_groups(grouped.items, grouped.split, k, rng)
+    groups, sums, mean, sd = noised_groups(grouped, k, rng)
     share = presence_shares(sums, groups.rows)
     shapes = fit_shapes(frame, binned, k)
     correlation = honest_correlation(frame, binned, grouped.row_group, (mean, sd, share), k, rng)

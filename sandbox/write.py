@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, RiskgraphError
@@ -33,11 +34,11 @@ from riskgraph.sandbox.manifest import (
     stamp,
     strata_of,
 )
-from riskgraph.sandbox.partition import MIN_GROUPS, too_few
+from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, too_few
 from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
 from riskgraph.sandbox.request import ReleaseRequest
-from riskgraph.sandbox.tables import Grouped, Tables, build_tables, group_rows
+from riskgraph.sandbox.tables import Tables, build_tables, group_rows
 from riskgraph.sandbox.units import Units, count_units, find_units
 
 if TYPE_CHECKING:
@@ -242,7 +243,9 @@ def write_release(
     order, watch, log = Order(request, commitment), _Watch(progress), _Log(audit_log, signer)
     with _refusal_on_record(order, watch, log):
         history = table.take(table.placed_at < microseconds(request.until))
-        made = _make(history, order, rng, watch)
+        # sums must not depend on how many cores a machine has, nor wait for threads that share one
+        with threadpool_limits(limits=1, user_api="blas"):
+            made = _make(history, order, rng, watch)
     with _new_folder(out) as folder:
         record = _write(folder, made, order, watch, signer)
     log.append(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,12 +15,12 @@ from hypothesis import strategies as st
 from riskgraph.core.errors import CheckFailed
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import admit, find_units
-from riskgraph.sandbox.bins import coarse_bins, round_up
+from riskgraph.sandbox.bins import coarse_bins, distinct_rows, round_up
 from riskgraph.sandbox.count import GroupCount, independent_count
-from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.partition import is_crowd
+from riskgraph.sandbox.frame import build_frame, code_masks
+from riskgraph.sandbox.partition import Grouped, is_crowd
 from riskgraph.sandbox.strata import COUNT, Pattern, merge_patterns
-from riskgraph.sandbox.tables import Grouped, group_rows
+from riskgraph.sandbox.tables import group_rows
 
 UNTIL = date(2026, 6, 30)
 K = 50
@@ -152,3 +153,33 @@ def test_coarse_bins_are_runs_and_balance_the_shares() -> None:
 def test_a_released_edge_is_not_below_the_value_it_came_from(value: float) -> None:
     rounded = float(round_up(np.array([value]))[0])
     assert value - 1e-6 * abs(value) <= rounded <= value + 0.011 * abs(value)
+
+
+def test_bins_know_the_rows_and_units_of_both_classes(world: OrderTable) -> None:
+    grouped = _grouped(world)
+    frame, binned = grouped.frame, grouped.binned
+    for j, support in enumerate(binned.support):
+        for label in (0, 1):
+            codes, unit = binned.codes[j, frame.rows_of(label)], frame.unit[frame.rows_of(label)]
+            inside = [codes == b + 1 for b in range(len(binned.scales[j].z))]
+            assert support.rows[label].tolist() == [int(i.sum()) for i in inside]
+            assert support.units[label].tolist() == [len(set(unit[i].tolist())) for i in inside]
+            assert support.holders[label] == len(set(unit[codes > 0].tolist()))
+
+
+@given(
+    codes=st.lists(st.lists(st.integers(0, 7), min_size=6, max_size=6), min_size=1, max_size=11),
+    starts=st.sets(st.integers(1, 5)),
+)
+def test_a_mask_has_a_bit_for_every_code_of_a_run(codes: list[list[int]], starts: set[int]) -> None:
+    cuts = [0, *sorted(starts), 6]
+    masks = code_masks(np.array(codes, dtype=np.uint8), np.array(cuts[:-1]), np.uint8)
+    runs = [[set(row[a:b]) for a, b in pairwise(cuts)] for row in codes]
+    assert masks.tolist() == [[sum(1 << c for c in run) for run in row] for row in runs]
+
+
+def test_rows_of_the_same_flags_are_found_once() -> None:
+    flags = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1], [0, 0, 1], [1, 1, 1]], dtype=np.bool_)
+    distinct, place = distinct_rows(flags)
+    assert len(distinct) == 3
+    assert np.array_equal(distinct[place], flags)
