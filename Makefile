@@ -18,8 +18,8 @@ test: $(VENV)/.dev          ## everything that runs in minutes
 	$(RUN)/pytest -n 2 -m "not slow" tests
 
 ## ---- for developers ---------------------------------------------------------------------------
-test-full: $(VENV)/.dev     ## the slow ones too: more kills, larger worlds
-	$(RUN)/pytest tests
+test-full: $(VENV)/.dev     ## the slow ones too: 200 kills, 100,000 orders, more examples
+	$(RUN)/pytest -n 2 --hypothesis-profile=full tests
 
 lint: $(VENV)/.dev          ## style, and who may import whom
 	$(RUN)/ruff check .

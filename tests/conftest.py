@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.cli import riskgraph
 from tests.support.once import made_once
+
+# make test-full asks for it: what a hundred examples do not find, five hundred may
+settings.register_profile("full", max_examples=500, deadline=None)
 
 # The smallest round numbers at which the fraud class fills more than one group of 50 persons.
 ORDERS = 12_000

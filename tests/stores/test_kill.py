@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from riskgraph.stores.crash import run_kills
 
 
@@ -14,3 +16,9 @@ def check(result, rounds):
 
 def test_no_acknowledged_decision_is_lost_to_twenty_kills(tmp_path):
     check(run_kills(20, tmp_path, seed=2), 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_no_acknowledged_decision_is_lost_to_two_hundred_kills(tmp_path, seed):
+    check(run_kills(40, tmp_path, seed=10 + seed), 40)
