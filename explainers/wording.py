@@ -69,7 +69,9 @@ def _variant(node: NodeSpec, value: Any) -> str:
     if node.form is Form.CLASS:
         return str(value)
     if node.form is Form.CONTEXT:
-        return "many" if value.get("accounts_30d", 0.0) >= 2 else "few"
+        if value.get("accounts_30d", 0.0) >= 2:
+            return "many"
+        return "few" if "days_since_last" in value else "first"
     if node.unit == "robust z":
         return scale_word(value)
     return "zero" if value == 0 else "fact"

@@ -32,7 +32,14 @@ _PART_PATTERNS = (
 _HAN = re.compile(r"[一-鿿]")
 _VIRTUAL_PREFIXES = ("162", "165", "167", "170", "171")
 _INTERNATIONAL = re.compile(r"\s*(\+|00)")
-_COUNTRY_CODES = {"CN": ("86",), "EU": ("3", "4")}
+# ITU-T E.164: China, and the countries where the GDPR applies (the European Economic Area)
+_COUNTRY_CODES = {
+    "CN": ("86",),
+    "EU": tuple(
+        "30 31 32 33 34 351 352 353 354 356 357 358 359 36 370 371 372 385 386 39 40 420 421 423 43 45 46 "
+        "47 48 49".split()
+    ),
+}
 
 
 def normalise_text(text: str) -> str:

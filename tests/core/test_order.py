@@ -171,6 +171,14 @@ def test_other_numbers_keep_their_class(text, kind):
     assert DOOR.phone_class(text, "CN") == kind
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("+353871234567", "mobile"), ("004915112345678", "mobile"), ("+447911123456", "foreign")],
+)
+def test_an_eu_number_is_one_of_a_country_where_the_gdpr_applies(text, kind):
+    assert DOOR.phone_class(text, "EU") == kind
+
+
 def test_free_text_in_an_outcome_is_dropped_and_a_code_is_kept():
     body = json.loads((GOLDEN_FOLDER / "outcome.json").read_text())
     assert parse_outcome(body).reason == "not_received"

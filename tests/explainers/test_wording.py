@@ -61,7 +61,7 @@ def test_hand_written_facts_belong_to_values_that_can_occur() -> None:
         node = catalog()[key]
         known = {"fact", *node.words}
         known |= {"true", "false"} if node.form is Form.FLAG else set()
-        known |= {"many", "few"} if node.form is Form.CONTEXT else set()
+        known |= {"many", "few", "first"} if node.form is Form.CONTEXT else set()
         known |= {"high", "low", "usual"} if node.unit == "robust z" else set()
         known |= {"zero"} if node.form is Form.NUMBER else set()
         assert set(variants) <= known, key
@@ -92,6 +92,12 @@ def test_relief_says_that_the_risk_was_lowered() -> None:
     subgraph = OrderSubgraph.build({"B092": "y3"}, {})
     text = reason_text(Reason("account_age_bucket", ("B092",), "relief", "strong", 0.5), subgraph, "zh")
     assert text == "您的账户注册时间：三年以前。这降低了系统评估的风险。"
+
+
+def test_what_was_never_seen_before_is_told_as_that() -> None:
+    new = {"accounts_24h": 0, "accounts_30d": 0, "orders_1h": 0, "orders_30d": 0}
+    subgraph = OrderSubgraph.build({"B131": new}, {})
+    assert fact_text("B131", subgraph, "en") == "There are no earlier orders from this device on record."
 
 
 def test_an_absent_node_cannot_be_stated_as_a_fact() -> None:
