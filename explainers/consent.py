@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
+from riskgraph.core.order import PURPOSES
 from riskgraph.core.report import Attribution
 from riskgraph.core.subgraph import State
 from riskgraph.explainers.sections import View
@@ -22,23 +23,31 @@ def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
     GDPR Art. 7(4), 25; PIPL Art. 16; 必要个人信息范围规定 Art. 4. The subject reads which purposes
     were refused and that this counted for nothing; the refused nodes are listed for compliance only.
     """
-    purposes = view.record.order["consent"]["purposes"]
-    refused = [key for key, granted in purposes.items() if granted is False]
     nodes = np.flatnonzero(view.subgraph.states == State.REFUSED)
+    refused = refused_purposes(view, nodes)
     total = 0.0 if attribution is None else float(np.abs(touching(attribution, nodes)).sum())
     names = ("、" if view.lang == "zh" else ", ").join(view.say(f"purpose.{key}") for key in refused)
-    key = "broken" if total else "refused" if refused else "nothing_refused"
+    own_scale = str(view.record.score.get("availability")).endswith("/refused")
+    told = "refused_class" if own_scale else "refused"
+    key = "broken" if total else told if refused else "nothing_refused"
     out: dict[str, Any] = {
         "refused_purposes": refused,
         "features": None,
         "flipped": None if attribution is None else total != 0.0,
         "action": "person_decides" if total else "none",
-        "statement": view.say(f"gate.{key}", purposes=names) if key == "refused" else view.say(f"gate.{key}"),
+        "statement": view.say(f"gate.{key}", purposes=names) if key == told else view.say(f"gate.{key}"),
     }
     if view.compliance:
         out["features"] = [catalog().nodes[int(i)].id for i in nodes]
         out["contribution_of_refused"] = total
     return out
+
+
+def refused_purposes(view: View, nodes: NDArray[np.intp]) -> list[str]:
+    """Purposes refused as such, and those of single nodes that were (a permission denied at the device)."""
+    purposes = view.record.order["consent"]["purposes"]
+    denied = {catalog().nodes[int(i)].purpose for i in nodes}
+    return [key for key in PURPOSES if purposes.get(key) is False or key in denied]
 
 
 def touching(attribution: Attribution, nodes: NDArray[np.intp]) -> NDArray[np.float64]:

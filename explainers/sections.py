@@ -112,13 +112,9 @@ def decision(view: View) -> dict[str, Any]:
 def automation(view: View) -> dict[str, Any]:
     """Whether a person took part, and on which ground not (GDPR Art. 22(1)-(3); PIPL Art. 24(3))."""
     facts = view.record.score
-    observed = facts["mode"] == "observe"
-    solely = not (observed or view.degraded or facts["verdict"] == "review")
-    key = "observe" if observed else "solely" if solely else "person"
-    if view.degraded and facts["action"] == "none":
-        key = "none"
+    key = _automation(facts["mode"], facts["action"], view.degraded)
     return {
-        "solely_automated": solely,
+        "solely_automated": key in ("solely", "step_up"),
         "statement": view.say(f"automation.{key}"),
         "art22_ground": {
             "ground": view.merchant.get("art22.ground"),
@@ -130,6 +126,17 @@ def automation(view: View) -> dict[str, Any]:
             "deadline_hours": view.merchant.get("human_review.deadline_hours"),
         },
     }
+
+
+def _automation(mode: str, action: str, degraded: bool) -> str:
+    """Who acted: it follows from what was done, not from the verdict's name."""
+    if mode == "observe":
+        return "observe"
+    if action == "hold":
+        return "person"
+    if degraded:
+        return "none"
+    return "step_up" if action == "step_up" else "solely"
 
 
 def reason(view: View, chosen: Reason) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def value_text(node: NodeSpec, value: Any, lang: str, *, exact: bool = False) ->
     words = table("wording")["words"]
     if exact:
         return _exact(node, value, lang)
-    if concerns_others(node) and node.form is not Form.CLASS:
+    if concerns_others(node):
         return str(words["withheld"]["linked"][lang])
     if node.form is Form.FLAG:
         return str(words["flag"]["true" if value else "false"][lang])

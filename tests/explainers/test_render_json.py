@@ -17,6 +17,7 @@ from riskgraph.core.subgraph import State
 from riskgraph.core.verdict import Verdict, Walk
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_json import canonical_sha256, render, schema
+from riskgraph.explainers.texts import table
 from tests.explainers.helpers import (
     RandomScorer,
     degraded_record,
@@ -133,13 +134,62 @@ def test_a_refusal_is_said_to_have_counted_for_nothing_and_no_refused_node_is_na
     )
     made = report(record)
     gate = made["consent_gate"]
-    assert gate["refused_purposes"] == ["location", "motion"]
+    assert gate["refused_purposes"] == ["motion", "location"]
     assert "counted for nothing" in gate["statement"]
     assert (gate["features"], gate["flipped"], gate["action"]) == (None, False, "none")
     refused = [n.id for n in catalog() if n.purpose in ("location", "motion")]
     assert not [key for key in refused if f'"{key}"' in json.dumps(made)]
     assert report(record, "compliance")["consent_gate"]["features"] == refused
     assert report(record, "compliance")["consent_gate"]["contribution_of_refused"] == 0.0
+
+
+def test_a_permission_denied_for_single_nodes_is_told_as_the_refusal_it_is() -> None:
+    record = some_record(
+        5,
+        subgraph=random_subgraph(5, 1.0, refused=("location",)),
+        order=some_order(purposes={"location": True, "behavior": True, "device": True}),
+    )
+    gate = report(record)["consent_gate"]
+    assert gate["refused_purposes"] == ["location"]
+    assert "counted for nothing" in gate["statement"]
+
+
+@pytest.mark.parametrize(("lang", "scale"), [("en", "a scale of their own"), ("zh", "单独的基准")])
+def test_who_refused_all_is_told_of_the_scale_for_such_orders(lang: str, scale: str) -> None:
+    subgraph = random_subgraph(5, 1.0, refused=("behavior", "motion", "location", "device"))
+    refusing = some_record(5, subgraph=subgraph, score=RandomScorer(5).score(subgraph, "pre_auth/refused"))
+    one = some_record(5, subgraph=random_subgraph(5, 1.0, refused=("location",)))
+    assert scale in report(refusing, lang=lang)["consent_gate"]["statement"]
+    assert scale not in report(one, lang=lang)["consent_gate"]["statement"]
+
+
+@pytest.mark.parametrize(
+    ("action", "mode", "solely", "words"),
+    [
+        ("none", "enforce", True, "without a person taking part"),
+        ("step_up", "enforce", True, "nothing was refused"),
+        ("block", "enforce", True, "without a person taking part"),
+        ("hold", "enforce", False, "a person decides"),
+        ("none", "observe", False, "only recorded"),
+    ],
+)
+def test_a_person_is_named_only_where_the_action_waits_for_one(
+    action: str, mode: str, solely: bool, words: str
+) -> None:
+    """GDPR Art. 22(1); PIPL Art. 24(3)."""
+    told = report(some_record(3, action=action, mode=mode))["automation"]
+    assert told["solely_automated"] is solely
+    assert words in told["statement"]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_is_said_to_be_withheld_is_withheld(lang: str) -> None:
+    """GDPR Art. 15(4); PIPL Art. 18."""
+    hidden = table("wording")["words"]["withheld"]["linked"][lang]
+    rows = [row for row in report(some_record(7, subgraph=random_subgraph(7, 1.0)), lang=lang)["data_used"]]
+    assert any(row["withheld"] for row in rows)
+    for row in rows:
+        assert (row["value"] == hidden) is row["withheld"], row["node"]
 
 
 def test_the_gate_finds_a_refused_node_that_was_counted_after_all() -> None:
