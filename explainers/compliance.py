@@ -105,12 +105,21 @@ def nodes(view: View, attribution: Attribution | None) -> list[dict[str, Any]]:
 
 
 def blind_spots(view: View) -> list[dict[str, Any]]:
-    """Nodes that nothing delivered, by source: what the decision could not see."""
+    """Nodes that nothing delivered, by source: what the decision could not see.
+
+    ``connected`` tells a source that this merchant delivers at all from one that it never does.
+    """
+    connected = view.merchant.get("delivered_sources") or []
     missing: dict[str, list[str]] = {}
     for node in catalog():
         if view.subgraph.state(node.id) is State.NOT_DELIVERED:
             missing.setdefault(node.source, []).append(node.id)
     return [
-        {"source": source, "text": view.say(f"source.{source}"), "nodes": ids}
+        {
+            "source": source,
+            "text": view.say(f"source.{source}"),
+            "connected": source in connected,
+            "nodes": ids,
+        }
         for source, ids in missing.items()
     ]

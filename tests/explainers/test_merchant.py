@@ -69,7 +69,11 @@ def test_an_unnamed_provenance_counts_as_simulated_and_mode_as_observe() -> None
         ('provenance = "simulated"', 'provenance = "real"', "provenance"),
         ('ground = "contract"', 'ground = "interest"', "art22.ground"),
         ('otherwise = "hold"', 'otherwise = "block"', "degraded_policy.otherwise"),
-        ('delivered_sources = ["js", "order", "acct"]', 'delivered_sources = "js"', "delivered_sources"),
+        (
+            'delivered_sources = ["js", "order", "acct", "pay", "lbs", "graph"]',
+            'delivered_sources = "js"',
+            "delivered_sources",
+        ),
     ],
 )
 def test_a_wrong_word_is_refused_with_its_field(old: str, new: str, field: str) -> None:

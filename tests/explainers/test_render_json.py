@@ -292,3 +292,12 @@ def test_a_merchant_that_states_nothing_still_gets_a_report_that_says_so() -> No
     made = report(some_record(1), merchant=MerchantProfile({}))
     VALIDATOR.validate(made)
     assert made["controller"]["name"] == "(not stated by the merchant)"
+
+
+def test_a_blind_spot_says_whether_its_source_is_connected_at_all() -> None:
+    spots = report(some_record(2, subgraph=random_subgraph(2, 0.2)), "compliance")["compliance"][
+        "blind_spots"
+    ]
+    connected = {row["source"]: row["connected"] for row in spots}
+    assert connected["js"] is True
+    assert connected["logi"] is False
