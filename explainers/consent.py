@@ -56,22 +56,27 @@ def touching(attribution: Attribution, nodes: NDArray[np.intp]) -> NDArray[np.fl
     return np.concatenate([attribution.own[nodes], pairs])
 
 
-def without_consent_data(view: View, attribution: Attribution) -> dict[str, Any]:
-    """The score with every consent-based node taken away (PIPL Art. 16; GDPR Art. 7(4)).
+def without_consent_data(view: View, attribution: Attribution) -> dict[str, Any] | None:
+    """The score had the shopper refused all optional data (PIPL Art. 16; GDPR Art. 7(4)).
 
-    Bands only, without the tree's gates: it answers whether optional data decided the outcome.
+    Every consent-based node is taken away, and the order is judged on the scale of such orders.
+    Bands only, without the tree's gates: it answers whether optional data decided the outcome. None
+    where the model knows no such scale.
     """
     facts = view.record.score
+    bare = facts["bare"]
+    if bare is None:
+        return None
     removed = float(touching(attribution, np.flatnonzero(_CONSENT)).sum())
-    logit = float(facts["logit"]) - removed
+    logit = float(facts["logit"]) - float(facts["offset"]) - removed + float(bare["offset"])
     probability = 1.0 / (1.0 + float(np.exp(-logit)))
+    word = band(probability, bare["thresholds"])
     return {
         "nodes_used": int((_CONSENT & view.subgraph.present).sum()),
         "contribution": removed,
         "probability": probability,
-        "band": band(probability, facts["thresholds"]),
-        "flips": band(probability, facts["thresholds"])
-        != band(float(facts["probability"]), facts["thresholds"]),
+        "band": word,
+        "flips": word != band(float(facts["probability"]), facts["thresholds"]),
     }
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore, Walk
+from riskgraph.core.verdict import RiskScore, Scale, Thresholds, Walk
 from riskgraph.explainers.reasons import Chosen, choose_reasons
 from riskgraph.explainers.shapley import pair_sums
 
@@ -34,12 +34,13 @@ def build_report(
     provenance: str,
     degraded_cause: str | None = None,
     context: str = "none",
+    bare: Scale | None = None,
 ) -> DecisionReport:
     """Write the record from which every audience's report is rendered later.
 
     Without a score or an explanation the decision must be degraded, and says so. ``issued_at`` is
     ISO 8601 in UTC; ``action`` is what the checkout was told, which in observe mode differs from the
-    leaf's; ``provenance`` is the model's.
+    leaf's; ``provenance`` is the model's; ``bare`` is the scale of orders without optional data.
 
     Raises:
         ValueError: If a verdict that is not degraded lacks its score or explanation.
@@ -49,7 +50,7 @@ def build_report(
     if degraded_cause is None:
         if score is None or attribution is None:
             raise ValueError("a verdict without score and explanation must be degraded")
-        facts |= _score_facts(score, attribution)
+        facts |= _score_facts(score, attribution, bare)
         chosen = choose_reasons(attribution, subgraph, walk.verdict)
         phi, pairs = attribution.phi.tobytes(), attribution.pairs.tobytes()
     return DecisionReport(
@@ -81,15 +82,20 @@ def _verdict_facts(
     }
 
 
-def _score_facts(score: RiskScore, attribution: Attribution) -> dict[str, Any]:
+def _score_facts(score: RiskScore, attribution: Attribution, bare: Scale | None) -> dict[str, Any]:
     return {
         "availability": score.availability,
         "offset": score.offset,
         "logit": score.logit,
         "probability": score.probability,
-        "thresholds": {"review": score.thresholds.review, "reject": score.thresholds.reject},
+        "thresholds": _thresholds(score.thresholds),
+        "bare": None if bare is None else {"offset": bare.offset, "thresholds": _thresholds(bare.thresholds)},
         "gap": attribution.gap,
     }
+
+
+def _thresholds(thresholds: Thresholds) -> dict[str, float]:
+    return {"review": thresholds.review, "reject": thresholds.reject}
 
 
 def _order_facts(order: Order) -> dict[str, Any]:

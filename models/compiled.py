@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import ModelUnavailable
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore, Thresholds
+from riskgraph.core.verdict import RiskScore, Scale, Thresholds
 from riskgraph.models.binning import COMPONENT_COUNT, MAX_BINS, WIDTH, BinEdges
 from riskgraph.models.card import CARD_FILE, Card, calibration_of, card_text, read_card
 
@@ -88,7 +88,7 @@ class CompiledModel:
         self.versions = card.versions
         self._flat = flat
         self._matrix = tables.edges.matrix
-        self._classes = {name: (c.offset, c.thresholds) for name, c in card.classes.items()}
+        self._classes = {name: Scale(c.offset, c.thresholds) for name, c in card.classes.items()}
 
     @classmethod
     def load(cls, folder: Path | str) -> CompiledModel:
@@ -124,7 +124,11 @@ class CompiledModel:
         Raises:
             Invalid: If the model has no such class.
         """
-        return calibration_of(self._classes, availability)[1]
+        return calibration_of(self._classes, availability).thresholds
+
+    def scale(self, availability: str) -> Scale | None:
+        """What a class is judged on; None for one that the model does not know."""
+        return self._classes.get(availability)
 
     def score(self, subgraph: OrderSubgraph, availability: str) -> RiskScore:
         """Score one order.
@@ -132,7 +136,8 @@ class CompiledModel:
         Raises:
             Invalid: If the model has no such availability class; the class is named.
         """
-        offset, thresholds = calibration_of(self._classes, availability)
+        scale = calibration_of(self._classes, availability)
+        offset, thresholds = scale.offset, scale.thresholds
         hits = (self._matrix <= subgraph.components).view(np.uint8)
         bins = np.add.reduce(hits, axis=0, dtype=np.uint8).astype(np.intp)
         ends = bins.take(_ENDS)

@@ -23,7 +23,7 @@ from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFo
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree, RiskScore, Walk
+from riskgraph.core.verdict import DecisionTree, RiskScore, Scale, Walk
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import build_report
@@ -88,9 +88,19 @@ class MerchantReportWriter:
         return self.promoted_mode if own else "observe"
 
     @property
-    def provenance(self) -> str:
+    def model_provenance(self) -> str:
         own = self.scorer is None or self.scorer.provenance != SIMULATED
-        return "merchant" if own and not self.profile.simulated else SIMULATED
+        return "merchant" if own else SIMULATED
+
+    @property
+    def provenance(self) -> str:
+        return SIMULATED if self.profile.simulated else self.model_provenance
+
+    def scale_without_consent(self, score: RiskScore | None) -> Scale | None:
+        """What the order would have been judged on had the shopper refused all optional data."""
+        if score is None or self.scorer is None:
+            return None
+        return self.scorer.scale(score.availability.replace("/front_end", "/refused"))
 
     def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
         if self.mode == "observe":
@@ -125,7 +135,8 @@ class MerchantReportWriter:
             action=action,
             mode=mode,
             versions=self.versions,
-            provenance=self.provenance,
+            provenance=self.model_provenance,
+            bare=self.scale_without_consent(score),
             degraded_cause=degraded_cause,
             context=context_source,
         )

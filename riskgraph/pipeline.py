@@ -100,7 +100,8 @@ async def decide(
     decision = conclude(order, context.source, subgraph, availability, judgement, line)
     stages.done("report")
 
-    answer = encode_answer(decision, line.writer.texts(decision.report, subgraph, order.lang), stages.ms)
+    texts = line.writer.texts(decision.report, subgraph, order.lang)
+    answer = encode_answer(decision, texts, line.writer.provenance, stages.ms)
     entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id)
     await asyncio.wrap_future(line.ledger.submit(entry))
     stages.done("commit")
@@ -213,7 +214,9 @@ def degraded(cause: str) -> Judgement:
     return None, walk, None, cause
 
 
-def encode_answer(decision: Decision, texts: list[str], stage_ms: Mapping[str, float]) -> bytes:
+def encode_answer(
+    decision: Decision, texts: list[str], provenance: str, stage_ms: Mapping[str, float]
+) -> bytes:
     """The body of contracts section 2. The commit's own time cannot stand in what it commits."""
     report: DecisionReport = decision.report
     link = f"/v1/decisions/{decision.decision_id}/report?format="
@@ -234,7 +237,7 @@ def encode_answer(decision: Decision, texts: list[str], stage_ms: Mapping[str, f
             "verdict": decision.verdict.value,
             "action": decision.action,
             "mode": decision.mode,
-            "provenance": report.provenance,
+            "provenance": provenance,
             "score": None if decision.score is None else round(decision.score, 4),
             "reasons": reasons,
             "degraded": decision.degraded_cause is not None,

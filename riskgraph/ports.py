@@ -12,7 +12,7 @@ from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore, Walk
+from riskgraph.core.verdict import RiskScore, Scale, Walk
 
 
 class Scorer(Protocol):
@@ -26,6 +26,9 @@ class Scorer(Protocol):
 
     def score(self, subgraph: OrderSubgraph, availability: str) -> RiskScore: ...
 
+    def scale(self, availability: str) -> Scale | None:
+        """What a class is judged on; None for one that the model does not know."""
+
 
 class Explainer(Protocol):
     def explain(self, score: RiskScore) -> Attribution: ...
@@ -33,6 +36,10 @@ class Explainer(Protocol):
 
 class ReportWriter(Protocol):
     """Decides the action under the merchant's policy and writes the report record."""
+
+    @property
+    def provenance(self) -> str:
+        """``simulated`` when the model or the merchant is, else ``merchant``."""
 
     def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
         """``(action, mode)``: none | step_up | hold | block, and observe | enforce."""

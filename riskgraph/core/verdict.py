@@ -44,6 +44,14 @@ class Thresholds:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What an availability class is judged on: offset of the logit, and frozen thresholds."""
+
+    offset: float
+    thresholds: Thresholds
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskScore:
     """Score of one order: ``logit = offset + sum(component_terms) + sum(pair_terms)``.

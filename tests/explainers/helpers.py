@@ -10,7 +10,7 @@ from riskgraph.core.catalog import BIN_COUNT, Form, NodeSpec, catalog
 from riskgraph.core.order import Consent, Entities, Order
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph, State
-from riskgraph.core.verdict import RiskScore, Thresholds, Verdict, Walk
+from riskgraph.core.verdict import RiskScore, Scale, Thresholds, Verdict, Walk
 from riskgraph.explainers.record import build_report
 from riskgraph.explainers.shapley import ExactExplainer
 
@@ -42,17 +42,21 @@ class RandomScorer:
         slices = catalog().component_slices
         self.ends = [(slices[p.a].start, slices[p.b].start) for p in catalog().pairs]
 
+    def scale(self, availability: str) -> Scale:
+        if availability.endswith("/refused"):
+            return Scale(self.offset + 0.8, Thresholds(0.55, 0.85))
+        return Scale(self.offset, Thresholds(0.5, 0.8))
+
     def score(self, subgraph: OrderSubgraph, availability: str) -> RiskScore:
+        scale = self.scale(availability)
         filled = ~np.isnan(subgraph.components)
         wave = np.where(filled, np.cos(np.nan_to_num(subgraph.components, nan=0.0).astype(np.float64)), 0.0)
         terms = self.weights * wave
         a = np.array([end[0] for end in self.ends])
         b = np.array([end[1] for end in self.ends])
         pairs = np.where(subgraph.present_pairs, self.pair_weights * (0.3 + wave[a] * wave[b]), 0.0)
-        logit = self.offset + float(terms.sum()) + float(pairs.sum())
-        return RiskScore(
-            availability, self.offset, logit, logistic(logit), Thresholds(0.5, 0.8), terms, pairs
-        )
+        logit = scale.offset + float(terms.sum()) + float(pairs.sum())
+        return RiskScore(availability, scale.offset, logit, logistic(logit), scale.thresholds, terms, pairs)
 
 
 def random_value(node: NodeSpec, rng: np.random.Generator) -> Any:
@@ -140,6 +144,7 @@ def some_record(
         "versions": VERSIONS,
         "provenance": "simulated",
         "context": "local",
+        "bare": RandomScorer(seed).scale("pre_auth/refused"),
     }
     attribution = ExactExplainer().explain(score)
     return build_report(

@@ -210,14 +210,14 @@ def test_the_gate_finds_a_refused_node_that_was_counted_after_all() -> None:
     assert gate["action"] == "person_decides"
 
 
-def test_taking_consent_data_away_gives_the_score_of_an_order_without_it() -> None:
+def test_taking_consent_data_away_gives_the_score_of_who_refuses_it() -> None:
     subgraph, scorer = random_subgraph(7, 0.8), RandomScorer(7)
     made = report(some_record(7, subgraph=subgraph), "compliance")["compliance"]["optional_data"]
     bare = subgraph
     for node in catalog():
         if node.consent_needed and bare.state(node.id) is State.PRESENT:
             bare = bare.without(node.id)
-    expected = scorer.score(bare, "pre_auth/front_end").probability
+    expected = scorer.score(bare, "pre_auth/refused").probability
     assert made["probability"] == pytest.approx(expected, abs=1e-9)
 
 
