@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.conftest import ORDER
+from tests.api.conftest import ORDER, order
 
 
 @pytest.fixture
@@ -47,3 +47,16 @@ def test_the_report_says_what_the_answer_said(shop, decision):
     report = fetch(shop, decision, audience="subject", lang="zh").json()
     assert report["decision_id"] == decision["decision_id"]
     assert [r["code"] for r in report["reasons"]] == [r["code"] for r in decision["reasons"]]
+
+
+def test_what_refusing_all_would_have_meant_is_what_refusing_all_means(shop):
+    """GDPR Art. 7(4); PIPL Art. 16: the counterfactual of the report is a real one."""
+    granted = order(order_id="G-1")
+    granted["consent"]["purposes"] = dict.fromkeys(granted["consent"]["purposes"], True)
+    refused = order(order_id="G-2", entities=granted["entities"] | {"account": "another"})
+    refused["consent"]["purposes"] = dict.fromkeys(("behavior", "motion", "location", "device"), False)
+    first, second = shop.decide(granted).json(), shop.decide(refused).json()
+    assert first["availability_class"] == "pre_auth/front_end"
+    assert second["availability_class"] == "pre_auth/refused"
+    told = fetch(shop, first, audience="compliance").json()["compliance"]["optional_data"]
+    assert told["probability"] == pytest.approx(second["score"], abs=1e-4)
