@@ -7,7 +7,7 @@ RiskgraphError
 ├── Forbidden (403)
 ├── NotFound (404)
 ├── Conflict (409)
-├── Invalid (422)               one named field is wrong
+├── Invalid (422)               one named field is wrong (exit code 2)
 │   ├── SensitiveField          a field asks for special-category data
 │   └── SubgraphError           an order subgraph breaks its own shape
 ├── TooManyRequests (429)
@@ -70,6 +70,7 @@ class Conflict(RiskgraphError):
 
 class Invalid(RiskgraphError):
     status, code = 422, "invalid"
+    exit_code = 2
 
 
 class SensitiveField(Invalid):

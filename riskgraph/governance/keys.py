@@ -104,7 +104,7 @@ class Authenticator:
     """Checks bearer keys against the store on every call, so that a revocation works at once."""
 
     def __init__(self, store: KeyStore) -> None:
-        self._store = store
+        self.store = store
 
     def authenticate(self, header: str | None, now: float) -> ApiKey:
         """The key behind an ``Authorization`` header.
@@ -118,7 +118,7 @@ class Authenticator:
         parts = token.strip().split("_", 2)
         if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != PREFIX:
             raise refusal
-        row = self._store.get_key(parts[1])
+        row = self.store.get_key(parts[1])
         # An unknown id is compared too: how long the answer takes must not tell which ids there are.
         same = hmac.compare_digest(hash_secret(parts[2]), row["hash"] if row else "0" * 64)
         if row is None or not same:
