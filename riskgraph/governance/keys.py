@@ -81,12 +81,15 @@ def create_key(
         expires: Epoch seconds from which on it is refused, or None for never.
 
     Raises:
-        Invalid: If a role is unknown.
+        Invalid: If a role is unknown, or no merchant is named.
     """
     roles = tuple(roles)
     if not roles or set(roles) - set(ROLES):
         got = ", ".join(roles) or "none"
         raise Invalid(f"roles must be out of {', '.join(ROLES)}; got {got}", field="roles")
+    # Every order names its merchant, so such a key could never act.
+    if not org.strip():
+        raise Invalid("name the merchant that the key may act for, or * for all", field="merchant")
     secret = secrets.token_urlsafe(32)
     key = ApiKey(
         key_id=secrets.token_hex(6),
