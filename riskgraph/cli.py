@@ -15,7 +15,7 @@ from riskgraph.core.errors import RiskgraphError
 app = typer.Typer(
     name="riskgraph",
     help="Fraud decisions for web shops: exact reasons, lawful reports, k-anonymous training.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check or gate did not hold.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 a check or gate did not hold.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

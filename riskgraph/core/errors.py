@@ -1,7 +1,7 @@
 """Every error that riskgraph raises on purpose.
 
 RiskgraphError
-├── BadRequest (400)            the body cannot be read at all
+├── BadRequest (400)            the body cannot be read at all (exit code 2)
 │   └── TooLarge (413)
 ├── Unauthenticated (401)
 ├── Forbidden (403)
@@ -46,6 +46,7 @@ class RiskgraphError(Exception):
 
 class BadRequest(RiskgraphError):
     status, code = 400, "bad_request"
+    exit_code = 2
 
 
 class TooLarge(BadRequest):
