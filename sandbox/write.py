@@ -198,7 +198,10 @@ def _refusal_on_record(order: Order, watch: _Watch, log: _Log) -> Iterator[None]
 
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that takes its place at the end: a killed run leaves no half release."""
+    """A folder beside ``out`` that takes its place at the end: a killed run leaves no half release.
+
+    What a kill can leave is a folder with a dot before its name; it is never read.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -220,6 +223,11 @@ def write_release(
     audit_log: Path | None = None,
 ) -> Release:
     """Make a k-anonymous release of a history of orders.
+
+    The release is logged before it is put in its place, so that none lies anywhere unlogged. A kill
+    before the log entry leaves neither (and a hidden folder beside ``out``); one while it is written
+    leaves a torn line and no release; one after it leaves an entry whose release was never handed
+    over, and the next run adds an entry of its own.
 
     Args:
         table: All orders of the window, also unlabelled ones: they help to tell persons apart.
@@ -247,6 +255,5 @@ def write_release(
         with threadpool_limits(limits=1, user_api="blas"):
             made = _make(history, order, rng, watch)
     with _new_folder(out) as folder:
-        record = _write(folder, made, order, watch, signer)
-    log.append(record)
+        log.append(_write(folder, made, order, watch, signer))
     return Release.open(out, signer)
