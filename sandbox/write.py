@@ -1,4 +1,10 @@
-"""From raw orders to a release on disk: intake, units, groups, tables, drawn rows, certificate."""
+"""From raw orders to a release on disk: intake, units, groups, tables, drawn rows, certificate.
+
+A release is logged before it is put in its place, so that none lies there unlogged. A kill before the
+log entry leaves neither; one while the entry is written leaves a torn line and no release; one after it
+leaves an entry whose release was never handed over, and the next run adds an entry of its own. Each of
+them can leave a folder beside the release with a dot before its name, which is never read.
+"""
 
 from __future__ import annotations
 
@@ -198,10 +204,7 @@ def _refusal_on_record(order: Order, watch: _Watch, log: _Log) -> Iterator[None]
 
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that takes its place at the end: a killed run leaves no half release.
-
-    What a kill can leave is a folder with a dot before its name; it is never read.
-    """
+    """A folder beside ``out`` that takes its place at the end: a killed run leaves no half release."""
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -223,11 +226,6 @@ def write_release(
     audit_log: Path | None = None,
 ) -> Release:
     """Make a k-anonymous release of a history of orders.
-
-    The release is logged before it is put in its place, so that none lies anywhere unlogged. A kill
-    before the log entry leaves neither (and a hidden folder beside ``out``); one while it is written
-    leaves a torn line and no release; one after it leaves an entry whose release was never handed
-    over, and the next run adds an entry of its own.
 
     Args:
         table: All orders of the window, also unlabelled ones: they help to tell persons apart.

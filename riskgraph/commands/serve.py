@@ -64,12 +64,17 @@ def serve(
     )
     profile = bootstrap.demo_profile() if demo_merchant else bootstrap.load_profile(settings)
     if history is not None:
-        bootstrap.require_extra("riskgraph serve --history")
-        from riskgraph import chain
-
-        with progress_bars() as progress:
-            chain.load_history(history, settings, progress)
+        load_history(history, settings)
     run(settings, profile, as_json)
+
+
+def load_history(world: Path, settings: Settings) -> None:
+    """Load a world's orders and outcomes into the store; needs the extra ``lab``."""
+    bootstrap.require_extra("riskgraph serve --history")
+    from riskgraph import chain
+
+    with progress_bars() as progress:
+        chain.load_history(world, settings, progress)
 
 
 def run(settings: Settings, profile: MerchantProfile, as_json: bool) -> None:

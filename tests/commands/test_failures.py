@@ -33,8 +33,9 @@ def blocked(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("command", [SERVE, ("tree", "show")], ids=" ".join)
 def test_a_tree_that_is_not_there_is_wrong_input(command, tmp_path):
-    ran = riskgraph(*command, home=tmp_path, environment={"RISKGRAPH_TREE": "/nope"})
-    assert (ran.code, ran.err) == (2, "error: the tree cannot be opened: /nope\n")
+    tree = tmp_path / "nope"
+    ran = riskgraph(*command, home=tmp_path, environment={"RISKGRAPH_TREE": str(tree)})
+    assert (ran.code, ran.err) == (2, f"error: the tree cannot be opened: {tree}\n")
 
 
 @pytest.mark.parametrize(
