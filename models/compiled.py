@@ -231,10 +231,15 @@ def write_card(folder: Path, card: Card) -> None:
 
 def settle(temporary: Path, final: Path) -> None:
     """Flush a finished temporary file and move it into place."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
+    flush(temporary)
     temporary.chmod(0o644)
     temporary.replace(final)
+
+
+def flush(path: Path) -> None:
+    """Have a file on the disk before anything points to it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def check_file(path: Path, card: Card) -> None:

@@ -61,17 +61,19 @@ def train(
         ExtraMissing: If torch is not installed (extra ``train``).
     """
     _check_releases(releases)
-    return train_rows(
+    return _train_rows(
         [r.rows for r in releases], describe(releases), out,
         kind=kind, seed=seed, epochs=epochs, progress=progress,
     )  # fmt: skip
 
 
-def train_rows(
+def _train_rows(
     sources: Sequence[Any], origin: Mapping[str, Any], out: Path, *, kind: Kind = "order2",
     seed: int = 0, epochs: int | None = None, progress: Progress | None = None,
 ) -> Card:  # fmt: skip
-    """The part of :func:`train` below the check for releases; for tests.
+    """The part of :func:`train` below the check for releases.
+
+    Private, since whoever calls it with rows of another origin trains past the sandbox; tests do.
 
     Args:
         sources: Objects with the columns of :class:`riskgraph.models.rows.Rows`.

@@ -196,12 +196,20 @@ def render_record(
 
 
 def load_tree(settings: Settings) -> DecisionTree:
-    """The configured tree, or the one that ships."""
-    if settings.tree is not None:
-        text = settings.tree.read_text(encoding="utf-8")
-    else:
-        text = resources.files("riskgraph.core").joinpath("data", "tree.json").read_text("utf-8")
-    return DecisionTree.parse(json.loads(text))
+    """The configured tree, or the one that ships.
+
+    Raises:
+        Invalid: If the file cannot be opened, is no JSON, or holds no tree that can be walked.
+    """
+    shipped = resources.files("riskgraph.core").joinpath("data", "tree.json")
+    try:
+        text = (settings.tree or shipped).read_text(encoding="utf-8")
+        return DecisionTree.parse(json.loads(text))
+    except OSError as wrong:
+        raise Invalid(f"the tree cannot be opened: {settings.tree}", field="RISKGRAPH_TREE") from wrong
+    except (ValueError, RecursionError) as wrong:
+        message = f"the tree cannot be read: {settings.tree}: {wrong}"
+        raise Invalid(message, field="RISKGRAPH_TREE") from wrong
 
 
 def load_profile(settings: Settings) -> MerchantProfile:

@@ -25,7 +25,7 @@ from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import DecisionTree, Verdict
 from riskgraph.eval import worlds
 from riskgraph.eval.backtest import Issue, Origin, Trial, run_backtest
-from riskgraph.eval.backtest_report import verify_report
+from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Truth, Window
 from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
 from riskgraph.models import CompiledModel, load_model
@@ -182,7 +182,14 @@ def backtest(
     progress: Progress,
     baselines: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
-    """Backtest a model (default: the one that serves) on a world, out of time."""
+    """Backtest a model (default: the one that serves) on a world, out of time.
+
+    Raises:
+        Invalid: Before anything is computed, if the window ends before it starts.
+        Conflict: Before anything is computed, if ``out`` holds anything.
+    """
+    window = Window(first, last)
+    check_free(out)
     opened = open_world(world)
     chosen = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
     if not isinstance(chosen, CompiledModel):
@@ -193,7 +200,7 @@ def backtest(
         truth=truth_of(opened) if opened.simulated else None,
         scorer=chosen,
         verdicts=TreeVerdicts(chosen, tree),
-        window=Window(first, last),
+        window=window,
         origin=origin_of(opened, chosen.card, tree, now),
         baselines={name: load_model(path) for name, path in (baselines or {}).items()},
     )

@@ -10,12 +10,12 @@ import typer
 from riskgraph import __version__
 from riskgraph.commands import backtest, bench, catalog, demo, keys, model, sandbox, score, serve, world
 from riskgraph.commands.ui import err
-from riskgraph.core.errors import Invalid, RiskgraphError
+from riskgraph.core.errors import RiskgraphError
 
 app = typer.Typer(
     name="riskgraph",
     help="Fraud decisions for web shops: exact reasons, lawful reports, k-anonymous training.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check or gate did not hold.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 a check or gate did not hold.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -55,7 +55,16 @@ def main() -> None:
         sys.exit(1)
     except RiskgraphError as failure:
         _tell(failure.message)
-        sys.exit(2 if isinstance(failure, Invalid) else failure.exit_code)
+        sys.exit(failure.exit_code)
+    except OSError as failure:
+        _tell(of_the_system(failure))
+        sys.exit(1)
+
+
+def of_the_system(failure: OSError) -> str:
+    """What the operating system refused, with the file first where it names one."""
+    what = failure.strerror or str(failure) or type(failure).__name__
+    return what if failure.filename is None else f"{failure.filename}: {what}"
 
 
 def _tell(message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from riskgraph import bootstrap
 from riskgraph.core.errors import Conflict, Invalid
 from riskgraph.models import registry
 from riskgraph.models.card import Card, read_card
+from riskgraph.models.compiled import flush
 from riskgraph.settings import Settings
 
 
@@ -54,8 +56,22 @@ def promote(model: Path, by: str, mode: str, settings: Settings) -> dict[str, An
     if target.exists() and read_card(target).digest != card.digest:
         raise Conflict(f"{target} holds another model; remove it first")
     if not target.exists():
-        shutil.copytree(model, target)
+        _copy_whole(model, target)
     return asdict(registry.promote(folder, target.name, by=by, at=_now(), mode=mode))
+
+
+def _copy_whole(model: Path, target: Path) -> None:
+    """Copy a folder so that a kill at any point leaves a whole one at ``target``, or none.
+
+    What a kill can leave is a folder with a dot before its name; it is never read.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".promote-", dir=target.parent) as temporary:
+        copy = Path(temporary) / target.name
+        shutil.copytree(model, copy)
+        for path in filter(Path.is_file, copy.rglob("*")):
+            flush(path)
+        copy.replace(target)
 
 
 def rollback(by: str, settings: Settings) -> dict[str, Any]:

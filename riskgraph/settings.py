@@ -9,6 +9,8 @@ from pathlib import Path
 
 from riskgraph.core.errors import Invalid
 
+MAX_PORT = 65_535
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -35,7 +37,7 @@ class Settings:
         """Read the environment.
 
         Raises:
-            Invalid: If a number is not one; the variable is named.
+            Invalid: If a number is not one, or the port is none; the variable is named.
         """
         environment = os.environ if environment is None else environment
         values: dict[str, object] = {}
@@ -49,7 +51,10 @@ class Settings:
                 values[spec.name] = int(text) if kind == "int" else Path(text) if "Path" in kind else text
             except ValueError:
                 raise Invalid(f"{name} must be a whole number, got {text!r}", field=name) from None
-        return cls(**values)  # type: ignore[arg-type]
+        settings = cls(**values)  # type: ignore[arg-type]
+        if not 0 <= settings.port <= MAX_PORT:
+            raise Invalid(f"RISKGRAPH_PORT must be 0 to {MAX_PORT}", field="RISKGRAPH_PORT")
+        return settings
 
     @property
     def secret_folder(self) -> Path:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import CheckFailed
+
+try:
+    from fcntl import LOCK_EX, flock
+except ImportError:  # not on every system; where it is missing, let one process write at a time
+    flock = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from riskgraph.ports import Signer, Verifier
@@ -58,11 +64,23 @@ def signed_line(record: Mapping[str, Any], signer: Signer) -> bytes:
 
 
 def append_audit(path: Path, record: Mapping[str, Any], signer: Signer) -> None:
-    """Append one signed record to a log, numbered after the records that are there."""
-    seq = len(path.read_bytes().splitlines()) if path.exists() else 0
+    """Append one signed record to a log, numbered after the lines that are there.
+
+    The record is on the disk when this returns. A kill in between can leave the line torn: the next
+    record then begins a new one, and the torn line keeps its number, so that it shows.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as log:
-        log.write(signed_line({**record, "seq": seq}, signer))
+    with path.open("a+b") as log:
+        if flock is not None:
+            # Held until the file is closed: two writers must not take the same number.
+            flock(log, LOCK_EX)
+        log.seek(0)
+        lines = log.read().split(b"\n")
+        torn = lines.pop() != b""
+        line = signed_line({**record, "seq": len(lines) + torn}, signer)
+        log.write(b"\n" + line if torn else line)
+        log.flush()
+        os.fsync(log.fileno())
 
 
 def verify_audit(path: Path, verifier: Verifier) -> list[dict[str, Any]]:
@@ -70,24 +88,38 @@ def verify_audit(path: Path, verifier: Verifier) -> list[dict[str, Any]]:
 
     Raises:
         CheckFailed: If a line is not canonical, is out of order or its signature does not hold;
-            the line is named.
+            the line is named. If lines are cut off; then every other line has been found to hold.
     """
-    records = []
-    lines = path.read_bytes().split(b"\n")
-    if lines.pop() != b"":
-        raise CheckFailed(f"{path.name}: the last line is cut off", field=path.name)
+    *lines, rest = path.read_bytes().split(b"\n")
+    records, torn = [], [len(lines) + 1] if rest else []
     for number, line in enumerate(lines):
-        where = f"{path.name} line {number + 1}"
         try:
             record = json.loads(line)
-            signature = base64.b64decode(record.pop("sig"), validate=True)
-            body = canonical_json(record)
-            whole = canonical_json({**record, "sig": base64.b64encode(signature).decode()})
-        except (ValueError, KeyError, AttributeError, TypeError, binascii.Error) as error:
-            raise CheckFailed(f"{where} cannot be read", field=path.name) from error
-        if whole != line or not verifier.verify(body, signature):
-            raise CheckFailed(f"{where}: the signature does not hold", field=path.name)
+        except ValueError:
+            torn.append(number + 1)
+            continue
+        where = f"{path.name} line {number + 1}"
+        _check_line(where, line, record, verifier, path.name)
         if record.get("seq") != number:
             raise CheckFailed(f"{where}: a record is missing or out of order", field=path.name)
         records.append(record)
+    if torn:
+        named = ", ".join(map(str, sorted(torn)))
+        raise CheckFailed(
+            f"{path.name} line {named}: cut off, by a kill while it was written or by hand; "
+            "every other line holds",
+            field=path.name,
+        )
     return records
+
+
+def _check_line(where: str, line: bytes, record: Any, verifier: Verifier, field: str) -> None:
+    """Check form and signature of one line; takes the signature out of the record."""
+    try:
+        signature = base64.b64decode(record.pop("sig"), validate=True)
+        body = canonical_json(record)
+        whole = canonical_json({**record, "sig": base64.b64encode(signature).decode()})
+    except (ValueError, KeyError, AttributeError, TypeError, binascii.Error) as error:
+        raise CheckFailed(f"{where} cannot be read", field=field) from error
+    if whole != line or not verifier.verify(body, signature):
+        raise CheckFailed(f"{where}: the signature does not hold", field=field)

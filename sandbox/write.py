@@ -1,4 +1,10 @@
-"""From raw orders to a release on disk: intake, units, groups, tables, drawn rows, certificate."""
+"""From raw orders to a release on disk: intake, units, groups, tables, drawn rows, certificate.
+
+A release is logged before it is put in its place, so that none lies there unlogged. A kill before the
+log entry leaves neither; one while the entry is written leaves a torn line and no release; one after it
+leaves an entry whose release was never handed over, and the next run adds an entry of its own. Each of
+them can leave a folder beside the release with a dot before its name, which is never read.
+"""
 
 from __future__ import annotations
 
@@ -247,6 +253,5 @@ def write_release(
         with threadpool_limits(limits=1, user_api="blas"):
             made = _make(history, order, rng, watch)
     with _new_folder(out) as folder:
-        record = _write(folder, made, order, watch, signer)
-    log.append(record)
+        log.append(_write(folder, made, order, watch, signer))
     return Release.open(out, signer)

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -115,6 +116,33 @@ def test_relative_links_resolve(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in map(slug, headings), f"{page.name}: {target}"
+
+
+def test_the_answer_in_the_readme_is_the_one_that_is_given(tmp_path: Path) -> None:
+    # Here, since run as a script this file finds no package tests.
+    from tests.support.cli import riskgraph
+
+    page = text("README.md")
+    body, answer = (re.search(rule, page, re.DOTALL) for rule in (r"-d '(\{.*?\})'\n", r"```json\n(.*?)```"))
+    assert body is not None
+    assert answer is not None
+    (tmp_path / "order.json").write_text(body[1], encoding="utf-8")
+    given = riskgraph("score", tmp_path / "order.json", "--json", home=tmp_path / "home").json()
+    shown = json.loads(answer[1].replace(", …", ""))
+    assert differences(shown, given) == [], "paste what riskgraph score --json prints"
+
+
+def differences(shown: Any, given: Any, path: str = "") -> list[str]:
+    """Where a shortened value tells something else; ids and times are new each time."""
+    if path in (".decision_id", ".stage_ms", ".report") or shown == "…":
+        return []
+    if isinstance(shown, dict):
+        inner = [(shown[key], given.get(key), f"{path}.{key}") for key in shown]
+    elif isinstance(shown, list):
+        inner = [(one, other, f"{path}[]") for one, other in zip(shown, given, strict=False)]
+    else:
+        return [] if shown == given else [f"{path}: {shown!r} is {given!r}"]
+    return [found for three in inner for found in differences(*three)]
 
 
 def test_decisions_have_their_four_parts() -> None:

@@ -24,6 +24,8 @@ def catalog(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the page of the docs.")] = False,
 ) -> None:
     """The 137 behavior nodes and the template edges between them."""
+    if markdown and (schema or as_json):
+        raise typer.BadParameter("--markdown is a page for people: give it without --schema and --json")
     if schema:
         emit(signals_schema(), True, lambda _: None)
     elif markdown:

@@ -18,7 +18,7 @@ from rich.table import Table
 from riskgraph import bootstrap
 from riskgraph.api.body import parse_body
 from riskgraph.commands.ui import AsJson, emit
-from riskgraph.core.errors import NotFound
+from riskgraph.core.errors import Invalid, NotFound, TooLarge
 from riskgraph.explainers.choices import Audience, Form, Lang, Law
 from riskgraph.pipeline import decide
 from riskgraph.settings import Settings
@@ -42,13 +42,18 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Decide on one order from a file, with the simulated demo merchant and no history."""
-    body = parse_body(order.read_bytes()[: MAX_BYTES + 1], max_depth=8) | {"lang": lang.value}
+    raw = order.read_bytes()
+    if len(raw) > MAX_BYTES:
+        raise TooLarge(f"{order} is larger than {MAX_BYTES} bytes")
+    body = parse_body(raw, max_depth=8) | {"lang": lang.value}
     with tempfile.TemporaryDirectory() as folder:
         # No checkout waits for this answer, so a slow machine must not turn it into a review.
         settings = replace(
             Settings.from_environment(), home=Path(folder), store_url="", deadline_ms=PATIENCE_MS
         )
         settings = settings if model is None else replace(settings, model=model)
+        # The service would answer without a sound model, with a review; here one was asked for.
+        bootstrap.serving_model(settings)
         answer = asyncio.run(_decide(body, settings))
     emit(answer, as_json, lambda console: show_answer(console, answer))
 
@@ -85,17 +90,29 @@ def show_report(
     lang: Lang = Lang.EN,
     format: Form = Form.JSON,
     out: Annotated[Path | None, typer.Option(help="File to write; stdout without it.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Render the report of a stored decision (as on the service's own store)."""
+    """Render the report of a stored decision (as on the service's own store).
+
+    With --out, --json tells what was written.
+    """
+    if as_json and out is None and format is not Form.JSON:
+        raise Invalid(
+            f"--json prints one JSON value, which {format.value} is not; give --out", field="--json"
+        )
     settings = Settings.from_environment()
     profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()
     with bootstrap.open_keys(settings) as store:
         reader = bootstrap.StoredReports(store, profile)
-        content, _ = reader.render(decision_id, None, audience.value, law.value, lang.value, format.value)
+        content, media_type = reader.render(
+            decision_id, None, audience.value, law.value, lang.value, format.value
+        )
     if out is None:
         typer.get_binary_stream("stdout").write(content)
-    else:
-        out.write_bytes(content)
+        return
+    out.write_bytes(content)
+    written = {"path": str(out), "media_type": media_type, "bytes": len(content)}
+    emit(written, as_json, lambda console: console.print(f"report written to {out}", soft_wrap=True))
 
 
 @graphs.command("order")

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import socket
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from riskgraph import bootstrap
 from riskgraph.api.app import create_app
-from riskgraph.commands.ui import err, progress_bars
-from riskgraph.governance.keys import create_key
-from riskgraph.settings import Settings
+from riskgraph.commands.ui import AsJson, emit, err, progress_bars
+from riskgraph.core.errors import Unavailable
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.governance.keys import KeyStore, create_key
+from riskgraph.settings import MAX_PORT, Settings
+
+BACKLOG = 2048
 
 
 def register(root: typer.Typer) -> None:
@@ -22,7 +31,9 @@ def register(root: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; default 8137.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=MAX_PORT, help="Port; default 8137, 0 takes a free one.")
+    ] = None,
     merchant: Annotated[
         Path | None, typer.Option(exists=True, help="merchant.toml of the controller.")
     ] = None,
@@ -31,14 +42,18 @@ def serve(
     ] = None,
     demo_merchant: Annotated[bool, typer.Option(help="Serve the simulated demo shop.")] = False,
     example_merchant: Annotated[bool, typer.Option(help="Print an example merchant.toml and stop.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Serve decisions over HTTP. The first start prints an administrator's key, once.
+
+    With --json, URL and first key (or null) go to stdout as one value, and the access log to stderr.
 
     Settings come from RISKGRAPH_HOME, _SECRETS, _STORE_URL, _MODEL, _MERCHANT, _TREE, _HOST, _PORT,
     _DEADLINE_MS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
     """
     if example_merchant:
-        typer.echo(bootstrap.example_merchant())
+        text = bootstrap.example_merchant()
+        emit({"merchant_toml": text}, as_json, lambda _: typer.echo(text))
         return
     settings = Settings.from_environment()
     settings = replace(
@@ -49,20 +64,61 @@ def serve(
     )
     profile = bootstrap.demo_profile() if demo_merchant else bootstrap.load_profile(settings)
     if history is not None:
-        bootstrap.require_extra("riskgraph serve --history")
-        from riskgraph import chain
-
-        with progress_bars() as progress:
-            chain.load_history(history, settings, progress)
-    first_key(settings)
-    app = create_app(bootstrap.open_service(settings, profile))
-    uvicorn.run(app, host=settings.host, port=settings.port, log_level="info", server_header=False)
+        load_history(history, settings)
+    run(settings, profile, as_json)
 
 
-def first_key(settings: Settings) -> None:
-    """Make and print an administrator's key when there is none yet."""
-    with bootstrap.open_keys(settings) as store:
-        if store.list_keys():
-            return
-        key = create_key(store, roles=["admin"], org="*", per_second=200)
-    err.print(f"first key, shown once: {key}", markup=False, soft_wrap=True)
+def load_history(world: Path, settings: Settings) -> None:
+    """Load a world's orders and outcomes into the store; needs the extra ``lab``."""
+    bootstrap.require_extra("riskgraph serve --history")
+    from riskgraph import chain
+
+    with progress_bars() as progress:
+        chain.load_history(world, settings, progress)
+
+
+def run(settings: Settings, profile: MerchantProfile, as_json: bool) -> None:
+    """Listen, open the service, tell the first key and serve until a signal ends it.
+
+    The key is told last: it is shown once, so whatever can fail at a start must have been done by then.
+    """
+    with listen(settings.host, settings.port) as listener:
+        service = bootstrap.open_service(settings, profile)
+        key = first_key(service.authenticator.store)
+        if as_json:
+            url = f"http://{settings.host}:{listener.getsockname()[1]}"
+            typer.echo(json.dumps({"url": url, "first_key": key}))
+        elif key is not None:
+            err.print(f"first key, shown once: {key}", markup=False, soft_wrap=True)
+        config = uvicorn.Config(
+            create_app(service), log_level="info", server_header=False, log_config=log_config(as_json)
+        )
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        Unavailable: If the address is taken, not allowed or not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        made = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as wrong:
+        raise Unavailable(f"{wrong.strerror}; choose another --host or --port") from wrong
+    # declared as TCP: asyncio sets TCP_NODELAY on no other, and each answer would wait 40 ms
+    return socket.socket(made.family, made.type, socket.IPPROTO_TCP, fileno=made.detach())
+
+
+def first_key(store: KeyStore) -> str | None:
+    """Make an administrator's key when there is none yet."""
+    return None if store.list_keys() else create_key(store, roles=["admin"], org="*", per_second=200)
+
+
+def log_config(as_json: bool) -> dict[str, Any]:
+    """The logging of uvicorn; its access log leaves stdout to the one JSON value where that is asked for."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["handlers"]["access"]["stream"] = "ext://sys.stderr" if as_json else "ext://sys.stdout"
+    return config

@@ -1,13 +1,13 @@
 """Every error that riskgraph raises on purpose.
 
 RiskgraphError
-├── BadRequest (400)            the body cannot be read at all
+├── BadRequest (400)            the body cannot be read at all (exit code 2)
 │   └── TooLarge (413)
 ├── Unauthenticated (401)
 ├── Forbidden (403)
 ├── NotFound (404)
 ├── Conflict (409)
-├── Invalid (422)               one named field is wrong
+├── Invalid (422)               one named field is wrong (exit code 2)
 │   ├── SensitiveField          a field asks for special-category data
 │   └── SubgraphError           an order subgraph breaks its own shape
 ├── TooManyRequests (429)
@@ -46,6 +46,7 @@ class RiskgraphError(Exception):
 
 class BadRequest(RiskgraphError):
     status, code = 400, "bad_request"
+    exit_code = 2
 
 
 class TooLarge(BadRequest):
@@ -70,6 +71,7 @@ class Conflict(RiskgraphError):
 
 class Invalid(RiskgraphError):
     status, code = 422, "invalid"
+    exit_code = 2
 
 
 class SensitiveField(Invalid):

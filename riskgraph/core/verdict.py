@@ -18,6 +18,7 @@ from riskgraph.core.errors import Invalid
 _FIRST = np.array([s.start for s in catalog().component_slices])
 _PAIR_ENDS = np.array([[p.a for p in catalog().pairs], [p.b for p in catalog().pairs]]).ravel()
 GATES = ("single_node",)
+ACTIONS = ("none", "step_up", "hold", "block")
 
 
 class Verdict(StrEnum):
@@ -104,11 +105,9 @@ class DecisionTree:
         Raises:
             Invalid: If a part is missing or unknown; the field is named.
         """
-        for key in ("version", "gates", "bands", "patterns"):
-            if key not in data:
-                raise Invalid(f"the tree lacks {key!r}", field=f"tree.{key}")
+        _check_shape(data)
         for gate in data["gates"]:
-            if gate.get("id") not in GATES or gate.get("then") not in _VERDICTS:
+            if gate.get("id") not in GATES or gate.get("then") not in _VERDICTS or "when" not in gate:
                 raise Invalid(f"unknown gate {gate!r}; known: {', '.join(GATES)}", field="tree.gates")
         bands = data["bands"]
         if [b.get("lt") for b in bands] != ["review", "reject", None]:
@@ -147,6 +146,22 @@ def survives_any_single_node(score: RiskScore) -> bool:
 def logit_of(probability: float) -> float:
     """Log odds; probability 1 gives infinity."""
     return float(np.log(probability) - np.log1p(-probability)) if probability < 1 else float("inf")
+
+
+def _check_shape(data: Any) -> None:
+    """Refuse what cannot be walked or drawn, before anything is looked up in it."""
+    for key in ("version", "gates", "bands", "patterns"):
+        if not isinstance(data, Mapping) or key not in data:
+            raise Invalid(f"the tree lacks {key!r}", field=f"tree.{key}")
+    for key in ("gates", "bands", "patterns"):
+        rows = data[key]
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise Invalid(f"{key} of the tree must be a list of objects", field=f"tree.{key}")
+    for key in ("gates", "bands"):
+        for row in data[key]:
+            if not all(isinstance(word, str) for word in row.values()) or row.get("action") not in ACTIONS:
+                known = ", ".join(ACTIONS)
+                raise Invalid(f"{row!r} must hold words only, and an action of {known}", field=f"tree.{key}")
 
 
 def _unsigned(tree: Mapping[str, Any]) -> dict[str, Any]:

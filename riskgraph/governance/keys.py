@@ -81,12 +81,15 @@ def create_key(
         expires: Epoch seconds from which on it is refused, or None for never.
 
     Raises:
-        Invalid: If a role is unknown.
+        Invalid: If a role is unknown, or no merchant is named.
     """
     roles = tuple(roles)
     if not roles or set(roles) - set(ROLES):
         got = ", ".join(roles) or "none"
         raise Invalid(f"roles must be out of {', '.join(ROLES)}; got {got}", field="roles")
+    # Every order names its merchant, so such a key could never act.
+    if not org.strip():
+        raise Invalid("name the merchant that the key may act for, or * for all", field="merchant")
     secret = secrets.token_urlsafe(32)
     key = ApiKey(
         key_id=secrets.token_hex(6),
@@ -104,7 +107,7 @@ class Authenticator:
     """Checks bearer keys against the store on every call, so that a revocation works at once."""
 
     def __init__(self, store: KeyStore) -> None:
-        self._store = store
+        self.store = store
 
     def authenticate(self, header: str | None, now: float) -> ApiKey:
         """The key behind an ``Authorization`` header.
@@ -118,7 +121,7 @@ class Authenticator:
         parts = token.strip().split("_", 2)
         if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != PREFIX:
             raise refusal
-        row = self._store.get_key(parts[1])
+        row = self.store.get_key(parts[1])
         # An unknown id is compared too: how long the answer takes must not tell which ids there are.
         same = hmac.compare_digest(hash_secret(parts[2]), row["hash"] if row else "0" * 64)
         if row is None or not same:

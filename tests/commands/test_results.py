@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 from riskgraph import bootstrap, promotion
 from riskgraph.core.catalog import catalog
 from riskgraph.models.registry import shipped_champion
+from riskgraph.pipeline import decide
 from riskgraph.settings import Settings
 from tests.models.helpers import random_model
 from tests.support.cli import riskgraph
@@ -66,6 +68,66 @@ def test_reasons_come_in_the_asked_language(tmp_path):
     for one, other in zip(english, chinese, strict=True):
         assert one["text"].isascii()
         assert not other["text"].isascii()
+
+
+@pytest.mark.parametrize("by", ["--model", "RISKGRAPH_MODEL"])
+def test_a_model_that_was_asked_for_by_name_and_is_none_is_an_error(by, tmp_path):
+    asked = ("--model", tmp_path) if by == "--model" else ()
+    environment = {} if asked else {by: str(tmp_path)}
+    ran = riskgraph("score", ORDER, *asked, home=tmp_path / "home", environment=environment)
+    assert (ran.code, ran.out) == (1, b"")
+    assert str(tmp_path / "card.json") in ran.error
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "JSON object"),
+        (b"{}", "merchant_id"),
+        (b" " * 70_000, "larger than 65536"),
+    ],
+)
+def test_a_body_that_is_no_order_is_wrong_input(body, named, tmp_path):
+    (tmp_path / "order.json").write_bytes(body)
+    ran = riskgraph("score", tmp_path / "order.json", home=tmp_path / "home")
+    assert (ran.code, ran.out) == (2, b"")
+    assert named in ran.error
+
+
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home with one decision in its store, and the decision's id."""
+    home = tmp_path_factory.mktemp("decided")
+    service = bootstrap.open_service(Settings(home=home, deadline_ms=60_000), bootstrap.demo_profile())
+    try:
+        body = json.loads(ORDER.read_text("utf-8"))
+        answer = asyncio.run(
+            decide(body, service.line, key_id="k", idempotency_key="i", body_sha256="0" * 64)
+        )
+    finally:
+        service.close()
+    return home, json.loads(answer.body)["decision_id"]
+
+
+def test_a_stored_report_prints_as_one_value_or_as_a_file(decided, tmp_path):
+    home, decision = decided
+    shown = riskgraph("report", "show", decision, "--json", home=home).json()
+    assert shown["decision_id"] == decision
+    page = tmp_path / "report.html"
+    show = ("report", "show", decision, "--format", "html", "--out", page)
+    told = riskgraph(*show, "--json", home=home).json()
+    content = page.read_bytes()
+    assert content.startswith(b"<!")
+    assert told == {"path": str(page), "media_type": "text/html; charset=utf-8", "bytes": len(content)}
+
+
+@pytest.mark.parametrize("command", [("report", "show"), ("graph", "order")], ids=" ".join)
+def test_a_report_or_picture_that_cannot_be_written_is_named(command, decided, tmp_path):
+    home, decision = decided
+    out = tmp_path / "nope" / "x"
+    ran = riskgraph(*command, decision, "--out", out, home=home)
+    assert (ran.code, ran.err) == (1, f"error: {out}: No such file or directory\n")
 
 
 def test_keys_are_shown_once_listed_without_secrets_and_revoked(tmp_path):
@@ -239,6 +301,19 @@ def test_a_backtest_gives_every_figure_with_its_interval(chain):
         row = figures[name]
         assert row["lower"] <= row["value"] <= row["upper"]
     assert 0.02 < figures["base rate"]["value"] < 0.1
+
+
+def test_a_backtest_that_cannot_be_written_leaves_the_world_as_it_is(chain, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "mine").touch()
+    days = ("--from", "2026-09-01", "--to", "2026-09-30")
+    before = {path: path.stat().st_mtime_ns for path in (chain / "world/derived").iterdir()}
+    ran = riskgraph(
+        "backtest", "--world", chain / "world", "--out", tmp_path / "report", *days, home=tmp_path / "home"
+    )
+    assert ran.code == 1
+    assert "not empty" in ran.error
+    assert {path: path.stat().st_mtime_ns for path in (chain / "world/derived").iterdir()} == before
 
 
 def test_a_backtest_report_verifies_until_it_is_altered(chain, tmp_path):

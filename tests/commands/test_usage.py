@@ -14,6 +14,7 @@ import typer
 from riskgraph import __version__, bootstrap
 from riskgraph.cli import app
 from riskgraph.core.errors import (
+    BadRequest,
     CheckFailed,
     Conflict,
     ExtraMissing,
@@ -22,6 +23,7 @@ from riskgraph.core.errors import (
     RiskgraphError,
     SensitiveField,
     StorageUnavailable,
+    TooLarge,
 )
 from tests.support.cli import riskgraph
 
@@ -40,6 +42,7 @@ def commands(group: Any, *path: str) -> Iterator[tuple[str, ...]]:
 
 
 ALL = sorted(commands(typer.main.get_command(app)))
+LEAVES = [path for path in ALL if not any(other[:-1] == path for other in ALL) or path == ("backtest",)]
 
 
 def test_all_areas_have_commands():
@@ -60,6 +63,14 @@ def test_every_command_explains_itself(path, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_command_gives_a_program_one_json_value(path):
+    command: Any = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]
+    assert "--json" in [option for parameter in command.params for option in parameter.opts]
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -68,6 +79,8 @@ def test_every_command_explains_itself(path, tmp_path):
         (("simulate", "--out", "x", "--seed", "seven"), "--seed"),
         (("simulate", "--out", "x", "--config", "nowhere"), "--config"),
         (("catalog", "--colour"), "--colour"),
+        (("catalog", "--schema", "--markdown"), "--markdown"),
+        (("catalog", "--json", "--markdown"), "--markdown"),
         (("score", "no-such-file.json"), "no-such-file.json"),
         (("score", ORDER, "--lang", "fr"), "--lang"),
         (("score", ORDER, "--model", "no-such-folder"), "--model"),
@@ -80,13 +93,19 @@ def test_every_command_explains_itself(path, tmp_path):
         (("backtest",), "--world"),
         (("backtest", "--world", GOLDEN, "--out", "x", "--from", "May", "--to", "2026-09-30"), "--from"),
         (("backtest", "--world", "no-such-folder", "--out", "x", *DAYS), "--world"),
+        (
+            ("backtest", "--world", GOLDEN, "--out", "x", "--from", "2026-09-30", "--to", "2026-07-01"),
+            "before it starts",
+        ),
         (("backtest", "verify", "no-such-folder"), "no-such-folder"),
         (("model", "promote", GOLDEN), "--by"),
         (("model", "rollback"), "--by"),
         (("report", "show", "0", "--law", "roman"), "--law"),
         (("report", "show", "0", "--format", "docx"), "--format"),
+        (("report", "show", "0", "--format", "html", "--json"), "--out"),
         (("keys", "create", "--merchant", "m"), "--role"),
         (("keys", "create", "--merchant", "m", "--role", "king"), "role"),
+        (("keys", "create", "--merchant", "", "--role", "checkout"), "name the merchant"),
         ((*CREATE, "--expires", "soon"), "--expires"),
         ((*CREATE, "--expires", "2020-01-01"), "--expires"),
         ((*CREATE, "--days", "0"), "--days"),
@@ -123,6 +142,8 @@ def test_a_wrong_number_in_the_environment_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("failure", "code"),
     [
+        (BadRequest("wrong"), 2),
+        (TooLarge("wrong"), 2),
         (Invalid("wrong", field="x"), 2),
         (SensitiveField("wrong", field="x"), 2),
         (CheckFailed("wrong"), 3),

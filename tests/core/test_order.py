@@ -15,6 +15,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door, address_normality
 from riskgraph.core.errors import Invalid, RiskgraphError, SensitiveField
 from riskgraph.core.order import parse_order, parse_outcome
+from riskgraph.core.schema import decision_request_schema
 from riskgraph.core.sensitive import is_sensitive
 from riskgraph.core.subgraph import State
 
@@ -133,7 +134,12 @@ def test_a_refused_device_purpose_leaves_no_device_entity():
     [
         "race", "Religion", "shopper_ethnicity", "healthStatus", "HEALTH-STATUS", "民族", "用户宗教信仰",
         "political_view", "unionMembership", "marital_status", "ｒａｃｅ", "disabilities", "zongjiao",
-        "r_a_c_e",
+        "r_a_c_e", "trade_union", "party_member", "PoliticalParties", "nationalities", "国籍", "國籍",
+        "籍贯", "客户肤色", "膚色", "skin_color", "skinColour", "shopperSkinTone", "skincolor", "血型",
+        "blood_type", "bloodGroups", "指纹", "病歷", "過敏史", "少數民族", "户口所在地",
+        "philosophical_beliefs",
+        "is_muslim", "dna", "vaccinated", "faceprint", "voiceprints", "third_party_religion",
+        "union_id_race", "设备指纹与民族",
     ],
 )  # fmt: skip
 def test_a_field_name_that_asks_for_special_data_is_refused_at_any_depth(name):
@@ -144,10 +150,31 @@ def test_a_field_name_that_asks_for_special_data_is_refused_at_any_depth(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["trace_id", "brace", "grace_period", "embrace", "sexton", "账户", "address"]
-)
+    "name",
+    [
+        "trace_id", "traceId", "brace", "grace_period", "embrace", "sexton", "账户", "address",
+        "third_party", "thirdPartySeller", "3rd_party", "third_parties", "counterparty", "buyer_party",
+        "party_id", "PartySize", "union_id", "unionId", "unionID", "unionid", "openid_union_id", "UnionPay",
+        "union_pay_card", "jd_union", "western_union", "communion", "reunion", "unisex", "uni_sex",
+        "screen_orientation", "device_fingerprint", "deviceFingerprintId", "card_fingerprint",
+        "设备指纹", "浏览器指紋", "health_check", "healthcheck", "iri", "gift_denomination", "status",
+        "用户口味", "账户口令", "客户口碑", "员工会员", "达人种草", "当前科目", "是否通过敏感词",
+    ],
+)  # fmt: skip
 def test_names_that_only_contain_such_a_word_pass(name):
     assert not is_sensitive(name)
+
+
+def test_no_name_of_riskgraphs_own_is_taken_for_special_data():
+    def names(value):
+        if isinstance(value, dict):
+            yield from value
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            yield from names(inner)
+
+    own = {*names(decision_request_schema()), *names(ORDER), *catalog().components}
+    own |= {node.name for node in catalog()} | {node.name_zh for node in catalog()}
+    assert [name for name in sorted(own) if is_sensitive(name)] == []
 
 
 def test_sensitive_values_do_not_stop_a_checkout():

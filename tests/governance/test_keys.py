@@ -49,6 +49,14 @@ def test_a_key_without_an_end_does_not_expire():
     assert Authenticator(store).authenticate(bearer, NOW * 10).expires is None
 
 
+@pytest.mark.parametrize("org", ["", " "])
+def test_a_key_for_no_merchant_is_refused_and_not_stored(org):
+    store = Keys()
+    with pytest.raises(Invalid, match="name the merchant"):
+        create_key(store, roles=["checkout"], org=org)
+    assert not store
+
+
 def test_every_refusal_says_the_same():
     store = Keys()
     expired, revoked, good = (

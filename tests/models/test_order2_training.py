@@ -9,7 +9,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.models.compiled import CompiledModel, table_logits
 from riskgraph.models.rows import Rows, split, stack
-from riskgraph.models.train import describe, train, train_rows
+from riskgraph.models.train import _train_rows, describe, train
 from riskgraph.sandbox import Release, ReleasedRows
 from tests.models.helpers import planted_rows
 
@@ -102,7 +102,7 @@ def test_training_stops_when_the_held_out_loss_no_longer_falls(rows: Rows) -> No
 
 def test_training_writes_a_model_that_serves(tmp_path: Path, rows: Rows) -> None:
     seen: list[tuple[str, int, int]] = []
-    card = train_rows(
+    card = _train_rows(
         [rows], ORIGIN, tmp_path, seed=2, epochs=3, progress=lambda *told: seen.append(told)
     )  # fmt: skip
     model = CompiledModel.load(tmp_path)
@@ -131,7 +131,7 @@ def test_training_without_a_release_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_kind_is_refused(tmp_path: Path, rows: Rows) -> None:
     with pytest.raises(Invalid, match="'oracle'"):
-        train_rows([rows], ORIGIN, tmp_path, kind="oracle")  # type: ignore[arg-type]
+        _train_rows([rows], ORIGIN, tmp_path, kind="oracle")  # type: ignore[arg-type]
 
 
 def test_too_few_fraud_rows_are_refused(rows: Rows) -> None:

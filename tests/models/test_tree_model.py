@@ -7,7 +7,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, ModelUnavailable
 from riskgraph.models import load_model
 from riskgraph.models.boosting import LEVELS, find_levels, on_scale, to_levels
-from riskgraph.models.train import train_rows
+from riskgraph.models.train import _train_rows
 from riskgraph.models.trees import Forest, TreeModel, tree_inputs
 from tests.models.helpers import planted_rows, random_components, random_model
 
@@ -20,7 +20,7 @@ CLASS = "pre_auth/front_end"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trees")
-    train_rows([planted_rows(6000, 3)[0]], ORIGIN, folder, kind="gbdt", seed=1, epochs=30)
+    _train_rows([planted_rows(6000, 3)[0]], ORIGIN, folder, kind="gbdt", seed=1, epochs=30)
     return folder
 
 
@@ -68,7 +68,7 @@ def test_a_node_that_a_merchant_never_delivers_is_no_obstacle(tmp_path: Path) ->
     rows = planted_rows(3000, 6)[0]
     gone = catalog().component_slices[catalog()["B033"].index]
     rows.components[:, gone] = np.nan
-    train_rows([rows], ORIGIN, tmp_path, kind="gbdt", seed=1, epochs=5)
+    _train_rows([rows], ORIGIN, tmp_path, kind="gbdt", seed=1, epochs=5)
     model = load_model(tmp_path)
     assert isinstance(model, TreeModel)
     later = rows.components.copy()
