@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ from riskgraph.core.report import Decision, DecisionReport, Reason
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import Verdict
 from riskgraph.ports import Entry
+from riskgraph.stores.schema import connect
 from riskgraph.stores.sqlite import SqliteStore
 
 CHILD_THREADS = 4
@@ -34,7 +36,8 @@ class KillResult:
         kills: Processes killed while writing.
         acknowledged: Decisions whose commit had been reported.
         lost: Reported ones that were not there afterwards.
-        problems: What the integrity checks after the kills found.
+        problems: What the integrity checks after the kills found, and decisions without their
+            order, event or meter row.
     """
 
     kills: int
@@ -127,10 +130,28 @@ def run_kills(rounds: int, directory: Path, seed: int = 1) -> KillResult:
         try:
             problems += store.integrity_problems()
             lost += sum(store.read_record(decision_id) is None for decision_id in promised)
+            problems += torn(path, promised)
         finally:
             store.close()
         acknowledged += len(promised)
     return KillResult(rounds, acknowledged, lost, tuple(problems))
+
+
+def torn(path: Path, promised: Iterable[str]) -> list[str]:
+    """Decisions on record without all that their transaction holds: order, event and meter row."""
+    connection = connect(path, write=False)
+    parts = {
+        "order": "SELECT decision_id FROM decisions JOIN orders USING(key)",
+        "event": "SELECT decision_id FROM outbox WHERE type='decision.recorded'",
+        "meter row": "SELECT decision_id FROM meter",
+    }
+    missing = [
+        f"{decision_id} has no {part}"
+        for part, query in parts.items()
+        for decision_id in sorted(set(promised) - {row[0] for row in connection.execute(query)})
+    ]
+    connection.close()
+    return missing
 
 
 def _one_kill(path: Path, number: int, after: int) -> list[str]:

@@ -53,12 +53,13 @@ class Shopper(threading.Thread):
         self.warm.set()
 
 
-def test_a_kill_in_the_middle_of_the_load_loses_no_acknowledged_decision(tmp_path):
+@pytest.mark.parametrize("kill", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))])
+def test_a_kill_in_the_middle_of_the_load_loses_no_acknowledged_decision(tmp_path, kill):
     home = tmp_path / "home"
     with Server(home, tmp_path / "first.log") as server:
         (key,) = server.first_keys()
         bearer = f"Bearer {key}"
-        shopper = Shopper(server, bearer, enough=20)
+        shopper = Shopper(server, bearer, enough=20 + 7 * kill)
         shopper.start()
         assert shopper.warm.wait(DEADLINE_S)
         server.kill()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import apsw
 import pytest
 
-from riskgraph.stores.crash import run_kills
+from riskgraph.stores import SqliteStore
+from riskgraph.stores.crash import run_kills, synthetic_entry, synthetic_order, torn
 
 
 def check(result, rounds):
@@ -16,6 +18,18 @@ def check(result, rounds):
 
 def test_no_acknowledged_decision_is_lost_to_twenty_kills(tmp_path):
     check(run_kills(20, tmp_path, seed=2), 20)
+
+
+@pytest.mark.parametrize(
+    ("table", "part"), [("orders", "order"), ("outbox", "event"), ("meter", "meter row")]
+)
+def test_a_decision_that_lost_a_part_of_its_transaction_is_found(tmp_path, table, part):
+    store = SqliteStore(tmp_path / "x.db")
+    store.append(synthetic_entry(synthetic_order("o", 1), "d-1"))
+    store.close()
+    assert torn(tmp_path / "x.db", ["d-1"]) == []
+    apsw.Connection(str(tmp_path / "x.db")).execute(f"DELETE FROM {table}")
+    assert torn(tmp_path / "x.db", ["d-1"]) == [f"d-1 has no {part}"]
 
 
 @pytest.mark.slow
