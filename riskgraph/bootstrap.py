@@ -79,7 +79,7 @@ class MerchantReportWriter:
     scorer: Scorer | None
     promoted_mode: str
 
-    @property
+    @cached_property
     def mode(self) -> str:
         """``enforce`` only with a promoted model of the merchant's own, or for a simulated shop."""
         if self.profile.simulated:
@@ -87,7 +87,7 @@ class MerchantReportWriter:
         own = self.scorer is not None and self.scorer.provenance != SIMULATED
         return self.promoted_mode if own else "observe"
 
-    @property
+    @cached_property
     def provenance(self) -> str:
         own = self.scorer is None or self.scorer.provenance != SIMULATED
         return "merchant" if own and not self.profile.simulated else SIMULATED

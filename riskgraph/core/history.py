@@ -26,8 +26,9 @@ class History(Protocol):
     """What a context reads. ``own`` is the order itself as first recorded, never part of its history."""
 
     def read(self, order: Order) -> tuple[PastOrder | None, Mapping[str, Sequence[PastOrder]]]:
-        """An earlier attempt or phase of the order, as first recorded; and by entity kind at most 200
-        orders that share the entity and were placed strictly before, newest first.
+        """An earlier attempt or phase of the order, as first recorded, and by kind its entities' history.
+
+        That is, of each entity, at most 200 orders placed strictly before, newest first.
         """
 
     def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
