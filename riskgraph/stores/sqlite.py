@@ -85,15 +85,7 @@ class SqliteStore:
 
     def context(self, order: Order) -> OrderContext:
         """The computed nodes of an order, as things stood just before it was placed."""
-        return self._read(partial(self._context, order))
-
-    def _context(self, order: Order, connection: apsw.Connection) -> OrderContext:
-        connection.execute("BEGIN")  # one snapshot for all reads of the order
-        try:
-            return compute_context(order, SqliteHistory(connection, self._indexes), "local")
-        finally:
-            if connection.in_transaction:
-                connection.execute("COMMIT")
+        return self._read(lambda connection: compute_context(order, SqliteHistory(connection, self._indexes)))
 
     def submit(self, entry: Entry) -> Future[None]:
         """Commit a decision with all that belongs to it; the future is done after the commit.
