@@ -72,11 +72,9 @@ def _largest(terms: NDArray[np.float64], direction: str, subgraph: OrderSubgraph
     mass = float(np.add.reduce(size))
     if mass <= 0.0:
         return ()
-    large = np.flatnonzero(size >= SMALLEST_SHARE * mass)
-    if not len(large):
-        large = np.array([size.argmax()])
+    large = (size >= SMALLEST_SHARE * mass).nonzero()[0].tolist() or [int(size.argmax())]
     # Equal terms are ordered by catalogue index, so that a replay names the same reasons.
-    ranked = sorted(zip((-size[large]).tolist(), large.tolist(), strict=True))[:MAX_REASONS]
+    ranked = sorted([(-float(size[i]), i) for i in large])[:MAX_REASONS]
     return tuple([_reason(i, -value / mass, direction, subgraph) for value, i in ranked])
 
 

@@ -53,19 +53,10 @@ def build_report(
         facts |= _score_facts(score, attribution, bare)
         chosen = choose_reasons(attribution, subgraph, walk.verdict)
         phi, pairs = attribution.phi.tobytes(), attribution.pairs.tobytes()
+    packed, why = subgraph.pack(), (chosen.reasons, chosen.mitigating, chosen.other_share)
+    order_facts, versions = _order_facts(order), dict(versions)
     return DecisionReport(
-        decision_id,
-        issued_at,
-        _order_facts(order),
-        subgraph.pack(),
-        facts,
-        phi,
-        pairs,
-        chosen.reasons,
-        chosen.mitigating,
-        chosen.other_share,
-        dict(versions),
-        provenance,
+        decision_id, issued_at, order_facts, packed, facts, phi, pairs, *why, versions, provenance
     )
 
 

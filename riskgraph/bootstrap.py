@@ -79,7 +79,7 @@ class MerchantReportWriter:
     scorer: Scorer | None
     promoted_mode: str
 
-    @property
+    @cached_property
     def mode(self) -> str:
         """``enforce`` only with a promoted model of the merchant's own, or for a simulated shop."""
         if self.profile.simulated:
@@ -87,12 +87,12 @@ class MerchantReportWriter:
         own = self.scorer is not None and self.scorer.provenance != SIMULATED
         return self.promoted_mode if own else "observe"
 
-    @property
+    @cached_property
     def model_provenance(self) -> str:
         own = self.scorer is None or self.scorer.provenance != SIMULATED
         return "merchant" if own else SIMULATED
 
-    @property
+    @cached_property
     def provenance(self) -> str:
         return SIMULATED if self.profile.simulated else self.model_provenance
 

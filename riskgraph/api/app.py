@@ -41,6 +41,8 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     errors.install(app)
     app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
+    # First, and without FastAPI's machinery for parameters, of which it has none; the router documents it.
+    app.add_route(checkout.DECIDE, checkout.post_decision, methods=["POST"], include_in_schema=False)
     app.include_router(checkout.router)
     app.include_router(compliance.router)
 

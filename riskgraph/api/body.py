@@ -10,12 +10,12 @@ import msgspec
 from starlette.requests import Request
 
 from riskgraph.core.errors import BadRequest, Invalid, TooLarge
+from riskgraph.core.sensitive import objects
 
 # Possessive: an unterminated string of escaped quotes must not cost quadratic time.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
 MAX_NAMES = 2_000
-_NESTED = frozenset({dict, list})
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
@@ -51,17 +51,9 @@ def parse_body(raw: bytes, max_depth: int) -> dict[str, Any]:
         body = _decode_leniently(raw, failure)
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
-    if count_names(body) != names:
+    if sum(map(len, objects(body))) != names:
         _refuse_repeats(raw)
     return body
-
-
-def count_names(value: Any) -> int:
-    """Names in all objects of a decoded body."""
-    names, inner = (len(value), value.values()) if type(value) is dict else (0, value)
-    if _NESTED.isdisjoint(map(type, inner)):
-        return names
-    return names + sum([count_names(one) for one in inner if type(one) in _NESTED])
 
 
 def check_shape(raw: bytes, max_depth: int) -> int:

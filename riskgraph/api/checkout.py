@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from riskgraph.api.body import parse_body, read_body
 from riskgraph.api.state import admit
 from riskgraph.core.errors import Conflict, Forbidden, Invalid, NotFound
-from riskgraph.core.order import parse_outcome, trace_of
+from riskgraph.core.order import parse_outcome
 from riskgraph.core.outcome import KINDS
 from riskgraph.core.schema import decision_request_schema
 from riskgraph.governance.keys import ApiKey, may_see
@@ -21,6 +21,7 @@ from riskgraph.pipeline import decide
 from riskgraph.service import Service
 
 router = APIRouter(tags=["checkout"])
+DECIDE = "/v1/decisions"
 MAX_KEY = 255
 _DECISION_DOCS: dict[str, Any] = {
     "requestBody": {
@@ -69,13 +70,13 @@ _OUTCOME_DOCS: dict[str, Any] = {
 }
 
 
-@router.post("/v1/decisions", summary="Decide on an order", openapi_extra=_DECISION_DOCS)
+@router.post(DECIDE, summary="Decide on an order", openapi_extra=_DECISION_DOCS)
 async def post_decision(request: Request) -> Response:
     """Accept, review or reject, with at most four reasons; committed before it is answered."""
     service, key = admit(request, "decide")
     raw = await read_body(request, service.settings.max_body_bytes)
     body = parse_body(raw, service.settings.max_depth)
-    request.state.trace_id = trace_of(body)
+    request.state.body = body
     _check_merchant(body, key)
     name = idempotency_key(request.headers.get("idempotency-key"), body)
     digest = hashlib.sha256(raw).hexdigest()

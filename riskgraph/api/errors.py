@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from riskgraph.core.errors import RiskgraphError, TooManyRequests
+from riskgraph.core.order import trace_of
 
 _LOG = logging.getLogger("riskgraph.api")
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -29,7 +30,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RiskgraphError)
     async def _known(request: Request, failure: RiskgraphError) -> JSONResponse:
-        trace_id = getattr(request.state, "trace_id", None)
+        trace_id = trace_of(getattr(request.state, "body", {}))
         answer = error_response(failure.status, failure.code, failure.message, failure.field, trace_id)
         if isinstance(failure, TooManyRequests):
             answer.headers["Retry-After"] = str(max(1, math.ceil(failure.retry_after_s)))

@@ -19,7 +19,7 @@ from riskgraph.core.catalog import BIN_COUNT, HISTOGRAM_COMPONENTS, Form, NodeSp
 from riskgraph.core.errors import Invalid
 
 MAX_COUNT = 10_000_000
-_HUGE = 1e300
+_HUGE = 1e38  # what float32 can hold
 _QUANTILES = np.array([0.1, 0.5, 0.9])
 _HISTOGRAM_KEYS = {"n", "bins"}
 _INTEGERS = {int}
@@ -52,7 +52,7 @@ def histogram_components(edges: Floats, counts: NDArray[np.int64]) -> Floats:
         edges: float64[H, 17], see ``HistogramSpec.edges``.
         counts: int64[H, 16], each row with at least one entry.
     """
-    total = counts.sum(axis=1)
+    total = np.add.reduce(counts, axis=1)
     p10, p50, p90 = histogram_quantiles(edges, counts, _QUANTILES)
     width = edges[:, 1] - edges[:, 0]
     shares = counts / total[:, None]
@@ -60,15 +60,16 @@ def histogram_components(edges: Floats, counts: NDArray[np.int64]) -> Floats:
     out[:, 0] = np.log2(1.0 + total)
     out[:, 1] = p50
     out[:, 2] = np.log2((p90 + width) / (p10 + width))
-    entropy = -(shares * np.log2(np.where(counts > 0, shares, 1.0))).sum(axis=1)
+    entropy = -np.add.reduce(shares * np.log2(np.where(counts > 0, shares, 1.0)), axis=1)
     out[:, 3] = np.maximum(entropy, 0.0)
-    out[:, 4] = counts.max(axis=1) / total
+    out[:, 4] = np.maximum.reduce(shares, axis=1)
     return out
 
 
 def histogram_shares(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Shares of the 16 bins of H histograms, rounded to 1/255: uint8[H, 16]."""
-    shares: NDArray[np.uint8] = np.rint(255 * counts / counts.sum(axis=1, keepdims=True)).astype(np.uint8)
+    total = np.add.reduce(counts, axis=1, keepdims=True)
+    shares: NDArray[np.uint8] = np.rint(255 * counts / total).astype(np.uint8)
     return shares
 
 
@@ -116,9 +117,10 @@ def _flag_parser(node: NodeSpec) -> PlainParser:
 
 def _context_parser(node: NodeSpec) -> PlainParser:
     names = node.components
+    known = set(names)
 
     def parse(value: Any) -> tuple[float, ...]:
-        if not isinstance(value, Mapping) or not value.keys() <= set(names):
+        if not isinstance(value, Mapping) or not value or not value.keys() <= known:
             raise _wrong(node, f"needs named numbers out of {', '.join(names)}")
         if not all(map(_is_number, value.values())):
             raise _wrong(node, "needs finite numbers")

@@ -96,10 +96,10 @@ def fanout(v: View, kind: str) -> dict[str, float] | None:
 
 def known_bad_hops(v: View) -> str:
     """B136; an entity counts by its newest 200 orders when the second hop is followed."""
-    history, at, key = v.history, v.at, v.key
+    history, at = v.history, v.at
 
     def bad(kind: str, digest: bytes) -> bool:
-        return history.fraud_linked(kind, digest, at, key) and not history.is_hub(kind, digest, at, key)
+        return history.fraud_linked(kind, digest, at, v.key) and not history.is_hub(kind, digest, at, v.own)
 
     who = v.order.entities
     mine = {(k, d) for k in BAD_LINK_KINDS if (d := getattr(who, k)) is not None}
@@ -108,7 +108,7 @@ def known_bad_hops(v: View) -> str:
     beyond: set[tuple[str, bytes | None]] = set()
     for kind, digest in mine:
         rows = v.within(kind, 365)
-        if len(rows) == HISTORY_LIMIT and history.is_hub(kind, digest, at, key):
+        if len(rows) == HISTORY_LIMIT and history.is_hub(kind, digest, at, v.own):
             continue
         for link in BAD_LINK_KINDS:
             beyond.update(zip(repeat(link), map(attrgetter(link), rows), strict=False))

@@ -20,18 +20,12 @@ class View:
         self.history = history
         self.at = order.placed_at
         self.key = order.key
-        self.own = history.recorded(self.key)
-        self._earlier: dict[str, Sequence[PastOrder]] = {}
+        self.own, self._earlier = history.read(order)
         self._known: dict[str, list[tuple[PastOrder, list[Outcome]]]] = {}
 
     def earlier(self, kind: str) -> Sequence[PastOrder]:
         """The newest 200 earlier orders that share the entity of that kind, newest first."""
-        rows = self._earlier.get(kind)
-        if rows is None:
-            digest = getattr(self.order.entities, kind)
-            rows = () if digest is None else self.history.newest(kind, digest, self.at, self.key)
-            self._earlier[kind] = rows
-        return rows
+        return self._earlier.get(kind, ())
 
     def within(self, kind: str, days: float) -> Sequence[PastOrder]:
         """Those of the last ``days``."""

@@ -19,8 +19,10 @@ DIGEST_BYTES = 16
 BAND_COUNT = 16
 ROWS_PER_BAND = 2
 _PERMUTATIONS = np.random.default_rng(20260101)
-_MULTIPLIERS = _PERMUTATIONS.integers(1, 2**63, BAND_COUNT * ROWS_PER_BAND, dtype=np.uint64) | np.uint64(1)
-_SHIFTS = _PERMUTATIONS.integers(0, 2**63, BAND_COUNT * ROWS_PER_BAND, dtype=np.uint64)
+_ROWS = (BAND_COUNT * ROWS_PER_BAND, 1)
+_MULTIPLIERS = _PERMUTATIONS.integers(1, 2**63, _ROWS, dtype=np.uint64) | np.uint64(1)
+_SHIFTS = _PERMUTATIONS.integers(0, 2**63, _ROWS, dtype=np.uint64)
+_HASH = np.dtype("<u8")
 
 _PART_PATTERNS = (
     re.compile(r"省|自治区|特别行政区|北京|上海|天津|重庆|广西|内蒙古|宁夏|新疆|西藏"),
@@ -113,10 +115,11 @@ class Door:
         clean = normalise_text(text)
         shingles = {clean[i : i + 2] for i in range(max(1, len(clean) - 1))}
         digests = b"".join([_shingle_hash(self.key, s) for s in shingles])
-        hashes = np.frombuffer(digests, dtype="<u8")
-        rows = (_MULTIPLIERS[:, None] * hashes + _SHIFTS[:, None]).min(axis=1) >> np.uint64(32)
-        low, high = rows[::ROWS_PER_BAND], rows[1::ROWS_PER_BAND]
-        return tuple(((low * np.uint64(31) + high) & np.uint64(0xFFFFFFFF)).tolist())
+        rows = _MULTIPLIERS * np.frombuffer(digests, dtype=_HASH)
+        rows += _SHIFTS
+        least = [value >> 32 for value in np.minimum.reduce(rows, axis=1).tolist()]
+        pairs = zip(least[::ROWS_PER_BAND], least[1::ROWS_PER_BAND], strict=True)
+        return tuple([(31 * low + high) & 0xFFFFFFFF for low, high in pairs])
 
     def phone_class(self, text: str, jurisdiction: str) -> str:
         """B097 from the raw number, before it is hashed."""

@@ -7,7 +7,7 @@ one order count once: the first one recorded stands, later ones change nothing h
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Protocol
 
@@ -23,15 +23,15 @@ _at = attrgetter("at")
 
 
 class History(Protocol):
-    """What a context reads. ``skip`` is the key of the order itself, never part of its history."""
+    """What a context reads. ``own`` is the order itself as first recorded, never part of its history."""
 
-    def recorded(self, key: str) -> PastOrder | None:
-        """An earlier attempt or phase of an order, as first recorded."""
+    def read(self, order: Order) -> tuple[PastOrder | None, Mapping[str, Sequence[PastOrder]]]:
+        """An earlier attempt or phase of the order, as first recorded, and by kind its entities' history.
 
-    def newest(self, kind: str, digest: bytes, before: float, skip: str) -> Sequence[PastOrder]:
-        """At most 200 orders of an entity placed strictly before ``before``, newest first."""
+        That is, of each entity, at most 200 orders placed strictly before, newest first.
+        """
 
-    def is_hub(self, kind: str, digest: bytes, before: float, skip: str) -> bool:
+    def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
         """Whether more than 500 orders of an entity were placed before ``before``."""
 
     def cards_last_hour(self, order: Order, own: PastOrder | None) -> tuple[int, int]:
@@ -171,27 +171,26 @@ class MemoryHistory(IndexedHistory):
             self.frauds.add(past)
         return True
 
-    def recorded(self, key: str) -> PastOrder | None:
+    def read(self, order: Order) -> tuple[PastOrder | None, Mapping[str, Sequence[PastOrder]]]:
         """See :class:`History`."""
-        return self._orders.get(key)
+        own = self._orders.get(order.key)
+        return own, {link[0]: self._newest(link, order.placed_at, own) for link in order.entities.items()}
 
-    def newest(self, kind: str, digest: bytes, before: float, skip: str) -> Sequence[PastOrder]:
-        """See :class:`History`."""
-        rows = self._entities.get((kind, digest))
+    def _newest(self, link: tuple[str, bytes], before: float, own: PastOrder | None) -> Sequence[PastOrder]:
+        rows = self._entities.get(link)
         if rows is None:
             return ()
         end = len(rows) if rows[-1].at < before else bisect_left(rows, before, key=_at)
         tail = rows[max(0, end - HISTORY_LIMIT - 1) : end]
         tail.reverse()
-        if skip in self._orders:
-            tail = [p for p in tail if p.key != skip]
+        if own is not None:
+            tail = [p for p in tail if p is not own]
         return tail[:HISTORY_LIMIT]
 
-    def is_hub(self, kind: str, digest: bytes, before: float, skip: str) -> bool:
+    def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
         """See :class:`History`."""
         rows = self._entities.get((kind, digest), [])
         count = bisect_left(rows, before, key=_at)
-        own = self._orders.get(skip)
         if own is not None and own.at < before and getattr(own, kind) == digest:
             count -= 1
         return count > HUB_ORDERS

@@ -6,14 +6,15 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, NoReturn
 
 from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.door import Door, address_normality, cell_of
-from riskgraph.core.errors import Invalid, SensitiveField
+from riskgraph.core.errors import Invalid
 from riskgraph.core.outcome import KINDS, Outcome
-from riskgraph.core.sensitive import is_sensitive
+from riskgraph.core.reader import MAX_ITEMS, Reader
+from riskgraph.core.sensitive import refuse_sensitive_names
 from riskgraph.core.subgraph import ABSENCE_CAUSES, State
 
 JURISDICTIONS = ("CN", "EU", "other")
@@ -22,17 +23,10 @@ PURPOSES = ("behavior", "motion", "location", "device", "model_training")
 OPAQUE_KINDS = ("account", "device", "card", "address", "phone", "ip", "merchant")
 POST_AUTH_NODES = ("B064", "B065", "B066", "B070")
 COUPON_KINDS = ("new_customer", "threshold", "other")
-MAX_TEXT = 512
-MAX_ITEMS = 200
-_KEY_PARTS = frozenset({"merchant_id", "order_id", "channel_code"})
 _GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
 _SDK_NODES = frozenset(n.id for n in catalog() if n.computed_by == "sdk")
-_NESTED = frozenset({dict, list})
-_NUMBERS = (int, float)
 _NOTHING = object()
-_MONEY = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _SENDABLE = {
     key: node.id
     for key, node in catalog().by_key.items()
@@ -175,128 +169,6 @@ def availability_class(phase: str, delivered: Mapping[str, Any], absent: Mapping
     return f"{phase}/refused" if refused else f"{phase}/no_front_end"
 
 
-class Reader:
-    """Reads named fields of one JSON object; every error names the dotted field."""
-
-    def __init__(self, body: Mapping[str, Any], path: str = "") -> None:
-        self.body, self.path = body, path
-
-    def name(self, key: str) -> str:
-        return f"{self.path}{key}"
-
-    def child(self, key: str) -> Reader:
-        value = self.body.get(key)
-        if value is None:
-            value = {}
-        if not isinstance(value, Mapping):
-            raise Invalid(f"{self.name(key)} must be an object", field=self.name(key))
-        return Reader(value, f"{self.name(key)}.")
-
-    def text(self, key: str, *, required: bool = False, words: tuple[str, ...] = ()) -> str | None:
-        value = self.body.get(key)
-        if value is None:
-            if required:
-                raise Invalid(f"{self.name(key)} is required", field=self.name(key))
-            return None
-        if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
-            raise Invalid(
-                f"{self.name(key)} must be a text of 1 to {MAX_TEXT} characters", field=self.name(key)
-            )
-        if not value.isascii() and _SURROGATE.search(value):
-            raise Invalid(f"{self.name(key)} holds half a character (a lone surrogate)", field=self.name(key))
-        if key in _KEY_PARTS and "|" in value:
-            raise Invalid(f"{self.name(key)} must not contain '|'", field=self.name(key))
-        if words and value not in words:
-            raise Invalid(f"{self.name(key)} must be one of {', '.join(words)}", field=self.name(key))
-        return value
-
-    def money(self, key: str) -> float | None:
-        """A decimal as text, for instance ``"129.00"``, or a finite number."""
-        value = self.body.get(key)
-        if value is None:
-            return None
-        if isinstance(value, str) and _MONEY.fullmatch(value):
-            return float(value)
-        if isinstance(value, _NUMBERS) and not isinstance(value, bool) and abs(value) < 1e12:
-            return float(value)
-        raise Invalid(f'{self.name(key)} must be an amount such as "129.00"', field=self.name(key))
-
-    def number(self, key: str, low: float, high: float) -> float | None:
-        value = self.body.get(key)
-        if value is None:
-            return None
-        good = isinstance(value, _NUMBERS) and not isinstance(value, bool)
-        if not good or not low <= value <= high:
-            raise Invalid(f"{self.name(key)} must be a number from {low:g} to {high:g}", field=self.name(key))
-        return float(value)
-
-    def integer(self, key: str, low: int, high: int, default: int) -> int:
-        value = self.body.get(key, default)
-        if type(value) is not int or not low <= value <= high:
-            raise Invalid(
-                f"{self.name(key)} must be a whole number from {low} to {high}", field=self.name(key)
-            )
-        return value
-
-    def time(self, key: str, *, required: bool = False) -> datetime | None:
-        text = self.text(key, required=required)
-        if text is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            raise Invalid(
-                f"{self.name(key)} must be an ISO 8601 time with an offset, for instance "
-                "2026-11-11T12:03:04.567+08:00",
-                field=self.name(key),
-            )
-        if not 1990 <= moment.year <= 2100:
-            raise Invalid(f"{self.name(key)} lies outside 1990..2100", field=self.name(key))
-        return moment
-
-    def stamp(self, key: str) -> float | None:
-        moment = self.time(key)
-        return None if moment is None else moment.astimezone(UTC).timestamp()
-
-    def rows(self, key: str) -> list[Reader]:
-        value = self.body.get(key)
-        if value is None:
-            return []
-        if not isinstance(value, list) or len(value) > MAX_ITEMS:
-            raise Invalid(f"{self.name(key)} must be a list of at most {MAX_ITEMS}", field=self.name(key))
-        for i, row in enumerate(value):
-            if not isinstance(row, Mapping):
-                raise Invalid(f"{self.name(key)}[{i}] must be an object", field=f"{self.name(key)}[{i}]")
-        return [Reader(row, f"{self.name(key)}[{i}].") for i, row in enumerate(value)]
-
-
-def refuse_sensitive_names(value: Any, path: str = "") -> None:
-    """Refuse field names that ask for special-category data, at any depth.
-
-    GDPR Art. 9(1); PIPL Art. 28.
-
-    Raises:
-        SensitiveField: Naming the field.
-    """
-    if type(value) is dict:
-        if any(map(is_sensitive, value)):
-            field = path + next(filter(is_sensitive, value))
-            raise SensitiveField(
-                f"{field} asks for special-category data, which riskgraph refuses: remove the field",
-                field=field,
-            )
-        if not _NESTED.isdisjoint(map(type, value.values())):
-            for key, inner in value.items():
-                if type(inner) in _NESTED:
-                    refuse_sensitive_names(inner, f"{path}{key}.")
-    elif not _NESTED.isdisjoint(map(type, value)):
-        for i, inner in enumerate(value):
-            if type(inner) in _NESTED:
-                refuse_sensitive_names(inner, f"{path}[{i}].")
-
-
 def parse_order(body: Mapping[str, Any], door: Door) -> Order:
     """Validate a decision request and take it through the door.
 
@@ -313,51 +185,67 @@ def parse_order(body: Mapping[str, Any], door: Door) -> Order:
     merchant = read.text("merchant_id", required=True) or ""
     placed = read.time("placed_at", required=True)
     assert placed is not None
-    if "amount" not in body:
+    money, amount = _amount(read)
+    jurisdiction = read.text("jurisdiction", required=True, words=JURISDICTIONS) or ""
+    consent = _consent(read.child("consent"))
+    entities = _entities(read, door, consent, jurisdiction)
+    signals, absent = parse_signals(read.child("signals"), read.child("absent"), consent)
+    offset = placed.utcoffset()
+    return Order(
+        merchant_id=merchant,
+        placed_at=placed.astimezone(UTC).timestamp(),
+        placed_text=placed.isoformat(),
+        utc_offset_s=int(offset.total_seconds()) if offset else 0,
+        jurisdiction=jurisdiction,
+        amount=amount,
+        entities=entities,
+        guest=entities.account is None,
+        consent=consent,
+        signals=signals,
+        absent=absent,
+        **_place(read.child("ship_to")),
+        **_details(read, money, door),
+    )
+
+
+def _amount(read: Reader) -> tuple[Reader, float]:
+    """``amount`` with its value, which may be 0."""
+    if "amount" not in read.body:
         raise Invalid("amount is required", field="amount")
     money = read.child("amount")
     amount = money.money("value")
     if amount is None or amount < 0:
         raise Invalid("amount.value is required and not negative", field="amount.value")
-    jurisdiction = read.text("jurisdiction", required=True, words=JURISDICTIONS) or ""
-    consent = _consent(read.child("consent"))
-    entities = _entities(read, door, consent, jurisdiction)
-    signals, absent = parse_signals(read.child("signals"), read.child("absent"), consent)
-    ship = read.child("ship_to")
+    return money, amount
+
+
+def _place(ship: Reader) -> dict[str, Any]:
     lat, lon = ship.number("lat", -90, 90), ship.number("lon", -180, 180)
-    offset = placed.utcoffset()
-    return Order(
-        merchant_id=merchant,
-        order_id=read.text("order_id", required=True) or "",
-        channel_code=read.text("channel_code", required=True) or "",
-        attempt=read.integer("attempt", 1, 1000, 1),
-        phase=read.text("phase", words=PHASES) or "pre_auth",
-        placed_at=placed.astimezone(UTC).timestamp(),
-        placed_text=placed.isoformat(),
-        utc_offset_s=int(offset.total_seconds()) if offset else 0,
-        jurisdiction=jurisdiction,
-        lang=read.text("lang") or "en",
-        region=read.text("region"),
-        line=read.text("line"),
-        amount=amount,
-        currency=money.text("currency", required=True) or "",
-        list_total=read.money("list_total"),
-        items=tuple(_item(row) for row in read.rows("items")),
-        coupons=_coupons(read, door) if "coupons" in body else None,
-        promo_thresholds=_thresholds(read),
-        account_created_at=read.stamp("account_created_at"),
-        recipient=read.text("recipient", words=("same", "other")),
-        ship_region=ship.text("region"),
-        cell=cell_of(lat, lon) if lat is not None and lon is not None else None,
-        entities=entities,
-        guest=entities.account is None,
-        consent=consent,
-        session=read.text("session"),
-        signals=signals,
-        absent=absent,
-        timeout_ms=read.integer("timeout_ms", 10, 60_000, 300),
-        late=body.get("late") is True,
-    )
+    cell = cell_of(lat, lon) if lat is not None and lon is not None else None
+    return {"cell": cell, "ship_region": ship.text("region")}
+
+
+def _details(read: Reader, money: Reader, door: Door) -> dict[str, Any]:
+    """The fields of an order that nothing else in it depends on."""
+    return {
+        "order_id": read.text("order_id", required=True) or "",
+        "channel_code": read.text("channel_code", required=True) or "",
+        "attempt": read.integer("attempt", 1, 1000, 1),
+        "phase": read.text("phase", words=PHASES) or "pre_auth",
+        "lang": read.text("lang") or "en",
+        "region": read.text("region"),
+        "line": read.text("line"),
+        "currency": money.text("currency", required=True) or "",
+        "list_total": read.money("list_total"),
+        "items": tuple([_item(row) for row in read.rows("items")]),
+        "coupons": _coupons(read, door) if "coupons" in read.body else None,
+        "promo_thresholds": _thresholds(read),
+        "account_created_at": read.stamp("account_created_at"),
+        "recipient": read.text("recipient", words=("same", "other")),
+        "session": read.text("session"),
+        "timeout_ms": read.integer("timeout_ms", 10, 60_000, 300),
+        "late": read.body.get("late") is True,
+    }
 
 
 def _consent(read: Reader) -> Consent:

@@ -10,6 +10,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Any
+
+from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import SensitiveField
 
 _WORDS = """
     race racial ethnicity ethnic ethnos nationality citizenship minority tribe tribal caste indigenous
@@ -51,6 +55,7 @@ _SIMPLIFIED = str.maketrans(
     "種國膚貫見黨員會歷診斷醫療處藥過殘傷懷遺傳識臉聲紋傾戀別戶賬當證設備終瀏覽銀達檢",
     "种国肤贯见党员会历诊断医疗处药过残伤怀遗传识脸声纹倾恋别户账当证设备终浏览银达检",
 )
+_NESTED = frozenset({dict, list})
 
 
 def _singular(word: str) -> str:
@@ -89,3 +94,52 @@ def is_sensitive(name: str) -> bool:
     left = _PASSES.sub("", _canonical(re.findall("[a-z]+", spaced.lower())))
     joined = left.replace("_", "")  # r_a_c_e
     return bool(_ASKS.search(left) or _ASKS.search(f"_{joined}_"))
+
+
+# Names that nearly every request has are looked up, not read.
+_USUAL = frozenset(
+    f"""{" ".join(catalog().by_key)} {" ".join(h.name for n in catalog() for h in n.histograms)}
+    merchant_id order_id channel_code attempt phase placed_at jurisdiction lang region line amount value
+    currency list_total items sku category quantity price list_price released_at coupons code kind
+    claimed_at promo_thresholds account_created_at recipient ship_to lat lon entities account device card
+    card_bin address phone ip opaque guest_key consent record_id policy_version at purposes behavior
+    motion location model_training session signals n bins absent timeout_ms late""".split()
+)
+assert not any(map(is_sensitive, _USUAL))
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """All objects of a decoded JSON value, at any depth."""
+    found, todo = [], [value]
+    for one in todo:
+        if type(one) is dict:
+            found.append(one)
+            one = one.values()
+        todo += [inner for inner in one if type(inner) in _NESTED]
+    return found
+
+
+def refuse_sensitive_names(value: Any) -> None:
+    """Refuse field names that ask for special-category data, at any depth.
+
+    GDPR Art. 9(1); PIPL Art. 28.
+
+    Raises:
+        SensitiveField: Naming the field.
+    """
+    if not all(map(_USUAL.issuperset, objects(value))):
+        _refuse(value, "")
+
+
+def _refuse(value: Any, path: str) -> None:
+    if type(value) is dict:
+        for key in filter(is_sensitive, value):
+            raise SensitiveField(
+                f"{path}{key} asks for special-category data, which riskgraph refuses: remove the field",
+                field=f"{path}{key}",
+            )
+        for key, inner in value.items():
+            _refuse(inner, f"{path}{key}.")
+    elif type(value) is list:
+        for i, inner in enumerate(value):
+            _refuse(inner, f"{path}[{i}].")

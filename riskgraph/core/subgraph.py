@@ -24,8 +24,7 @@ from riskgraph.core.errors import SubgraphError
 _CATALOG = catalog()
 _COMPONENT_NODE = np.array(_CATALOG.component_node)
 _HISTOGRAM_NODE = np.repeat(np.arange(NODE_COUNT), [len(n.histograms) for n in _CATALOG.nodes])
-_PAIR_A = np.array([p.a for p in _CATALOG.pairs])
-_PAIR_B = np.array([p.b for p in _CATALOG.pairs])
+_PAIR_ENDS = np.array([[p.a for p in _CATALOG.pairs], [p.b for p in _CATALOG.pairs]])
 _FIRST = np.array([s.start for s in _CATALOG.component_slices])
 _EDGES = np.array([h.edges for n in _CATALOG.nodes for h in n.histograms])
 _HISTOGRAM_PARTS = np.array(
@@ -37,6 +36,9 @@ _HISTOGRAM_PARTS = np.array(
     ]
 )
 _PACKED_VERSION = int(_CATALOG.version)
+_VERSION = bytes([_PACKED_VERSION])
+_QUAD = np.array([1, 4, 16, 64], dtype=np.uint8)  # four states of 2 bits to a byte
+_FLOAT = np.dtype("<f4")
 _INDEX = {node.id: node.index for node in _CATALOG}
 _PLAIN = {
     node.id: (part, plain_parser(node))
@@ -148,7 +150,16 @@ class OrderSubgraph:
             table = np.array(counts)
             components[_HISTOGRAM_PARTS[rows]] = histogram_components(_EDGES[rows], table)
             shares[rows] = histogram_shares(table)
-        return cls(np.frombuffer(states, dtype=np.uint8), components, shares)
+        return cls._checked(np.frombuffer(states, dtype=np.uint8), components, shares)
+
+    @classmethod
+    def _checked(
+        cls, states: NDArray[np.uint8], components: NDArray[np.float32], shares: NDArray[np.uint8]
+    ) -> OrderSubgraph:
+        """Of parts that agree because of how they were made; the parsers refuse what would not fit."""
+        made = cls.__new__(cls)
+        made.__dict__.update(states=states, components=components, shares=shares)
+        return made
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
@@ -158,7 +169,7 @@ class OrderSubgraph:
     @cached_property
     def present_pairs(self) -> NDArray[np.bool_]:
         """bool[284]: template pairs of which both ends are present."""
-        both: NDArray[np.bool_] = self.present.take(_PAIR_A) & self.present.take(_PAIR_B)
+        both: NDArray[np.bool_] = np.logical_and(*self.present.take(_PAIR_ENDS))
         return both
 
     def state(self, key: str) -> State:
@@ -195,13 +206,16 @@ class OrderSubgraph:
 
     def pack(self) -> bytes:
         """Packed form of contracts section 1: version, 2 bits a node, present components, shares."""
-        bits = np.zeros((len(self.states) + 3) // 4 * 4, dtype=np.uint8)
+        return self._packed
+
+    @cached_property
+    def _packed(self) -> bytes:
+        bits = np.zeros((NODE_COUNT + 3) // 4 * 4, dtype=np.uint8)
         bits[:NODE_COUNT] = self.states
-        quads = bits.reshape(-1, 4) << np.array([0, 2, 4, 6], dtype=np.uint8)
-        head: bytes = quads.sum(axis=1, dtype=np.uint8).tobytes()
-        values: bytes = self.components[self.present[_COMPONENT_NODE]].astype("<f4").tobytes()
-        shares: bytes = self.shares[self.present[_HISTOGRAM_NODE]].tobytes()
-        return bytes([_PACKED_VERSION]) + head + values + shares
+        head = bits.reshape(-1, 4) @ _QUAD
+        values = self.components[self.present.take(_COMPONENT_NODE)].astype(_FLOAT, copy=False)
+        shares = self.shares[self.present.take(_HISTOGRAM_NODE)]
+        return b"".join((_VERSION, head.tobytes(), values.tobytes(), shares.tobytes()))
 
     @classmethod
     def unpack(cls, data: bytes) -> OrderSubgraph:

@@ -48,12 +48,16 @@ def write_history(
     seen = present(connection, "orders", "key", [past.key for past in orders])
     new = {past.key: past for past in orders if past.key not in seen}
     mine = [o for o in outcomes if o.order_key in new]
+    for outcome in mine:
+        known = new[outcome.order_key].outcomes
+        if all(o.outcome_id != outcome.outcome_id for o in known):
+            known.append(outcome)
+    rows = [OrderRows(past, encode_past(past), _NOTHING_KEPT) for past in new.values()]
+    write_orders(connection, rows, indexes, after)
     _insert_outcomes(connection, mine)
     for outcome in mine:
         note_report(connection, outcome, indexes)
         indexes.reports.add(outcome)
-    rows = [OrderRows(past, encode_past(past), _NOTHING_KEPT) for past in new.values()]
-    write_orders(connection, rows, indexes, after)
     write_outcomes([o for o in outcomes if o.order_key not in new], indexes, connection, after)
 
 

@@ -11,10 +11,12 @@ from riskgraph.core.history import REASON, IndexedHistory
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import PastOrder, merchant_of
 from riskgraph.stores.codec import decode_past, encode_past
-from riskgraph.stores.insert import insert, present, select_in
+from riskgraph.stores.insert import insert, insert_new
 from riskgraph.stores.rows import KIND_CODE, OrderRows, outcome_event
 
 After = list[Callable[[], None]]
+ORDERS = "orders(key, ts, merchant, facts, vec)"
+WRITTEN = "key, oid, EXISTS(SELECT 1 FROM outcomes WHERE order_key = orders.key)"
 OUTBOX = "outbox(event_id, type, v, at, decision_id, subject_key, payload)"
 _KEEP_FIRST = "ON CONFLICT DO UPDATE SET first=min(first, excluded.first)"
 OUTCOME_COLUMNS = "order_key, outcome_id, kind, effective_at, reported_at, reason, source, reverses, merchant"
@@ -24,34 +26,37 @@ def write_orders(
     connection: apsw.Connection, rows: Sequence[OrderRows], indexes: IndexedHistory, after: After
 ) -> None:
     """Insert the orders that are not there yet: a further attempt or phase adds nothing."""
-    seen = present(connection, "orders", "key", [r.past.key for r in rows])
-    new: list[OrderRows] = []
+    values = [(r.past.key, r.past.at, r.past.merchant, r.facts, r.vec) for r in rows]
+    written = {key: rest for key, *rest in insert_new(connection, ORDERS, values, WRITTEN)}
+    new: list[PastOrder] = []
+    links: list[tuple[int, bytes, float, int]] = []
     for row in rows:
-        if row.past.key not in seen:
-            seen.add(row.past.key)
-            new.append(row)
+        past = row.past
+        oid, early = written.pop(past.key, (None, 0))
+        if oid is None:
+            continue
+        if early:
+            _attach_early(connection, past)
+        new.append(past)
+        links += [(KIND_CODE[kind], digest, past.at, oid) for kind, digest in past.links()]
     if not new:
         return
-    _attach_early(connection, [r.past for r in new])
-    first = connection.execute("SELECT coalesce(max(oid), 0) + 1 FROM orders").get
-    orders, links = [], []
-    for oid, row in enumerate(new, start=first):
-        past = row.past
-        facts = encode_past(past) if past.outcomes else row.facts
-        orders.append((oid, past.key, past.at, past.merchant, facts, row.vec))
-        links += [(KIND_CODE[kind], digest, past.at, oid) for kind, digest in past.links()]
-    insert(connection, "orders(oid, key, ts, merchant, facts, vec)", orders)
     insert(connection, "oe(kind, digest, ts, oid)", links)
-    _note_merchants(connection, [r.past for r in new], indexes)
-    after.append(partial(_index, indexes, [r.past for r in new]))
+    _note_merchants(connection, new, indexes)
+    after.append(partial(_index, indexes, new))
 
 
-def _attach_early(connection: apsw.Connection, new: Sequence[PastOrder]) -> None:
-    """Outcomes may be reported before their order is filed (``late``)."""
-    by_key = {past.key: past for past in new}
-    query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE order_key IN"
-    for row in select_in(connection, query, list(by_key)):
-        by_key[row[0]].outcomes.append(_outcome(row))
+def _attach_early(connection: apsw.Connection, past: PastOrder) -> None:
+    """Outcomes may be reported before their order is filed (``late``); what is on record stands."""
+    outcomes = {o.outcome_id: o for o in past.outcomes}
+    query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE order_key=?"
+    outcomes |= {o.outcome_id: o for o in map(_outcome, connection.execute(query, (past.key,)))}
+    past.outcomes = list(outcomes.values())
+    _write_facts(connection, past)
+
+
+def _write_facts(connection: apsw.Connection, past: PastOrder) -> None:
+    connection.execute("UPDATE orders SET facts=? WHERE key=?", (encode_past(past), past.key))
 
 
 def _outcome(row: tuple[object, ...]) -> Outcome:
@@ -109,7 +114,7 @@ def _attach(connection: apsw.Connection, outcome: Outcome) -> PastOrder | None:
         return None
     past = decode_past(found)
     past.outcomes.append(outcome)
-    connection.execute("UPDATE orders SET facts=? WHERE key=?", (encode_past(past), outcome.order_key))
+    _write_facts(connection, past)
     return past
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import apsw
@@ -21,12 +22,28 @@ def _halving(rows: Sequence[T]) -> Iterator[Sequence[T]]:
         start += size
 
 
-def insert(connection: apsw.Connection, target: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows into ``table(columns)``."""
+@lru_cache(maxsize=64)
+def _insert(target: str, width: int, rows: int, tail: str) -> str:
+    one = "(" + ",".join("?" * width) + ")"
+    return f"INSERT INTO {target} VALUES {','.join([one] * rows)} {tail}"
+
+
+def insert(
+    connection: apsw.Connection, target: str, rows: Sequence[tuple[Any, ...]], tail: str = ""
+) -> list[tuple[Any, ...]]:
+    """Insert rows into ``table(columns)``; return what ``tail`` asks to return."""
+    found: list[tuple[Any, ...]] = []
     for part in _halving(rows):
-        one = "(" + ",".join("?" * len(part[0])) + ")"
         values = [value for row in part for value in row]
-        connection.execute(f"INSERT INTO {target} VALUES " + ",".join([one] * len(part)), values)
+        found += connection.execute(_insert(target, len(part[0]), len(part), tail), values)
+    return found
+
+
+def insert_new(
+    connection: apsw.Connection, target: str, rows: Sequence[tuple[Any, ...]], returning: str
+) -> list[tuple[Any, ...]]:
+    """Insert those rows that no unique column refuses; return ``returning`` of each."""
+    return insert(connection, target, rows, f"ON CONFLICT DO NOTHING RETURNING {returning}")
 
 
 def select_in(connection: apsw.Connection, query: str, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:

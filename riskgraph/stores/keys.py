@@ -16,10 +16,10 @@ def put(key: dict[str, Any], connection: apsw.Connection, after: After) -> None:
     connection.execute("INSERT OR REPLACE INTO keys VALUES(?, ?)", (key["key_id"], body))
 
 
-def get(connection: apsw.Connection, key_id: str) -> dict[str, Any] | None:
+def get(key_id: str, connection: apsw.Connection) -> dict[str, Any] | None:
     """A key, revoked or not."""
-    row = connection.execute("SELECT body FROM keys WHERE key_id=?", (key_id,)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0])
+    body = connection.execute("SELECT body FROM keys WHERE key_id=?", (key_id,)).get
+    return None if body is None else msgspec.json.decode(body)
 
 
 def every(connection: apsw.Connection) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def every(connection: apsw.Connection) -> list[dict[str, Any]]:
 
 def revoke(key_id: str, connection: apsw.Connection, after: After) -> bool:
     """Mark a key revoked; it stays, so that its past calls can be accounted for."""
-    found = get(connection, key_id)
+    found = get(key_id, connection)
     if found is None:
         return False
     put({**found, "revoked": True}, connection, after)

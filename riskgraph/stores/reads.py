@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import apsw
 
 from riskgraph.core.history import HISTORY_LIMIT, HUB_ORDERS, IndexedHistory
-from riskgraph.core.past import PastOrder
+from riskgraph.core.order import Order
+from riskgraph.core.past import LINK_KINDS, PastOrder
 from riskgraph.core.report import DecisionReport
 from riskgraph.stores.codec import decode_past
 from riskgraph.stores.rows import KIND_CODE
 
-_NEWEST = (
-    "SELECT orders.oid, orders.facts FROM oe JOIN orders ON orders.oid = oe.oid "
-    "WHERE oe.kind=? AND oe.digest=? AND oe.ts < ? ORDER BY oe.ts DESC, oe.oid DESC LIMIT ?"
+# The order itself as first recorded, and the newest orders of each entity, read in one go.
+_PAST = " UNION ALL ".join(
+    [
+        "SELECT NULL, oid, facts FROM orders WHERE key=?1",
+        *(
+            f"SELECT '{kind}', oid, facts FROM (SELECT oid AS newest FROM oe WHERE kind={code} "
+            f"AND digest=?{code + 4} AND ts < ?2 ORDER BY ts DESC, oid DESC LIMIT ?3) "
+            "CROSS JOIN orders ON oid = newest"
+            for kind, code in KIND_CODE.items()
+        ),
+    ]
 )
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM oe WHERE kind=? AND digest=? AND ts < ? LIMIT ?)"
 DECISION_COLUMNS = (
@@ -29,6 +39,7 @@ DECISION_COLUMNS = (
     "verdict",
 )
 DECISION_SELECT = "SELECT decision_id, key, trace_id, idempotency_key, body_sha256, merchant_id, ts, verdict"
+_digests = attrgetter(*LINK_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +59,38 @@ class StoredDecision:
 
 
 class SqliteHistory(IndexedHistory):
-    """The history of one order, on one connection, inside one read transaction."""
+    """The history of one order, on one connection; one statement reads it, so of one snapshot."""
 
     def __init__(self, connection: apsw.Connection, indexes: IndexedHistory) -> None:
         self.activity, self.frauds, self.reports = indexes.activity, indexes.frauds, indexes.reports
         self._connection = connection
-        self._recorded: dict[str, PastOrder | None] = {}
+
+    def read(self, order: Order) -> tuple[PastOrder | None, Mapping[str, Sequence[PastOrder]]]:
+        """See :class:`riskgraph.core.history.History`."""
+        key, at = order.key, order.placed_at
+        values = (key, at, HISTORY_LIMIT + 1, *_digests(order.entities))
+        own: PastOrder | None = None
         # an account's orders come back through its device, card, address and phone
-        self._decoded: dict[int, PastOrder] = {}
-
-    def recorded(self, key: str) -> PastOrder | None:
-        """See :class:`riskgraph.core.history.History`."""
-        if key not in self._recorded:
-            facts = self._connection.execute("SELECT facts FROM orders WHERE key=?", (key,)).get
-            self._recorded[key] = decode_past(facts) if facts else None
-        return self._recorded[key]
-
-    def newest(self, kind: str, digest: bytes, before: float, skip: str) -> Sequence[PastOrder]:
-        """See :class:`riskgraph.core.history.History`."""
-        limit = HISTORY_LIMIT + (self.recorded(skip) is not None)
-        seen, found = self._decoded, []
-        for oid, facts in self._connection.execute(_NEWEST, (KIND_CODE[kind], digest, before, limit)):
-            past = seen.get(oid)
+        decoded: dict[int, PastOrder] = {}
+        found: dict[str, list[tuple[float, int, PastOrder]]] = {}
+        for kind, oid, facts in self._connection.execute(_PAST, values):
+            past = decoded.get(oid)
             if past is None:
-                past = seen[oid] = decode_past(facts)
-            if past.key != skip:
-                found.append(past)
-        return found[:HISTORY_LIMIT]
+                past = decoded[oid] = decode_past(facts)
+            if past.key == key:
+                own = past
+            else:
+                found.setdefault(kind, []).append((past.at, oid, past))
+        newest = {
+            kind: [row[2] for row in sorted(rows, reverse=True)[:HISTORY_LIMIT]]
+            for kind, rows in found.items()
+        }
+        return own, newest
 
-    def is_hub(self, kind: str, digest: bytes, before: float, skip: str) -> bool:
+    def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
         """See :class:`riskgraph.core.history.History`."""
         args = (KIND_CODE[kind], digest, before, HUB_ORDERS + 2)
         count: int = self._connection.execute(_COUNT, args).get
-        own = self.recorded(skip)
         if own is not None and own.at < before and getattr(own, kind) == digest:
             count -= 1
         return count > HUB_ORDERS

@@ -121,6 +121,8 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     connection = apsw.Connection(str(path), flags=flags, statementcachesize=400)
     connection.set_busy_timeout(BUSY_MS)
+    # Else a new value for ``ts < ?`` has its statement compiled again: the plan might depend on it.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     if write:
         # FULL syncs the WAL at each commit: an answer survives a power cut, not only a kill.
         connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")

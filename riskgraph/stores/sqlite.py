@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -28,9 +27,10 @@ from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
 from riskgraph.stores.reads import DECISION_COLUMNS, DECISION_SELECT, SqliteHistory, StoredDecision
 from riskgraph.stores.rows import entry_rows
-from riskgraph.stores.schema import connect, prepare, storage_errors
+from riskgraph.stores.schema import connect, prepare, storage_errors, unavailable
 from riskgraph.stores.writer import Writer
 
+T = TypeVar("T")
 KEEP_S = 2 * 3600.0
 EVENT_COLUMNS = ("seq", "event_id", "type", "v", "at", "decision_id", "subject_key", "payload")
 
@@ -70,27 +70,22 @@ class SqliteStore:
         for reader in tuple(self._readers):
             reader.close()
 
-    @contextmanager
-    def _read(self) -> Iterator[apsw.Connection]:
-        """This thread's connection."""
+    def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Work on this thread's connection."""
         if self._closed:
             raise StorageUnavailable("the store is closed")
-        with storage_errors(f"cannot read {self.path}"):
+        try:
             connection: apsw.Connection | None = getattr(self._local, "connection", None)
             if connection is None:
                 connection = self._local.connection = connect(self.path, write=False)
                 self._readers.add(connection)
-            yield connection
+            return work(connection)
+        except (apsw.Error, OSError) as error:
+            raise unavailable(f"cannot read {self.path}", error) from error
 
     def context(self, order: Order) -> OrderContext:
         """The computed nodes of an order, as things stood just before it was placed."""
-        with self._read() as connection:
-            connection.execute("BEGIN")  # one snapshot for all reads of the order
-            try:
-                return compute_context(order, SqliteHistory(connection, self._indexes), "local")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("COMMIT")
+        return self._read(lambda connection: compute_context(order, SqliteHistory(connection, self._indexes)))
 
     def submit(self, entry: Entry) -> Future[None]:
         """Commit a decision with all that belongs to it; the future is done after the commit.
@@ -134,8 +129,7 @@ class SqliteStore:
             progress("history", done, len(past))
 
     def _fetch(self, query: str, *args: Any) -> list[Any]:
-        with self._read() as connection:
-            return list(connection.execute(query, args))
+        return self._read(lambda connection: connection.execute(query, args).fetchall())
 
     def replay(self, idempotency_key: str) -> tuple[str, bytes] | None:
         """``(body_sha256, answer)`` of an earlier decision under this key."""
@@ -193,13 +187,11 @@ class SqliteStore:
 
     def get_key(self, key_id: str) -> dict[str, Any] | None:
         """A stored key, revoked or not."""
-        with self._read() as connection:
-            return keys.get(connection, key_id)
+        return self._read(partial(keys.get, key_id))
 
     def list_keys(self) -> list[dict[str, Any]]:
         """All stored keys by id."""
-        with self._read() as connection:
-            return keys.every(connection)
+        return self._read(keys.every)
 
     def revoke_key(self, key_id: str) -> bool:
         """Mark a key revoked; False if there is none of that id."""

@@ -20,7 +20,7 @@ import apsw
 from riskgraph.core.errors import Conflict, RiskgraphError, StorageUnavailable
 from riskgraph.core.history import IndexedHistory
 from riskgraph.stores.graph import OUTBOX, After, write_orders
-from riskgraph.stores.insert import insert, present
+from riskgraph.stores.insert import insert, insert_new
 from riskgraph.stores.rows import EntryRows
 from riskgraph.stores.schema import connect, storage_errors, unavailable
 
@@ -31,6 +31,7 @@ DECISIONS = (
     "decisions(decision_id, key, trace_id, idempotency_key, body_sha256, merchant_id, ts, verdict, "
     "answer, record)"
 )
+DECISION_KEYS = "idempotency_key, decision_id"
 METER = "meter(ts, key_id, merchant_id, line, decision_id)"
 T = TypeVar("T")
 
@@ -157,24 +158,23 @@ class Writer:
         self._write(entries, after)
 
     def _write(self, jobs: Sequence[_Job], after: After) -> None:
-        fresh = self._without_duplicates(jobs)
+        fresh = self._insert_decisions(jobs)
         if not fresh:
             return
         write_orders(self._connection, fresh, self._indexes, after)
-        insert(self._connection, DECISIONS, [r.decision for r in fresh])
         insert(self._connection, OUTBOX, [r.event for r in fresh])
         insert(self._connection, METER, [r.meter for r in fresh])
 
-    def _without_duplicates(self, jobs: Sequence[_Job]) -> list[EntryRows]:
+    def _insert_decisions(self, jobs: Sequence[_Job]) -> list[EntryRows]:
+        """Rows of the decisions that are new; the others' jobs end in Conflict."""
         rows = [job.work for job in jobs if isinstance(job.work, EntryRows)]
-        keys = present(self._connection, "decisions", "idempotency_key", [r.idempotency_key for r in rows])
-        ids = present(self._connection, "decisions", "decision_id", [r.decision_id for r in rows])
+        written = set(insert_new(self._connection, DECISIONS, [r.decision for r in rows], DECISION_KEYS))
         fresh = []
         for job, row in zip(jobs, rows, strict=True):
-            if row.idempotency_key in keys or row.decision_id in ids:
+            keys = row.idempotency_key, row.decision_id
+            if keys in written:
+                written.remove(keys)  # a second one of the same keys was not written
+                fresh.append(row)
+            else:
                 job.error = Conflict("a decision under this idempotency key is on record")
-                continue
-            keys.add(row.idempotency_key)
-            ids.add(row.decision_id)
-            fresh.append(row)
         return fresh
