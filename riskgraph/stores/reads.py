@@ -59,7 +59,7 @@ class StoredDecision:
 
 
 class SqliteHistory(IndexedHistory):
-    """The history of one order, on one connection; one statement reads it, so of one snapshot."""
+    """The history of one order, on one connection; one statement reads it, hub counts apart."""
 
     def __init__(self, connection: apsw.Connection, indexes: IndexedHistory) -> None:
         self.activity, self.frauds, self.reports = indexes.activity, indexes.frauds, indexes.reports

@@ -39,7 +39,7 @@ class SqliteStore:
     """GraphStore, Ledger and key store over one SQLite file; safe to use from many threads.
 
     One thread writes, and commits together whatever has been queued; each reading thread has its
-    own connection and reads a consistent snapshot.
+    own connection, and each statement reads a consistent snapshot.
 
     Args:
         path: The file; made, readable by its owner only, if it is not there.
