@@ -83,7 +83,7 @@ async def decide(
         line: The parts.
         key_id: API key that asked; it is metered.
         idempotency_key: Key under which the answer is kept.
-        body_sha256: Digest of the request body.
+        body_sha256: Keyed digest of the request body.
 
     Raises:
         Invalid: The order is wrong; nothing was stored.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from riskgraph.api.body import parse_body, read_body
 from riskgraph.api.state import admit
+from riskgraph.core.door import Door
 from riskgraph.core.errors import Conflict, Forbidden, Invalid, NotFound
 from riskgraph.core.order import parse_outcome
 from riskgraph.core.outcome import KINDS
@@ -78,8 +78,8 @@ async def post_decision(request: Request) -> Response:
     body = parse_body(raw, service.settings.max_depth)
     request.state.body = body
     _check_merchant(body, key)
-    name = idempotency_key(request.headers.get("idempotency-key"), body)
-    digest = hashlib.sha256(raw).hexdigest()
+    name = idempotency_key(request.headers.get("idempotency-key"), body, service.line.door)
+    digest = service.line.door.body(raw)
     replayed = _replay(service, name, digest)
     if replayed is not None:
         return replayed
@@ -92,7 +92,7 @@ async def post_decision(request: Request) -> Response:
     return Response(answer.body, media_type="application/json", headers={"Server-Timing": timing})
 
 
-def idempotency_key(header: str | None, body: dict[str, Any]) -> str:
+def idempotency_key(header: str | None, body: dict[str, Any], door: Door) -> str:
     """The header within its merchant, else merchant, channel, order, attempt and phase.
 
     Raises:
@@ -103,7 +103,7 @@ def idempotency_key(header: str | None, body: dict[str, Any]) -> str:
         if not 0 < len(header) <= MAX_KEY:
             raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} characters", field="Idempotency-Key")
         # hashed, because shops put order data into it
-        return "key|" + hashlib.sha256(f"{merchant}|{header}".encode()).hexdigest()
+        return "key|" + door.digest("idempotency", f"{merchant}|{header}").hex()
     parts = ("channel_code", "order_id")
     attempt, phase = body.get("attempt", 1), body.get("phase", "pre_auth")
     return "|".join(str(p) for p in ("order", merchant, *(body.get(p) for p in parts), attempt, phase))

@@ -26,6 +26,7 @@ COUPON_KINDS = ("new_customer", "threshold", "other")
 _GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
 _SDK_NODES = frozenset(n.id for n in catalog() if n.computed_by == "sdk")
 _NOTHING = object()
+_CURRENCY = re.compile("[A-Z]{3}")
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
 _SENDABLE = {
     key: node.id
@@ -225,6 +226,15 @@ def _place(ship: Reader) -> dict[str, Any]:
     return {"cell": cell, "ship_region": ship.text("region")}
 
 
+def _currency(money: Reader) -> str:
+    code = money.text("currency", required=True) or ""
+    if not _CURRENCY.fullmatch(code):
+        raise Invalid(
+            "amount.currency must be three capitals such as CNY (ISO 4217)", field="amount.currency"
+        )
+    return code
+
+
 def _details(read: Reader, money: Reader, door: Door) -> dict[str, Any]:
     """The fields of an order that nothing else in it depends on."""
     return {
@@ -235,7 +245,7 @@ def _details(read: Reader, money: Reader, door: Door) -> dict[str, Any]:
         "lang": read.text("lang") or "en",
         "region": read.text("region"),
         "line": read.text("line"),
-        "currency": money.text("currency", required=True) or "",
+        "currency": _currency(money),
         "list_total": read.money("list_total"),
         "items": tuple([_item(row) for row in read.rows("items")]),
         "coupons": _coupons(read, door) if "coupons" in read.body else None,
@@ -244,7 +254,7 @@ def _details(read: Reader, money: Reader, door: Door) -> dict[str, Any]:
         "recipient": read.text("recipient", words=("same", "other")),
         "session": read.text("session"),
         "timeout_ms": read.integer("timeout_ms", 10, 60_000, 300),
-        "late": read.body.get("late") is True,
+        "late": read.flag("late"),
     }
 
 

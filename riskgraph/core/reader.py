@@ -80,6 +80,12 @@ class Reader:
             )
         return value
 
+    def flag(self, key: str) -> bool:
+        value = self.body.get(key, False)
+        if not isinstance(value, bool):
+            raise Invalid(f"{self.name(key)} must be true or false", field=self.name(key))
+        return value
+
     def time(self, key: str, *, required: bool = False) -> datetime | None:
         text = self.text(key, required=required)
         if text is None:

@@ -142,4 +142,4 @@ def _refuse(value: Any, path: str) -> None:
             _refuse(inner, f"{path}{key}.")
     elif type(value) is list:
         for i, inner in enumerate(value):
-            _refuse(inner, f"{path}[{i}].")
+            _refuse(inner, f"{path.removesuffix('.')}[{i}].")

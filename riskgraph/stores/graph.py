@@ -7,6 +7,7 @@ from functools import partial
 
 import apsw
 
+from riskgraph.core.errors import Conflict
 from riskgraph.core.history import REASON, IndexedHistory
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import PastOrder, merchant_of
@@ -96,6 +97,7 @@ def write_outcomes(
             (*row, outcome.reason, outcome.source, outcome.reverses, merchant_of(outcome.order_key)),
         )
         if not connection.changes():
+            _check_resent(connection, outcome)
             continue
         written += 1
         past = _attach(connection, outcome)
@@ -103,6 +105,17 @@ def write_outcomes(
         note_report(connection, outcome, indexes)
         after.append(partial(_learn, indexes, outcome, past))
     return written
+
+
+def _check_resent(connection: apsw.Connection, outcome: Outcome) -> None:
+    query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE order_key=? AND outcome_id=?"
+    (kept,) = connection.execute(query, (outcome.order_key, outcome.outcome_id))
+    if _outcome(kept) != outcome:
+        raise Conflict(
+            f"outcome {outcome.outcome_id!r:.80} is on record with other facts: send a new outcome_id, with "
+            "reverses if it takes the earlier one back",
+            field="outcome_id",
+        )
 
 
 def _attach(connection: apsw.Connection, outcome: Outcome) -> PastOrder | None:

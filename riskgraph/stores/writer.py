@@ -7,6 +7,7 @@ hands the interpreter lock to another thread, and a busy server would wait for i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from riskgraph.stores.insert import insert, insert_new
 from riskgraph.stores.rows import EntryRows
 from riskgraph.stores.schema import connect, storage_errors, unavailable
 
+_LOG = logging.getLogger("riskgraph.stores")
 MAX_BATCH = 128
 MAX_QUEUED = 20_000
 LINGER_S = 0.0005
@@ -125,13 +127,19 @@ class Writer:
             for job in jobs:
                 job.future.set_exception(unavailable("nothing was committed", error))
             return
-        for step in after:
-            step()
+        self._learn(after)
         for job in jobs:
             if job.error is not None:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.result)
+
+    def _learn(self, after: After) -> None:
+        for step in after:
+            try:
+                step()
+            except Exception:  # what is committed stays acknowledged; the next start reads the indexes anew
+                _LOG.exception("an index missed a committed row")
 
     def _roll_back(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from types import SimpleNamespace
 
@@ -59,7 +60,7 @@ def test_another_body_under_the_same_key_is_refused(shop):
 
 
 def test_a_request_in_flight_under_the_same_key_is_a_conflict(shop):
-    shop.service.running.add(idempotency_key("k-2", ORDER))
+    shop.service.running.add(idempotency_key("k-2", ORDER, shop.service.line.door))
     assert shop.decide(ORDER, **{"Idempotency-Key": "k-2"}).status_code == 409
 
 
@@ -181,6 +182,26 @@ def test_an_outcome_is_stored_once(shop):
     answers = [shop.client.post("/v1/outcomes", json=outcome, headers=shop.headers()) for _ in range(2)]
     assert [a.status_code for a in answers] == [202, 202]
     assert [a.json()["stored"] for a in answers] == [True, False]
+
+
+def test_an_outcome_that_says_something_else_under_the_same_id_is_a_conflict(shop):
+    outcome = {
+        "outcome_id": "o-1", "merchant_id": "m-17", "channel_code": "own_web", "order_id": "A-1001",
+        "kind": "chargeback_fraud", "effective_at": "2026-11-20T10:00:00+08:00",
+        "reported_at": "2026-11-21T10:00:00+08:00",
+    }  # fmt: skip
+    for body in (outcome, outcome | {"kind": "confirmed_good"}):
+        answer = shop.client.post("/v1/outcomes", json=body, headers=shop.headers())
+    assert (answer.status_code, answer.json()["error"]["field"]) == (409, "outcome_id")
+
+
+def test_the_stored_digest_of_a_body_tells_nothing_without_the_door_key(shop):
+    """GDPR Art. 32(1)(a): a guessed address cannot be tried out against the store."""
+    decision_id = shop.decide(ORDER).json()["decision_id"]
+    row = shop.service.line.ledger.decision(decision_id, None)
+    raw = shop.client.build_request("POST", "/", json=ORDER).content
+    assert row["body_sha256"] == shop.service.line.door.body(raw)
+    assert row["body_sha256"] != hashlib.sha256(raw).hexdigest()
 
 
 class Broken:

@@ -97,6 +97,9 @@ def test_spelling_noise_in_an_address_changes_neither_hash_nor_bands():
         ("absent.B001", "gone", "absent.B001"),
         ("promo_thresholds", ["x"], "promo_thresholds[0].value"),
         ("timeout_ms", 5, "timeout_ms"),
+        ("late", "yes", "late"),
+        ("amount.currency", "rmb", "amount.currency"),
+        ("items.0.health_note", "x", "items[0].health_note"),
     ],
 )
 def test_a_wrong_field_is_named(path, value, field):
