@@ -47,7 +47,10 @@ def import_(
     out: Annotated[Path, typer.Option(help="World folder to write.")],
     as_json: AsJson = False,
 ) -> None:
-    """Turn NDJSON of decision and outcome bodies (orders*.ndjson, outcomes*.ndjson) into a world."""
+    """Turn NDJSON of decision and outcome bodies (orders*.ndjson, outcomes*.ndjson) into a world.
+
+    A folder that "riskgraph world export" wrote comes back as the world it was, without the oracle.
+    """
     bootstrap.require_extra("riskgraph world import")
     from riskgraph import chain
 
@@ -55,6 +58,30 @@ def import_(
         chain.import_ndjson(source, out, progress)
     described = chain.describe(out)
     emit(described, as_json, lambda console: show_world(console, described))
+
+
+@app.command("export")
+def export(
+    world: WorldFolder,
+    ndjson: Annotated[Path, typer.Option(help="Folder to write; must not exist or be empty.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a world as NDJSON of decision and outcome bodies; never its oracle.
+
+    "riskgraph world import" brings it back without loss, its provenance included.
+    """
+    bootstrap.require_extra("riskgraph world export")
+    from riskgraph import chain
+
+    with progress_bars() as progress:
+        written = chain.export_ndjson(world, ndjson, progress)
+    emit(
+        written,
+        as_json,
+        lambda console: console.print(
+            "{orders} orders and {outcomes} outcomes ({provenance}): {path}".format(**written), soft_wrap=True
+        ),
+    )
 
 
 @app.command("replay")
