@@ -6,7 +6,7 @@ Beside ``bootstrap`` the only module that names concrete classes; it needs the e
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
@@ -85,6 +85,13 @@ def export_ndjson(world: Path, out: Path, progress: Progress) -> dict[str, Any]:
     workers = worlds.workers_for(rows["orders"] * BODY_BYTES)
     worlds.export_ndjson(opened, out, progress, workers=workers)
     return {"path": str(out), "provenance": opened.manifest["provenance"], **rows}
+
+
+def calls(world: Path) -> tuple[Iterator[worlds.Event], dict[str, int]]:
+    """A world as calls in order of time, and how many there are by path."""
+    opened = open_world(world)
+    rows = worlds.row_counts(opened)
+    return worlds.events(opened), {worlds.DECISIONS: rows["orders"], worlds.OUTCOMES: rows["outcomes"]}
 
 
 def world_table(world: worlds.World, known_at: float, door: Door, progress: Progress) -> OrderTable:

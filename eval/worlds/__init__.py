@@ -2,6 +2,7 @@
 
 from riskgraph.eval.worlds.config import PRESETS, WorldConfig, preset
 from riskgraph.eval.worlds.describe import describe
+from riskgraph.eval.worlds.events import DECISIONS, OUTCOMES, Event, events
 from riskgraph.eval.worlds.export import export_ndjson, row_counts
 from riskgraph.eval.worlds.exporter import outcome_body, requests, to_request
 from riskgraph.eval.worlds.importer import import_ndjson
@@ -20,16 +21,20 @@ from riskgraph.eval.worlds.seed_case import (
 from riskgraph.eval.worlds.simulate import simulate
 
 __all__ = [
+    "DECISIONS",
     "FAR_REFUSED",
     "FAR_UNCONFIRMED",
     "NEAR_CONFIRMED",
+    "OUTCOMES",
     "PRESETS",
+    "Event",
     "Leak",
     "Oracle",
     "SeedCase",
     "World",
     "WorldConfig",
     "describe",
+    "events",
     "export_ndjson",
     "import_ndjson",
     "outcome_body",

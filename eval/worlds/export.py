@@ -13,7 +13,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.eval.worlds.exchange import write_origin
 from riskgraph.eval.worlds.exporter import order_bodies, outcome_bodies
 from riskgraph.eval.worlds.extras import arrow, parquet
-from riskgraph.eval.worlds.ndjson import Body, line_of, located, no_cycles
+from riskgraph.eval.worlds.ndjson import Body, encoded, located, no_cycles
 from riskgraph.eval.worlds.parallel import Workers
 from riskgraph.eval.worlds.reader import World, cast
 from riskgraph.eval.worlds.schema import all_order_types, node_columns, outcome_types
@@ -99,7 +99,12 @@ def _columns(paths: list[Path]) -> list[str]:
     return list(names)
 
 
-def _batches(path: Path, types: dict[str, Any]) -> Iterator[Any]:
+def batches(path: Path, types: dict[str, Any]) -> Iterator[Any]:
+    """Arrow tables of at most 1,000 rows of one observed file, of which every row fits a body.
+
+    Raises:
+        Invalid: Naming the column that does not.
+    """
     pa, name = arrow(), f"observed/{path.name}"
     with parquet().ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS):
@@ -129,13 +134,13 @@ def _check_sayable(table: Any) -> None:
 
 @no_cycles()
 def _write_orders(part: _Part) -> int:
-    tables = _batches(part.source, all_order_types())
+    tables = batches(part.source, all_order_types())
     return _write(part, (body for table in tables for body in order_bodies(table, part.kinds)))
 
 
 @no_cycles()
 def _write_outcomes(part: _Part) -> int:
-    tables = _batches(part.source, outcome_types())
+    tables = batches(part.source, outcome_types())
     return _write(part, (body for table in tables for body in outcome_bodies(table)))
 
 
@@ -144,7 +149,7 @@ def _write(part: _Part, bodies: Iterable[Body]) -> int:
     try:
         with part.target.open("wb") as stream:
             for body in bodies:
-                stream.write(line_of(body))
+                stream.write(encoded(body) + b"\n")
                 rows += 1
     except Invalid as error:
         raise located(error, f"observed/{part.source.name}") from None

@@ -114,6 +114,6 @@ def located(error: RiskgraphError, where: str) -> RiskgraphError:
     return error
 
 
-def line_of(body: Mapping[str, Any]) -> bytes:
-    """One body as a line."""
-    return msgspec.json.encode(body) + b"\n"
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """One body as JSON."""
+    return msgspec.json.encode(body)
