@@ -6,7 +6,7 @@ Beside ``bootstrap`` the only module that names concrete classes; it needs the e
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
@@ -37,6 +37,7 @@ from riskgraph.sandbox import Release, ReleaseRequest, check_fields, verify_audi
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
+BODY_BYTES = 2_000
 Scores = NDArray[np.float64]
 
 
@@ -73,7 +74,24 @@ def describe(world: Path, *, oracle: bool = False) -> dict[str, Any]:
 
 def import_ndjson(source: Path, out: Path, progress: Progress) -> None:
     """Turn NDJSON bodies into a world."""
-    worlds.import_ndjson(source, out, progress)
+    size = sum(path.stat().st_size for path in source.glob("*.ndjson"))
+    worlds.import_ndjson(source, out, progress, workers=worlds.workers_for(size))
+
+
+def export_ndjson(world: Path, out: Path, progress: Progress) -> dict[str, Any]:
+    """Turn a world into NDJSON bodies; returns what was written."""
+    opened = open_world(world)
+    rows = worlds.row_counts(opened)
+    workers = worlds.workers_for(rows["orders"] * BODY_BYTES)
+    worlds.export_ndjson(opened, out, progress, workers=workers)
+    return {"path": str(out), "provenance": opened.manifest["provenance"], **rows}
+
+
+def calls(world: Path) -> tuple[Iterator[worlds.Event], dict[str, int]]:
+    """A world as calls in order of time, and how many there are by path."""
+    opened = open_world(world)
+    rows = worlds.row_counts(opened)
+    return worlds.events(opened), {worlds.DECISIONS: rows["orders"], worlds.OUTCOMES: rows["outcomes"]}
 
 
 def world_table(world: worlds.World, known_at: float, door: Door, progress: Progress) -> OrderTable:

@@ -2,10 +2,13 @@
 
 from riskgraph.eval.worlds.config import PRESETS, WorldConfig, preset
 from riskgraph.eval.worlds.describe import describe
+from riskgraph.eval.worlds.events import DECISIONS, OUTCOMES, Event, events
+from riskgraph.eval.worlds.export import export_ndjson, row_counts
 from riskgraph.eval.worlds.exporter import outcome_body, requests, to_request
 from riskgraph.eval.worlds.importer import import_ndjson
 from riskgraph.eval.worlds.leaks import Leak, single_component_leaks
 from riskgraph.eval.worlds.oracle import Oracle, read_oracle
+from riskgraph.eval.worlds.parallel import workers_for
 from riskgraph.eval.worlds.reader import World
 from riskgraph.eval.worlds.replay import replay
 from riskgraph.eval.worlds.seed_case import (
@@ -18,24 +21,31 @@ from riskgraph.eval.worlds.seed_case import (
 from riskgraph.eval.worlds.simulate import simulate
 
 __all__ = [
+    "DECISIONS",
     "FAR_REFUSED",
     "FAR_UNCONFIRMED",
     "NEAR_CONFIRMED",
+    "OUTCOMES",
     "PRESETS",
+    "Event",
     "Leak",
     "Oracle",
     "SeedCase",
     "World",
     "WorldConfig",
     "describe",
+    "events",
+    "export_ndjson",
     "import_ndjson",
     "outcome_body",
     "preset",
     "read_oracle",
     "replay",
     "requests",
+    "row_counts",
     "seed_cases",
     "simulate",
     "single_component_leaks",
     "to_request",
+    "workers_for",
 ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from riskgraph.core.catalog import catalog
+from riskgraph.core.catalog import NodeSpec, catalog
+from riskgraph.core.errors import Invalid
 from riskgraph.core.outcome import Outcome
+from riskgraph.core.subgraph import State
+from riskgraph.eval.worlds.ndjson import Body
 from riskgraph.eval.worlds.reader import World
-from riskgraph.eval.worlds.rows import absences, consent_of, local_time, python_rows, wire_values
+from riskgraph.eval.worlds.rows import consent_of, local_time, python_rows, wire_values
 from riskgraph.eval.worlds.schema import ENTITY_COLUMNS
 
-Body = dict[str, Any]
 _SAME = (
     "merchant_id",
     "order_id",
@@ -26,14 +29,24 @@ _SAME = (
     "recipient",
 )
 
-# Computed by riskgraph alone; a request must not even name them.
-_GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
+# What riskgraph computes alone, a request must not even name.
+_SENDABLE = tuple(n for n in catalog() if n.family != "GRF")
+_BY_PURPOSE = {
+    p: frozenset(n.id for n in _SENDABLE if n.purpose == p) for p in {n.purpose for n in _SENDABLE}
+}
+_WORDS = {int(state): state.word for state in State}
 
 
 def money(value: float | None) -> str | float | None:
-    """``129.00`` where that is exact, else the number itself."""
+    """``129.00`` where that is exact, else the number itself.
+
+    Raises:
+        Invalid: If the number is not finite, which JSON cannot say.
+    """
     if value is None:
         return None
+    if not math.isfinite(value):
+        raise Invalid(f"an amount is {value}, which no body can hold", field="amount")
     # Shops send text with two decimals; what that cannot hold goes as a number, so that nothing is lost.
     text = f"{value:.2f}"
     return text if float(text) == value else value
@@ -41,6 +54,12 @@ def money(value: float | None) -> str | float | None:
 
 def time_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+def placed_text(row: Mapping[str, Any]) -> str:
+    """Local time; ends with Z where the offset is not known, and with +00:00 where it is zero (RFC 9557)."""
+    text = local_time(row).isoformat()
+    return text if row["utc_offset_s"] is not None else f"{text.removesuffix('+00:00')}Z"
 
 
 def _filled(body: Mapping[str, Any]) -> Body:
@@ -72,38 +91,75 @@ def _coupons(row: Mapping[str, Any]) -> list[Body] | None:
     ]
 
 
+def _withheld(purposes: Mapping[str, bool]) -> set[str]:
+    """Nodes whose purpose was not granted: what nobody may use must not travel either."""
+    closed = (nodes for p, nodes in _BY_PURPOSE.items() if p != "none" and not purposes.get(p))
+    return set().union(*closed)
+
+
+def _absent(row: Mapping[str, Any], sent: Mapping[str, Any], purposes: Mapping[str, bool]) -> Body | None:
+    """Causes by node; what is left out was not delivered, or refused where its purpose was refused."""
+    stated = row["absence"]
+    if stated is None:
+        return None
+    causes = {n.id: _WORDS[b] for n in _SENDABLE if (b := stated[n.index]) in (1, 3) and n.id not in sent}
+    for purpose, granted in purposes.items():
+        if not granted:
+            told = (
+                n for n in _BY_PURPOSE.get(purpose, ()) if stated[catalog()[n].index] == State.NOT_DELIVERED
+            )
+            causes |= {node: State.NOT_DELIVERED.word for node in told if node not in sent}
+    return causes
+
+
 def to_request(row: Mapping[str, Any], signals: Mapping[str, Any], kinds: Mapping[str, str]) -> Body:
-    """The decision request of one order.
+    """The decision request of one order; values whose purpose was not granted stay behind.
 
     Args:
         row: The order's columns (``rows.python_rows``).
         signals: Its delivered node values by id.
         kinds: Entity kind to ``raw`` or ``opaque``, from the world's manifest.
+
+    Raises:
+        Invalid: If an amount is not finite.
     """
-    absent = absences(row["absence"], dict(signals))
+    purposes = consent_of(row)
+    withheld = _withheld(purposes)
+    sent = {node: value for node, value in signals.items() if node not in withheld}
     entities = _filled({kind: row[kind] for kind in (*ENTITY_COLUMNS, "card_bin")})
+    if not purposes.get("device"):
+        entities.pop("device", None)
+    thresholds = row["promo_thresholds"]
     body = {
         **{name: row[name] for name in _SAME},
-        "placed_at": local_time(row).isoformat(),
+        "placed_at": placed_text(row),
         "amount": {"value": money(row["amount_value"]), "currency": row["amount_currency"]},
         "list_total": money(row["list_total"]),
         "items": _items(row),
         "coupons": _coupons(row),
-        "promo_thresholds": [money(v) for v in row["promo_thresholds"] or ()] or None,
+        "promo_thresholds": None if thresholds is None else [money(v) for v in thresholds],
         "account_created_at": time_text(row["account_created_at"]),
         "ship_to": _filled({"region": row["ship_region"], "lat": row["ship_lat"], "lon": row["ship_lon"]})
         or None,
         "entities": entities,
         # Else the door would parse a digest as an address and derive nonsense from it.
         "opaque": [kind for kind in ENTITY_COLUMNS if kinds.get(kind) != "raw"],
-        "consent": {"purposes": consent_of(row)},
-        "signals": dict(signals),
-        "absent": {key: cause.word for key, cause in absent.items() if key not in _GRF_NODES},
+        "consent": {"purposes": purposes},
+        "signals": sent,
+        "absent": _absent(row, sent, purposes),
     }
     if row["account"] is None:
         # A guest has nothing that lasts longer than the order.
         body["guest_key"] = row["order_id"]
     return _filled(body)
+
+
+def order_bodies(
+    table: Any, kinds: Mapping[str, str], nodes: tuple[NodeSpec, ...] = _SENDABLE
+) -> Iterator[Body]:
+    """Decision requests of the rows of an order table."""
+    for row, signals in zip(python_rows(table), wire_values(table, nodes), strict=True):
+        yield to_request(row, signals, kinds)
 
 
 def requests(world: World, *, since: float | None = None, before: float | None = None) -> Iterator[Body]:
@@ -122,9 +178,14 @@ def requests(world: World, *, since: float | None = None, before: float | None =
             continue
         low = 0 if since is None else sum(t < since for t in times)
         high = len(times) if before is None else sum(t < before for t in times)
-        part = table.slice(low, high - low)
-        for row, signals in zip(python_rows(part), wire_values(part, catalog().nodes), strict=True):
-            yield to_request(row, signals, kinds)
+        yield from order_bodies(table.slice(low, high - low), kinds)
+
+
+def outcome_bodies(table: Any) -> Iterator[Body]:
+    """Bodies of ``POST /v1/outcomes`` of the rows of an outcome table."""
+    for row in table.to_pylist():
+        times = {name: row[name].isoformat() for name in ("effective_at", "reported_at")}
+        yield _filled(row | times)
 
 
 def outcome_body(outcome: Outcome) -> Body:

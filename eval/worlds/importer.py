@@ -1,234 +1,149 @@
-"""A shop's own history becomes a world: NDJSON of decision and outcome bodies, checked as at the door."""
+"""A history becomes a world: NDJSON of decision and outcome bodies, checked as at the door."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from riskgraph.core.catalog import NODE_COUNT, Form, catalog
-from riskgraph.core.door import Door
-from riskgraph.core.errors import Invalid, NotFound, RiskgraphError
-from riskgraph.core.order import Order, parse_order
-from riskgraph.core.outcome import KINDS
-from riskgraph.core.subgraph import OrderSubgraph, State
+import numpy as np
+
+from riskgraph.core.errors import Invalid, NotFound
+from riskgraph.eval.worlds.exchange import Origin, read_origin
 from riskgraph.eval.worlds.extras import arrow
-from riskgraph.eval.worlds.schema import (
-    ENTITY_COLUMNS,
-    PURPOSE_COLUMNS,
-    all_order_types,
-    node_columns,
-    order_types,
-    outcome_types,
-)
-from riskgraph.eval.worlds.writer import Progress, new_folder, quiet, write_manifest, write_parts
+from riskgraph.eval.worlds.intake import Kinds, OrderPiece, read_orders, read_outcomes
+from riskgraph.eval.worlds.ndjson import Piece, files, pieces
+from riskgraph.eval.worlds.parallel import Workers
+from riskgraph.eval.worlds.schema import ENTITY_COLUMNS, all_order_types, order_types, outcome_types
+from riskgraph.eval.worlds.spill import Spill
+from riskgraph.eval.worlds.writer import Progress, new_folder, quiet, write_manifest
 
-Body = dict[str, Any]
-# Only to check bodies as the service would; nothing that it hashes is kept.
-_CHECKING_DOOR = Door(b"import-check-only".ljust(32, b"."))
-_NODES = catalog().nodes
+_Read = TypeVar("_Read")
 
 
-def read_lines(folder: Path, stem: str) -> Iterator[tuple[str, Body]]:
-    """``(file:line, body)`` of all ``stem*.ndjson`` files.
+class _Orders:
+    """Orders of all pieces, each order once."""
 
-    Raises:
-        Invalid: If a line is no JSON object.
-    """
-    for path in sorted(folder.glob(f"{stem}*.ndjson")):
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                where = f"{path.name}:{number}"
-                try:
-                    body = json.loads(line)
-                except ValueError as error:
-                    raise Invalid(f"{where} is no JSON: {error}", field=where) from error
-                if not isinstance(body, dict):
-                    raise Invalid(f"{where} is no JSON object", field=where)
-                yield where, body
+    def __init__(self, spill: Spill) -> None:
+        self.spill = spill
+        self.kinds = Kinds()
+        self.repeated = 0
+        self._shops: dict[tuple[str, str], int] = {}
+        # An id and a small number for each order; the orders themselves lie on disk.
+        self._seen: dict[str, int] = {}
 
+    def add(self, piece: OrderPiece) -> None:
+        for kind, (word, where) in piece.kinds.seen.items():
+            self.kinds.note(kind, word, where)
+        new = self._new_rows(piece)
+        self.repeated += len(piece.places) - len(new)
+        if len(new) < len(piece.places):
+            at = arrow().array(np.array(new, dtype=np.int64))
+            piece.columns = {name: values.take(at) for name, values in piece.columns.items()}
+        self.spill.add(piece.columns)
 
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    def _new_rows(self, piece: OrderPiece) -> list[int]:
+        """Rows of orders not seen before: attempts and phases of one order count as one order.
 
-
-def _coupons(order: Order, body: Mapping[str, Any]) -> list[Body] | None:
-    if order.coupons is None:
-        return None
-    codes = [c["code"] for c in body.get("coupons") or ()]
-    return [
-        {"code": code, "kind": c.kind, "value": c.value, "claimed_at": _moment(c.claimed_at)}
-        for code, c in zip(codes, order.coupons, strict=True)
-    ]
-
-
-def _states(order: Order) -> bytes:
-    states = bytearray([State.NOT_DELIVERED] * NODE_COUNT)
-    for key, cause in order.absent.items():
-        states[catalog()[key].index] = cause
-    for key in order.signals:
-        states[catalog()[key].index] = State.PRESENT
-    return bytes(states)
-
-
-def order_row(order: Order, body: Mapping[str, Any]) -> Body:
-    """Columns of one order: parsed facts, entities as sent, and only what consent allows."""
-    raw = body.get("entities") or {}
-    ship = body.get("ship_to") or {}
-    items = [{**asdict(item), "released_at": _moment(item.released_at)} for item in order.items]
-    granted = order.consent.purposes
-    return {
-        "merchant_id": order.merchant_id, "order_id": order.order_id, "channel_code": order.channel_code,
-        "attempt": order.attempt, "phase": order.phase, "placed_at": _moment(order.placed_at),
-        "utc_offset_s": order.utc_offset_s, "jurisdiction": order.jurisdiction, "lang": order.lang,
-        "region": order.region, "line": order.line, "amount_value": order.amount,
-        "amount_currency": order.currency, "list_total": order.list_total,
-        "items": items if "items" in body else None,
-        "coupons": _coupons(order, body), "promo_thresholds": list(order.promo_thresholds),
-        "account_created_at": _moment(order.account_created_at), "recipient": order.recipient,
-        "ship_region": order.ship_region, "ship_lat": ship.get("lat"), "ship_lon": ship.get("lon"),
-        **{kind: raw.get(kind) for kind in (*ENTITY_COLUMNS, "card_bin")},
-        "device": raw.get("device") if granted.get("device") else None,
-        **{column: granted.get(purpose) for purpose, column in PURPOSE_COLUMNS.items()},
-        "absence": _states(order),
-    }  # fmt: skip
-
-
-def _node_values(order: Order) -> Body:
-    values: Body = {}
-    for key, value in order.signals.items():
-        node = catalog()[key]
-        if node.form is not Form.HISTOGRAM:
-            values[key] = value
-        elif len(node.histograms) == 1:
-            values[key] = value["bins"]
-        else:
-            values |= {f"{key}.{h.name}": value[h.name]["bins"] for h in node.histograms}
-    return values
-
-
-class _Kinds:
-    """Whether each entity kind is raw or opaque; one world cannot mix both."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, str] = {}
-
-    def note(self, body: Mapping[str, Any], where: str) -> None:
-        opaque = set(body.get("opaque") or ())
-        for kind in ENTITY_COLUMNS:
-            if not (body.get("entities") or {}).get(kind):
-                continue
-            word = "opaque" if kind in opaque else "raw"
-            if self.seen.setdefault(kind, word) != word:
+        Raises:
+            Invalid: If an id is that of another merchant's or channel's order; nothing may be lost.
+        """
+        rows: list[int] = []
+        names = [piece.columns[n].to_pylist() for n in ("order_id", "merchant_id", "channel_code")]
+        for row, (order_id, *shop) in enumerate(zip(*names, strict=True)):
+            number = self._shops.setdefault((shop[0], shop[1]), len(self._shops))
+            known = self._seen.setdefault(order_id, number)
+            if known != number:
+                where = piece.places[row]
                 raise Invalid(
-                    f"{where}: entity {kind} is {word} here and not elsewhere", field=f"{where}:opaque"
+                    f"{where}: order_id {order_id[:64]} is also that of an order of another merchant or "
+                    "channel; make order ids unique, for instance with the channel before them",
+                    field=f"{where}:order_id",
                 )
+            if len(self._seen) > len(self.spill) + len(rows):
+                rows.append(row)
+        return rows
 
 
-def read_orders(folder: Path, progress: Progress) -> tuple[list[Body], dict[str, str], int]:
-    """Rows in time order, entity kinds, and how many repeated attempts or phases were left out.
-
-    Raises:
-        RiskgraphError: As the service would for the body; the message names file and line.
-    """
-    rows: dict[str, Body] = {}
-    kinds, repeated = _Kinds(), 0
-    for done, (where, body) in enumerate(read_lines(folder, "orders"), start=1):
-        try:
-            order = parse_order(body, _CHECKING_DOOR)
-            OrderSubgraph.build(order.signals, order.absent)
-        except RiskgraphError as error:
-            error.args = (f"{where}: {error.message}",)
-            error.message = error.args[0]
-            raise
-        kinds.note(body, where)
-        # Attempts and phases of one order count as one order everywhere.
-        if order.order_id in rows:
-            repeated += 1
-            continue
-        rows[order.order_id] = order_row(order, body) | _node_values(order)
-        if done % 500 == 0:
-            progress("orders", done, done)
-    if not rows:
-        raise NotFound(f"{folder} has no orders*.ndjson with orders", field="orders")
-    # Files may lie in any order; a replay needs time.
-    ordered = sorted(rows.values(), key=lambda r: r["placed_at"])
-    return ordered, {kind: kinds.seen.get(kind, "opaque") for kind in ENTITY_COLUMNS}, repeated
+def _told(
+    jobs: Iterable[Piece], sizes: Mapping[Path, int], tell: Callable[[int, int], None]
+) -> Iterator[Piece]:
+    """Pieces as they are handed out, with the share of bytes told in thousands."""
+    done, total = 0, sum(sizes.values())
+    for piece in jobs:
+        yield piece
+        done += piece.size
+        tell(done // 1000, total // 1000)
 
 
-def orders_table(rows: list[Body]) -> Any:
-    """Arrow table; node columns that no order fills are left out."""
-    pa = arrow()
-    filled = {column for row in rows for column in row}
-    types = all_order_types()
-    columns = {}
-    for name in (*order_types(), *(c for n in _NODES for c in node_columns(n))):
-        if name in filled:
-            values = [row.get(name) for row in rows]
-            if pa.types.is_floating(types[name]):
-                values = [None if v is None else float(v) for v in values]
-            columns[name] = pa.array(values, types[name])
-    return pa.table(columns)
+def _read(
+    folder: Path, stem: str, read: Callable[[Piece], _Read], progress: Progress, pool: Workers
+) -> Iterator[_Read]:
+    sizes = {path: path.stat().st_size for path in files(folder, stem)}
+    jobs = _told(pieces(folder, stem), sizes, lambda done, total: progress(f"{stem} (kB)", done, total))
+    yield from pool.map(read, jobs)
 
 
-def outcomes_table(folder: Path) -> Any:
-    """Arrow table of all outcome bodies, in order of report.
-
-    Raises:
-        Invalid: Naming file, line and field.
-    """
-    pa = arrow()
-    rows: list[Body] = []
-    required = ("outcome_id", "merchant_id", "channel_code", "order_id")
-    for where, body in read_lines(folder, "outcomes"):
-        for name in required:
-            if not isinstance(body.get(name), str):
-                raise Invalid(f"{where}: {name} must be a text", field=f"{where}:{name}")
-        if body.get("kind") not in KINDS:
-            raise Invalid(f"{where}: kind must be one of {', '.join(KINDS)}", field=f"{where}:kind")
-        times = {name: _time(body, name, where) for name in ("effective_at", "reported_at")}
-        rows.append({**{n: body.get(n) for n in outcome_types()}, **times})
-    # By report, not by event: nothing may be known before it was told.
-    rows.sort(key=lambda r: r["reported_at"])
-    return pa.table({n: pa.array([r[n] for r in rows], kind) for n, kind in outcome_types().items()})
-
-
-def _time(body: Mapping[str, Any], name: str, where: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(body[name])
-    except (KeyError, TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Invalid(f"{where}: {name} must be an ISO 8601 time with an offset", field=f"{where}:{name}")
-    return moment.astimezone(UTC)
-
-
-def import_ndjson(source: Path, out: Path, progress: Progress = quiet) -> Path:
+def import_ndjson(source: Path, out: Path, progress: Progress = quiet, *, workers: int = 1) -> Path:
     """Write a world from ``orders*.ndjson`` and ``outcomes*.ndjson``.
 
     One row an order: the first attempt or phase of an order stands. Values whose purpose was not
-    granted never enter the world.
+    granted never enter the world. A folder that ``export_ndjson`` wrote comes back as it was, with
+    its provenance; any other folder is a merchant's. Memory holds some pieces of a megabyte and an id an
+    order; the disk needs as much room as the source for a while.
 
     Args:
         source: Folder with the files.
         out: A folder that does not exist yet, or is empty.
         progress: Called with (step, done, total).
+        workers: Processes that read; the result is the same with any number.
 
     Raises:
         RiskgraphError: A body is wrong; file, line and field are named.
+        CheckFailed: The folder is an export and was altered since.
         Conflict: If ``out`` is not empty.
     """
-    rows, kinds, repeated = read_orders(Path(source), progress)
-    late = outcomes_table(Path(source))
-    with new_folder(Path(out)) as folder:
-        write_parts(orders_table(rows), folder / "observed", "orders")
-        write_parts(late, folder / "observed", "outcomes")
-        counts = {"orders": len(rows), "outcomes": late.num_rows, "repeated_attempts_left_out": repeated}
-        write_manifest(folder, {"provenance": "merchant", "entities": kinds, "counts": counts})
-    progress("orders", len(rows), len(rows))
+    source = Path(source)
+    with new_folder(Path(out)) as folder, Workers(workers) as pool:
+        origin = read_origin(source)
+        (folder / "observed").mkdir()
+        counts, kinds = _write_orders(source, folder, origin, progress, pool)
+        counts["outcomes"] = _write_outcomes(source, folder, origin, progress, pool)
+        facts = {**origin.facts, "entities": kinds, "counts": {**origin.facts.get("counts", {}), **counts}}
+        write_manifest(folder, facts)
     return Path(out)
+
+
+def _write_orders(
+    source: Path, folder: Path, origin: Origin, progress: Progress, pool: Workers
+) -> tuple[dict[str, int], dict[str, str]]:
+    spill = Spill(folder / "orders.spill", all_order_types(), "placed_at")
+    orders = _Orders(spill)
+    for piece in _read(source, "orders", read_orders, progress, pool):
+        orders.add(piece)
+    if not len(spill):
+        raise NotFound(f"{source} has no orders*.ndjson with orders", field="orders")
+    always = set(order_types())
+    columns = origin.columns.get("orders") or [
+        name for name in all_order_types() if name in always or name in spill.filled
+    ]
+    spill.write(folder / "observed", "orders", columns, progress)
+    counts = {"orders": len(spill)}
+    spill.close()
+    if origin.told:
+        return counts, dict(origin.facts["entities"])
+    counts["repeated_attempts_left_out"] = orders.repeated
+    seen = {kind: word for kind, (word, _) in orders.kinds.seen.items()}
+    return counts, {kind: seen.get(kind, "opaque") for kind in ENTITY_COLUMNS}
+
+
+def _write_outcomes(source: Path, folder: Path, origin: Origin, progress: Progress, pool: Workers) -> int:
+    # By report, not by event: nothing may be known before it was told.
+    spill = Spill(folder / "outcomes.spill", outcome_types(), "reported_at")
+    for columns in _read(source, "outcomes", read_outcomes, progress, pool):
+        spill.add(columns)
+    spill.write(
+        folder / "observed", "outcomes", origin.columns.get("outcomes") or list(outcome_types()), progress
+    )
+    spill.close()
+    return len(spill)

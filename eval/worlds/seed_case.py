@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from riskgraph.core.catalog import catalog
-from riskgraph.eval.worlds.exporter import Body, to_request
+from riskgraph.eval.worlds.exporter import to_request
+from riskgraph.eval.worlds.ndjson import Body
 from riskgraph.eval.worlds.reader import World
 from riskgraph.eval.worlds.rows import python_rows, wire_values
 
@@ -92,14 +93,14 @@ def _case(far: Body, home: Row) -> SeedCase:
     for node in _LOCATION_NODES:
         # A refusal is an absence: nothing is sent, the door records it from the consent.
         refused["signals"].pop(node, None)
-        refused["absent"].pop(node, None)
+        refused.get("absent", {}).pop(node, None)
     near["ship_to"] = {"region": home["ship_region"], "lat": home["ship_lat"], "lon": home["ship_lon"]}
     near["entities"]["address"] = home["address"]
     # Home means to oneself; everything else of the order stays as it is.
     near["recipient"] = "same"
     near["signals"]["B085"] = "granted"
     for node in ("B108", "B109"):
-        near["absent"].pop(node, None)
+        near.get("absent", {}).pop(node, None)
         # Sent home, the order is near its network and its device again.
         near["signals"][node] = "km0"
     return SeedCase(name, {FAR_UNCONFIRMED: far, FAR_REFUSED: refused, NEAR_CONFIRMED: near})

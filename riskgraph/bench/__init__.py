@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+_Bench = TypeVar("_Bench")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +33,19 @@ class Figure:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"ratio": self.ratio}
+
+
+def measure(
+    parts: Mapping[Callable[[_Bench], list[Figure]], tuple[str, ...]], bench: _Bench, only: set[str]
+) -> list[Figure]:
+    """The figures of all parts, or the named ones; a part that fails is reported, never left out."""
+    figures: list[Figure] = []
+    for part, names in parts.items():
+        if only and not only & set(names):
+            continue
+        try:
+            found = part(bench)
+        except Exception as failure:  # one part that cannot run must not hide the others
+            found = [Figure(name, None, "", f"{type(failure).__name__}: {failure}") for name in names]
+        figures += [f for f in found if not only or f.name in only]
+    return figures

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from riskgraph import bootstrap, chain
-from riskgraph.bench import Figure
+from riskgraph.bench import Figure, measure
 from riskgraph.bench.load import Load, drive
 from riskgraph.bench.server import running
 from riskgraph.core.report import DecisionReport
@@ -292,15 +292,5 @@ PARTS: dict[Callable[[Bench], list[Figure]], tuple[str, ...]] = {
 
 def run(only: set[str], progress: Progress) -> list[Figure]:
     """Measure all figures, or the named ones; a part that fails is reported, never left out."""
-    figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
-        bench = Bench(Path(folder), progress)
-        for part, names in PARTS.items():
-            if only and not only & set(names):
-                continue
-            try:
-                found = part(bench)
-            except Exception as failure:  # one part that cannot run must not hide the others
-                found = [Figure(name, None, "", f"{type(failure).__name__}: {failure}") for name in names]
-            figures += [f for f in found if not only or f.name in only]
-    return figures
+        return measure(PARTS, Bench(Path(folder), progress), only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from riskgraph import bootstrap
 from riskgraph.bench import Figure
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 from riskgraph.core.errors import Invalid
+from riskgraph.ports import Progress
 
 app = typer.Typer(help="Figures of this release, measured on this machine.", no_args_is_help=True)
 
@@ -19,21 +21,37 @@ def register(root: typer.Typer) -> None:
     root.add_typer(app, name="bench")
 
 
+Only = Annotated[str, typer.Option(help="Names, separated by commas; default all.")]
+Names = Iterable[tuple[str, ...]]
+
+
 @app.command("line")
-def bench_line(
-    only: Annotated[str, typer.Option(help="Names, separated by commas; default all.")] = "",
-    as_json: AsJson = False,
-) -> None:
+def bench_line(only: Only = "", as_json: AsJson = False) -> None:
     """Latency, throughput, durability, the release and the champion. At most 25 minutes on 2 cores."""
     bootstrap.require_extra("riskgraph bench line")
     from riskgraph.bench import line
 
+    _measure(line.PARTS.values(), line.run, only, as_json)
+
+
+@app.command("worlds")
+def bench_worlds(only: Only = "", as_json: AsJson = False) -> None:
+    """Worlds: orders per second to NDJSON and back."""
+    bootstrap.require_extra("riskgraph bench worlds")
+    from riskgraph.bench import worlds
+
+    _measure(worlds.PARTS.values(), worlds.run, only, as_json)
+
+
+def _measure(
+    groups: Names, run: Callable[[set[str], Progress], list[Figure]], only: str, as_json: bool
+) -> None:
     names = {name.strip() for name in only.split(",") if name.strip()}
-    known = {name for group in line.PARTS.values() for name in group}
+    known = {name for group in groups for name in group}
     if names - known:
         raise Invalid(f"unknown figures {', '.join(names - known)}; known: {', '.join(sorted(known))}")
     with progress_bars() as progress:
-        figures = line.run(names, progress)
+        figures = run(names, progress)
     emit([f.to_json() for f in figures], as_json, lambda console: console.print(as_table(figures)))
 
 

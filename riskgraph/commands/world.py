@@ -11,6 +11,7 @@ from rich.table import Table
 
 from riskgraph import bootstrap
 from riskgraph.commands.ui import AsJson, emit, progress_bars
+from riskgraph.core.errors import Invalid
 from riskgraph.settings import Settings
 
 app = typer.Typer(
@@ -25,14 +26,38 @@ def register(root: typer.Typer) -> None:
 
 
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder to write; must not exist or be empty.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write; must not exist or be empty.")] = None,
     config: Annotated[str, typer.Option(help="demo, champion or bench.")] = "demo",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 7,
     orders: Annotated[int | None, typer.Option(min=200, help="About how many orders.")] = None,
+    replay: Annotated[
+        str | None, typer.Option(metavar="URL", help="Send the world of --world to the service there.")
+    ] = None,
+    world: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="With --replay: the world to send.")
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(help="With --replay: times real time; 0 or max is as fast as answers come.")
+    ] = "max",
+    key: Annotated[
+        str | None, typer.Option(envvar="RISKGRAPH_KEY", help="With --replay: the API key.")
+    ] = None,
+    in_flight: Annotated[
+        int, typer.Option(min=1, max=256, help="With --replay: calls at once; 1 keeps their order strictly.")
+    ] = 16,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate a shop: people, gangs, orders, outcomes. Everything in it is invented."""
+    """Simulate a shop: people, gangs, orders, outcomes. Everything in it is invented.
+
+    With --replay URL --world WORLD nothing is simulated: the orders of that world go to the running
+    service when they were placed, its outcomes when they were reported. A second run changes nothing.
+    """
     bootstrap.require_extra("riskgraph simulate")
+    if replay is not None:
+        _send(replay, world, _speed(speed), key, in_flight, as_json)
+        return
+    if out is None:
+        raise Invalid("--out is needed, or --replay URL with --world", field="--out")
     from riskgraph import chain
 
     with progress_bars() as progress:
@@ -41,13 +66,47 @@ def simulate(
     emit(described, as_json, lambda console: show_world(console, described))
 
 
+def _speed(text: str) -> float:
+    try:
+        speed = 0.0 if text == "max" else float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed < float("inf"):
+        raise Invalid(f"--speed must be a number from 0 or max, got {text!r:.40}", field="--speed")
+    return speed
+
+
+def _send(url: str, world: Path | None, speed: float, key: str | None, in_flight: int, as_json: bool) -> None:
+    """Replay a world to a service; exit code 1 when it refused some of the calls."""
+    if world is None:
+        raise Invalid("--replay needs --world", field="--world")
+    if not url.startswith(("http://", "https://")):
+        raise Invalid(f"--replay must be an http or https address, got {url!r:.60}", field="--replay")
+    if not key:
+        raise Invalid("--replay needs an API key: set RISKGRAPH_KEY or give --key", field="--key")
+    from riskgraph import chain
+    from riskgraph.commands.sending import send_events
+
+    events, totals = chain.calls(world)
+    with progress_bars() as progress:
+        tally = send_events(
+            events, url, key, speed=speed, in_flight=in_flight, totals=totals, progress=progress
+        )
+    emit(tally.to_json(), as_json, lambda console: show_world(console, tally.to_json(), "Answers"))
+    if tally.refused:
+        raise typer.Exit(1)
+
+
 @app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with NDJSON files.")],
     out: Annotated[Path, typer.Option(help="World folder to write.")],
     as_json: AsJson = False,
 ) -> None:
-    """Turn NDJSON of decision and outcome bodies (orders*.ndjson, outcomes*.ndjson) into a world."""
+    """Turn NDJSON of decision and outcome bodies (orders*.ndjson, outcomes*.ndjson) into a world.
+
+    A folder that "riskgraph world export" wrote comes back as the world it was, without the oracle.
+    """
     bootstrap.require_extra("riskgraph world import")
     from riskgraph import chain
 
@@ -55,6 +114,30 @@ def import_(
         chain.import_ndjson(source, out, progress)
     described = chain.describe(out)
     emit(described, as_json, lambda console: show_world(console, described))
+
+
+@app.command("export")
+def export(
+    world: WorldFolder,
+    ndjson: Annotated[Path, typer.Option(help="Folder to write; must not exist or be empty.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a world as NDJSON of decision and outcome bodies; never its oracle.
+
+    "riskgraph world import" brings it back without loss, its provenance included.
+    """
+    bootstrap.require_extra("riskgraph world export")
+    from riskgraph import chain
+
+    with progress_bars() as progress:
+        written = chain.export_ndjson(world, ndjson, progress)
+    emit(
+        written,
+        as_json,
+        lambda console: console.print(
+            "{orders} orders and {outcomes} outcomes ({provenance}): {path}".format(**written), soft_wrap=True
+        ),
+    )
 
 
 @app.command("replay")
@@ -82,9 +165,9 @@ def describe(
     emit(described, as_json, lambda console: show_world(console, described))
 
 
-def show_world(console: Console, described: dict[str, Any]) -> None:
+def show_world(console: Console, described: dict[str, Any], title: str = "World") -> None:
     """Counts as a table; nested counts in one cell."""
-    table = Table("what", "count", title="World")
+    table = Table("what", "count", title=title)
     for name, value in described.items():
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name, text)
