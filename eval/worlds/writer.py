@@ -28,6 +28,9 @@ def quiet(step: str, done: int, total: int) -> None:
 def new_folder(out: Path) -> Iterator[Path]:
     """A temporary sibling of ``out`` that takes its name when the block ends without an error.
 
+    Only its owner may enter it: a shop's history holds raw addresses and phone numbers (GDPR Art.
+    32(1); PIPL Art. 51).
+
     Raises:
         Conflict: If ``out`` exists and is not an empty folder.
     """
@@ -38,7 +41,6 @@ def new_folder(out: Path) -> Iterator[Path]:
     # Beside its place, since a rename is one step only within a file system.
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        work.chmod(0o755)
         yield work
         if out.exists():
             # Empty, as was checked; a rename does not replace a folder everywhere.
