@@ -18,8 +18,7 @@ class Settings:
 
     Attributes:
         fpr: False-positive rate at which recall is read.
-        learn: Share of a world's orders, the earliest, that trees learn from.
-        threshold: Share that follows; its honest orders set the threshold. The rest is measured.
+        learn: Share of a world's orders, the earliest, that trees learn from; the later are measured.
         trees: Arguments of scikit-learn's HistGradientBoostingClassifier.
         relations: ``hub_orders`` and ``group_hub_orders`` (an entity on more orders links nothing),
             ``share_step`` and ``lot_seed`` (how shares of fraud are rounded), ``near_hours`` (what
@@ -28,15 +27,12 @@ class Settings:
 
     fpr: float
     learn: float
-    threshold: float
     trees: Mapping[str, float]
     relations: Mapping[str, float]
 
-    def parts(self, orders: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-        """bool[N] three times: orders to learn from, for the threshold, and to measure, by time."""
-        place = np.arange(orders)
-        first, second = int(orders * self.learn), int(orders * (self.learn + self.threshold))
-        return place < first, (place >= first) & (place < second), place >= second
+    def earlier(self, orders: int) -> NDArray[np.bool_]:
+        """bool[N] for N orders in time order: those to learn from; the others are measured."""
+        return np.arange(orders) < int(orders * self.learn)
 
 
 @cache
