@@ -42,14 +42,21 @@ class Trees:
 def fit(features: Floats, fraud: NDArray[np.bool_]) -> Trees:
     """Trees grown on float32[N, F] and bool[N] with the fixed settings."""
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     # The library cannot bin a column without a value.
     known = np.asarray(~np.isnan(features).all(axis=0), dtype=np.bool_)
     # No early stopping: how long it learns must not depend on the world.
     classifier = HistGradientBoostingClassifier(early_stopping=False, **settings().trees)
-    return Trees(known, classifier.fit(features[:, known], fraud))
+    # The same on any number of cores; and on shared ones, threads wait for one another for minutes.
+    with threadpool_limits(1):
+        return Trees(known, classifier.fit(features[:, known], fraud))
 
 
 def score(learned: Trees, features: Floats) -> NDArray[np.float64]:
     """float64[N], the logit."""
-    return np.asarray(learned.classifier.decision_function(features[:, learned.known]), dtype=np.float64)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        logit = learned.classifier.decision_function(features[:, learned.known])
+    return np.asarray(logit, dtype=np.float64)
