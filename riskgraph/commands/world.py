@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from riskgraph import bootstrap
+from riskgraph.commands.certify import run_gates
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 from riskgraph.settings import Settings
 
@@ -25,14 +26,26 @@ def register(root: typer.Typer) -> None:
 
 
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder to write; must not exist or be empty.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write; must not exist or be empty. With --certify: keeps the worlds."),
+    ] = None,
     config: Annotated[str, typer.Option(help="demo, champion or bench.")] = "demo",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 7,
     orders: Annotated[int | None, typer.Option(min=200, help="About how many orders.")] = None,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Read the eight gates over several seeds; exit 3 if one fails.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(min=2, help="With --certify: seeds from --seed on.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a shop: people, gangs, orders, outcomes. Everything in it is invented."""
+    if not certify and out is None:
+        raise typer.BadParameter("a folder is needed", param_hint="--out")
     bootstrap.require_extra("riskgraph simulate")
+    if certify or out is None:
+        run_gates(config, range(seed, seed + seeds), orders, out, as_json)
+        return
     from riskgraph import chain
 
     with progress_bars() as progress:
