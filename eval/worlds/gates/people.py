@@ -11,8 +11,8 @@ from riskgraph.eval.worlds.gates.likeness import odd_types
 from riskgraph.eval.worlds.gates.material import Material
 
 ODD_RATIO = 5.0
-# Fewer trips of a rule are chance.
-FEWEST_TRIPS = 5
+# Fewer trips of a rule are chance, and a rule that one in a hundred trips makes nobody look odd.
+FEWEST_TRIPS, LEAST_SHARE = 5, 0.01
 CAMOUFLAGE = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8))
 FEWEST_ORDERS, FEWEST_GANGS = 30, 5
 LEAST_FALL, LARGEST_STEP = 0.10, 0.75
@@ -27,7 +27,8 @@ def odd_people(material: Material) -> list[Figure]:
     figures = []
     for name in types:
         mine = held[material.oracle.honest_type == name]
-        ratio = np.where(mine.sum(axis=0) >= FEWEST_TRIPS, mine.mean(axis=0) / usual, 0.0)
+        often = (mine.sum(axis=0) >= FEWEST_TRIPS) & (mine.mean(axis=0) >= LEAST_SHARE)
+        ratio = np.where(often, mine.mean(axis=0) / usual, 0.0)
         top = int(np.argmax(ratio))
         told = f"{reference.rules()[top].name}: {mine[:, top].mean():.1%} against {usual[top]:.1%}"
         figures.append(
