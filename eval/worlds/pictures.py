@@ -20,7 +20,7 @@ from riskgraph.eval.worlds.gates.people import recall_by_camouflage
 from riskgraph.eval.worlds.reader import World
 
 DAY_S = 86_400.0
-_KIND_COLOURS = {"account": GREY, "device": BLUE, "card": ORANGE, "address": GREEN, "phone": PURPLE}
+_KIND_COLOURS = {"account": GREY, "device": BLUE, "card": ORANGE, "door": GREEN, "phone": PURPLE}
 _DASHES = ("-", "--", ":", "-.")
 LONGEST_DAYS = 120
 
@@ -76,7 +76,7 @@ def plot_gate_camouflage(folder: Path, material: Material) -> None:
 
 
 def plot_gang(folder: Path, kinds: Mapping[str, Ints], gang: Ints, number: int) -> None:
-    """``gang``: one gang's orders and the accounts, devices, cards, addresses and phones that they share.
+    """``gang``: one gang's orders and the accounts, devices, cards, doors and phones that they share.
 
     Args:
         folder: Where ``gang.png`` and ``gang.svg`` go.
