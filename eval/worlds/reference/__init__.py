@@ -7,7 +7,7 @@ from riskgraph.eval.worlds.reference.frozen import changed, digest
 from riskgraph.eval.worlds.reference.relations import Relations, doors, relation_features
 from riskgraph.eval.worlds.reference.rules import Rule, points, rules, trips
 from riskgraph.eval.worlds.reference.settings import Settings, settings
-from riskgraph.eval.worlds.reference.trees import Trees, fit, order_features, score
+from riskgraph.eval.worlds.reference.trees import Trees, fit, order_columns, order_features, score
 
 __all__ = [
     "Relations",
@@ -18,6 +18,7 @@ __all__ = [
     "digest",
     "doors",
     "fit",
+    "order_columns",
     "order_features",
     "points",
     "relation_features",
