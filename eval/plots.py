@@ -54,7 +54,7 @@ def check_matplotlib() -> None:
 
 
 @contextmanager
-def _figure(
+def picture(
     folder: Path, name: str, columns: int, size: tuple[float, float], simulated: bool
 ) -> Iterator[Any]:
     """A figure that is saved as NAME.png and NAME.svg; no global state, no window."""
@@ -94,7 +94,7 @@ def plot_roc(
     Raises:
         ExtraMissing: If matplotlib is not installed.
     """
-    with _figure(folder, "roc", 2, (12.5, 6.2), simulated) as (figure, axes):
+    with picture(folder, "roc", 2, (12.5, 6.2), simulated) as (figure, axes):
         for axis, log in zip(axes, (False, True), strict=True):
             for i, (name, entry) in enumerate(ranked.items()):
                 _curve(axis, name, entry, i, log)
@@ -171,7 +171,7 @@ def plot_camouflage(folder: Path, steps: Sequence[Mapping[str, Any]], title: str
     Raises:
         ExtraMissing: If matplotlib is not installed.
     """
-    with _figure(folder, "camouflage", 1, (8.6, 5.4), simulated) as (figure, axes):
+    with picture(folder, "camouflage", 1, (8.6, 5.4), simulated) as (figure, axes):
         axis = axes[0]
         x = np.array([s["mean"] for s in steps])
         for kind, colour, marker in (("reject", BLUE, "o"), ("reject_or_review", ORANGE, "s")):
@@ -213,7 +213,7 @@ def plot_scores(folder: Path, probability: Floats, is_fraud: Bools, title: str, 
     inner = np.clip(probability, 1e-9, 1 - 1e-9)
     odds = np.log(inner / (1 - inner))
     edges = np.linspace(odds.min() - 1e-6, odds.max() + 1e-6, 61)
-    with _figure(folder, "scores", 1, (8.6, 5.0), simulated) as (figure, axes):
+    with picture(folder, "scores", 1, (8.6, 5.0), simulated) as (figure, axes):
         axis = axes[0]
         for mask, colour, name, hatch in (
             (~is_fraud, BLUE, "honest", None),

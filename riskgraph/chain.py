@@ -5,9 +5,10 @@ Beside ``bootstrap`` the only module that names concrete classes; it needs the e
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from pathlib import Path
@@ -27,6 +28,7 @@ from riskgraph.eval import worlds
 from riskgraph.eval.backtest import Issue, Origin, Trial, run_backtest
 from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Truth, Window
+from riskgraph.eval.worlds import gates, reference
 from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
@@ -56,11 +58,47 @@ def simulate(config: str, *, seed: int | None, orders: int | None, out: Path, pr
     Raises:
         Invalid: If there is no configuration of that name.
     """
+    worlds.simulate(_preset(config).scaled(orders=orders, seed=seed), seed, out, progress)
+
+
+def _preset(config: str) -> worlds.WorldConfig:
     if config not in worlds.PRESETS:
         raise Invalid(
             f"--config must be one of {', '.join(worlds.PRESETS)}, got {config!r}", field="--config"
         )
-    worlds.simulate(worlds.preset(config).scaled(orders=orders, seed=seed), seed, out, progress)
+    return worlds.preset(config)
+
+
+def certify(
+    config: str, seeds: Sequence[int], *, orders: int | None, out: Path | None, settings: Settings,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Simulate a configuration over several seeds and read the eight gates.
+
+    Worlds stay in ``out``, one folder a seed, and are read where they are there already; without
+    ``out`` they are thrown away. ``certificate`` is what ``certified.json`` takes: only when all gates
+    hold and the size is the configuration's own.
+
+    Raises:
+        Invalid: If there is no configuration of that name.
+        Conflict: If ``out`` holds a world of another configuration.
+    """
+    chosen = _preset(config)
+    sized, door = chosen.scaled(orders=orders), bootstrap.open_door(settings)
+    with tempfile.TemporaryDirectory() as spare:
+        figures = list(gates.certify(sized, seeds, out or Path(spare), door, progress))
+    held = gates.holds(figures)
+    whole = all(held.values()) and sized.sha256 == chosen.sha256
+    return {
+        "config": config,
+        "config_sha256": chosen.sha256,
+        "reference_sha256": reference.digest(),
+        "orders": sized.orders,
+        "seeds": list(seeds),
+        "gates": [{"gate": g, "asks": asks, "held": held[g]} for g, asks in gates.GATES.items()],
+        "figures": [gates.row(f) for f in figures],
+        "certificate": asdict(gates.certificate(chosen, seeds, figures)) if whole else None,
+    }
 
 
 def replay(world: Path, settings: Settings, progress: Progress) -> Path:

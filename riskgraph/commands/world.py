@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from riskgraph import bootstrap
+from riskgraph.commands.certify import run_gates
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 from riskgraph.core.errors import Invalid
 from riskgraph.settings import Settings
@@ -26,10 +27,17 @@ def register(root: typer.Typer) -> None:
 
 
 def simulate(
-    out: Annotated[Path | None, typer.Option(help="Folder to write; must not exist or be empty.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write; must not exist or be empty. With --certify: keeps the worlds."),
+    ] = None,
     config: Annotated[str, typer.Option(help="demo, champion or bench.")] = "demo",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 7,
     orders: Annotated[int | None, typer.Option(min=200, help="About how many orders.")] = None,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Read the eight gates over several seeds; exit 3 if one fails.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(min=2, help="With --certify: seeds from --seed on.")] = 5,
     replay: Annotated[
         str | None, typer.Option(metavar="URL", help="Send the world of --world to the service there.")
     ] = None,
@@ -51,13 +59,19 @@ def simulate(
 
     With --replay URL --world WORLD nothing is simulated: the orders of that world go to the running
     service when they were placed, its outcomes when they were reported. A second run changes nothing.
+    With --certify the gates tell whether worlds of the configuration are hard enough.
     """
     bootstrap.require_extra("riskgraph simulate")
+    if certify and replay is not None:
+        raise Invalid("--certify and --replay exclude one another", field="--certify")
     if replay is not None:
         _send(replay, world, _speed(speed), key, in_flight, as_json)
         return
+    if certify:
+        run_gates(config, range(seed, seed + seeds), orders, out, as_json)
+        return
     if out is None:
-        raise Invalid("--out is needed, or --replay URL with --world", field="--out")
+        raise Invalid("--out is needed, or --certify, or --replay URL with --world", field="--out")
     from riskgraph import chain
 
     with progress_bars() as progress:
