@@ -1,6 +1,7 @@
 # Every target creates what it needs; CI runs these same targets.
 PYTHON ?= python3
 VENV ?= .venv
+PYTHONS ?= 3.11 3.12 3.13
 # Set to a CPU wheel index for torch where one can be reached, for instance
 #   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -8,7 +9,7 @@ PIP = $(VENV)/bin/pip install --disable-pip-version-check -q
 RUN = $(VENV)/bin
 TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
 
-.PHONY: demo test test-full lint types check champion docs bench measure clean
+.PHONY: demo test test-full matrix lint types check champion docs bench measure clean
 
 ## ---- for everyone -----------------------------------------------------------------------------
 demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtest: at most three minutes
@@ -16,6 +17,13 @@ demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtes
 
 test: $(VENV)/.dev          ## everything that runs in minutes
 	$(RUN)/pytest -n 2 -m "not slow" tests
+
+matrix:                     ## the tests on each Python from 3.11 on that is here, each in its own environment
+	@for version in $(PYTHONS); do \
+		if ! python$$version -c '' 2>/dev/null; then echo "python$$version is not here"; continue; fi; \
+		echo "== python$$version"; \
+		$(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	done
 
 ## ---- for developers ---------------------------------------------------------------------------
 test-full: $(VENV)/.dev     ## the slow ones too: 200 kills, 100,000 orders, more examples

@@ -161,6 +161,7 @@ def running_service(show: Demo) -> Iterator[Shop]:
     # declared as TCP: asyncio sets TCP_NODELAY on no other, and each answer would wait 40 ms
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
+    listener.listen(128)  # from here on nobody is refused, however late the server's thread gets to run
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     service = bootstrap.open_service(settings, profile)
     found = chain.seed_case(show.out / "world", held.since, service.line)
