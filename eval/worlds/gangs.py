@@ -15,7 +15,7 @@ from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import DRIVERS, Archetype, shift_matrix
-from riskgraph.eval.worlds.shop import DAY, Shop
+from riskgraph.eval.worlds.shop import DAY, OPENED, Shop
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
 
 
@@ -181,6 +181,8 @@ def gang_accounts(rng: np.random.Generator, cast: Cast, gang: Gang, first: Float
     # A gang that hides buys old accounts or lets them ripen.
     aged = chance(rng, 0.25 + 0.5 * gang.camouflage, n)
     age = np.where(aged, np.exp(rng.normal(17.0, 1.1, n)), np.exp(rng.normal(age_mu, 1.5, n)))
+    # After the draw, so that a cap changes the few oldest and nothing else.
+    age = np.minimum(age, first - OPENED)
     changed = chance(rng, 0.35, n)
     invited = chance(rng, 0.5 if gang.archetype.name == "promotion_farm" else 0.15, n)
     return cast.accounts.add(

@@ -10,7 +10,7 @@ from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import shift_matrix
-from riskgraph.eval.worlds.shop import DAY, Shop
+from riskgraph.eval.worlds.shop import DAY, OPENED, Shop
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
 
 
@@ -170,7 +170,7 @@ def _moments(
     # Accounts from before the world, so that its first weeks do not consist of newcomers.
     old = config.start_s - 2 * DAY - np.exp(rng.normal(6.1, 1.0, n_accounts)) * DAY
     created = np.where(newcomer, young, np.maximum(old, config.start_s - 3600 * DAY))
-    cast.accounts["created"][:n_accounts] = created
+    cast.accounts["created"][:n_accounts] = np.maximum(created, OPENED)
     return np.asarray(t)
 
 

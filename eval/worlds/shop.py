@@ -16,6 +16,8 @@ THRESHOLDS = (99.0, 199.0, 399.0)
 BASKETS = ("usual", "valuable", "hot", "tiny", "bulk")
 MAX_LINES = 4
 DAY = 86_400.0
+# Epoch seconds UTC of 10 May 2003, when Taobao opened: no account of a shop is older than the shop.
+OPENED = 1_052_524_800.0
 _HOURS = (
     1.0, 0.6, 0.4, 0.25, 0.2, 0.3, 0.7, 1.4, 2.2, 2.9, 3.4, 3.4,
     3.6, 3.3, 3.1, 3.1, 3.2, 3.2, 3.4, 4.0, 4.9, 5.2, 4.2, 2.2,
