@@ -11,8 +11,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
-from riskgraph.core.errors import NotFound
-from riskgraph.eval.worlds.profiles import ARCHETYPES, HONEST_TYPES, Archetype, HonestType
+from riskgraph.core.errors import Invalid
+from riskgraph.eval.worlds.profiles import HONEST_TYPES, Archetype, HonestType
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class WorldConfig:
         wrong_fraud_labels: Share of honest orders wrongly reported as fraud.
         wrong_clean_labels: Share of reported fraud that a review wrongly confirms as good.
         never_delivered_report: Share of orders whose delivery is never reported.
+        archetypes: Kinds of fraud; their shares add up to 1.
+        honest_types: Kinds of honest accounts; their shares add up to 1.
     """
 
     name: str = "demo"
@@ -72,7 +74,7 @@ class WorldConfig:
     wrong_fraud_labels: float = 0.001
     wrong_clean_labels: float = 0.015
     never_delivered_report: float = 0.04
-    archetypes: tuple[Archetype, ...] = field(default=ARCHETYPES)
+    archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
 
     @property
@@ -105,36 +107,20 @@ class WorldConfig:
         """The same world with another size or seed."""
         return replace(self, orders=orders or self.orders, seed=self.seed if seed is None else seed)
 
+    def joined(self, further: tuple[Archetype, ...]) -> WorldConfig:
+        """The same world with further kinds of fraud; the shares of the others fall in proportion.
 
-PRESETS = {
-    "demo": WorldConfig(),
-    "champion": WorldConfig(
-        name="champion",
-        seed=101,
-        # A year before the demo's world, so that a backtest there is out of time.
-        start="2025-01-01",
-        orders=120_000,
-        orders_per_account=3.8,
-        count_sigma=1.05,
-        eu_share=0.30,
-        marketplace_share=0.45,
-        location_denied=0.34,
-        camouflage=(2.2, 4.2),
-        gang_orders=17.0,
-        min_gangs=120,
-        shift_scale=1.35,
-    ),
-    "bench": WorldConfig(name="bench", seed=211, orders=100_000, gang_orders=24.0, min_gangs=200),
-}
-
-
-def preset(name: str) -> WorldConfig:
-    """A named configuration.
-
-    Raises:
-        NotFound: If there is none of that name.
-    """
-    if name not in PRESETS:
-        known = ", ".join(PRESETS)
-        raise NotFound(f"no world configuration {name!r}; known are {known}", field="config")
-    return PRESETS[name]
+        Raises:
+            Invalid: If the further shares leave nothing to the others.
+        """
+        left = 1 - sum(a.share for a in further)
+        if left <= 0:
+            raise Invalid(
+                f"the shares of {', '.join(a.name for a in further)} add up to {1 - left:g}; they must stay"
+                " below 1, since the other kinds of fraud keep the rest",
+                field="share",
+            )
+        kept = (
+            tuple(replace(a, share=a.share * left) for a in self.archetypes) if further else self.archetypes
+        )
+        return replace(self, archetypes=(*kept, *further))

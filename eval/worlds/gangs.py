@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.family import Family
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import DRIVERS, Archetype, shift_matrix
 from riskgraph.eval.worlds.shop import DAY, OPENED, Shop
@@ -21,11 +22,11 @@ from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, str
 
 @dataclass(frozen=True)
 class Gang:
-    """One gang; ``code`` is its archetype's place plus one, ``times`` its order times, ascending."""
+    """One gang; ``code`` is its family's place plus one, ``times`` its order times, ascending."""
 
     number: int
     code: int
-    archetype: Archetype
+    family: Family
     camouflage: float
     refuses: bool
     market: bool
@@ -33,6 +34,10 @@ class Gang:
     city: int
     styles: Ints
     times: Floats
+
+    @property
+    def archetype(self) -> Archetype:
+        return self.family.archetype
 
     @property
     def size(self) -> int:
@@ -96,27 +101,25 @@ def _sizes(rng: np.random.Generator, total: int, gangs: int) -> Ints:
     )
 
 
-def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, kind: Archetype, size: int) -> Floats:
+def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, family: Family, size: int) -> Floats:
     """Bursts inside the gang's active window, half of them timed to launches and promotion days."""
+    kind = family.archetype
     window = rng.uniform(*kind.window_days) * DAY
     start = config.start_s + rng.random() * max(DAY, config.days * DAY - window)
     centres = start + rng.random(kind.bursts) * window
     hot = np.array([m for _, m in shop.launches])
-    if kind.name in ("proxy_buying", "address_reseller") and len(hot):
+    if family.chases_launches and len(hot):
         near = hot[np.clip(np.searchsorted(hot, centres), 0, len(hot) - 1)]
         centres = np.where(rng.random(kind.bursts) < 0.5, near + 1800, centres)
-    width = np.array(
-        {"card_testing": 3600.0 * 6, "account_takeover": 36 * 3600.0}.get(kind.name, 20 * 3600.0)
-    )
-    own = shop.times(rng, np.zeros(size), night=chance(rng, 0.6 * (kind.name == "card_testing"), size))
+    own = shop.times(rng, np.zeros(size), night=chance(rng, family.night, size))
     hour = (own - config.start_s) % DAY
-    spread = centres[rng.integers(0, kind.bursts, size)] + rng.normal(0, 1, size) * width
+    spread = centres[rng.integers(0, kind.bursts, size)] + rng.normal(0, 1, size) * family.burst_hours * 3600
     # People sleep: two thirds of a gang's orders keep to ordinary hours of the day.
     t = np.where(rng.random(size) < 0.65, spread // DAY * DAY + hour, spread)
     return np.sort(np.clip(t, config.start_s + DAY, config.end_s - 3600))
 
 
-def build_gangs(config: WorldConfig, shop: Shop, cast: Cast) -> list[Gang]:
+def build_gangs(config: WorldConfig, shop: Shop, cast: Cast, families: tuple[Family, ...]) -> list[Gang]:
     """Draw all gangs of a world, each from a random stream of its own."""
     rng = stream(config.seed, "gangs")
     shares = np.array([a.share for a in config.archetypes])
@@ -126,7 +129,7 @@ def build_gangs(config: WorldConfig, shop: Shop, cast: Cast) -> list[Gang]:
     orders[0] += config.fraud_orders - orders.sum()
     shifts = np.array(shift_matrix(config.archetypes)) * config.shift_scale
     gangs: list[Gang] = []
-    for code, kind in enumerate(config.archetypes):
+    for code, family in enumerate(families):
         for size in _sizes(rng, int(orders[code]), int(counts[code])):
             own = stream(config.seed, "gang", len(gangs))
             # One value for the whole gang: it is a matter of its skill, and shows in all that it does.
@@ -135,11 +138,11 @@ def build_gangs(config: WorldConfig, shop: Shop, cast: Cast) -> list[Gang]:
             country = int(own.random() < config.eu_share * 0.8)
             gangs.append(
                 Gang(
-                    len(gangs), code + 1, kind, camouflage, bool(own.random() < config.gang_refuses),
-                    bool(own.random() < kind.marketplace), country,
+                    len(gangs), code + 1, family, camouflage, bool(own.random() < config.gang_refuses),
+                    bool(own.random() < family.archetype.marketplace), country,
                     int(geo.random_city(own, np.array([country]))[0]),
                     cast.add_styles(team + shifts[code] * (1 - camouflage)),
-                    _times(own, config, shop, kind, int(size)),
+                    _times(own, config, shop, family, int(size)),
                 )
             )  # fmt: skip
     return gangs
@@ -184,7 +187,7 @@ def gang_accounts(rng: np.random.Generator, cast: Cast, gang: Gang, first: Float
     # After the draw, so that a cap changes the few oldest and nothing else.
     age = np.minimum(age, first - OPENED)
     changed = chance(rng, 0.35, n)
-    invited = chance(rng, 0.5 if gang.archetype.name == "promotion_farm" else 0.15, n)
+    invited = chance(rng, gang.family.invited, n)
     return cast.accounts.add(
         n, created=first - age, country=gang.country, home_city=gang.city,
         profile=rng.beta(1.6 + 1.4 * gang.camouflage, 3.0, n),

@@ -62,7 +62,8 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
     gangs = int(visits["gang"].max(initial=-1)) + 1
     # One draw a gang: how much of it is ever reported is a trait of the gang, not of each order.
     quota = rng.random(max(1, gangs))[np.maximum(visits["gang"], 0)]
-    for code, kind in enumerate(config.archetypes, start=1):
+    for code, family in enumerate(visits.families, start=1):
+        kind = family.archetype
         mine = visits["kind"] == code
         low, high = kind.reported
         found = mine & chance(rng, low + (high - low) * quota, n)
@@ -70,7 +71,7 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
         # Late and uneven, so that recent fraud is mostly unlabelled.
         delay = lognormal_days(rng, kind.delay_days, n)
         # What the shop stops is never delivered, so it can get no clean label.
-        stopped |= mine & chance(rng, 0.25 if kind.name != "card_testing" else 0.5, n)
+        stopped |= mine & chance(rng, family.stopped, n)
         for rows, word in ((found & ~wrong, kind.report), (wrong, "confirmed_good")):
             source = "issuer" if word == "chargeback_fraud" else "review"
             events.add(np.flatnonzero(rows), word, t, t + delay, None, source)

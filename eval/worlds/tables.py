@@ -14,7 +14,6 @@ from riskgraph.core.subgraph import State
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.extras import arrow
-from riskgraph.eval.worlds.profiles import ARCHETYPE_NAMES
 from riskgraph.eval.worlds.schema import label_types, node_columns, node_type, order_types, outcome_types
 from riskgraph.eval.worlds.shop import LINES, Baskets, Shop
 from riskgraph.eval.worlds.signals import Signals
@@ -242,13 +241,14 @@ def labels_table(config: WorldConfig, visits: Visits) -> Any:
     """The oracle: what only the simulator knows."""
     pa = arrow()
     kind, gang = visits["kind"].tolist(), visits["gang"].tolist()
-    families = ("honest", *(a.family for a in config.archetypes))
+    archetypes = [f.archetype for f in visits.families]
+    names, groups = (["honest", *(getattr(a, word) for a in archetypes)] for word in ("name", "family"))
     honest = [h.name for h in config.honest_types]
     columns = {
         "order_id": order_ids(config, len(visits)),
         "is_fraud": [k > 0 for k in kind],
-        "archetype": [ARCHETYPE_NAMES[k] for k in kind],
-        "family": [families[k] for k in kind],
+        "archetype": [names[k] for k in kind],
+        "family": [groups[k] for k in kind],
         "gang_id": [f"g-{g:04d}" if g >= 0 else None for g in gang],
         "camouflage": visits["camouflage"],
         "honest_type": [

@@ -30,6 +30,12 @@ def simulate(
     config: Annotated[str, typer.Option(help="demo, champion or bench.")] = "demo",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 7,
     orders: Annotated[int | None, typer.Option(min=200, help="About how many orders.")] = None,
+    families: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder of further kinds of fraud; their Python code is run."
+        ),
+    ] = None,
     replay: Annotated[
         str | None, typer.Option(metavar="URL", help="Send the world of --world to the service there.")
     ] = None,
@@ -61,7 +67,7 @@ def simulate(
     from riskgraph import chain
 
     with progress_bars() as progress:
-        chain.simulate(config, seed=seed, orders=orders, out=out, progress=progress)
+        chain.simulate(config, seed=seed, orders=orders, out=out, progress=progress, families=families)
     described = chain.describe(out)
     emit(described, as_json, lambda console: show_world(console, described))
 
