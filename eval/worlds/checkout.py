@@ -7,6 +7,7 @@ import numpy as np
 from riskgraph.core.subgraph import State
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.sellers import documents
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Floats, Ints, chance, pick_rows, stream
 from riskgraph.eval.worlds.visits import Visits
@@ -122,9 +123,10 @@ def _deliveries(rng: np.random.Generator, visits: Visits, kind: Ints, out: Signa
     seen = (visits.address_rank > 0) & chance(rng, 0.9, n)
     handover = np.where(kind == 3, 1, np.where(chance(rng, 0.25, n), 2, np.where(chance(rng, 0.05, n), 3, 0)))
     out.put("B117", handover, seen)
-    out.put("B118", chance(rng, 0.006 + 0.02 * open_play(visits), n), seen)
+    abuse = visits.trait("refunded") * open_play(visits)
+    out.put("B118", chance(rng, 0.006 + 0.02 * open_play(visits) + 0.12 * abuse, n), seen)
     returned = seen & chance(rng, 0.06, n)
-    out.put("B122", np.round(np.clip(rng.normal(-0.03, 0.1, n), -1, 1), 3), returned)
+    out.put("B122", np.round(np.clip(rng.normal(-0.03, 0.1, n) - 0.3 * abuse, -1, 1), 3), returned)
 
 
 def _network(rng: np.random.Generator, visits: Visits, out: Signals) -> None:
@@ -163,8 +165,10 @@ def checkout(config: WorldConfig, visits: Visits, out: Signals) -> Ints:
         out.withhold(node, ~front, State.NOT_DELIVERED)
     for node in ("B094", "B096", "B098", "B113"):
         out.withhold(node, chance(rng, _UNMEASURED, n), State.NOT_DELIVERED)
-    everyone = np.ones(n, dtype=np.bool_)
-    # The simulated shop has no third-party sellers whose documents could repeat.
-    out.withhold("B127", everyone, State.NOT_APPLICABLE)
-    out.withhold("B128", everyone, State.NOT_DELIVERED)
+    own = visits["merchant"] == 0
+    if not own.all():
+        documents(stream(config.seed, "documents"), visits, out)
+    # The shop itself is no third-party seller whose documents could repeat.
+    out.withhold("B127", own, State.NOT_APPLICABLE)
+    out.withhold("B128", own, State.NOT_DELIVERED)
     return declined

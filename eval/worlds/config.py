@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from riskgraph.core.errors import Invalid
 from riskgraph.eval.worlds.profiles import HONEST_TYPES, Archetype, HonestType
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as what JSON holds.
+
+    Fields marked ``later`` came after configurations were published: at their default they are left out, so
+    that an older configuration keeps its digest.
+    """
+    if isinstance(value, tuple):
+        return [plain(part) for part in value]
+    if not is_dataclass(value):
+        return value
+    pairs = ((f, getattr(value, f.name)) for f in fields(value))
+    return {f.name: plain(v) for f, v in pairs if not (f.metadata.get("later") and v == f.default)}
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class WorldConfig:
         wrong_fraud_labels: Share of honest orders wrongly reported as fraud.
         wrong_clean_labels: Share of reported fraud that a review wrongly confirms as good.
         never_delivered_report: Share of orders whose delivery is never reported.
+        sellers: Honest third-party sellers on the shop's platform; 0 leaves the shop alone there.
         archetypes: Kinds of fraud; their shares add up to 1.
         honest_types: Kinds of honest accounts; their shares add up to 1.
     """
@@ -74,6 +90,7 @@ class WorldConfig:
     wrong_fraud_labels: float = 0.001
     wrong_clean_labels: float = 0.015
     never_delivered_report: float = 0.04
+    sellers: int = field(default=0, metadata={"later": True})
     archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
 
@@ -100,7 +117,7 @@ class WorldConfig:
     def sha256(self) -> str:
         """Digest of all parameters, seed included; written into every manifest."""
         # Sorted, so that a field that moves in the class does not change the digest.
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(plain(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def scaled(self, *, orders: int | None = None, seed: int | None = None) -> WorldConfig:

@@ -26,7 +26,8 @@ class Family:
         archetype: Name, share, timing, label path and behavior shifts; part of a world's configuration.
         play: Enters the orders of one gang, ``gang.size`` of them, with ``scene.place``.
         burst_hours: Spread of a burst (standard deviation, hours).
-        chases_launches: Half of the bursts start half an hour after a launch.
+        chases_launches: Share of bursts that start within half an hour after a launch.
+        awake: Share of orders that keep to the hours at which people shop.
         night: Share of orders that keep night hours.
         stopped: Share of orders that the shop stops before shipping.
         declines: Mean declined payment attempts before an order, in open play, on top of everybody's.
@@ -34,7 +35,10 @@ class Family:
         guesses_passwords: Failed sign-ins before an order, in open play (1 adds about half a failure).
         one_time_codes: Signs in by one-time code and from changing networks (0 as anybody, 1 mostly).
         invited: Share of the gang's accounts that were invited by another account.
+        tunnels: How much more often than other gangs it comes by proxy or datacenter (0 as they do).
+        refunded: Share of delivered orders that are claimed back on a pretext.
         hides_position: The shopper's own device gives no position (at ``position_fails``).
+        naive: Declared to be easy, so that gates against easy worlds leave it aside.
         source: File that a stranger's family came from; empty for those that ship.
         sha256: Digest of that file.
     """
@@ -42,7 +46,8 @@ class Family:
     archetype: Archetype
     play: Play
     burst_hours: float = 20.0
-    chases_launches: bool = False
+    chases_launches: float = 0.0
+    awake: float = 0.65
     night: float = 0.0
     stopped: float = 0.25
     declines: float = 0.0
@@ -50,7 +55,10 @@ class Family:
     guesses_passwords: float = 0.0
     one_time_codes: float = 0.0
     invited: float = 0.15
+    tunnels: float = 0.0
+    refunded: float = 0.0
     hides_position: bool = False
+    naive: bool = False
     source: str = ""
     sha256: str = ""
 

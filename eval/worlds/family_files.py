@@ -19,8 +19,8 @@ from riskgraph.eval.worlds.scene import Scene
 
 LABELS = ("confirmed_fraud", "chargeback_fraud")
 _SHARES = ("position_fails", "marketplace")
-_TRAIT_SHARES = ("night", "stopped", "invited")
-_TRAITS = ("declines", "guesses_cards", "guesses_passwords", "one_time_codes")
+_TRAIT_SHARES = ("chases_launches", "awake", "night", "stopped", "invited", "refunded")
+_TRAITS = ("declines", "guesses_cards", "guesses_passwords", "one_time_codes", "tunnels")
 
 
 def load_families(folder: Path) -> tuple[Family, ...]:

@@ -56,6 +56,8 @@ class Honest:
     device: Ints
     rank: Ints
     channel: Ints
+    network: Ints
+    style: Ints
 
     @classmethod
     def of(cls, cast: Cast) -> Honest:
@@ -65,6 +67,7 @@ class Honest:
         return cls(
             v["t"][order], account, v["address"][order], v["card"][order], v["phone"][order],
             v["device"][order], running_count(account), v["channel"][order],
+            v["network"][order], v["style"][order],
         )  # fmt: skip
 
     def victims(self, rng: np.random.Generator, t: Floats, rank: int, market: bool) -> Ints:
@@ -109,13 +112,14 @@ def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, family: Fa
     centres = start + rng.random(kind.bursts) * window
     hot = np.array([m for _, m in shop.launches])
     if family.chases_launches and len(hot):
+        wait = min(1800.0, family.burst_hours * 3600)
         near = hot[np.clip(np.searchsorted(hot, centres), 0, len(hot) - 1)]
-        centres = np.where(rng.random(kind.bursts) < 0.5, near + 1800, centres)
+        centres = np.where(rng.random(kind.bursts) < family.chases_launches, near + wait, centres)
     own = shop.times(rng, np.zeros(size), night=chance(rng, family.night, size))
     hour = (own - config.start_s) % DAY
     spread = centres[rng.integers(0, kind.bursts, size)] + rng.normal(0, 1, size) * family.burst_hours * 3600
-    # People sleep: two thirds of a gang's orders keep to ordinary hours of the day.
-    t = np.where(rng.random(size) < 0.65, spread // DAY * DAY + hour, spread)
+    # People sleep: most of a gang's orders keep to ordinary hours of the day.
+    t = np.where(rng.random(size) < family.awake, spread // DAY * DAY + hour, spread)
     return np.sort(np.clip(t, config.start_s + DAY, config.end_s - 3600))
 
 
@@ -172,8 +176,8 @@ def gang_devices(
 
 def gang_networks(rng: np.random.Generator, cast: Cast, gang: Gang, n: int) -> Ints:
     """Networks: datacenter and proxy exits, more of them the less a gang hides."""
-    open_play = 1 - gang.camouflage
-    kind = pick(rng, (0.5 + 0.3 * gang.camouflage, 0.35, 0.05, 0.12 * open_play, 0.35 * open_play), n)
+    hidden = (1 - gang.camouflage) * (1 + gang.family.tunnels)
+    kind = pick(rng, (0.5 + 0.3 * gang.camouflage, 0.35, 0.05, 0.12 * hidden, 0.35 * hidden), n)
     city = np.where(kind >= 3, geo.random_city(rng, np.full(n, gang.country)), gang.city)
     return cast.networks.add(n, kind=kind, city=city)
 
@@ -204,22 +208,27 @@ def place(
     channel: Ints,
     **columns: NDArray[np.generic] | float | int,
 ) -> None:
-    """Enter a gang's visits, with its consents, networks and input modality."""
+    """Enter a gang's visits, with its consents, networks and input modality.
+
+    Rows of ``network`` and ``style`` that are not -1 stay, and rows of ``victim`` consent for themselves.
+    """
     n = gang.size
     device = np.asarray(columns.pop("device"))
+    network, style = (np.asarray(columns.pop(name, -1)) for name in ("network", "style"))
     front = habits.has_front_end(channel)
     channel = np.where(front, cast.devices["kind"][device] == habits.WEBVIEW, channel).astype(np.int64)
     # Some refuse in gangs that consent, as some persons do anywhere.
     single = chance(rng, 0.05, n)
-    stance: Bools = np.where(gang.refuses, np.ones(n, dtype=np.bool_), single)
+    stance: Bools = np.where(gang.refuses & ~np.asarray(columns.get("victim", False)), True, single)
     consent = habits.consents(
         rng, config, channel, stance, np.repeat(chance(rng, config.location_denied, 1), n),
         chance(rng, 1 - config.training_granted, n),
     )  # fmt: skip
+    own = np.where(network >= 0, network, gang_networks(rng, cast, gang, n))
+    habit = np.where(style >= 0, style, gang.styles[rng.integers(0, len(gang.styles), n)])
     cast.visits.add(
         n, t=gang.times, channel=channel, device=np.where(front, device, -1), kind=gang.code,
-        network=np.where(front, gang_networks(rng, cast, gang, n), -1),
-        style=gang.styles[rng.integers(0, len(gang.styles), n)], gang=gang.number, camouflage=gang.camouflage,
+        network=np.where(front, own, -1), style=habit, gang=gang.number, camouflage=gang.camouflage,
         modality=habits.modality(rng, cast.devices["kind"][device], chance(rng, 0.006, n)), **columns,
         **consent,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from riskgraph.core.errors import NotFound
 from riskgraph.eval.worlds.config import WorldConfig
-from riskgraph.eval.worlds.families import FIRST_SIX
+from riskgraph.eval.worlds.families import FIRST_SIX, LATER
 
 _SIX = tuple(family.archetype for family in FIRST_SIX)
 
@@ -30,6 +30,17 @@ PRESETS = {
     "bench": WorldConfig(
         name="bench", seed=211, orders=100_000, gang_orders=24.0, min_gangs=200, archetypes=_SIX
     ),
+    # Not certified and free to change, unlike those above.
+    "world-draft": WorldConfig(
+        name="world-draft",
+        start="2026-03-01",
+        days=275,
+        orders=100_000,
+        gang_orders=20.0,
+        min_gangs=200,
+        sellers=400,
+        archetypes=_SIX,
+    ).joined(tuple(family.archetype for family in LATER)),
 }
 
 

@@ -11,6 +11,7 @@ from riskgraph.eval.worlds import gangs, geo
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.gangs import Gang, Honest
 from riskgraph.eval.worlds.pools import Cast
+from riskgraph.eval.worlds.sellers import GANG_TEMPLATES
 from riskgraph.eval.worlds.shop import DAY, Shop
 from riskgraph.eval.worlds.streams import Floats, Ints, chance, pick, stream
 
@@ -18,6 +19,8 @@ from riskgraph.eval.worlds.streams import Floats, Ints, chance, pick, stream
 BINS = np.array([622848, 621700, 622588, 625965, 400022, 531993, 455673, 374289])
 _COMMON = (5.0, 4.0, 4.0, 3.0, 2.0, 2.0, 1.0, 1.0)
 _LAUNCH_DAYS = 3
+# What an honest person who is taken in by a gang orders with.
+_OWN = ("account", "device", "card", "address", "phone", "network", "style")
 
 
 @dataclass(frozen=True)
@@ -85,17 +88,50 @@ class Scene:
         recent = (t >= moments[last]) & (t - moments[last] < _LAUNCH_DAYS * DAY)
         return np.where(recent & chance(rng, share, len(t)), skus[last], -1)
 
+    def open_shops(
+        self, rng: np.random.Generator, gang: Gang, opened: Floats, popularity: float = 0.0
+    ) -> Ints:
+        """New third-party sellers of the gang; most share the layout of its documents while it acts openly.
+
+        Args:
+            rng: The gang's stream.
+            gang: Who opens them.
+            opened: Time of each, epoch seconds UTC.
+            popularity: How many honest customers they have; the most visited honest seller has 1.
+        """
+        open_play, n = 1 - gang.camouflage, len(opened)
+        shared = chance(rng, 0.25 + 0.6 * open_play, n)
+        return self.cast.sellers.add(
+            n, opened=opened, popularity=popularity, synthetic=chance(rng, 0.05 + 0.4 * open_play, n),
+            template=np.where(shared, GANG_TEMPLATES + gang.number, -1),
+        )  # fmt: skip
+
     def place(
         self,
         rng: np.random.Generator,
         gang: Gang,
         channel: Ints,
+        victim: Ints | None = None,
+        /,
         **columns: NDArray[np.generic] | float | int,
     ) -> None:
         """Enter the gang's orders, each column one value an order or one for all of them.
 
-        ``account``, ``device``, ``address``, ``phone`` are needed; others are columns of ``Cast.visits``.
+        Args:
+            rng: The gang's stream.
+            gang: Whose orders.
+            channel: Channel of each order.
+            victim: Rows of honest visits, -1 for the gang's own orders. The order of a victim is placed by
+                that honest person, with all that is theirs.
+            columns: ``account``, ``device``, ``address``, ``phone``, and other columns of ``Cast.visits``.
         """
+        if victim is not None:
+            taken_in = victim >= 0
+            channel = np.where(taken_in, self.honest.channel[victim], channel)
+            for name in _OWN:
+                own = getattr(self.honest, name)[victim]
+                columns[name] = np.where(taken_in, own, columns.get(name, -1))
+            columns["victim"] = taken_in
         gangs.place(rng, self.config, self.cast, gang, channel, **columns)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from riskgraph.eval.worlds.behavior import behavior
 from riskgraph.eval.worlds.checkout import checkout
-from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig, plain
 from riskgraph.eval.worlds.extras import arrow, faker
 from riskgraph.eval.worlds.families import FAMILIES
 from riskgraph.eval.worlds.family import Family, chosen
@@ -15,12 +14,14 @@ from riskgraph.eval.worlds.family_files import perform
 from riskgraph.eval.worlds.gangs import Honest, build_gangs
 from riskgraph.eval.worlds.honest import honest_visits, households
 from riskgraph.eval.worlds.outcomes import outcomes
+from riskgraph.eval.worlds.parcels import parcels_table
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.scene import Scene
+from riskgraph.eval.worlds.sellers import build_sellers
 from riskgraph.eval.worlds.shop import Baskets, Shop, build_shop, fill_baskets
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Ints, stream
-from riskgraph.eval.worlds.tables import labels_table, orders_table, outcomes_table
+from riskgraph.eval.worlds.tables import labels_table, order_ids, orders_table, outcomes_table
 from riskgraph.eval.worlds.visits import Visits, arrange
 from riskgraph.eval.worlds.writer import Progress, new_folder, quiet, write_manifest, write_parts, write_table
 
@@ -40,6 +41,7 @@ def live(config: WorldConfig, shop: Shop, further: tuple[Family, ...] = ()) -> V
     """Let honest people and gangs act over the configured months."""
     families = chosen(config.archetypes, (*FAMILIES.values(), *further))
     cast = Cast()
+    build_sellers(config, cast)
     homes = households(config, cast)
     honest_visits(config, shop, cast, homes)
     # Gangs come last: they take over and rent what honest people have.
@@ -110,6 +112,11 @@ def simulate(
         write_parts(late, folder / "observed", "outcomes")
         progress("oracle", 4, _STEPS)
         write_table(labels_table(config, visits), folder / "oracle" / "labels.parquet")
+        if visits["parcel"].any():
+            write_table(
+                parcels_table(config, visits, order_ids(config, len(visits))),
+                folder / "oracle" / "parcels.parquet",
+            )
         progress("manifest", 5, _STEPS)
         write_manifest(folder, facts(config, len(visits), late.num_rows, families))
         progress("done", _STEPS, _STEPS)
@@ -124,7 +131,7 @@ def facts(config: WorldConfig, orders: int, late: int, families: tuple[Family, .
         "provenance": "simulated",
         "name": config.name,
         "seed": config.seed,
-        "config": asdict(config),
+        "config": plain(config),
         "config_sha256": config.sha256,
         "entities": ENTITIES,
         "counts": {"orders": orders, "outcomes": late},

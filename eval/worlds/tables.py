@@ -15,6 +15,7 @@ from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.extras import arrow
 from riskgraph.eval.worlds.schema import label_types, node_columns, node_type, order_types, outcome_types
+from riskgraph.eval.worlds.sellers import merchant_ids
 from riskgraph.eval.worlds.shop import LINES, Baskets, Shop
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints
@@ -182,7 +183,7 @@ def orders_table(
     city = visits.cast.addresses["city"][visits["address"]]
     eu = visits.of_account("country") == 1
     columns: dict[str, Any] = {
-        "merchant_id": [config.merchant_id] * n,
+        "merchant_id": merchant_ids(config, visits),
         "order_id": order_ids(config, n),
         "channel_code": np.array(habits.CHANNELS, dtype=object)[visits["channel"]],
         "attempt": declined + 1,
@@ -220,11 +221,11 @@ def outcomes_table(config: WorldConfig, visits: Visits, rows: dict[str, list[Any
     """All outcomes as one arrow table, in order of report."""
     pa = arrow()
     ids, n = order_ids(config, len(visits)), len(rows["row"])
-    channel = visits["channel"].tolist()
+    channel, merchant = visits["channel"].tolist(), merchant_ids(config, visits)
     types = outcome_types()
     columns = {
         "outcome_id": [f"o-{config.seed}-{i:07d}" for i in range(n)],
-        "merchant_id": [config.merchant_id] * n,
+        "merchant_id": [merchant[i] for i in rows["row"]],
         "channel_code": [habits.CHANNELS[channel[i]] for i in rows["row"]],
         "order_id": [ids[i] for i in rows["row"]],
         "kind": rows["kind"],

@@ -13,8 +13,10 @@ from riskgraph.eval.worlds import habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.family import Family
 from riskgraph.eval.worlds.gangs import running_count
+from riskgraph.eval.worlds.parcels import mishaps
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import DRIVERS
+from riskgraph.eval.worlds.sellers import stalls
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, stream
 
 SAVED, NEW, PARSED = range(3)
@@ -93,6 +95,8 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
     # Times are kept to the millisecond, as a checkout sends them.
     columns["t"] = np.round(columns["t"], 3)
     n = len(order)
+    columns["merchant"] = stalls(config, cast, columns["merchant"], columns["t"])
+    columns["parcel"] = mishaps(config, columns["parcel"], columns["kind"] == 0)
     styles = np.concatenate(cast.styles)
     habit = styles[columns["style"]] + rng.normal(0, (1 - habits.PERSON_SHARE) ** 0.5, (n, len(DRIVERS)))
     # Camouflage also shows as visits that look like any honest person's.

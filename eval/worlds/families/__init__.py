@@ -3,10 +3,17 @@
 from riskgraph.eval.worlds.families import (
     account_takeover,
     address_reseller,
+    brushing,
     card_testing,
+    fake_merchant,
+    logistics_anomaly,
     promotion_farm,
     proxy_buying,
+    refund_abuse,
     remote_control,
+    scalper_humanlike,
+    scalper_naive,
+    scalper_scripted,
 )
 from riskgraph.eval.worlds.family import Family
 
@@ -19,4 +26,13 @@ FIRST_SIX: tuple[Family, ...] = (
     address_reseller.FAMILY,
     remote_control.FAMILY,
 )
-FAMILIES = {family.name: family for family in FIRST_SIX}
+LATER: tuple[Family, ...] = (
+    scalper_naive.FAMILY,
+    scalper_scripted.FAMILY,
+    scalper_humanlike.FAMILY,
+    refund_abuse.FAMILY,
+    brushing.FAMILY,
+    fake_merchant.FAMILY,
+    logistics_anomaly.FAMILY,
+)
+FAMILIES = {family.name: family for family in (*FIRST_SIX, *LATER)}

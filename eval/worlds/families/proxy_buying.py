@@ -65,5 +65,5 @@ FAMILY = Family(
         ),
     ),
     play,
-    chases_launches=True,
+    chases_launches=0.5,
 )

@@ -10,7 +10,7 @@ import pytest
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid, NotFound
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.eval.worlds import FAMILIES, World, load_families, preset, read_oracle, simulate
+from riskgraph.eval.worlds import FAMILIES, World, families, load_families, preset, read_oracle, simulate
 from tests.support.cli import riskgraph
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs/examples"
@@ -33,9 +33,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def test_each_family_is_registered_under_its_name_with_a_file_of_its_own() -> None:
+    folder = Path(families.__file__).parent
+    assert {p.stem for p in folder.glob("*.py")} == {"__init__", *FAMILIES}
     for name, family in FAMILIES.items():
-        assert name == family.archetype.name
-        assert family.play.__module__ == f"riskgraph.eval.worlds.families.{name}"
+        assert getattr(families, name).FAMILY is family
+        assert family.name == name
 
 
 def test_the_worked_example_plays_and_shows_in_the_oracle(world: World) -> None:
@@ -137,9 +139,9 @@ def test_families_that_leave_nothing_to_the_others_are_refused(tmp_path: Path) -
 def test_a_play_that_fails_is_named_and_leaves_no_world(
     tmp_path: Path, old: str, new: str, said: str
 ) -> None:
-    families = load_families(one_file(tmp_path / "mine", old, new))
+    mine = load_families(one_file(tmp_path / "mine", old, new))
     with pytest.raises(Invalid, match=f"mine.py: .*{said}"):
-        simulate(preset("demo").scaled(orders=1000), 1, tmp_path / "w", families=families)
+        simulate(preset("demo").scaled(orders=1000), 1, tmp_path / "w", families=mine)
     assert not (tmp_path / "w").exists()
 
 
