@@ -30,6 +30,11 @@ def plain(value: Any) -> Any:
     return {f.name: plain(v) for f, v in pairs if not (f.metadata.get("later") and v == f.default)}
 
 
+def epoch(date: str) -> float:
+    """Start of an ISO date in UTC, epoch seconds."""
+    return datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()
+
+
 @dataclass(frozen=True)
 class WorldConfig:
     """Everything that shapes a simulated world, apart from the seed's draws.
@@ -58,6 +63,9 @@ class WorldConfig:
         wrong_fraud_labels: Share of honest orders wrongly reported as fraud.
         wrong_clean_labels: Share of reported fraud that a review wrongly confirms as good.
         never_delivered_report: Share of orders whose delivery is never reported.
+        viral: Products that honest strangers all buy within some hours.
+        group_buys: Purchases that neighbours (a dormitory, an office) make together.
+        festivals: ISO dates and by how much orders multiply on them, as on 11 November.
         sellers: Honest third-party sellers on the shop's platform; 0 leaves the shop alone there.
         archetypes: Kinds of fraud; their shares add up to 1.
         honest_types: Kinds of honest accounts; their shares add up to 1.
@@ -90,6 +98,9 @@ class WorldConfig:
     wrong_fraud_labels: float = 0.001
     wrong_clean_labels: float = 0.015
     never_delivered_report: float = 0.04
+    viral: int = field(default=0, metadata={"later": True})
+    group_buys: int = field(default=0, metadata={"later": True})
+    festivals: tuple[tuple[str, float], ...] = field(default=(), metadata={"later": True})
     sellers: int = field(default=0, metadata={"later": True})
     archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
@@ -97,7 +108,7 @@ class WorldConfig:
     @property
     def start_s(self) -> float:
         """Start of the world in epoch seconds."""
-        return datetime.fromisoformat(self.start).replace(tzinfo=UTC).timestamp()
+        return epoch(self.start)
 
     @property
     def end_s(self) -> float:

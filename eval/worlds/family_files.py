@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from riskgraph.core.errors import Invalid, NotFound
+from riskgraph.eval.worlds.config import epoch
 from riskgraph.eval.worlds.families import FAMILIES
 from riskgraph.eval.worlds.family import Family
 from riskgraph.eval.worlds.gangs import Gang
@@ -116,6 +117,13 @@ def _faults(family: Family) -> list[str]:
         return [f"a figure has the wrong type: {error}"]
 
 
+def _is_date(text: str | None) -> bool:
+    try:
+        return text is None or epoch(text) > 0
+    except ValueError:
+        return False
+
+
 def _figures(family: Family, kind: Archetype) -> list[tuple[bool, str]]:
     low, high = kind.reported
     shortest, longest = kind.window_days
@@ -139,6 +147,7 @@ def _figures(family: Family, kind: Archetype) -> list[tuple[bool, str]]:
         (not unknown, f"shifts names unknown drivers {unknown}; known are {', '.join(DRIVERS)}"),
         (all(math.isfinite(s) for _, s in kind.shifts), "shifts must be finite numbers"),
         (0 < family.burst_hours < math.inf, f"burst_hours must be more than 0, got {family.burst_hours}"),
+        (_is_date(kind.starts), f"starts must be an ISO date such as 2026-07-01, got {kind.starts!r}"),
         *((0 <= value <= 1, f"{name} must lie between 0 and 1, got {value}") for name, value in parts),
         *((getattr(family, t) >= 0, f"{t} must be 0 or more, got {getattr(family, t)}") for t in _TRAITS),
     ]

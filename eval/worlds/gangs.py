@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.errors import Invalid
 from riskgraph.eval.worlds import geo, habits
-from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig, epoch
 from riskgraph.eval.worlds.family import Family
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import DRIVERS, Archetype, shift_matrix
@@ -108,7 +109,8 @@ def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, family: Fa
     """Bursts inside the gang's active window, half of them timed to launches and promotion days."""
     kind = family.archetype
     window = rng.uniform(*kind.window_days) * DAY
-    start = config.start_s + rng.random() * max(DAY, config.days * DAY - window)
+    begin = _begin(config, kind)
+    start = begin + rng.random() * max(DAY, config.end_s - begin - window)
     centres = start + rng.random(kind.bursts) * window
     hot = np.array([m for _, m in shop.launches])
     if family.chases_launches and len(hot):
@@ -120,7 +122,14 @@ def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, family: Fa
     spread = centres[rng.integers(0, kind.bursts, size)] + rng.normal(0, 1, size) * family.burst_hours * 3600
     # People sleep: most of a gang's orders keep to ordinary hours of the day.
     t = np.where(rng.random(size) < family.awake, spread // DAY * DAY + hour, spread)
-    return np.sort(np.clip(t, config.start_s + DAY, config.end_s - 3600))
+    return np.sort(np.clip(t, begin + DAY, config.end_s - 3600))
+
+
+def _begin(config: WorldConfig, kind: Archetype) -> float:
+    begin = max(config.start_s, epoch(kind.starts) if kind.starts else -np.inf)
+    if begin > config.end_s - 2 * DAY:
+        raise Invalid(f"{kind.name} starts on {kind.starts}, after the world's last days", field="starts")
+    return float(begin)
 
 
 def build_gangs(config: WorldConfig, shop: Shop, cast: Cast, families: tuple[Family, ...]) -> list[Gang]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from riskgraph.core.errors import NotFound
 from riskgraph.eval.worlds.config import WorldConfig
-from riskgraph.eval.worlds.families import FIRST_SIX, LATER
+from riskgraph.eval.worlds.families import FAMILIES, FIRST_SIX, LATER
+from riskgraph.eval.worlds.odd import LATER_TYPES
+from riskgraph.eval.worlds.profiles import HONEST_TYPES
 
 _SIX = tuple(family.archetype for family in FIRST_SIX)
+# The later kinds take their share from ordinary people.
+_ORDINARY = replace(HONEST_TYPES[0], share=HONEST_TYPES[0].share - sum(t.share for t in LATER_TYPES))
+_ALL_TYPES = (_ORDINARY, *HONEST_TYPES[1:], *LATER_TYPES)
+# A family that nobody had seen before the summer.
+_DATED = {"scalper_humanlike": replace(FAMILIES["scalper_humanlike"].archetype, starts="2026-07-15")}
 
 PRESETS = {
     "demo": WorldConfig(archetypes=_SIX),
@@ -33,14 +42,19 @@ PRESETS = {
     # Not certified and free to change, unlike those above.
     "world-draft": WorldConfig(
         name="world-draft",
-        start="2026-03-01",
-        days=275,
+        # A Thursday, as the shop's week asks; 11 November lies within.
+        start="2026-03-05",
+        days=271,
         orders=100_000,
         gang_orders=20.0,
         min_gangs=200,
         sellers=400,
+        viral=6,
+        group_buys=40,
+        festivals=(("2026-06-18", 3.0), ("2026-11-11", 6.0)),
         archetypes=_SIX,
-    ).joined(tuple(family.archetype for family in LATER)),
+        honest_types=_ALL_TYPES,
+    ).joined(tuple(_DATED.get(f.name, f.archetype) for f in LATER)),
 }
 
 

@@ -8,7 +8,7 @@ not with more errors); the numbers are a priori choices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DRIVERS = (
     "haste",
@@ -55,6 +55,7 @@ class Archetype:
         reported: Lowest and highest share of a gang's orders that is ever reported.
         report: Outcome kind that carries the label.
         marketplace: Share of gangs that work where there is no front end.
+        starts: ISO date (UTC) before which nobody has tried it; None if it was always there.
         shifts: Drivers and by how many standard deviations openly acting gangs differ from ordinary persons.
     """
 
@@ -70,6 +71,7 @@ class Archetype:
     report: str
     marketplace: float
     shifts: Shifts
+    starts: str | None = field(default=None, metadata={"later": True})
 
 
 HONEST_TYPES = (

@@ -91,6 +91,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
         ("chargeback_fraud", "chargeback", "report must be one of confirmed_fraud, chargeback_fraud"),
         ("reported=(0.6, 0.85)", "reported=(0.9, 0.85)", "reported must be"),
         ("window_days=(20, 60)", "window_days=(0, 60)", "window_days must be"),
+        ("        shifts=(", "        starts='soon',\n        shifts=(", "starts must be an ISO date"),
         ("burst_hours=48.0", "burst_hours=0", "burst_hours must be more than 0"),
         ("declines=0.15", "declined=0.15", "cannot be loaded: TypeError: .*'declined'"),
         ("    play,\n", "    None,\n", "play must be a function"),
