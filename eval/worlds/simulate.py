@@ -98,29 +98,29 @@ def simulate(
     arrow()
     config = config.scaled(seed=seed).joined(tuple(family.archetype for family in families))
     with new_folder(Path(out)) as folder:
-        progress("people and gangs", 0, _STEPS)
-        shop = build_shop(config)
-        visits = live(config, shop, families)
-        progress("behavior", 1, _STEPS)
-        baskets, signals, declined = measure(config, shop, visits)
-        progress("orders", 2, _STEPS)
-        write_parts(
-            orders_table(config, shop, visits, baskets, signals, declined), folder / "observed", "orders"
-        )
-        progress("outcomes", 3, _STEPS)
-        late = outcomes_table(config, visits, outcomes(config, visits))
-        write_parts(late, folder / "observed", "outcomes")
-        progress("oracle", 4, _STEPS)
-        write_table(labels_table(config, visits), folder / "oracle" / "labels.parquet")
-        if visits["parcel"].any():
-            write_table(
-                parcels_table(config, visits, order_ids(config, len(visits))),
-                folder / "oracle" / "parcels.parquet",
-            )
-        progress("manifest", 5, _STEPS)
-        write_manifest(folder, facts(config, len(visits), late.num_rows, families))
-        progress("done", _STEPS, _STEPS)
+        _write(folder, config, families, progress)
+    progress("done", _STEPS, _STEPS)
     return Path(out)
+
+
+def _write(folder: Path, config: WorldConfig, families: tuple[Family, ...], progress: Progress) -> None:
+    progress("people and gangs", 0, _STEPS)
+    shop = build_shop(config)
+    visits = live(config, shop, families)
+    progress("behavior", 1, _STEPS)
+    baskets, signals, declined = measure(config, shop, visits)
+    progress("orders", 2, _STEPS)
+    write_parts(orders_table(config, shop, visits, baskets, signals, declined), folder / "observed", "orders")
+    progress("outcomes", 3, _STEPS)
+    late = outcomes_table(config, visits, outcomes(config, visits))
+    write_parts(late, folder / "observed", "outcomes")
+    progress("oracle", 4, _STEPS)
+    write_table(labels_table(config, visits), folder / "oracle" / "labels.parquet")
+    if visits["parcel"].any():
+        parcels = parcels_table(config, visits, order_ids(config, len(visits)))
+        write_table(parcels, folder / "oracle" / "parcels.parquet")
+    progress("manifest", 5, _STEPS)
+    write_manifest(folder, facts(config, len(visits), late.num_rows, families))
 
 
 def facts(config: WorldConfig, orders: int, late: int, families: tuple[Family, ...]) -> dict[str, object]:
