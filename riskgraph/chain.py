@@ -52,13 +52,22 @@ def open_world(path: Path) -> worlds.World:
     return worlds.World.open(path)
 
 
-def simulate(config: str, *, seed: int | None, orders: int | None, out: Path, progress: Progress) -> None:
-    """Simulate a world of a named configuration.
+def simulate(
+    config: str,
+    *,
+    seed: int | None,
+    orders: int | None,
+    out: Path,
+    progress: Progress,
+    families: Path | None = None,
+) -> None:
+    """Simulate a world of a named configuration, with the kinds of fraud of a folder beside its own.
 
     Raises:
-        Invalid: If there is no configuration of that name.
+        Invalid: If there is no configuration of that name, or a family file is wrong.
     """
-    worlds.simulate(_preset(config).scaled(orders=orders, seed=seed), seed, out, progress)
+    further = worlds.load_families(families) if families else ()
+    worlds.simulate(_preset(config).scaled(orders=orders, seed=seed), seed, out, progress, further)
 
 
 def _preset(config: str) -> worlds.WorldConfig:

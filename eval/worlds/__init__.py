@@ -1,14 +1,18 @@
 """Worlds: histories of orders on disk, simulated or a shop's own, and what is read from them."""
 
-from riskgraph.eval.worlds.config import PRESETS, WorldConfig, preset
+from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.describe import describe
 from riskgraph.eval.worlds.events import DECISIONS, OUTCOMES, Event, events
 from riskgraph.eval.worlds.export import export_ndjson, row_counts
 from riskgraph.eval.worlds.exporter import outcome_body, requests, to_request
+from riskgraph.eval.worlds.families import FAMILIES
+from riskgraph.eval.worlds.family import Family
+from riskgraph.eval.worlds.family_files import load_families
 from riskgraph.eval.worlds.importer import import_ndjson
 from riskgraph.eval.worlds.leaks import Leak, single_component_leaks
 from riskgraph.eval.worlds.oracle import Oracle, read_oracle
 from riskgraph.eval.worlds.parallel import workers_for
+from riskgraph.eval.worlds.presets import PRESETS, preset
 from riskgraph.eval.worlds.reader import World
 from riskgraph.eval.worlds.replay import replay
 from riskgraph.eval.worlds.seed_case import (
@@ -22,12 +26,14 @@ from riskgraph.eval.worlds.simulate import simulate
 
 __all__ = [
     "DECISIONS",
+    "FAMILIES",
     "FAR_REFUSED",
     "FAR_UNCONFIRMED",
     "NEAR_CONFIRMED",
     "OUTCOMES",
     "PRESETS",
     "Event",
+    "Family",
     "Leak",
     "Oracle",
     "SeedCase",
@@ -37,6 +43,7 @@ __all__ = [
     "events",
     "export_ndjson",
     "import_ndjson",
+    "load_families",
     "outcome_body",
     "preset",
     "read_oracle",

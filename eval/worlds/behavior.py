@@ -9,7 +9,6 @@ from riskgraph.core.catalog import BIN_COUNT, HistogramSpec, catalog
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.nodes import HISTOGRAMS, SCALARS, Bins, Scalar, Weights
-from riskgraph.eval.worlds.profiles import ARCHETYPE_NAMES, ARCHETYPES
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick_rows, sigmoid, stream
 from riskgraph.eval.worlds.visits import PARSED, SAVED, Visits
@@ -188,12 +187,10 @@ def position(rng: np.random.Generator, visits: Visits) -> Bools:
 
     A shared screen keeps the victim's own device from giving one.
     """
-    fails = visits.of_device("position_fails")
-    shared = (visits["kind"] == ARCHETYPE_NAMES.index("remote_control")) & chance(
-        rng, 1 - 0.5 * visits["camouflage"], len(visits)
-    )
-    remote = next(a.position_fails for a in ARCHETYPES if a.name == "remote_control")
-    return chance(rng, 1 - np.where(shared, remote, fails), len(visits))
+    hides = np.array([0.0, *(f.archetype.position_fails * f.hides_position for f in visits.families)])
+    hidden = hides[visits["kind"]]
+    shared = (hidden > 0) & chance(rng, 1 - 0.5 * visits["camouflage"], len(visits))
+    return chance(rng, 1 - np.where(shared, hidden, visits.of_device("position_fails")), len(visits))
 
 
 def behavior(config: WorldConfig, visits: Visits, out: Signals) -> None:

@@ -7,20 +7,15 @@ import numpy as np
 from riskgraph.core.subgraph import State
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
-from riskgraph.eval.worlds.profiles import ARCHETYPE_NAMES
+from riskgraph.eval.worlds.sellers import documents
 from riskgraph.eval.worlds.signals import Signals
-from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick_rows, stream
+from riskgraph.eval.worlds.streams import Floats, Ints, chance, pick_rows, stream
 from riskgraph.eval.worlds.visits import Visits
 
 _ACCOUNT_NODES = ("B093", "B094", "B096", "B098", "B106")
 _PAYMENT_NODES = ("B064", "B065", "B066", "B070")
 _UNMEASURED = 0.03
 _RESETS = 0.02
-
-
-def is_kind(visits: Visits, name: str) -> Bools:
-    """Visits of one archetype."""
-    return np.asarray(visits["kind"] == ARCHETYPE_NAMES.index(name), dtype=np.bool_)
 
 
 def open_play(visits: Visits) -> Floats:
@@ -30,17 +25,14 @@ def open_play(visits: Visits) -> Floats:
 
 def declines(rng: np.random.Generator, visits: Visits) -> Ints:
     """Declined attempts before this one: about 5 % of honest card payments have one."""
-    testing, stolen = is_kind(visits, "card_testing"), is_kind(visits, "account_takeover")
     rate = 0.05 + 0.05 * (visits["wallet"] == 0) * np.clip(visits.driver("card_trouble"), 0, 3)
-    rate = rate + open_play(visits) * (0.9 * testing + 0.22 * stolen)
+    rate = rate + open_play(visits) * visits.trait("declines")
     return np.where(visits.card_used & visits.front, np.minimum(rng.poisson(rate), 9), 0).astype(np.int64)
 
 
 def _payment(rng: np.random.Generator, visits: Visits, declined: Ints, out: Signals) -> None:
     n, card = len(visits), visits.card_used & visits.front
-    guessing = (
-        is_kind(visits, "card_testing") * 1.2 + is_kind(visits, "account_takeover") * 0.6
-    ) * open_play(visits)
+    guessing = visits.trait("guesses_cards") * open_play(visits)
     reasons = np.column_stack(
         [
             np.zeros(n),
@@ -86,19 +78,19 @@ def _account(rng: np.random.Generator, visits: Visits, out: Signals) -> None:
     everyone = np.ones(n, dtype=np.bool_)
     since = (visits["t"] - _credential(rng, visits)) / 3600.0
     out.put("B093", np.round(np.where(since > 0, since, 0.0), 2), np.isfinite(since) & (since > 0))
-    guessed = is_kind(visits, "account_takeover") * open_
+    guessed = visits.trait("guesses_passwords") * open_
     elder = np.exp(np.where(visits["honest_type"] == 2, 0.6, 0.0))
     out.put(
         "B094",
         rng.poisson((0.07 * elder + 0.55 * guessed) * np.exp(rng.normal(0, 0.8, n))).astype(np.float64),
         everyone,
     )
-    farm = is_kind(visits, "promotion_farm") * open_
+    codes = visits.trait("one_time_codes") * open_
     front = visits["channel"] == 1
     ways = np.column_stack(
         [
             0.8 - 0.5 * front + guessed,
-            0.7 + 1.1 * farm,
+            0.7 + 1.1 * codes,
             0.9 + 1.5 * front,
             np.full(n, 0.25),
             np.full(n, 0.15),
@@ -131,9 +123,10 @@ def _deliveries(rng: np.random.Generator, visits: Visits, kind: Ints, out: Signa
     seen = (visits.address_rank > 0) & chance(rng, 0.9, n)
     handover = np.where(kind == 3, 1, np.where(chance(rng, 0.25, n), 2, np.where(chance(rng, 0.05, n), 3, 0)))
     out.put("B117", handover, seen)
-    out.put("B118", chance(rng, 0.006 + 0.02 * open_play(visits), n), seen)
+    abuse = visits.trait("refunded") * open_play(visits)
+    out.put("B118", chance(rng, 0.006 + 0.02 * open_play(visits) + 0.12 * abuse, n), seen)
     returned = seen & chance(rng, 0.06, n)
-    out.put("B122", np.round(np.clip(rng.normal(-0.03, 0.1, n), -1, 1), 3), returned)
+    out.put("B122", np.round(np.clip(rng.normal(-0.03, 0.1, n) - 0.3 * abuse, -1, 1), 3), returned)
 
 
 def _network(rng: np.random.Generator, visits: Visits, out: Signals) -> None:
@@ -144,7 +137,7 @@ def _network(rng: np.random.Generator, visits: Visits, out: Signals) -> None:
     moving = np.where(kind == habits.MOBILE, 0.35, 0.05) + 0.35 * (kind == habits.PROXY)
     out.put(
         "B124",
-        rng.poisson(moving + 0.3 * open_ * is_kind(visits, "promotion_farm")).astype(np.float64),
+        rng.poisson(moving + 0.3 * open_ * visits.trait("one_time_codes")).astype(np.float64),
         front,
     )
     tunnel = np.isin(kind, (habits.PROXY, habits.DATACENTER))
@@ -172,8 +165,10 @@ def checkout(config: WorldConfig, visits: Visits, out: Signals) -> Ints:
         out.withhold(node, ~front, State.NOT_DELIVERED)
     for node in ("B094", "B096", "B098", "B113"):
         out.withhold(node, chance(rng, _UNMEASURED, n), State.NOT_DELIVERED)
-    everyone = np.ones(n, dtype=np.bool_)
-    # The simulated shop has no third-party sellers whose documents could repeat.
-    out.withhold("B127", everyone, State.NOT_APPLICABLE)
-    out.withhold("B128", everyone, State.NOT_DELIVERED)
+    own = visits["merchant"] == 0
+    if not own.all():
+        documents(stream(config.seed, "documents"), visits, out)
+    # The shop itself is no third-party seller whose documents could repeat.
+    out.withhold("B127", own, State.NOT_APPLICABLE)
+    out.withhold("B128", own, State.NOT_DELIVERED)
     return declined

@@ -8,11 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
-from riskgraph.core.errors import NotFound
-from riskgraph.eval.worlds.profiles import ARCHETYPES, HONEST_TYPES, Archetype, HonestType
+from riskgraph.core.errors import Invalid
+from riskgraph.eval.worlds.profiles import HONEST_TYPES, Archetype, HonestType
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as what JSON holds.
+
+    Fields marked ``later`` came after configurations were published: at their default they are left out, so
+    that an older configuration keeps its digest.
+    """
+    if isinstance(value, tuple):
+        return [plain(part) for part in value]
+    if not is_dataclass(value):
+        return value
+    pairs = ((f, getattr(value, f.name)) for f in fields(value))
+    return {f.name: plain(v) for f, v in pairs if not (f.metadata.get("later") and v == f.default)}
+
+
+def epoch(date: str) -> float:
+    """Start of an ISO date in UTC, epoch seconds."""
+    return datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,12 @@ class WorldConfig:
         wrong_fraud_labels: Share of honest orders wrongly reported as fraud.
         wrong_clean_labels: Share of reported fraud that a review wrongly confirms as good.
         never_delivered_report: Share of orders whose delivery is never reported.
+        viral: Products that honest strangers all buy within some hours.
+        group_buys: Purchases that neighbours (a dormitory, an office) make together.
+        festivals: ISO dates and by how much orders multiply on them, as on 11 November.
+        sellers: Honest third-party sellers on the shop's platform; 0 leaves the shop alone there.
+        archetypes: Kinds of fraud; their shares add up to 1.
+        honest_types: Kinds of honest accounts; their shares add up to 1.
     """
 
     name: str = "demo"
@@ -72,13 +98,17 @@ class WorldConfig:
     wrong_fraud_labels: float = 0.001
     wrong_clean_labels: float = 0.015
     never_delivered_report: float = 0.04
-    archetypes: tuple[Archetype, ...] = field(default=ARCHETYPES)
+    viral: int = field(default=0, metadata={"later": True})
+    group_buys: int = field(default=0, metadata={"later": True})
+    festivals: tuple[tuple[str, float], ...] = field(default=(), metadata={"later": True})
+    sellers: int = field(default=0, metadata={"later": True})
+    archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
 
     @property
     def start_s(self) -> float:
         """Start of the world in epoch seconds."""
-        return datetime.fromisoformat(self.start).replace(tzinfo=UTC).timestamp()
+        return epoch(self.start)
 
     @property
     def end_s(self) -> float:
@@ -98,43 +128,27 @@ class WorldConfig:
     def sha256(self) -> str:
         """Digest of all parameters, seed included; written into every manifest."""
         # Sorted, so that a field that moves in the class does not change the digest.
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(plain(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def scaled(self, *, orders: int | None = None, seed: int | None = None) -> WorldConfig:
         """The same world with another size or seed."""
         return replace(self, orders=orders or self.orders, seed=self.seed if seed is None else seed)
 
+    def joined(self, further: tuple[Archetype, ...]) -> WorldConfig:
+        """The same world with further kinds of fraud; the shares of the others fall in proportion.
 
-PRESETS = {
-    "demo": WorldConfig(),
-    "champion": WorldConfig(
-        name="champion",
-        seed=101,
-        # A year before the demo's world, so that a backtest there is out of time.
-        start="2025-01-01",
-        orders=120_000,
-        orders_per_account=3.8,
-        count_sigma=1.05,
-        eu_share=0.30,
-        marketplace_share=0.45,
-        location_denied=0.34,
-        camouflage=(2.2, 4.2),
-        gang_orders=17.0,
-        min_gangs=120,
-        shift_scale=1.35,
-    ),
-    "bench": WorldConfig(name="bench", seed=211, orders=100_000, gang_orders=24.0, min_gangs=200),
-}
-
-
-def preset(name: str) -> WorldConfig:
-    """A named configuration.
-
-    Raises:
-        NotFound: If there is none of that name.
-    """
-    if name not in PRESETS:
-        known = ", ".join(PRESETS)
-        raise NotFound(f"no world configuration {name!r}; known are {known}", field="config")
-    return PRESETS[name]
+        Raises:
+            Invalid: If the further shares leave nothing to the others.
+        """
+        left = 1 - sum(a.share for a in further)
+        if left <= 0:
+            raise Invalid(
+                f"the shares of {', '.join(a.name for a in further)} add up to {1 - left:g}; they must stay"
+                " below 1, since the other kinds of fraud keep the rest",
+                field="share",
+            )
+        kept = (
+            tuple(replace(a, share=a.share * left) for a in self.archetypes) if further else self.archetypes
+        )
+        return replace(self, archetypes=(*kept, *further))

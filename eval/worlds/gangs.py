@@ -11,21 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.errors import Invalid
 from riskgraph.eval.worlds import geo, habits
-from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig, epoch
+from riskgraph.eval.worlds.family import Family
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import DRIVERS, Archetype, shift_matrix
-from riskgraph.eval.worlds.shop import DAY, Shop
+from riskgraph.eval.worlds.shop import DAY, OPENED, Shop
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
 
 
 @dataclass(frozen=True)
 class Gang:
-    """One gang; ``code`` is its archetype's place plus one, ``times`` its order times, ascending."""
+    """One gang; ``code`` is its family's place plus one, ``times`` its order times, ascending."""
 
     number: int
     code: int
-    archetype: Archetype
+    family: Family
     camouflage: float
     refuses: bool
     market: bool
@@ -33,6 +35,10 @@ class Gang:
     city: int
     styles: Ints
     times: Floats
+
+    @property
+    def archetype(self) -> Archetype:
+        return self.family.archetype
 
     @property
     def size(self) -> int:
@@ -51,6 +57,8 @@ class Honest:
     device: Ints
     rank: Ints
     channel: Ints
+    network: Ints
+    style: Ints
 
     @classmethod
     def of(cls, cast: Cast) -> Honest:
@@ -60,6 +68,7 @@ class Honest:
         return cls(
             v["t"][order], account, v["address"][order], v["card"][order], v["phone"][order],
             v["device"][order], running_count(account), v["channel"][order],
+            v["network"][order], v["style"][order],
         )  # fmt: skip
 
     def victims(self, rng: np.random.Generator, t: Floats, rank: int, market: bool) -> Ints:
@@ -96,27 +105,34 @@ def _sizes(rng: np.random.Generator, total: int, gangs: int) -> Ints:
     )
 
 
-def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, kind: Archetype, size: int) -> Floats:
+def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, family: Family, size: int) -> Floats:
     """Bursts inside the gang's active window, half of them timed to launches and promotion days."""
+    kind = family.archetype
     window = rng.uniform(*kind.window_days) * DAY
-    start = config.start_s + rng.random() * max(DAY, config.days * DAY - window)
+    begin = _begin(config, kind)
+    start = begin + rng.random() * max(DAY, config.end_s - begin - window)
     centres = start + rng.random(kind.bursts) * window
     hot = np.array([m for _, m in shop.launches])
-    if kind.name in ("proxy_buying", "address_reseller") and len(hot):
+    if family.chases_launches and len(hot):
+        wait = min(1800.0, family.burst_hours * 3600)
         near = hot[np.clip(np.searchsorted(hot, centres), 0, len(hot) - 1)]
-        centres = np.where(rng.random(kind.bursts) < 0.5, near + 1800, centres)
-    width = np.array(
-        {"card_testing": 3600.0 * 6, "account_takeover": 36 * 3600.0}.get(kind.name, 20 * 3600.0)
-    )
-    own = shop.times(rng, np.zeros(size), night=chance(rng, 0.6 * (kind.name == "card_testing"), size))
+        centres = np.where(rng.random(kind.bursts) < family.chases_launches, near + wait, centres)
+    own = shop.times(rng, np.zeros(size), night=chance(rng, family.night, size))
     hour = (own - config.start_s) % DAY
-    spread = centres[rng.integers(0, kind.bursts, size)] + rng.normal(0, 1, size) * width
-    # People sleep: two thirds of a gang's orders keep to ordinary hours of the day.
-    t = np.where(rng.random(size) < 0.65, spread // DAY * DAY + hour, spread)
-    return np.sort(np.clip(t, config.start_s + DAY, config.end_s - 3600))
+    spread = centres[rng.integers(0, kind.bursts, size)] + rng.normal(0, 1, size) * family.burst_hours * 3600
+    # People sleep: most of a gang's orders keep to ordinary hours of the day.
+    t = np.where(rng.random(size) < family.awake, spread // DAY * DAY + hour, spread)
+    return np.sort(np.clip(t, begin + DAY, config.end_s - 3600))
 
 
-def build_gangs(config: WorldConfig, shop: Shop, cast: Cast) -> list[Gang]:
+def _begin(config: WorldConfig, kind: Archetype) -> float:
+    begin = max(config.start_s, epoch(kind.starts) if kind.starts else -np.inf)
+    if begin > config.end_s - 2 * DAY:
+        raise Invalid(f"{kind.name} starts on {kind.starts}, after the world's last days", field="starts")
+    return float(begin)
+
+
+def build_gangs(config: WorldConfig, shop: Shop, cast: Cast, families: tuple[Family, ...]) -> list[Gang]:
     """Draw all gangs of a world, each from a random stream of its own."""
     rng = stream(config.seed, "gangs")
     shares = np.array([a.share for a in config.archetypes])
@@ -126,7 +142,7 @@ def build_gangs(config: WorldConfig, shop: Shop, cast: Cast) -> list[Gang]:
     orders[0] += config.fraud_orders - orders.sum()
     shifts = np.array(shift_matrix(config.archetypes)) * config.shift_scale
     gangs: list[Gang] = []
-    for code, kind in enumerate(config.archetypes):
+    for code, family in enumerate(families):
         for size in _sizes(rng, int(orders[code]), int(counts[code])):
             own = stream(config.seed, "gang", len(gangs))
             # One value for the whole gang: it is a matter of its skill, and shows in all that it does.
@@ -135,11 +151,11 @@ def build_gangs(config: WorldConfig, shop: Shop, cast: Cast) -> list[Gang]:
             country = int(own.random() < config.eu_share * 0.8)
             gangs.append(
                 Gang(
-                    len(gangs), code + 1, kind, camouflage, bool(own.random() < config.gang_refuses),
-                    bool(own.random() < kind.marketplace), country,
+                    len(gangs), code + 1, family, camouflage, bool(own.random() < config.gang_refuses),
+                    bool(own.random() < family.archetype.marketplace), country,
                     int(geo.random_city(own, np.array([country]))[0]),
                     cast.add_styles(team + shifts[code] * (1 - camouflage)),
-                    _times(own, config, shop, kind, int(size)),
+                    _times(own, config, shop, family, int(size)),
                 )
             )  # fmt: skip
     return gangs
@@ -169,8 +185,8 @@ def gang_devices(
 
 def gang_networks(rng: np.random.Generator, cast: Cast, gang: Gang, n: int) -> Ints:
     """Networks: datacenter and proxy exits, more of them the less a gang hides."""
-    open_play = 1 - gang.camouflage
-    kind = pick(rng, (0.5 + 0.3 * gang.camouflage, 0.35, 0.05, 0.12 * open_play, 0.35 * open_play), n)
+    hidden = (1 - gang.camouflage) * (1 + gang.family.tunnels)
+    kind = pick(rng, (0.5 + 0.3 * gang.camouflage, 0.35, 0.05, 0.12 * hidden, 0.35 * hidden), n)
     city = np.where(kind >= 3, geo.random_city(rng, np.full(n, gang.country)), gang.city)
     return cast.networks.add(n, kind=kind, city=city)
 
@@ -181,8 +197,10 @@ def gang_accounts(rng: np.random.Generator, cast: Cast, gang: Gang, first: Float
     # A gang that hides buys old accounts or lets them ripen.
     aged = chance(rng, 0.25 + 0.5 * gang.camouflage, n)
     age = np.where(aged, np.exp(rng.normal(17.0, 1.1, n)), np.exp(rng.normal(age_mu, 1.5, n)))
+    # After the draw, so that a cap changes the few oldest and nothing else.
+    age = np.minimum(age, first - OPENED)
     changed = chance(rng, 0.35, n)
-    invited = chance(rng, 0.5 if gang.archetype.name == "promotion_farm" else 0.15, n)
+    invited = chance(rng, gang.family.invited, n)
     return cast.accounts.add(
         n, created=first - age, country=gang.country, home_city=gang.city,
         profile=rng.beta(1.6 + 1.4 * gang.camouflage, 3.0, n),
@@ -199,22 +217,27 @@ def place(
     channel: Ints,
     **columns: NDArray[np.generic] | float | int,
 ) -> None:
-    """Enter a gang's visits, with its consents, networks and input modality."""
+    """Enter a gang's visits, with its consents, networks and input modality.
+
+    Rows of ``network`` and ``style`` that are not -1 stay, and rows of ``victim`` consent for themselves.
+    """
     n = gang.size
     device = np.asarray(columns.pop("device"))
+    network, style = (np.asarray(columns.pop(name, -1)) for name in ("network", "style"))
     front = habits.has_front_end(channel)
     channel = np.where(front, cast.devices["kind"][device] == habits.WEBVIEW, channel).astype(np.int64)
     # Some refuse in gangs that consent, as some persons do anywhere.
     single = chance(rng, 0.05, n)
-    stance: Bools = np.where(gang.refuses, np.ones(n, dtype=np.bool_), single)
+    stance: Bools = np.where(gang.refuses & ~np.asarray(columns.get("victim", False)), True, single)
     consent = habits.consents(
         rng, config, channel, stance, np.repeat(chance(rng, config.location_denied, 1), n),
         chance(rng, 1 - config.training_granted, n),
     )  # fmt: skip
+    own = np.where(network >= 0, network, gang_networks(rng, cast, gang, n))
+    habit = np.where(style >= 0, style, gang.styles[rng.integers(0, len(gang.styles), n)])
     cast.visits.add(
         n, t=gang.times, channel=channel, device=np.where(front, device, -1), kind=gang.code,
-        network=np.where(front, gang_networks(rng, cast, gang, n), -1),
-        style=gang.styles[rng.integers(0, len(gang.styles), n)], gang=gang.number, camouflage=gang.camouflage,
+        network=np.where(front, own, -1), style=habit, gang=gang.number, camouflage=gang.camouflage,
         modality=habits.modality(rng, cast.devices["kind"][device], chance(rng, 0.006, n)), **columns,
         **consent,
     )  # fmt: skip

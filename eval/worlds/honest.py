@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riskgraph.eval.worlds import geo, habits
+from riskgraph.eval.worlds import geo, habits, odd
 from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.crowds import crowds
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import shift_matrix
-from riskgraph.eval.worlds.shop import DAY, Shop
+from riskgraph.eval.worlds.shop import DAY, OPENED, Shop
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
+
+# Kinds that use no mouse, and kinds that can be told from others at a front end only.
+_KEYS = ("keyboard", "screen_reader")
+_SHOWN = ("refuser", "no_position", "voice_control", "privacy_browser", "touch_only", "ime_typist")
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def _things(
     handset_kind = np.where((kind == _kind(config, "elderly")) & (channel == 0), habits.TABLET, handset_kind)
     handset = habits.new_devices(rng, cast, handset_kind, fails)
     desktop = habits.new_devices(rng, cast, np.zeros(n, dtype=np.int64), fails)
-    wants = chance(rng, 0.62, n) | (kind == _kind(config, "keyboard"))
+    wants = chance(rng, 0.62, n) | odd.is_one_of(config, kind, *_KEYS)
     bins = np.array([622848, 621700, 622588, 625965, 400022, 531993, 455673, 374289])
     cards = [cast.cards.add(n, bin=bins[pick(rng, (5, 4, 4, 3, 2, 2, 1, 1), n)]) for _ in range(2)]
     second = np.where(chance(rng, 0.3, n), cards[1], cards[0])
@@ -96,10 +101,10 @@ def _usual_channels(
     """The shop's own channel that each account would use, and the channel that it mostly uses."""
     n = len(kind)
     own = chance(rng, config.mini_program_share, n).astype(np.int64)
-    own = np.where((kind == _kind(config, "keyboard")) | (country == 1) & chance(rng, 0.8, n), 0, own)
+    own = np.where(odd.is_one_of(config, kind, *_KEYS) | (country == 1) & chance(rng, 0.8, n), 0, own)
     market = np.where(chance(rng, 0.55, n), 2, 3)
     # Kinds that can only be seen at a front end mostly buy there.
-    shown = np.isin(kind, [_kind(config, k) for k in ("keyboard", "refuser", "no_position")])
+    shown = odd.is_one_of(config, kind, *_KEYS, *_SHOWN)
     away = chance(rng, np.where(shown, 0.2, config.marketplace_share), n)
     return own, np.where(away, market, own)
 
@@ -150,10 +155,53 @@ def households(config: WorldConfig, cast: Cast) -> Households:
     phones, networks = _phones(rng, cast, country), _networks(rng, config, cast, kind, city)
     refuses = kind == _kind(config, "refuser")
     trains = chance(rng, np.where(refuses, 0.3, config.training_granted), n)
-    return Households(
+    homes = Households(
         account, kind, country, city, home, work, friends, phones, handset, desktop, cards, networks,
         channel, style, refuses, chance(rng, config.location_denied, n), ~trains,
     )  # fmt: skip
+    _oddities(config, cast, homes)
+    return homes
+
+
+def _oddities(config: WorldConfig, cast: Cast, homes: Households) -> None:
+    """Change what accounts of the later odd kinds own."""
+    # From a stream of its own, since older worlds lack these kinds.
+    rng = stream(config.seed, "odd")
+
+    def those(name: str) -> Ints:
+        return np.flatnonzero(odd.is_one_of(config, homes.kind, name))
+
+    far = those("gift_far")
+    for place in range(2):
+        away = geo.far_city(rng, homes.city[far], homes.country[far])
+        homes.friends[far, place] = geo.new_addresses(rng, cast.addresses, away)
+    private = those("privacy_browser")
+    homes.denies[private] = True
+    for things in (homes.handset[private], homes.desktop[private]):
+        devices = things[things >= 0]
+        cast.devices["has_hints"][devices] = False
+        cast.devices["ua_lies"][devices] |= chance(rng, 0.2, len(devices))
+    tunnel = private[chance(rng, 0.35, len(private))]
+    cast.networks["kind"][homes.networks[tunnel, 0]] = habits.PROXY
+    students = those("dormitory")
+    homes.city[students], homes.home[students], homes.networks[students, 0] = odd.houses(
+        rng, cast, homes.city[students], homes.country[students]
+    )
+    cast.accounts["home_city"][homes.account[students]] = homes.city[students]
+    _relatives(rng, cast, homes, those("family_helper"), those("locker_family"))
+    touch = those("touch_only")
+    homes.desktop[touch] = -1
+
+
+def _relatives(rng: np.random.Generator, cast: Cast, homes: Households, helped: Ints, lockers: Ints) -> None:
+    """One relative orders for two households from one device; others share a card and a parcel locker."""
+    first, second = helped[: len(helped) // 2 * 2 : 2], helped[1::2]
+    for things in (homes.handset, homes.desktop, homes.cards, homes.networks, homes.style, homes.channel):
+        things[second] = things[first]
+    homes.home[lockers] = odd.new_lockers(rng, cast, homes.city[lockers])
+    # Two or three to a card, as families are.
+    sharing = lockers[chance(rng, 0.6, len(lockers))]
+    homes.cards[sharing] = homes.cards[sharing[np.arange(len(sharing)) // 3 * 3]]
 
 
 def _moments(
@@ -170,7 +218,7 @@ def _moments(
     # Accounts from before the world, so that its first weeks do not consist of newcomers.
     old = config.start_s - 2 * DAY - np.exp(rng.normal(6.1, 1.0, n_accounts)) * DAY
     created = np.where(newcomer, young, np.maximum(old, config.start_s - 3600 * DAY))
-    cast.accounts["created"][:n_accounts] = created
+    cast.accounts["created"][:n_accounts] = np.maximum(created, OPENED)
     return np.asarray(t)
 
 
@@ -193,7 +241,7 @@ def _routes(
     n = len(who)
     elsewhere = np.where(chance(rng, 0.5, n), 3, homes.channel[who] % 2)
     channel = np.where(chance(rng, 0.86, n), homes.channel[who], elsewhere)
-    at_desk = chance(rng, 0.75, n) | (homes.kind[who] == _kind(config, "keyboard"))
+    at_desk = chance(rng, 0.75, n) | odd.is_one_of(config, homes.kind[who], *_KEYS)
     at_desk &= (channel == 0) & (homes.desktop[who] >= 0)
     device = np.where(at_desk, homes.desktop[who], homes.handset[who])
     webview = cast.devices["kind"][device] == habits.WEBVIEW
@@ -223,6 +271,7 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
     card = homes.cards[who, pick(rng, (0.85, 0.15), n)]
     token = np.where(channel == 2, True, (channel < 2) & ~wallet)
     launch, t = _fans(rng, shop, t, n)
+    t, launch = crowds(config, shop, cast.accounts["created"][who], who, homes.home[who], t, launch)
     front = habits.has_front_end(channel)
     basket = np.where(kind == _kind(config, "small_business"), 4, pick(rng, (0.86, 0.08, 0.03, 0.03), n))
     cast.visits.add(
@@ -232,7 +281,10 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
         honest_type=kind, other=gift & chance(rng, 0.85, n) | chance(rng, 0.02, n),
         basket=np.where(launch >= 0, 2, basket), launch=launch, wallet=wallet,
         seek_coupon=np.clip(rng.beta(1.2, 4.0, n) + 0.4 * (kind == _kind(config, "bargain_hunter")), 0, 1),
-        modality=habits.modality(rng, cast.devices["kind"][device], kind == _kind(config, "keyboard")),
+        modality=np.where(
+            odd.is_one_of(config, kind, "voice_control"), habits.OTHER,
+            habits.modality(rng, cast.devices["kind"][device], odd.is_one_of(config, kind, *_KEYS)),
+        ),
         **habits.consents(rng, config, channel, homes.refuses[who], homes.denies[who],
         homes.no_training[who]),
     )  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.parcels import BLANK, FORMAT, REUSED
 from riskgraph.eval.worlds.shop import DAY
-from riskgraph.eval.worlds.streams import Bools, Floats, chance, pick, stream
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
 from riskgraph.eval.worlds.visits import Visits
 
 REFUND_REASONS = ("quality", "not_received", "wrong_item", "no_reason", "refund_only")
@@ -62,7 +63,8 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
     gangs = int(visits["gang"].max(initial=-1)) + 1
     # One draw a gang: how much of it is ever reported is a trait of the gang, not of each order.
     quota = rng.random(max(1, gangs))[np.maximum(visits["gang"], 0)]
-    for code, kind in enumerate(config.archetypes, start=1):
+    for code, family in enumerate(visits.families, start=1):
+        kind = family.archetype
         mine = visits["kind"] == code
         low, high = kind.reported
         found = mine & chance(rng, low + (high - low) * quota, n)
@@ -70,7 +72,7 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
         # Late and uneven, so that recent fraud is mostly unlabelled.
         delay = lognormal_days(rng, kind.delay_days, n)
         # What the shop stops is never delivered, so it can get no clean label.
-        stopped |= mine & chance(rng, 0.25 if kind.name != "card_testing" else 0.5, n)
+        stopped |= mine & chance(rng, family.stopped, n)
         for rows, word in ((found & ~wrong, kind.report), (wrong, "confirmed_good")):
             source = "issuer" if word == "chargeback_fraud" else "review"
             events.add(np.flatnonzero(rows), word, t, t + delay, None, source)
@@ -86,11 +88,38 @@ def _delivery(
     delivered_at = shipped_at + np.exp(rng.normal(0, 0.45, n)) * 2.4 * DAY
     soon = np.exp(rng.normal(4.0, 1.0, n))
     shipped = paid & ~stopped
+    claims = stream(config.seed, "claims")
     reported = shipped & ~chance(rng, config.never_delivered_report, n)
+    # A number that no carrier knows never becomes a delivery; one that was used before does at once.
+    flaw = visits["parcel"]
+    reported &= ~np.isin(flaw, (BLANK, FORMAT))
+    delivered_at = np.where(flaw == REUSED, shipped_at + claims.random(n) * 0.5 * DAY, delivered_at)
     events.add(np.flatnonzero(paid), "paid", t + 20.0, t + 20.0 + soon, None, "gateway")
     events.add(np.flatnonzero(shipped), "shipped", shipped_at, shipped_at + soon * 20, None, "carrier")
     events.add(np.flatnonzero(reported), "delivered", delivered_at, delivered_at + soon * 60, None, "carrier")
     _after(rng, visits, shipped, delivered_at, events)
+    _pretexts(claims, visits, shipped, delivered_at, events)
+
+
+def _pretexts(
+    rng: np.random.Generator, visits: Visits, shipped: Bools, delivered_at: Floats, events: Events
+) -> None:
+    """Orders claimed back on a pretext, and honest people who claim what never came."""
+    n = len(visits)
+    back = shipped & chance(rng, visits.trait("refunded"), n)
+    words = np.array(REFUND_REASONS)[pick(rng, (0.25, 0.35, 0.05, 0.05, 0.3), n)]
+    when = delivered_at + lognormal_days(rng, 2.0, n)
+    for kind, rows in zip(("refund", "claim"), _halves(rng, back), strict=True):
+        events.add(rows, kind, when, when + 0.5 * DAY, words[rows].tolist(), "shop")
+    waits = shipped & (visits["parcel"] > 0) & (visits["victim"] | (visits["kind"] == 0))
+    missing = np.flatnonzero(waits & chance(rng, 0.55, n))
+    late = delivered_at + lognormal_days(rng, 8.0, n)
+    events.add(missing, "claim", late, late + DAY, ["not_received"] * len(missing), "shop")
+
+
+def _halves(rng: np.random.Generator, rows: Bools) -> tuple[Ints, Ints]:
+    first = chance(rng, 0.5, len(rows))
+    return np.flatnonzero(rows & first), np.flatnonzero(rows & ~first)
 
 
 def _after(

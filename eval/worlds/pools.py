@@ -65,12 +65,16 @@ def _addresses() -> Pool:
 
 
 def _visits() -> Pool:
-    """Columns of a visit that ends in an order; -1 stands for none (purposes: never asked)."""
+    """Columns of a visit that ends in an order; -1 stands for none (purposes: never asked).
+
+    ``merchant`` is a seller's number, -1 leaves it to chance; ``parcel`` is an index into ``parcels.FLAWS``;
+    ``victim`` marks orders of a gang that an honest person places, who is taken in by it.
+    """
     return Pool(
         t=0.0, account=0, device=-1, card=-1, address=0, phone=0, network=-1, channel=0, style=0,
         kind=0, honest_type=0, gang=-1, camouflage=0.0, behavior=-1, motion=-1, location=-1,
         device_ok=-1, training=1, other=False, basket=0, seek_coupon=0.0, launch=-1, wallet=False,
-        clean=True, modality=0,
+        clean=True, modality=0, merchant=-1, parcel=0, victim=False,
     )  # fmt: skip
 
 
@@ -84,6 +88,9 @@ class Cast:
     addresses: Pool = field(default_factory=_addresses)
     phones: Pool = field(default_factory=lambda: Pool(country=0, kind=0, serial=0))
     networks: Pool = field(default_factory=lambda: Pool(kind=0, city=0))
+    sellers: Pool = field(
+        default_factory=lambda: Pool(opened=0.0, template=-1, synthetic=False, popularity=0.0)
+    )
     styles: list[NDArray[np.float64]] = field(default_factory=list)
     visits: Pool = field(default_factory=_visits)
 

@@ -8,7 +8,7 @@ not with more errors); the numbers are a priori choices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DRIVERS = (
     "haste",
@@ -41,9 +41,11 @@ class HonestType:
 
 @dataclass(frozen=True)
 class Archetype:
-    """A kind of fraud.
+    """The figures of a kind of fraud.
 
     Attributes:
+        name: Its name in the oracle.
+        family: The group that it belongs to, such as ``ring``, ``identity`` or ``payment``.
         share: Share of fraud orders.
         orders_per_account: Mean orders that the gang places with one account.
         position_fails: Share of permitted position requests that give none.
@@ -53,6 +55,8 @@ class Archetype:
         reported: Lowest and highest share of a gang's orders that is ever reported.
         report: Outcome kind that carries the label.
         marketplace: Share of gangs that work where there is no front end.
+        starts: ISO date (UTC) before which nobody has tried it; None if it was always there.
+        shifts: Drivers and by how many standard deviations openly acting gangs differ from ordinary persons.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Archetype:
     report: str
     marketplace: float
     shifts: Shifts
+    starts: str | None = field(default=None, metadata={"later": True})
 
 
 HONEST_TYPES = (
@@ -88,39 +93,6 @@ HONEST_TYPES = (
     ),
     HonestType("bargain_hunter", 0.01, 0.03, (("bargain", 1.6), ("haste", 0.4), ("depth", 0.6))),
 )
-
-ARCHETYPES = (
-    Archetype(
-        "proxy_buying", "ring", 0.24, 1.35, 0.75, (20, 80), 4, 10, (0.5, 0.85), "confirmed_fraud", 0.25,
-        (("haste", 1.1), ("depth", -1.0), ("interest", -0.9), ("paste", 1.5), ("switching", 1.4),
-         ("familiar", -0.8), ("speed", 0.4), ("care", -0.4), ("spoof", 0.3)),
-    ),
-    Archetype(
-        "promotion_farm", "ring", 0.20, 1.2, 0.40, (2, 20), 3, 7, (0.6, 0.9), "confirmed_fraud", 0.30,
-        (("haste", 1.0), ("depth", -0.9), ("interest", -0.7), ("paste", 0.6), ("switching", 0.7),
-         ("regular", 0.8), ("bargain", 1.4), ("care", -0.8), ("spoof", 0.7), ("still", 1.2)),
-    ),
-    Archetype(
-        "account_takeover", "identity", 0.18, 1.1, 0.75, (4, 30), 3, 5, (0.65, 0.9), "chargeback_fraud", 0.12,
-        (("haste", 0.5), ("depth", -0.7), ("interest", -0.9), ("paste", 0.7), ("familiar", -1.4),
-         ("card_trouble", 0.8), ("care", -0.5), ("spoof", 0.8), ("switching", 0.5)),
-    ),
-    Archetype(
-        "card_testing", "payment", 0.12, 2.4, 0.35, (0.5, 5), 2, 12, (0.6, 0.9), "chargeback_fraud", 0.10,
-        (("haste", 1.2), ("depth", -1.2), ("interest", -0.7), ("paste", 0.8), ("regular", 0.7),
-         ("card_trouble", 1.8), ("care", -0.7), ("spoof", 0.8), ("familiar", -0.5)),
-    ),
-    Archetype(
-        "address_reseller", "ring", 0.12, 1.3, 0.15, (30, 100), 5, 30, (0.5, 0.75), "confirmed_fraud", 0.40,
-        (("haste", 0.7), ("depth", -0.7), ("interest", -0.6), ("paste", 0.7), ("switching", 0.6),
-         ("bargain", 0.9), ("familiar", -0.4)),
-    ),
-    Archetype(
-        "remote_control", "identity", 0.14, 1.05, 0.85, (5, 40), 3, 6, (0.65, 0.9), "confirmed_fraud", 0.0,
-        (("paste", 0.5), ("switching", 0.6), ("interest", -0.3)),
-    ),
-)  # fmt: skip
-ARCHETYPE_NAMES = ("honest", *(a.name for a in ARCHETYPES))
 
 
 def shift_matrix(profiles: tuple[HonestType, ...] | tuple[Archetype, ...]) -> list[list[float]]:

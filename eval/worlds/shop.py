@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig, epoch
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, pick, stream
 
 LINES = ("3c", "beauty", "apparel", "home", "food", "toys")
@@ -16,6 +16,9 @@ THRESHOLDS = (99.0, 199.0, 399.0)
 BASKETS = ("usual", "valuable", "hot", "tiny", "bulk")
 MAX_LINES = 4
 DAY = 86_400.0
+# Epoch seconds UTC of 10 May 2003, when Taobao opened: no account of a shop is older than the shop.
+OPENED = 1_052_524_800.0
+_AT_MIDNIGHT = 0.2
 _HOURS = (
     1.0, 0.6, 0.4, 0.25, 0.2, 0.3, 0.7, 1.4, 2.2, 2.9, 3.4, 3.4,
     3.6, 3.3, 3.1, 3.1, 3.2, 3.2, 3.4, 4.0, 4.9, 5.2, 4.2, 2.2,
@@ -37,6 +40,7 @@ class Shop:
         launches: Launch SKU and its release time in epoch seconds, in order of time.
         day_weight: float64[days] weekly cycle, growth and promotion days.
         promo_day: bool[days] days on which full-reduction thresholds are in force.
+        festival: bool[days] days of a festival: a part of their orders comes in the first hour.
     """
 
     start: float
@@ -46,6 +50,7 @@ class Shop:
     launches: tuple[tuple[int, float], ...]
     day_weight: Floats
     promo_day: Bools
+    festival: Bools
 
     def times(self, rng: np.random.Generator, low: Floats, *, night: Bools | None = None) -> Floats:
         """Order times after the fractions ``low`` of the calendar, by day weight and hour of day."""
@@ -57,6 +62,8 @@ class Shop:
         hour = pick(rng, _HOURS, len(low))
         if night is not None:
             hour = np.where(night, pick(rng, _NIGHT, len(low)), hour)
+        if self.festival.any():
+            hour = np.where(self.festival[day] & (rng.random(len(low)) < _AT_MIDNIGHT), 0, hour)
         # Hours of day are local; the shop's clock is China's, eight hours ahead of UTC.
         return np.asarray(
             self.start + day * DAY + (hour - 8.0) * 3600 + rng.random(len(low)) * 3600, dtype=np.float64
@@ -76,6 +83,7 @@ def build_shop(config: WorldConfig) -> Shop:
     # A few goods make most sales, as in any shop.
     popularity: Floats = np.asarray((1.0 + rng.permutation(len(line))) ** -0.6, dtype=np.float64)
     days = np.arange(config.days)
+    # The week is that of a world that begins on a Thursday, as 2026 does.
     weekly = np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.25, 1.2])[(days + 3) % 7]
     weight: Floats = np.asarray(weekly * (1 + 0.25 * days / max(1, config.days)), dtype=np.float64)
     promo = (days % 31 < 3) | ((days % 91 >= 60) & (days % 91 < 66))
@@ -85,7 +93,15 @@ def build_shop(config: WorldConfig) -> Shop:
         (hot[i % len(hot)], config.start_s + float(d) * DAY + 2 * 3600.0) for i, d in enumerate(moments)
     )
     weight[promo] *= 2.2
-    return Shop(config.start_s, line, np.asarray(price), popularity, launches, weight, promo)
+    festival = np.zeros(config.days, dtype=np.bool_)
+    for date, factor in config.festivals:
+        day = int((epoch(date) - config.start_s) // DAY)
+        if 0 <= day < config.days:
+            festival[day] = True
+            weight[day] *= factor
+            # Thresholds are announced and tried some days before.
+            promo[max(0, day - 2) : day + 1] = True
+    return Shop(config.start_s, line, np.asarray(price), popularity, launches, weight, promo, festival)
 
 
 @dataclass(frozen=True)

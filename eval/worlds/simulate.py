@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
-from riskgraph.eval.worlds.archetypes import PLAYS
 from riskgraph.eval.worlds.behavior import behavior
 from riskgraph.eval.worlds.checkout import checkout
-from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig, plain
 from riskgraph.eval.worlds.extras import arrow, faker
+from riskgraph.eval.worlds.families import FAMILIES
+from riskgraph.eval.worlds.family import Family, chosen
+from riskgraph.eval.worlds.family_files import perform
 from riskgraph.eval.worlds.gangs import Honest, build_gangs
 from riskgraph.eval.worlds.honest import honest_visits, households
 from riskgraph.eval.worlds.outcomes import outcomes
+from riskgraph.eval.worlds.parcels import parcels_table
 from riskgraph.eval.worlds.pools import Cast
+from riskgraph.eval.worlds.scene import Scene
+from riskgraph.eval.worlds.sellers import build_sellers
 from riskgraph.eval.worlds.shop import Baskets, Shop, build_shop, fill_baskets
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Ints, stream
-from riskgraph.eval.worlds.tables import labels_table, orders_table, outcomes_table
+from riskgraph.eval.worlds.tables import labels_table, order_ids, orders_table, outcomes_table
 from riskgraph.eval.worlds.visits import Visits, arrange
 from riskgraph.eval.worlds.writer import Progress, new_folder, quiet, write_manifest, write_parts, write_table
 
@@ -33,16 +37,18 @@ ENTITIES = {
 _STEPS = 6
 
 
-def live(config: WorldConfig, shop: Shop) -> Visits:
+def live(config: WorldConfig, shop: Shop, further: tuple[Family, ...] = ()) -> Visits:
     """Let honest people and gangs act over the configured months."""
+    families = chosen(config.archetypes, (*FAMILIES.values(), *further))
     cast = Cast()
+    build_sellers(config, cast)
     homes = households(config, cast)
     honest_visits(config, shop, cast, homes)
     # Gangs come last: they take over and rent what honest people have.
-    honest = Honest.of(cast)
-    for gang in build_gangs(config, shop, cast):
-        PLAYS[gang.archetype.name](config, shop, cast, honest, gang)
-    return arrange(config, cast)
+    scene = Scene(config, shop, cast, Honest.of(cast))
+    for gang in build_gangs(config, shop, cast, families):
+        perform(gang.family, scene, gang)
+    return arrange(config, cast, families)
 
 
 def measure(config: WorldConfig, shop: Shop, visits: Visits) -> tuple[Baskets, Signals, Ints]:
@@ -66,7 +72,13 @@ def measure(config: WorldConfig, shop: Shop, visits: Visits) -> tuple[Baskets, S
     return baskets, signals, declined
 
 
-def simulate(config: WorldConfig, seed: int | None, out: Path, progress: Progress = quiet) -> Path:
+def simulate(
+    config: WorldConfig,
+    seed: int | None,
+    out: Path,
+    progress: Progress = quiet,
+    families: tuple[Family, ...] = (),
+) -> Path:
     """Write a simulated world.
 
     The same configuration and seed give the same bytes. Observed data and the oracle lie in separate
@@ -77,41 +89,49 @@ def simulate(config: WorldConfig, seed: int | None, out: Path, progress: Progres
         seed: Seed of all random streams.
         out: A folder that does not exist yet, or is empty.
         progress: Called with (step, done, total).
+        families: Further kinds of fraud beside those of the configuration, as ``load_families`` read them.
 
     Raises:
         Conflict: If ``out`` is not empty.
         ExtraMissing: If the extra ``lab`` is not installed.
     """
     arrow()
-    config = config.scaled(seed=seed)
+    config = config.scaled(seed=seed).joined(tuple(family.archetype for family in families))
     with new_folder(Path(out)) as folder:
-        progress("people and gangs", 0, _STEPS)
-        shop = build_shop(config)
-        visits = live(config, shop)
-        progress("behavior", 1, _STEPS)
-        baskets, signals, declined = measure(config, shop, visits)
-        progress("orders", 2, _STEPS)
-        write_parts(
-            orders_table(config, shop, visits, baskets, signals, declined), folder / "observed", "orders"
-        )
-        progress("outcomes", 3, _STEPS)
-        late = outcomes_table(config, visits, outcomes(config, visits))
-        write_parts(late, folder / "observed", "outcomes")
-        progress("oracle", 4, _STEPS)
-        write_table(labels_table(config, visits), folder / "oracle" / "labels.parquet")
-        progress("manifest", 5, _STEPS)
-        write_manifest(folder, facts(config, len(visits), late.num_rows, shop))
-        progress("done", _STEPS, _STEPS)
+        _write(folder, config, families, progress)
+    progress("done", _STEPS, _STEPS)
     return Path(out)
 
 
-def facts(config: WorldConfig, orders: int, late: int, shop: Shop) -> dict[str, object]:
+def _write(folder: Path, config: WorldConfig, families: tuple[Family, ...], progress: Progress) -> None:
+    progress("people and gangs", 0, _STEPS)
+    shop = build_shop(config)
+    visits = live(config, shop, families)
+    progress("behavior", 1, _STEPS)
+    baskets, signals, declined = measure(config, shop, visits)
+    progress("orders", 2, _STEPS)
+    write_parts(orders_table(config, shop, visits, baskets, signals, declined), folder / "observed", "orders")
+    progress("outcomes", 3, _STEPS)
+    late = outcomes_table(config, visits, outcomes(config, visits))
+    write_parts(late, folder / "observed", "outcomes")
+    progress("oracle", 4, _STEPS)
+    write_table(labels_table(config, visits), folder / "oracle" / "labels.parquet")
+    if visits["parcel"].any():
+        parcels = parcels_table(config, visits, order_ids(config, len(visits)))
+        write_table(parcels, folder / "oracle" / "parcels.parquet")
+    progress("manifest", 5, _STEPS)
+    write_manifest(folder, facts(config, len(visits), late.num_rows, families))
+
+
+def facts(config: WorldConfig, orders: int, late: int, families: tuple[Family, ...]) -> dict[str, object]:
     """What the manifest says about a simulated world; nothing from the oracle beyond the set-up."""
+    # A stranger's play is part of what made the world, and no configuration holds it.
+    files = {"families": {family.name: family.sha256 for family in families}} if families else {}
     return {
         "provenance": "simulated",
         "name": config.name,
         "seed": config.seed,
-        "config": asdict(config),
+        "config": plain(config),
         "config_sha256": config.sha256,
         "entities": ENTITIES,
         "counts": {"orders": orders, "outcomes": late},
@@ -121,4 +141,5 @@ def facts(config: WorldConfig, orders: int, late: int, shop: Shop) -> dict[str, 
         ),
         # Other versions may draw other streets or write other bytes from the same seed.
         "made_with": {"faker": str(faker().VERSION), "pyarrow": str(arrow().__version__)},
+        **files,
     }

@@ -14,8 +14,8 @@ from riskgraph.core.subgraph import State
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.extras import arrow
-from riskgraph.eval.worlds.profiles import ARCHETYPE_NAMES
 from riskgraph.eval.worlds.schema import label_types, node_columns, node_type, order_types, outcome_types
+from riskgraph.eval.worlds.sellers import merchant_ids
 from riskgraph.eval.worlds.shop import LINES, Baskets, Shop
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints
@@ -183,7 +183,7 @@ def orders_table(
     city = visits.cast.addresses["city"][visits["address"]]
     eu = visits.of_account("country") == 1
     columns: dict[str, Any] = {
-        "merchant_id": [config.merchant_id] * n,
+        "merchant_id": merchant_ids(config, visits),
         "order_id": order_ids(config, n),
         "channel_code": np.array(habits.CHANNELS, dtype=object)[visits["channel"]],
         "attempt": declined + 1,
@@ -221,11 +221,11 @@ def outcomes_table(config: WorldConfig, visits: Visits, rows: dict[str, list[Any
     """All outcomes as one arrow table, in order of report."""
     pa = arrow()
     ids, n = order_ids(config, len(visits)), len(rows["row"])
-    channel = visits["channel"].tolist()
+    channel, merchant = visits["channel"].tolist(), merchant_ids(config, visits)
     types = outcome_types()
     columns = {
         "outcome_id": [f"o-{config.seed}-{i:07d}" for i in range(n)],
-        "merchant_id": [config.merchant_id] * n,
+        "merchant_id": [merchant[i] for i in rows["row"]],
         "channel_code": [habits.CHANNELS[channel[i]] for i in rows["row"]],
         "order_id": [ids[i] for i in rows["row"]],
         "kind": rows["kind"],
@@ -242,13 +242,14 @@ def labels_table(config: WorldConfig, visits: Visits) -> Any:
     """The oracle: what only the simulator knows."""
     pa = arrow()
     kind, gang = visits["kind"].tolist(), visits["gang"].tolist()
-    families = ("honest", *(a.family for a in config.archetypes))
+    archetypes = [f.archetype for f in visits.families]
+    names, groups = (["honest", *(getattr(a, word) for a in archetypes)] for word in ("name", "family"))
     honest = [h.name for h in config.honest_types]
     columns = {
         "order_id": order_ids(config, len(visits)),
         "is_fraud": [k > 0 for k in kind],
-        "archetype": [ARCHETYPE_NAMES[k] for k in kind],
-        "family": [families[k] for k in kind],
+        "archetype": [names[k] for k in kind],
+        "family": [groups[k] for k in kind],
         "gang_id": [f"g-{g:04d}" if g >= 0 else None for g in gang],
         "camouflage": visits["camouflage"],
         "honest_type": [

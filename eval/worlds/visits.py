@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from riskgraph.eval.worlds import habits
 from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.family import Family
 from riskgraph.eval.worlds.gangs import running_count
+from riskgraph.eval.worlds.parcels import mishaps
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import DRIVERS
+from riskgraph.eval.worlds.sellers import stalls
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, stream
 
 SAVED, NEW, PARSED = range(3)
@@ -24,6 +27,7 @@ class Visits:
     """N visits, ascending in time. Columns of ``Cast.visits`` are read as ``visits["name"]``.
 
     Attributes:
+        families: Family of each kind of visit; kind 0 is honest, kind 1 the first of them.
         columns: The sorted columns.
         habit: float64[N, drivers], lasting habits of the person at the device plus the session's mood.
         address_mode: int64[N]: saved, new (typed or autofilled) or parsed (pasted block).
@@ -33,6 +37,7 @@ class Visits:
     """
 
     cast: Cast
+    families: tuple[Family, ...]
     columns: dict[str, NDArray[Any]]
     habit: Floats
     address_mode: Ints
@@ -48,6 +53,11 @@ class Visits:
 
     def driver(self, name: str) -> Floats:
         return np.asarray(self.habit[:, DRIVERS.index(name)])
+
+    def trait(self, name: str) -> Floats:
+        """A family's trait (see ``Family``) for each visit; 0 for honest ones."""
+        values = np.array([0.0, *(float(getattr(family, name)) for family in self.families)])
+        return np.asarray(values[self["kind"]], dtype=np.float64)
 
     def of_account(self, name: str) -> NDArray[Any]:
         return np.asarray(self.cast.accounts[name][self["account"]])
@@ -77,7 +87,7 @@ def _pair(a: Ints, b: Ints) -> Ints:
     return np.asarray(a * (int(b.max(initial=0)) + 2) + b + 1, dtype=np.int64)
 
 
-def arrange(config: WorldConfig, cast: Cast) -> Visits:
+def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Visits:
     """Sort all visits by time and derive what depends on the order."""
     rng = stream(config.seed, "sessions")
     order = np.argsort(cast.visits["t"], kind="stable")
@@ -85,6 +95,8 @@ def arrange(config: WorldConfig, cast: Cast) -> Visits:
     # Times are kept to the millisecond, as a checkout sends them.
     columns["t"] = np.round(columns["t"], 3)
     n = len(order)
+    columns["merchant"] = stalls(config, cast, columns["merchant"], columns["t"])
+    columns["parcel"] = mishaps(config, columns["parcel"], columns["kind"] == 0)
     styles = np.concatenate(cast.styles)
     habit = styles[columns["style"]] + rng.normal(0, (1 - habits.PERSON_SHARE) ** 0.5, (n, len(DRIVERS)))
     # Camouflage also shows as visits that look like any honest person's.
@@ -99,6 +111,7 @@ def arrange(config: WorldConfig, cast: Cast) -> Visits:
     first_card = running_count(_pair(columns["account"], columns["card"])) == 0
     return Visits(
         cast,
+        families,
         columns,
         habit,
         np.where(known | in_book, np.where(chance(rng, 0.94, n), SAVED, typed), typed).astype(np.int64),

@@ -38,6 +38,12 @@ def simulate(
         bool, typer.Option("--certify", help="Read the eight gates over several seeds; exit 3 if one fails.")
     ] = False,
     seeds: Annotated[int, typer.Option(min=2, help="With --certify: seeds from --seed on.")] = 5,
+    families: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder of further kinds of fraud; their Python code is run."
+        ),
+    ] = None,
     replay: Annotated[
         str | None, typer.Option(metavar="URL", help="Send the world of --world to the service there.")
     ] = None,
@@ -62,8 +68,9 @@ def simulate(
     With --certify the gates tell whether worlds of the configuration are hard enough.
     """
     bootstrap.require_extra("riskgraph simulate")
-    if certify and replay is not None:
-        raise Invalid("--certify and --replay exclude one another", field="--certify")
+    if certify and (replay is not None or families is not None):
+        # A certificate binds a configuration; a stranger's family is no part of it.
+        raise Invalid("--certify goes neither with --replay nor with --families", field="--certify")
     if replay is not None:
         _send(replay, world, _speed(speed), key, in_flight, as_json)
         return
@@ -75,7 +82,7 @@ def simulate(
     from riskgraph import chain
 
     with progress_bars() as progress:
-        chain.simulate(config, seed=seed, orders=orders, out=out, progress=progress)
+        chain.simulate(config, seed=seed, orders=orders, out=out, progress=progress, families=families)
     described = chain.describe(out)
     emit(described, as_json, lambda console: show_world(console, described))
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from riskgraph.core.errors import CheckFailed
 from riskgraph.eval.worlds import reference
-from riskgraph.eval.worlds.config import PRESETS, WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.gates.certify import holds
 from riskgraph.eval.worlds.gates.figure import Figure
+from riskgraph.eval.worlds.presets import PRESETS
 
 
 @dataclass(frozen=True)

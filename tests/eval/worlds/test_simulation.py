@@ -15,6 +15,8 @@ from riskgraph.core.order import Order
 from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.worlds import Oracle, World, extras, preset, read_oracle, simulate, single_component_leaks
+from riskgraph.eval.worlds.shop import OPENED, build_shop
+from riskgraph.eval.worlds.simulate import live
 from riskgraph.explainers.merchant import MerchantProfile
 
 _SDK = [n.id for n in catalog() if n.computed_by == "sdk"]
@@ -246,6 +248,16 @@ def test_honest_devices_fail_to_give_a_position_whatever_the_distance(
     failed = table.components[:, index["B085.value"]] == 1
     assert 0.05 < failed[ordinary].mean() < 0.12
     assert abs(failed[ordinary & far].mean() - failed[ordinary & near].mean()) < 0.08
+
+
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_no_account_is_older_than_the_shop_or_younger_than_its_order(seed: int) -> None:
+    # Mostly fraud, since gangs buy the oldest accounts; soon after the opening many would be too old.
+    config = replace(preset("bench"), fraud_share=0.9, start="2004-01-01").scaled(orders=2000, seed=seed)
+    visits = live(config, build_shop(config))
+    created = visits.of_account("created")
+    assert created.min() == OPENED
+    assert (created <= visits["t"]).all()
 
 
 def test_labels_come_late_and_some_never(larger_world: World) -> None:

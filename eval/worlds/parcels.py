@@ -1,0 +1,55 @@
+"""Logistics numbers of parcels: sound, left blank, of a wrong format, or used before.
+
+No column of an order or outcome holds a number, so they lie in the oracle; what shows is what follows from
+them: a delivery that is never reported, or one that comes too soon, and claims.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.extras import arrow
+from riskgraph.eval.worlds.streams import Bools, Ints, pick, stream
+
+if TYPE_CHECKING:
+    from riskgraph.eval.worlds.visits import Visits
+
+FLAWS = ("none", "blank", "format", "reused")
+BLANK, FORMAT, REUSED = 1, 2, 3
+# Honest parcels without a scan, and numbers typed wrong at the counter.
+_MISHAPS = (0.992, 0.004, 0.004)
+_CARRIERS = ("SF", "YT", "ZT", "JD")
+# Numbers that a gang has and uses again and again.
+RANGE = 12
+
+
+def mishaps(config: WorldConfig, parcel: Ints, honest: Bools) -> Ints:
+    """Flaws of all parcels: those that gangs chose, and a few honest ones where there are sellers."""
+    if not config.sellers:
+        return parcel
+    drawn = pick(stream(config.seed, "mishaps"), _MISHAPS, len(parcel))
+    return np.where(honest, drawn, parcel).astype(np.int64)
+
+
+def numbers(config: WorldConfig, visits: Visits) -> list[str]:
+    """The logistics number that was entered for each order; empty if it stayed blank."""
+    rng = stream(config.seed, "numbers")
+    n = len(visits)
+    serial, carrier = rng.permutation(n) + 10**9 * (1 + config.seed % 8), rng.integers(0, len(_CARRIERS), n)
+    again = (visits["gang"] + 1) * 1000 + rng.integers(0, RANGE, n)
+    out = []
+    rows = zip(visits["parcel"].tolist(), carrier.tolist(), serial.tolist(), again.tolist(), strict=True)
+    for flaw, code, number, old in rows:
+        sound = f"{_CARRIERS[code]}{number:013d}"
+        # A digit too few, as in a number that was made up or mistyped.
+        out.append((sound, "", sound[:-2], f"{_CARRIERS[old % len(_CARRIERS)]}{old:013d}")[flaw])
+    return out
+
+
+def parcels_table(config: WorldConfig, visits: Visits, order_id: list[str]) -> Any:
+    """``oracle/parcels.parquet``: order_id, number, flaw."""
+    flaws = [FLAWS[code] for code in visits["parcel"].tolist()]
+    return arrow().table({"order_id": order_id, "number": numbers(config, visits), "flaw": flaws})
