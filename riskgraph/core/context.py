@@ -2,7 +2,7 @@
 
 Nothing placed, reported or claimed after ``placed_at`` is ever read, so a replay of a world gives
 what serving gave. The catalogue's definitions are the specification. Deferred, and therefore
-absent: B112, B130, B134, B135, B137, and the spelling similarity in B132.
+absent: B112, B130, B135, and the spelling similarity in B132.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.context_account import ACCOUNT_NODES
 from riskgraph.core.context_linked import LINKED_NODES
 from riskgraph.core.context_order import ORDER_NODES
+from riskgraph.core.context_ring import RING_NODES
 from riskgraph.core.context_view import View
 from riskgraph.core.history import History, MemoryHistory
 from riskgraph.core.order import Order
 from riskgraph.core.subgraph import State
 
-DEFERRED = ("B112", "B130", "B134", "B135", "B137")
+DEFERRED = ("B112", "B130", "B135")
 
 
 def _never(view: View) -> None:
@@ -32,6 +33,7 @@ _COMPUTE: dict[str, _Compute] = {
     **ORDER_NODES,
     **ACCOUNT_NODES,
     **LINKED_NODES,
+    **RING_NODES,
     **dict.fromkeys(DEFERRED, _never),
 }
 _NODES = tuple(

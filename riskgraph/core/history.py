@@ -31,6 +31,11 @@ class History(Protocol):
         That is, of each entity, at most 200 orders placed strictly before, newest first.
         """
 
+    def newest(
+        self, kind: str, digest: bytes, since: float, before: float, own: PastOrder | None
+    ) -> Sequence[PastOrder]:
+        """Those of an entity's newest 200 orders before ``before`` that ``since`` reaches, newest first."""
+
     def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
         """Whether more than 500 orders of an entity were placed before ``before``."""
 
@@ -45,6 +50,9 @@ class History(Protocol):
 
     def fraud_linked(self, kind: str, digest: bytes, at: float, skip: str) -> bool:
         """Whether an order of the last 365 d of an entity has a fraud label reported by ``at``."""
+
+    def merchants_before(self, at: float, own: PastOrder | None) -> int:
+        """Merchants with an order before ``at``."""
 
     def merchant_reports(self, merchant: str, kind: str, at: float) -> bool:
         """Whether the merchant had reported outcomes of a kind, or any ``reason``, by ``at``."""
@@ -126,6 +134,10 @@ class IndexedHistory:
         """See :class:`History`."""
         return self.frauds.linked(kind, digest, at, skip)
 
+    def merchants_before(self, at: float, own: PastOrder | None) -> int:
+        """See :class:`History`."""
+        return self.activity.merchants_before(at, own)
+
     def merchant_reports(self, merchant: str, kind: str, at: float) -> bool:
         """See :class:`History`."""
         return self.reports.reported(merchant, kind, at)
@@ -175,6 +187,15 @@ class MemoryHistory(IndexedHistory):
         """See :class:`History`."""
         own = self._orders.get(order.key)
         return own, {link[0]: self._newest(link, order.placed_at, own) for link in order.entities.items()}
+
+    def newest(
+        self, kind: str, digest: bytes, since: float, before: float, own: PastOrder | None
+    ) -> Sequence[PastOrder]:
+        """See :class:`History`."""
+        rows = self._newest((kind, digest), before, own)
+        if not rows or rows[-1].at >= since:
+            return rows
+        return [past for past in rows if past.at >= since]
 
     def _newest(self, link: tuple[str, bytes], before: float, own: PastOrder | None) -> Sequence[PastOrder]:
         rows = self._entities.get(link)
