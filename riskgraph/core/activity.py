@@ -131,12 +131,6 @@ class MerchantActivity:
             if self._keep_s is not None:
                 self._forget(past, past.at - self._keep_s)
 
-    def add_time(self, merchant: str, at: float) -> None:
-        """Record when an order was placed, for the daily counts only."""
-        with self._lock:
-            _put(self._times.setdefault(merchant, array("d")), at)
-            self.set_first(merchant, at)
-
     def first(self, merchant: str) -> float | None:
         """When the merchant's first order was placed."""
         return self._first.get(merchant)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import repeat
 from operator import attrgetter
+from statistics import median
 from typing import Any
 
 from riskgraph.core.context_view import View
@@ -15,7 +16,9 @@ from riskgraph.core.past import BAD_LINK_KINDS, DAY_S, is_fraud
 
 _MIN_CARDS = 10
 _MIN_SLOTS = 7
+_MIN_PRICES = 20
 _HOUR_S = 3600.0
+_SHARED_KINDS = ("card", "address", "phone")
 
 
 def bin_concentration(v: View) -> float | None:
@@ -61,10 +64,13 @@ def merchant_ramp_profile(v: View) -> float | None:
 
 
 def fanout(v: View, kind: str) -> dict[str, float] | None:
-    """B131 to B133. The fraud share is over all orders of 180 days, labelled or not."""
+    """B131 to B133. The fraud share is over all orders of 180 days, labelled or not.
+
+    B132 takes spellings with at least 13 of 16 equal bands for the same address.
+    """
     if getattr(v.order.entities, kind) is None:
         return None
-    rows = v.earlier(kind)
+    rows = v.at_door() if kind == "address" else v.earlier(kind)
     accounts: tuple[set[bytes], set[bytes]] = set(), set()
     orders_1h = orders_30d = recent = frauds = 0
     for past in rows:
@@ -94,6 +100,45 @@ def fanout(v: View, kind: str) -> dict[str, float] | None:
     return value
 
 
+def address_perturbation(v: View) -> float | None:
+    """B112; 0 as well where no delivery cell was sent, since no other address is known to lie in it."""
+    return v.history.door_similarity(v.order, v.own) if v.order.entities.bands else None
+
+
+def price_outlier_ratio(v: View) -> float | None:
+    """B130, within the order's currency; the item whose price is farthest off counts."""
+    found = 0.0
+    compared = False
+    for item in v.order.items:
+        if item.price is None or item.price <= 0:
+            continue
+        logs = v.history.log_prices(item.sku, v.order.currency, v.at, v.own)
+        if len(logs) < _MIN_PRICES:
+            continue
+        middle = median(logs)
+        spread = median([abs(x - middle) for x in logs])
+        z = (math.log(item.price) - middle) / max(1.4826 * spread, 0.02)
+        found = z if not compared or abs(z) > abs(found) else found
+        compared = True
+    return found if compared else None
+
+
+def cobuy_sync_ratio(v: View) -> dict[str, float] | None:
+    """B135, at any merchant; of this order's hashes the newest 200 earlier orders of 180 d count."""
+    if not v.order.items:
+        return None
+    shares: dict[str, float] = {}
+    me = v.order.entities.account
+    for name, seconds in (("share_24h", DAY_S), ("share_10m", 600.0)):
+        others = v.history.buyers(v.order, v.at - seconds, v.own)
+        others.discard(me or b"")
+        if not others:
+            break
+        linked = {p.account for kind in _SHARED_KINDS for p in v.within(kind, 180)}
+        shares[name] = len(others & linked) / len(others)
+    return shares or None
+
+
 def known_bad_hops(v: View) -> str:
     """B136; an entity counts by its newest 200 orders when the second hop is followed."""
     history, at = v.history, v.at
@@ -119,10 +164,13 @@ def known_bad_hops(v: View) -> str:
 LINKED_NODES: dict[str, Callable[[View], Any]] = {
     "B068": bin_concentration,
     "B089": sku_minute_density,
+    "B112": address_perturbation,
     "B116": reroute_request_count,
     "B129": merchant_ramp_profile,
+    "B130": price_outlier_ratio,
     "B131": lambda v: fanout(v, "device"),
     "B132": lambda v: fanout(v, "address"),
     "B133": lambda v: fanout(v, "card"),
+    "B135": cobuy_sync_ratio,
     "B136": known_bad_hops,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,19 @@ class View:
         if getattr(self.order.entities, kind) == digest and len(self.earlier(kind)) < HISTORY_LIMIT:
             return False
         return self.history.is_hub(kind, digest, self.at, self.own)
+
+    def at_door(self) -> Sequence[PastOrder]:
+        """The newest 200 earlier orders to the address or to one that is spelled alike."""
+        rows = self.earlier("address")
+        others = self.history.alike(self.order)
+        if not others:
+            return rows
+        found = list(rows)
+        for address in others:
+            theirs = self.history.newest("address", address, -math.inf, self.at, self.own)
+            # Bands that only a later order brought were not known then.
+            found += [p for p in theirs if p.bands]
+        return sorted(found, key=lambda p: (p.at, p.key), reverse=True)[:HISTORY_LIMIT]
 
     def known(self, kind: str) -> list[tuple[PastOrder, list[Outcome]]]:
         """Earlier orders that have outcomes, with those reported by then and not reversed."""

@@ -17,7 +17,7 @@ from tests.stores.builders import DAY, NOW
 from tests.stores.streams import crowded_order, random_order, random_stream
 from tests.support.literal import LITERAL
 
-NODES = ("B134", "B137")
+NODES = tuple(LITERAL)
 
 
 def on_record(stream):

@@ -52,14 +52,15 @@ def test_a_hash_on_over_500_orders_links_nobody():
 
 
 def test_the_set_holds_the_200_accounts_that_were_linked_last():
-    facts = [an_order(f"o{i}", HOUR + i, account=f"{kind}{i}", **{kind: "x"})
+    facts = [an_order(f"{kind}{i}", HOUR + i, account=f"{kind}{i}", **{kind: "x"})
              for kind in ("card", "phone") for i in range(150)]  # fmt: skip
     found = value("B134", an_order(card="x", phone="x"), *facts)
     assert found["component_size_log2"] == pytest.approx(math.log2(201))
 
 
 def gang(count, merchant="m"):
-    return [an_order(f"g{i}", HOUR + i, account=f"g{i}", card="c", merchant_id=merchant) for i in range(count)]
+    members = [f"g{i}" for i in range(count)]
+    return [an_order(who, HOUR, account=who, card="c", merchant_id=merchant) for who in members]
 
 
 def town(count):
