@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import repeat
 from operator import attrgetter
-from statistics import median
 from typing import Any
 
 from riskgraph.core.context_view import View
@@ -105,6 +104,26 @@ def address_perturbation(v: View) -> float | None:
     return v.history.door_similarity(v.order, v.own) if v.order.entities.bands else None
 
 
+def median_and_mad(values: list[float]) -> tuple[float, float]:
+    """Median, and median absolute deviation from it, at the price of one sort."""
+    rows = sorted(values)
+    size = len(rows)
+    middle = (rows[(size - 1) // 2] + rows[size // 2]) / 2
+
+    def nearest(count: int) -> float:
+        """The farthest of the ``count`` values nearest to the median: neighbours among the sorted."""
+        low, high = 0, size - count
+        while low < high:
+            at = (low + high) // 2
+            if middle - rows[at] > rows[at + count] - middle:
+                low = at + 1
+            else:
+                high = at
+        return max(middle - rows[low], rows[low + count - 1] - middle)
+
+    return middle, (nearest((size + 1) // 2) + nearest(size // 2 + 1)) / 2
+
+
 def price_outlier_ratio(v: View) -> float | None:
     """B130, within the order's currency; the item whose price is farthest off counts."""
     found = 0.0
@@ -115,9 +134,8 @@ def price_outlier_ratio(v: View) -> float | None:
         logs = v.history.log_prices(item.sku, v.order.currency, v.at, v.own)
         if len(logs) < _MIN_PRICES:
             continue
-        middle = median(logs)
-        spread = median([abs(x - middle) for x in logs])
-        z = (math.log(item.price) - middle) / max(1.4826 * spread, 0.02)
+        middle, mad = median_and_mad(logs)
+        z = (math.log(item.price) - middle) / max(1.4826 * mad, 0.02)
         found = z if not compared or abs(z) > abs(found) else found
         compared = True
     return found if compared else None
@@ -129,12 +147,12 @@ def cobuy_sync_ratio(v: View) -> dict[str, float] | None:
         return None
     shares: dict[str, float] = {}
     me = v.order.entities.account
+    linked = {p.account for kind in _SHARED_KINDS for p in v.within(kind, 180)}
     for name, seconds in (("share_24h", DAY_S), ("share_10m", 600.0)):
         others = v.history.buyers(v.order, v.at - seconds, v.own)
         others.discard(me or b"")
         if not others:
             break
-        linked = {p.account for kind in _SHARED_KINDS for p in v.within(kind, 180)}
         shares[name] = len(others & linked) / len(others)
     return shares or None
 

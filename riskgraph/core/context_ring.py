@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from riskgraph.core.context_view import View
@@ -19,6 +20,7 @@ from riskgraph.core.past import PastOrder
 
 RING_KINDS = ("card", "address", "phone")
 RING_DAYS = 30.0
+_digests = attrgetter(*RING_KINDS)
 _STEPS = 2
 _MIN_MERCHANTS = 10
 _MIN_BUYERS = 5
@@ -47,19 +49,20 @@ class Ring:
     def _join(self, account: bytes) -> None:
         rows = self._view.recent("account", account, RING_DAYS)
         self.orders[account] = rows
-        self._hashes[account] = {link for past in rows for link in past.links(RING_KINDS)}
+        self._hashes[account] = hashes = set[_Link]()
+        for digests in set(map(_digests, rows)):
+            hashes.update((k, d) for k, d in zip(RING_KINDS, digests, strict=True) if d is not None)
 
     def _step(self, reached: Iterable[bytes]) -> list[bytes]:
         newest: dict[bytes, float] = {}
         for link in {link for account in reached for link in self._hashes[account]} - self._walked:
             self._walked.add(link)
             rows = self._view.recent(*link, RING_DAYS)
-            found = {p.account: p.at for p in reversed(rows) if p.account not in self.orders}
-            found.pop(None, None)
-            if found and not self._cut(link):
-                for account, at in found.items():
-                    if account is not None:
-                        newest[account] = max(at, newest.get(account, at))
+            others = {p.account for p in rows} - self.orders.keys() - {None}
+            if others and not self._cut(link):
+                for past in rows:
+                    if past.account is not None and past.account in others:
+                        newest[past.account] = max(past.at, newest.get(past.account, past.at))
         room = HISTORY_LIMIT + 1 - len(self.orders)
         return sorted(newest, key=lambda account: (-newest[account], account))[:room]
 

@@ -62,4 +62,4 @@ class Sales:
         without = (own.at, math.log(price)) if own is not None and price and price > 0 else None
         with self._lock:
             timeline = self._prices.get((sku, currency))
-            return timeline.within(at - PRICES_S, at, without)[-NEWEST:] if timeline is not None else []
+            return timeline.within(at - PRICES_S, at, without, NEWEST) if timeline is not None else []

@@ -29,19 +29,30 @@ class Timeline(Generic[T]):
         self.times.insert(place, at)
         self.values.insert(place, value)
 
-    def within(self, since: float, before: float, without: tuple[float, T] | None = None) -> list[T]:
-        """The values of ``since <= t < before``, oldest first, less one given as ``(time, value)``."""
+    def within(
+        self, since: float, before: float, without: tuple[float, T] | None = None, newest: int | None = None
+    ) -> list[T]:
+        """The values of ``since <= t < before``, oldest first.
+
+        Args:
+            since: Epoch seconds, as is ``before``.
+            before: The end, itself outside.
+            without: ``(time, value)`` of one that is left out.
+            newest: How many to return at most; None for all.
+        """
         end = len(self.times)
         if end and self.times[-1] >= before:
             end = bisect_left(self.times, before)
         start = bisect_left(self.times, since, 0, end)
+        if newest is not None:
+            start = max(start, end - newest - 1)
         rows = self.values[start:end]
         if without is not None:
             at, value = without
             first, last = bisect_left(self.times, at, start, end), bisect_right(self.times, at, start, end)
             if value in self.values[first:last]:
                 del rows[self.values.index(value, first, last) - start]
-        return rows
+        return rows if newest is None else rows[-newest:]
 
     def forget(self, before: float) -> None:
         """Drop what is older, when that is at least half."""
