@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import eq
+from struct import Struct
 from threading import Lock
 
 import numpy as np
@@ -22,11 +23,12 @@ from riskgraph.core.timeline import Timeline
 
 MIN_EQUAL = 13
 _PARTS = BAND_COUNT - MIN_EQUAL + 1
-_WIDTH = BAND_COUNT // _PARTS
 _WINDOW_S = 180 * DAY_S
 _FEWEST_ROWS = 16
-# Large odd numbers; that two parts meet by accident costs one comparison and no wrong answer.
-_WEIGHTS = (0x9E37_79B9_7F4A_7C15, 0xBF58_476D_1CE4_E5B9, 0x94D0_49BB_1331_11EB, 0xD6E8_FEB8_6659_FD93)
+# A large odd number; that two parts meet by accident costs one comparison and no wrong answer.
+_MIX = 0x9E37_79B9_7F4A_7C15
+_PACKED, _PAIRS = Struct(f"<{BAND_COUNT}I"), Struct(f"<{2 * _PARTS}Q")
+_BAND = np.dtype("<u4")
 _Bands = tuple[int, ...]
 
 
@@ -38,11 +40,8 @@ def alike(a: Sequence[int], b: Sequence[int]) -> bool:
 
 def parts(bands: Sequence[int]) -> list[int]:
     """Four 63-bit numbers, of which alike addresses have at least one in common."""
-    found = []
-    for start in range(0, BAND_COUNT, _WIDTH):
-        mixed = sum(w * band for w, band in zip(_WEIGHTS, bands[start : start + _WIDTH], strict=True))
-        found.append((mixed + start) & 0x7FFF_FFFF_FFFF_FFFF)
-    return found
+    pairs = _PAIRS.unpack(_PACKED.pack(*bands))
+    return [(pairs[i] * _MIX + pairs[i + 1] + i) & 0x7FFF_FFFF_FFFF_FFFF for i in range(0, 2 * _PARTS, 2)]
 
 
 class Spellings:
@@ -111,7 +110,7 @@ class _Cell:
     def most_equal(self, order: Order, own: PastOrder | None) -> int:
         """The most bands that an address in use by another account has in common with the order's."""
         who, at = order.entities, order.placed_at
-        bands = np.array(who.bands, np.uint32)[:, None]
+        bands = np.frombuffer(_PACKED.pack(*who.bands), _BAND)[:, None]
         equal = np.equal(self.bands[:, : len(self.uses)], bands)
         counts = np.add.reduce(equal.view(np.uint8), axis=0, dtype=np.uint8)
         if who.address in self.rows:

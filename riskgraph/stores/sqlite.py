@@ -42,8 +42,8 @@ class SqliteStore:
 
     Args:
         path: The file; made, readable by its owner only, if it is not there.
-        keep_s: How far behind the newest order an order may arrive and still find exact one-hour
-            and one-minute counts of its merchant (B068, B089) after a restart, in seconds.
+        keep_s: How far behind the newest order an order may arrive and still find all windows that are
+            held in memory as they were (B068, B089, B112, B129, B130, B135), in seconds.
 
     Raises:
         StorageUnavailable: If the file is corrupt, foreign or of another version; it is left as it
