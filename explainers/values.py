@@ -11,6 +11,8 @@ from riskgraph.explainers.texts import table
 
 _DISTANCE = ("B108", "B109", "B110")
 _LINKED = ("GRF", "MER")
+# How near another person's address comes; and prices, which are nobody's data.
+_OTHERS, _NO_PERSONS = ("B112",), ("B130",)
 _NODE_UNITS = {"B101": "1/h", "B102": "layers"}
 # A robust z above 2 in size is called high or low; between, the value is called usual.
 UNUSUAL_Z = 2.0
@@ -23,8 +25,8 @@ def label(node: NodeSpec, lang: str) -> str:
 
 
 def concerns_others(node: NodeSpec) -> bool:
-    """True where the value counts other people's orders (GDPR Art. 15(4); PIPL Art. 18)."""
-    return node.family in _LINKED and node.id != "B130"
+    """True where the value tells of other people's orders (GDPR Art. 15(4); PIPL Art. 18)."""
+    return node.id in _OTHERS or (node.family in _LINKED and node.id not in _NO_PERSONS)
 
 
 def value_text(node: NodeSpec, value: Any, lang: str, *, exact: bool = False) -> str:

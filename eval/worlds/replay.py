@@ -15,6 +15,7 @@ from riskgraph.core.context import compute_context
 from riskgraph.core.door import Door
 from riskgraph.core.history import MemoryHistory
 from riskgraph.core.outcome import Outcome
+from riskgraph.core.past import DAY_S
 from riskgraph.core.subgraph import State
 from riskgraph.eval.worlds.extras import arrow, parquet
 from riskgraph.eval.worlds.reader import World
@@ -68,7 +69,8 @@ def contexts(world: World, door: Door) -> Iterator[tuple[str, dict[str, Any], di
     An outcome enters the history when it was reported, never before: nothing from the future is
     read. Of two that fall on the same moment, the outcome counts as known.
     """
-    history = MemoryHistory()
+    # Orders come in time order, so no window will end much before the newest.
+    history = MemoryHistory(keep_s=DAY_S)
     pending = iter(sorted(world.outcomes(), key=lambda o: o.reported_at))
     held: Outcome | None = next(pending, None)
     for order in world.orders(door, signals=False):

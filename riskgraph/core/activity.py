@@ -115,6 +115,7 @@ class MerchantActivity:
         self._skus: dict[tuple[str, str], array[float]] = {}
         self._times: dict[str, array[float]] = {}
         self._first: dict[str, float] = {}
+        self._firsts: array[float] = array("d")
 
     def add(self, past: PastOrder) -> None:
         """Record an order, once per key (the caller sees to that)."""
@@ -130,19 +131,31 @@ class MerchantActivity:
             if self._keep_s is not None:
                 self._forget(past, past.at - self._keep_s)
 
-    def add_time(self, merchant: str, at: float) -> None:
-        """Record when an order was placed, for the daily counts only."""
-        with self._lock:
-            _put(self._times.setdefault(merchant, array("d")), at)
-            self.set_first(merchant, at)
-
     def first(self, merchant: str) -> float | None:
         """When the merchant's first order was placed."""
         return self._first.get(merchant)
 
     def set_first(self, merchant: str, at: float) -> None:
         """The time of a merchant's first order, where the order itself is not kept here."""
-        self._first[merchant] = min(at, self._first.get(merchant, at))
+        known = self._first.get(merchant)
+        if known is None or at < known:
+            if known is not None:
+                self._firsts.remove(known)
+            self._first[merchant] = at
+            _put(self._firsts, at)
+
+    def merchants_before(self, at: float, own: PastOrder | None) -> int:
+        """Merchants with an order before ``at``, without the order itself."""
+        with self._lock:
+            count = bisect_left(self._firsts, at)
+            return count - (own is not None and own.at < at and self._first_without(own, at) >= at)
+
+    def _first_without(self, own: PastOrder, at: float) -> float:
+        """The merchant's first order if ``own`` is left out; ``at`` if there is none."""
+        first, times = self._first[own.merchant], self._times.get(own.merchant)
+        if own.at == first and times and times[0] == first:
+            return times[1] if len(times) > 1 else at
+        return first
 
     def _forget(self, past: PastOrder, before: float) -> None:
         _prune(self._times[past.merchant], before - (RAMP_SLOTS + 1) * DAY_S)
@@ -183,12 +196,10 @@ class MerchantActivity:
     def daily(self, merchant: str, at: float, own: PastOrder | None) -> list[int]:
         """Orders in each complete 24 h slot counted back from ``at``, at most 28, oldest first."""
         with self._lock:
-            times = self._times.get(merchant)
-            if not times:
+            times = self._times.get(merchant, array("d"))
+            if merchant not in self._first:
                 return []
-            first = self._first[merchant]
-            if own is not None and own.at == first and times[0] == first:
-                first = times[1] if len(times) > 1 else at
+            first = self._first_without(own, at) if own is not None else self._first[merchant]
             slots = min(RAMP_SLOTS, int((at - first) // DAY_S))
             if slots < 1:
                 return []

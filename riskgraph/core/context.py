@@ -1,8 +1,7 @@
 """What an order shares with earlier ones: the 37 nodes that riskgraph computes itself.
 
 Nothing placed, reported or claimed after ``placed_at`` is ever read, so a replay of a world gives
-what serving gave. The catalogue's definitions are the specification. Deferred, and therefore
-absent: B112, B130, B134, B135, B137, and the spelling similarity in B132.
+what serving gave. The catalogue's definitions are the specification.
 """
 
 from __future__ import annotations
@@ -15,24 +14,18 @@ from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.context_account import ACCOUNT_NODES
 from riskgraph.core.context_linked import LINKED_NODES
 from riskgraph.core.context_order import ORDER_NODES
+from riskgraph.core.context_ring import RING_NODES
 from riskgraph.core.context_view import View
 from riskgraph.core.history import History, MemoryHistory
 from riskgraph.core.order import Order
 from riskgraph.core.subgraph import State
-
-DEFERRED = ("B112", "B130", "B134", "B135", "B137")
-
-
-def _never(view: View) -> None:
-    """A node that this release does not compute."""
-
 
 _Compute = Callable[[View], Any]
 _COMPUTE: dict[str, _Compute] = {
     **ORDER_NODES,
     **ACCOUNT_NODES,
     **LINKED_NODES,
-    **dict.fromkeys(DEFERRED, _never),
+    **RING_NODES,
 }
 _NODES = tuple(
     (n.id, n.purpose, n.bounds if n.form is Form.NUMBER else None, _COMPUTE[n.id])

@@ -15,7 +15,9 @@ from riskgraph.core.past import BAD_LINK_KINDS, DAY_S, is_fraud
 
 _MIN_CARDS = 10
 _MIN_SLOTS = 7
+_MIN_PRICES = 20
 _HOUR_S = 3600.0
+_SHARED_KINDS = ("card", "address", "phone")
 
 
 def bin_concentration(v: View) -> float | None:
@@ -61,10 +63,13 @@ def merchant_ramp_profile(v: View) -> float | None:
 
 
 def fanout(v: View, kind: str) -> dict[str, float] | None:
-    """B131 to B133. The fraud share is over all orders of 180 days, labelled or not."""
+    """B131 to B133. The fraud share is over all orders of 180 days, labelled or not.
+
+    B132 takes spellings with at least 13 of 16 equal bands for the same address.
+    """
     if getattr(v.order.entities, kind) is None:
         return None
-    rows = v.earlier(kind)
+    rows = v.at_door() if kind == "address" else v.earlier(kind)
     accounts: tuple[set[bytes], set[bytes]] = set(), set()
     orders_1h = orders_30d = recent = frauds = 0
     for past in rows:
@@ -94,6 +99,64 @@ def fanout(v: View, kind: str) -> dict[str, float] | None:
     return value
 
 
+def address_perturbation(v: View) -> float | None:
+    """B112; 0 as well where no delivery cell was sent, since no other address is known to lie in it."""
+    return v.history.door_similarity(v.order, v.own) if v.order.entities.bands else None
+
+
+def median_and_mad(values: list[float]) -> tuple[float, float]:
+    """Median, and median absolute deviation from it, at the price of one sort."""
+    rows = sorted(values)
+    size = len(rows)
+    middle = (rows[(size - 1) // 2] + rows[size // 2]) / 2
+
+    def nearest(count: int) -> float:
+        """The farthest of the ``count`` values nearest to the median: neighbours among the sorted."""
+        low, high = 0, size - count
+        while low < high:
+            at = (low + high) // 2
+            if middle - rows[at] > rows[at + count] - middle:
+                low = at + 1
+            else:
+                high = at
+        return max(middle - rows[low], rows[low + count - 1] - middle)
+
+    return middle, (nearest((size + 1) // 2) + nearest(size // 2 + 1)) / 2
+
+
+def price_outlier_ratio(v: View) -> float | None:
+    """B130, within the order's currency; the item whose price is farthest off counts."""
+    found = 0.0
+    compared = False
+    for item in v.order.items:
+        if item.price is None or item.price <= 0:
+            continue
+        logs = v.history.log_prices(item.sku, v.order.currency, v.at, v.own)
+        if len(logs) < _MIN_PRICES:
+            continue
+        middle, mad = median_and_mad(logs)
+        z = (math.log(item.price) - middle) / max(1.4826 * mad, 0.02)
+        found = z if not compared or abs(z) > abs(found) else found
+        compared = True
+    return found if compared else None
+
+
+def cobuy_sync_ratio(v: View) -> dict[str, float] | None:
+    """B135, at any merchant; of this order's hashes the newest 200 earlier orders of 180 d count."""
+    if not v.order.items:
+        return None
+    shares: dict[str, float] = {}
+    me = v.order.entities.account
+    linked = {p.account for kind in _SHARED_KINDS for p in v.within(kind, 180)}
+    for name, seconds in (("share_24h", DAY_S), ("share_10m", 600.0)):
+        others = v.history.buyers(v.order, v.at - seconds, v.own)
+        others.discard(me or b"")
+        if not others:
+            break
+        shares[name] = len(others & linked) / len(others)
+    return shares or None
+
+
 def known_bad_hops(v: View) -> str:
     """B136; an entity counts by its newest 200 orders when the second hop is followed."""
     history, at = v.history, v.at
@@ -119,10 +182,13 @@ def known_bad_hops(v: View) -> str:
 LINKED_NODES: dict[str, Callable[[View], Any]] = {
     "B068": bin_concentration,
     "B089": sku_minute_density,
+    "B112": address_perturbation,
     "B116": reroute_request_count,
     "B129": merchant_ramp_profile,
+    "B130": price_outlier_ratio,
     "B131": lambda v: fanout(v, "device"),
     "B132": lambda v: fanout(v, "address"),
     "B133": lambda v: fanout(v, "card"),
+    "B135": cobuy_sync_ratio,
     "B136": known_bad_hops,
 }

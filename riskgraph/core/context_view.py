@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from riskgraph.core.history import History
+from riskgraph.core.history import HISTORY_LIMIT, History
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome, known_outcomes
 from riskgraph.core.past import DAY_S, PastOrder
+
+if TYPE_CHECKING:
+    from riskgraph.core.context_ring import Ring
 
 
 class View:
     """An order, and what was known strictly before it was placed."""
 
-    __slots__ = ("_earlier", "_known", "at", "history", "key", "order", "own")
+    __slots__ = ("_earlier", "_known", "at", "history", "key", "order", "own", "ring")
 
     def __init__(self, order: Order, history: History) -> None:
         self.order = order
@@ -22,6 +27,7 @@ class View:
         self.key = order.key
         self.own, self._earlier = history.read(order)
         self._known: dict[str, list[tuple[PastOrder, list[Outcome]]]] = {}
+        self.ring: Ring | None = None
 
     def earlier(self, kind: str) -> Sequence[PastOrder]:
         """The newest 200 earlier orders that share the entity of that kind, newest first."""
@@ -34,6 +40,31 @@ class View:
         if not rows or rows[-1].at >= since:
             return rows
         return [p for p in rows if p.at >= since]
+
+    def recent(self, kind: str, digest: bytes, days: float) -> Sequence[PastOrder]:
+        """The newest 200 earlier orders of any entity, as far as they lie in the last ``days``."""
+        if getattr(self.order.entities, kind) == digest:
+            return self.within(kind, days)
+        return self.history.newest(kind, digest, self.at - days * DAY_S, self.at, self.own)
+
+    def is_hub(self, kind: str, digest: bytes) -> bool:
+        """Whether the entity is on more than 500 earlier orders."""
+        if getattr(self.order.entities, kind) == digest and len(self.earlier(kind)) < HISTORY_LIMIT:
+            return False
+        return self.history.is_hub(kind, digest, self.at, self.own)
+
+    def at_door(self) -> Sequence[PastOrder]:
+        """The newest 200 earlier orders to the address or to one that is spelled alike."""
+        rows = self.earlier("address")
+        others = self.history.alike(self.order)
+        if not others:
+            return rows
+        found = list(rows)
+        for address in others:
+            theirs = self.history.newest("address", address, -math.inf, self.at, self.own)
+            # Bands that only a later order brought were not known then.
+            found += [p for p in theirs if p.bands]
+        return sorted(found, key=lambda p: (p.at, p.key), reverse=True)[:HISTORY_LIMIT]
 
     def known(self, kind: str) -> list[tuple[PastOrder, list[Outcome]]]:
         """Earlier orders that have outcomes, with those reported by then and not reversed."""

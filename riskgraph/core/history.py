@@ -15,9 +15,14 @@ from riskgraph.core.activity import MerchantActivity
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import BAD_LINK_KINDS, DAY_S, PastOrder, is_fraud, merchant_of
+from riskgraph.core.sales import Sales
+from riskgraph.core.spelling import Doors, Spellings
 
 HISTORY_LIMIT = 200
 HUB_ORDERS = 500
+# The longest windows held in memory: B112 looks back 180 d, all others at most 30 d.
+LONGEST_S = 180 * DAY_S
+MONTH_S = 30 * DAY_S
 REASON = "reason"
 _at = attrgetter("at")
 
@@ -30,6 +35,23 @@ class History(Protocol):
 
         That is, of each entity, at most 200 orders placed strictly before, newest first.
         """
+
+    def newest(
+        self, kind: str, digest: bytes, since: float, before: float, own: PastOrder | None
+    ) -> Sequence[PastOrder]:
+        """Those of an entity's newest 200 orders before ``before`` that ``since`` reaches, newest first."""
+
+    def alike(self, order: Order) -> Sequence[bytes]:
+        """Other addresses with at least 0.8 of the MinHash bands of the order's, whenever used."""
+
+    def door_similarity(self, order: Order, own: PastOrder | None) -> float:
+        """The largest share of bands that another account's other address in the cell has, 180 d."""
+
+    def buyers(self, order: Order, since: float, own: PastOrder | None) -> set[bytes]:
+        """Accounts that bought a SKU of the order since then, at any merchant."""
+
+    def log_prices(self, sku: str, currency: str, at: float, own: PastOrder | None) -> list[float]:
+        """``ln`` unit price of the newest 200 orders of a SKU in the 30 d before ``at``, any merchant."""
 
     def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
         """Whether more than 500 orders of an entity were placed before ``before``."""
@@ -45,6 +67,9 @@ class History(Protocol):
 
     def fraud_linked(self, kind: str, digest: bytes, at: float, skip: str) -> bool:
         """Whether an order of the last 365 d of an entity has a fraud label reported by ``at``."""
+
+    def merchants_before(self, at: float, own: PastOrder | None) -> int:
+        """Merchants with an order before ``at``."""
 
     def merchant_reports(self, merchant: str, kind: str, at: float) -> bool:
         """Whether the merchant had reported outcomes of a kind, or any ``reason``, by ``at``."""
@@ -103,12 +128,25 @@ class FraudLinks:
 
 
 class IndexedHistory:
-    """The part of a history that lives in memory in every store: activity, fraud links, reports."""
+    """The part of a history that lives in memory in every store.
+
+    Args:
+        keep_s: How far behind the newest order windows may still end, in seconds; None keeps
+            everything.
+    """
 
     def __init__(self, keep_s: float | None = None) -> None:
         self.activity = MerchantActivity(keep_s)
+        self.sales = Sales(keep_s)
+        self.doors = Doors(keep_s)
         self.frauds = FraudLinks()
         self.reports = ReportTimes()
+
+    def note(self, past: PastOrder) -> None:
+        """Record an order in all windows, once per key (the caller sees to that)."""
+        self.activity.add(past)
+        self.sales.add(past)
+        self.doors.add(past)
 
     def cards_last_hour(self, order: Order, own: PastOrder | None) -> tuple[int, int]:
         """See :class:`History`."""
@@ -122,9 +160,25 @@ class IndexedHistory:
         """See :class:`History`."""
         return self.activity.daily(merchant, at, own)
 
+    def door_similarity(self, order: Order, own: PastOrder | None) -> float:
+        """See :class:`History`."""
+        return self.doors.similarity(order, own)
+
+    def buyers(self, order: Order, since: float, own: PastOrder | None) -> set[bytes]:
+        """See :class:`History`."""
+        return self.sales.buyers({item.sku for item in order.items}, since, order.placed_at, own)
+
+    def log_prices(self, sku: str, currency: str, at: float, own: PastOrder | None) -> list[float]:
+        """See :class:`History`."""
+        return self.sales.log_prices(sku, currency, at, own)
+
     def fraud_linked(self, kind: str, digest: bytes, at: float, skip: str) -> bool:
         """See :class:`History`."""
         return self.frauds.linked(kind, digest, at, skip)
+
+    def merchants_before(self, at: float, own: PastOrder | None) -> int:
+        """See :class:`History`."""
+        return self.activity.merchants_before(at, own)
 
     def merchant_reports(self, merchant: str, kind: str, at: float) -> bool:
         """See :class:`History`."""
@@ -132,10 +186,15 @@ class IndexedHistory:
 
 
 class MemoryHistory(IndexedHistory):
-    """A history held in memory, for replaying worlds and for tests. For use by one thread."""
+    """A history held in memory, for replaying worlds and for tests. For use by one thread.
 
-    def __init__(self) -> None:
-        super().__init__()
+    Args:
+        keep_s: See :class:`IndexedHistory`; orders and spellings are always kept.
+    """
+
+    def __init__(self, keep_s: float | None = None) -> None:
+        super().__init__(keep_s)
+        self._spellings = Spellings()
         self._orders: dict[str, PastOrder] = {}
         self._outcomes: dict[str, list[Outcome]] = {}
         self._entities: dict[tuple[str, bytes], list[PastOrder]] = {}
@@ -156,7 +215,8 @@ class MemoryHistory(IndexedHistory):
                 rows.append(past)
             else:
                 rows.insert(bisect_right(rows, past.at, key=_at), past)
-        self.activity.add(past)
+        self._spellings.add(past.address, past.bands)
+        self.note(past)
         self.frauds.add(past)
 
     def add_outcome(self, outcome: Outcome) -> bool:
@@ -175,6 +235,20 @@ class MemoryHistory(IndexedHistory):
         """See :class:`History`."""
         own = self._orders.get(order.key)
         return own, {link[0]: self._newest(link, order.placed_at, own) for link in order.entities.items()}
+
+    def alike(self, order: Order) -> Sequence[bytes]:
+        """See :class:`History`."""
+        who = order.entities
+        return self._spellings.find(who.address, who.bands) if who.address is not None else ()
+
+    def newest(
+        self, kind: str, digest: bytes, since: float, before: float, own: PastOrder | None
+    ) -> Sequence[PastOrder]:
+        """See :class:`History`."""
+        rows = self._newest((kind, digest), before, own)
+        if not rows or rows[-1].at >= since:
+            return rows
+        return [past for past in rows if past.at >= since]
 
     def _newest(self, link: tuple[str, bytes], before: float, own: PastOrder | None) -> Sequence[PastOrder]:
         rows = self._entities.get(link)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from operator import attrgetter
+from struct import Struct
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from riskgraph.core.door import BAND_COUNT
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import PastOrder
 from riskgraph.core.report import DecisionReport
@@ -32,6 +34,7 @@ _Facts = tuple[
     tuple[tuple[str, float | None], ...],
     list[Outcome],
 ]
+_BANDS = Struct(f"<{BAND_COUNT}I")
 _facts_of = attrgetter(*PastOrder.__slots__)
 
 
@@ -55,6 +58,16 @@ def encode_past(past: PastOrder) -> bytes:
 def decode_past(facts: bytes) -> PastOrder:
     """Inverse of :func:`encode_past`."""
     return PastOrder(*_facts_decoder.decode(facts))
+
+
+def encode_bands(bands: tuple[int, ...]) -> bytes:
+    """MinHash bands of an address, four bytes each."""
+    return _BANDS.pack(*bands)
+
+
+def decode_bands(packed: bytes) -> tuple[int, ...]:
+    """Inverse of :func:`encode_bands`."""
+    return _BANDS.unpack(packed)
 
 
 def encode_record(report: DecisionReport) -> bytes:

@@ -8,10 +8,11 @@ from functools import partial
 import apsw
 
 from riskgraph.core.errors import Conflict
-from riskgraph.core.history import REASON, IndexedHistory
+from riskgraph.core.history import LONGEST_S, MONTH_S, REASON, IndexedHistory
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import PastOrder, merchant_of
-from riskgraph.stores.codec import decode_past, encode_past
+from riskgraph.core.spelling import parts
+from riskgraph.stores.codec import decode_past, encode_bands, encode_past
 from riskgraph.stores.insert import insert, insert_new
 from riskgraph.stores.rows import KIND_CODE, OrderRows, outcome_event
 
@@ -43,8 +44,18 @@ def write_orders(
     if not new:
         return
     insert(connection, "oe(kind, digest, ts, oid)", links)
+    _note_spellings(connection, new)
     _note_merchants(connection, new, indexes)
     after.append(partial(_index, indexes, new))
+
+
+def _note_spellings(connection: apsw.Connection, new: Sequence[PastOrder]) -> None:
+    """Rows of addresses that are new; most orders go where an earlier one went and write nothing."""
+    spelled = {past.address: past.bands for past in reversed(new) if past.address and past.bands}
+    rows = [
+        (part, address, encode_bands(bands)) for address, bands in spelled.items() for part in parts(bands)
+    ]
+    insert(connection, "spellings(part, address, bands)", rows, "ON CONFLICT DO NOTHING")
 
 
 def _attach_early(connection: apsw.Connection, past: PastOrder) -> None:
@@ -80,7 +91,7 @@ def _note_merchants(connection: apsw.Connection, new: Sequence[PastOrder], index
 
 def _index(indexes: IndexedHistory, new: Sequence[PastOrder]) -> None:
     for past in new:
-        indexes.activity.add(past)
+        indexes.note(past)
         if past.outcomes:
             indexes.frauds.add(past)
 
@@ -147,24 +158,22 @@ def _learn(indexes: IndexedHistory, outcome: Outcome, past: PastOrder | None) ->
         indexes.frauds.add(past)
 
 
-def load_indexes(connection: apsw.Connection, keep_s: float, ramp_s: float) -> IndexedHistory:
+def load_indexes(connection: apsw.Connection, keep_s: float) -> IndexedHistory:
     """The in-memory part of the history, rebuilt from the file at start.
 
     Args:
         connection: Any connection to the store.
-        keep_s: Whole orders of the last ``keep_s`` seconds are read back for the short windows.
-        ramp_s: Times of orders of the last ``ramp_s`` seconds, for the daily counts.
+        keep_s: How far behind the newest order windows may still end, in seconds.
     """
     indexes = IndexedHistory(keep_s)
     newest = connection.execute("SELECT coalesce(max(ts), 0) FROM orders").get
-    for merchant, at in connection.execute(
-        "SELECT merchant, ts FROM orders WHERE ts >= ? AND ts < ? ORDER BY ts",
-        (newest - ramp_s, newest - keep_s),
-    ):
-        indexes.activity.add_time(merchant, at)
     recent = "SELECT facts FROM orders WHERE ts >= ? ORDER BY ts, oid"
-    for (facts,) in connection.execute(recent, (newest - keep_s,)):
-        indexes.activity.add(decode_past(facts))
+    for (facts,) in connection.execute(recent, (newest - keep_s - LONGEST_S,)):
+        past = decode_past(facts)
+        if past.at < newest - keep_s - MONTH_S:
+            indexes.doors.add(past)
+        else:
+            indexes.note(past)
     for merchant, at in connection.execute("SELECT merchant, first FROM merchants"):
         indexes.activity.set_first(merchant, at)
     for merchant, kind, at in connection.execute("SELECT merchant, kind, first FROM reports"):

@@ -12,7 +12,8 @@ from riskgraph.core.history import HISTORY_LIMIT, HUB_ORDERS, IndexedHistory
 from riskgraph.core.order import Order
 from riskgraph.core.past import LINK_KINDS, PastOrder
 from riskgraph.core.report import DecisionReport
-from riskgraph.stores.codec import decode_past
+from riskgraph.core.spelling import parts, unique_alike
+from riskgraph.stores.codec import decode_bands, decode_past
 from riskgraph.stores.rows import KIND_CODE
 
 # The order itself as first recorded, and the newest orders of each entity, read in one go.
@@ -27,6 +28,11 @@ _PAST = " UNION ALL ".join(
         ),
     ]
 )
+_NEWEST = (
+    "SELECT oid, facts FROM (SELECT oid AS newest FROM oe WHERE kind=? AND digest=? AND ts >= ? AND ts < ? "
+    "ORDER BY ts DESC, oid DESC LIMIT ?) CROSS JOIN orders ON oid = newest"
+)
+_SPELLED = "SELECT address, bands FROM spellings WHERE part IN (?,?,?,?)"
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM oe WHERE kind=? AND digest=? AND ts < ? LIMIT ?)"
 DECISION_COLUMNS = (
     "decision_id",
@@ -63,20 +69,19 @@ class SqliteHistory(IndexedHistory):
 
     def __init__(self, connection: apsw.Connection, indexes: IndexedHistory) -> None:
         self.activity, self.frauds, self.reports = indexes.activity, indexes.frauds, indexes.reports
+        self.sales, self.doors = indexes.sales, indexes.doors
         self._connection = connection
+        # an account's orders come back through its device, card, address and phone
+        self._decoded: dict[int, PastOrder] = {}
 
     def read(self, order: Order) -> tuple[PastOrder | None, Mapping[str, Sequence[PastOrder]]]:
         """See :class:`riskgraph.core.history.History`."""
         key, at = order.key, order.placed_at
         values = (key, at, HISTORY_LIMIT + 1, *_digests(order.entities))
         own: PastOrder | None = None
-        # an account's orders come back through its device, card, address and phone
-        decoded: dict[int, PastOrder] = {}
         found: dict[str, list[tuple[float, int, PastOrder]]] = {}
         for kind, oid, facts in self._connection.execute(_PAST, values):
-            past = decoded.get(oid)
-            if past is None:
-                past = decoded[oid] = decode_past(facts)
+            past = self._past(oid, facts)
             if past.key == key:
                 own = past
             else:
@@ -86,6 +91,32 @@ class SqliteHistory(IndexedHistory):
             for kind, rows in found.items()
         }
         return own, newest
+
+    def _past(self, oid: int, facts: bytes) -> PastOrder:
+        past = self._decoded.get(oid)
+        if past is None:
+            past = self._decoded[oid] = decode_past(facts)
+        return past
+
+    def newest(
+        self, kind: str, digest: bytes, since: float, before: float, own: PastOrder | None
+    ) -> Sequence[PastOrder]:
+        """See :class:`riskgraph.core.history.History`."""
+        args = (KIND_CODE[kind], digest, since, before, HISTORY_LIMIT + 1)
+        rows = [
+            (past.at, oid, past)
+            for oid, facts in self._connection.execute(_NEWEST, args)
+            if (past := self._past(oid, facts)) is not own
+        ]
+        return [row[2] for row in sorted(rows, reverse=True)[:HISTORY_LIMIT]]
+
+    def alike(self, order: Order) -> Sequence[bytes]:
+        """See :class:`riskgraph.core.history.History`."""
+        who = order.entities
+        if who.address is None or not who.bands:
+            return ()
+        rows = self._connection.execute(_SPELLED, parts(who.bands))
+        return unique_alike(who.address, who.bands, ((other, decode_bands(packed)) for other, packed in rows))
 
     def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
         """See :class:`riskgraph.core.history.History`."""

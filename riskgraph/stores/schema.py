@@ -1,7 +1,8 @@
 """Tables of the embedded store, and opening its file: refuse rather than guess.
 
 Entities appear only as keyed hashes. ``oe`` finds the newest orders of an entity in one index
-walk; what an order was made of is in its ``facts``.
+walk; what an order was made of is in its ``facts``. ``spellings`` holds each address once for every
+part of its bands, so that other spellings of a door are found.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CREATE TABLE orders(oid INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, ts REAL N
 CREATE INDEX orders_ts ON orders(ts, merchant);
 CREATE TABLE oe(kind INTEGER, digest BLOB, ts REAL, oid INTEGER,
     PRIMARY KEY(kind, digest, ts, oid)) WITHOUT ROWID;
+CREATE TABLE spellings(part INTEGER, address BLOB, bands BLOB NOT NULL,
+    PRIMARY KEY(part, address)) WITHOUT ROWID;
 CREATE TABLE merchants(merchant TEXT PRIMARY KEY, first REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE outcomes(order_key TEXT, outcome_id TEXT, merchant TEXT NOT NULL, kind TEXT NOT NULL,
     effective_at REAL NOT NULL, reported_at REAL NOT NULL, reason TEXT, source TEXT, reverses TEXT,

@@ -13,12 +13,11 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from riskgraph.core.activity import RAMP_SLOTS
 from riskgraph.core.context import OrderContext, compute_context
 from riskgraph.core.errors import StorageUnavailable
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
-from riskgraph.core.past import DAY_S, PastOrder
+from riskgraph.core.past import PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.ports import Entry, Progress
 from riskgraph.stores import keys
@@ -43,8 +42,8 @@ class SqliteStore:
 
     Args:
         path: The file; made, readable by its owner only, if it is not there.
-        keep_s: How far behind the newest order an order may arrive and still find exact one-hour
-            and one-minute counts of its merchant (B068, B089) after a restart, in seconds.
+        keep_s: How far behind the newest order an order may arrive and still find all windows that are
+            held in memory as they were (B068, B089, B112, B129, B130, B135), in seconds.
 
     Raises:
         StorageUnavailable: If the file is corrupt, foreign or of another version; it is left as it
@@ -59,7 +58,7 @@ class SqliteStore:
         prepare(path)
         with storage_errors(f"cannot read {path}"):
             connection = connect(path, write=False)
-            self._indexes = load_indexes(connection, keep_s, keep_s + (RAMP_SLOTS + 1) * DAY_S)
+            self._indexes = load_indexes(connection, keep_s)
             connection.close()
         self._writer = Writer(path, self._indexes)
 

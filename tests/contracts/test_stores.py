@@ -16,7 +16,7 @@ from riskgraph.core.order import Order
 from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.sqlite import SqliteStore
 from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome, attempt
-from tests.stores.streams import random_order, random_stream
+from tests.stores.streams import crowded_order, random_order, random_stream
 
 EVER = 1e12
 
@@ -67,9 +67,10 @@ def feed(store, stream):
             store.append_outcomes([fact])
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_memory_and_sqlite_give_identical_contexts(seed, tmp_path):
-    stream = random_stream(seed, 150)
+@pytest.mark.parametrize("maker", [random_order, crowded_order])
+@pytest.mark.parametrize("seed", range(3))
+def test_memory_and_sqlite_give_identical_contexts(seed, maker, tmp_path):
+    stream = random_stream(seed, 150, make=maker)
     memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db")
     for number, fact in enumerate(stream):
         if isinstance(fact, Order):
@@ -82,9 +83,10 @@ def test_memory_and_sqlite_give_identical_contexts(seed, tmp_path):
     store.close()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_contexts_are_the_same_after_a_restart(seed, tmp_path):
-    stream = random_stream(seed, 150)
+@pytest.mark.parametrize("maker", [random_order, crowded_order])
+@pytest.mark.parametrize("seed", range(2))
+def test_contexts_are_the_same_after_a_restart(seed, maker, tmp_path):
+    stream = random_stream(seed, 150, make=maker)
     memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db", keep_s=EVER)
     feed(memory, stream)
     feed(store, stream)
@@ -92,13 +94,14 @@ def test_contexts_are_the_same_after_a_restart(seed, tmp_path):
     store = SqliteStore(tmp_path / "store.db", keep_s=EVER)
     chance = Random(seed)
     for number in range(60):
-        order = random_order(chance, 10_000 + number, NOW - chance.random() * 70 * DAY)
+        order = maker(chance, 10_000 + number, NOW - chance.random() * 70 * DAY)
         assert store.context(order) == memory.context(order)
     store.close()
 
 
-def test_a_restart_keeps_the_newest_orders_exact_with_the_default_memory(tmp_path):
-    stream = random_stream(11, 200)
+@pytest.mark.parametrize("maker", [random_order, crowded_order])
+def test_a_restart_keeps_the_newest_orders_exact_with_the_default_memory(maker, tmp_path):
+    stream = random_stream(11, 200, make=maker)
     memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db")
     feed(memory, stream)
     feed(store, stream)
@@ -107,7 +110,7 @@ def test_a_restart_keeps_the_newest_orders_exact_with_the_default_memory(tmp_pat
     newest = max(f.placed_at for f in stream if isinstance(f, Order))
     chance = Random(11)
     for number in range(40):
-        order = random_order(chance, 10_000 + number, newest + chance.random() * HOUR)
+        order = maker(chance, 10_000 + number, newest + chance.random() * HOUR)
         assert store.context(order) == memory.context(order)
     store.close()
 

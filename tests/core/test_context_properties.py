@@ -14,7 +14,7 @@ from riskgraph.core.history import MemoryHistory
 from riskgraph.core.order import Order
 from riskgraph.core.subgraph import OrderSubgraph
 from tests.stores.builders import NOW
-from tests.stores.streams import random_order, random_outcome, random_stream
+from tests.stores.streams import crowded_order, random_order, random_outcome, random_stream
 
 seeds = st.integers(0, 2**32)
 
@@ -33,12 +33,12 @@ def by_time(fact):
     return fact.placed_at if isinstance(fact, Order) else fact.reported_at
 
 
-@given(seeds)
-@settings(max_examples=25, deadline=None)
-def test_a_planted_future_changes_no_node(seed):
+@given(seeds, st.sampled_from((random_order, crowded_order)))
+@settings(max_examples=40, deadline=None)
+def test_a_planted_future_changes_no_node(seed, maker):
     chance = Random(seed)
-    stream = random_stream(seed, 120)
-    order = random_order(chance, 10_000, NOW - chance.random() * 40 * 86_400)
+    stream = random_stream(seed, 120, make=maker)
+    order = maker(chance, 10_000, NOW - chance.random() * 40 * 86_400)
     known = [f for f in stream if by_time(f) < order.placed_at]
     future = [f for f in stream if by_time(f) > order.placed_at]
     future += [replace(order, order_id=f"future{i}", placed_at=order.placed_at + i) for i in range(3)]

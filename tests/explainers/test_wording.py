@@ -161,3 +161,14 @@ def test_counts_about_others_are_for_compliance_only() -> None:
 @pytest.mark.parametrize(("tag", "lang"), [("zh-CN", "zh"), ("ZH", "zh"), ("de", "en"), (None, "en")])
 def test_language_tags_fall_back_to_english(tag: str | None, lang: str) -> None:
     assert language(tag) == lang
+
+
+def test_values_that_tell_of_other_people_are_withheld():
+    told = {"B112": 0.75, "B134": {"density": 0.5}, "B135": {"share_24h": 0.1}, "B137": True}
+    for node_id, value in told.items():
+        node = catalog()[node_id]
+        for lang in ("zh", "en"):
+            assert value_text(node, value, lang) == table("wording")["words"]["withheld"]["linked"][lang]
+            fact = fact_text(node_id, OrderSubgraph.build({node_id: value}, {}), lang)
+            assert not any(character.isdigit() for character in fact)
+    assert "below" in value_text(catalog()["B130"], -3.0, "en")

@@ -54,8 +54,8 @@ def an_outcome(order_id: str, kind: str, ago: float = 0.0, **given: Any) -> Outc
     return Outcome(**facts | given)
 
 
-def history_of(*facts: Order | Outcome) -> MemoryHistory:
-    history = MemoryHistory()
+def history_of(*facts: Order | Outcome, keep_s: float | None = None) -> MemoryHistory:
+    history = MemoryHistory(keep_s)
     for fact in facts:
         if isinstance(fact, Order):
             history.add_order(fact)
