@@ -173,24 +173,21 @@ def test_calls_beyond_the_limit_get_429_with_a_time_to_wait(shop):
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
+OUTCOME = {
+    "outcome_id": "o-1", "merchant_id": "m-17", "channel_code": "own_web", "order_id": "A-1001",
+    "kind": "chargeback_fraud", "effective_at": "2026-11-20T10:00:00+08:00",
+    "reported_at": "2026-11-21T10:00:00+08:00",
+}  # fmt: skip
+
+
 def test_an_outcome_is_stored_once(shop):
-    outcome = {
-        "outcome_id": "o-1", "merchant_id": "m-17", "channel_code": "own_web", "order_id": "A-1001",
-        "kind": "chargeback_fraud", "effective_at": "2026-11-20T10:00:00+08:00",
-        "reported_at": "2026-11-21T10:00:00+08:00",
-    }  # fmt: skip
-    answers = [shop.client.post("/v1/outcomes", json=outcome, headers=shop.headers()) for _ in range(2)]
+    answers = [shop.client.post("/v1/outcomes", json=OUTCOME, headers=shop.headers()) for _ in range(2)]
     assert [a.status_code for a in answers] == [202, 202]
     assert [a.json()["stored"] for a in answers] == [True, False]
 
 
 def test_an_outcome_that_says_something_else_under_the_same_id_is_a_conflict(shop):
-    outcome = {
-        "outcome_id": "o-1", "merchant_id": "m-17", "channel_code": "own_web", "order_id": "A-1001",
-        "kind": "chargeback_fraud", "effective_at": "2026-11-20T10:00:00+08:00",
-        "reported_at": "2026-11-21T10:00:00+08:00",
-    }  # fmt: skip
-    for body in (outcome, outcome | {"kind": "confirmed_good"}):
+    for body in (OUTCOME, OUTCOME | {"kind": "confirmed_good"}):
         answer = shop.client.post("/v1/outcomes", json=body, headers=shop.headers())
     assert (answer.status_code, answer.json()["error"]["field"]) == (409, "outcome_id")
 
