@@ -257,6 +257,17 @@ def open_door(settings: Settings) -> Door:
     return Door(read_or_create_secret(settings.secret_folder / "door.key"))
 
 
+def simulated_settings(home: Path) -> Settings:
+    """Settings for a simulated world in a folder of its own.
+
+    The door key decides which spellings of an address look alike. Here it is no secret, since nobody
+    stands behind the hashes, and so the same world gives the same verdicts on every machine.
+    """
+    settings = Settings(home=home)
+    read_or_create_secret(settings.secret_folder / "door.key", bytes(range(32)))
+    return settings
+
+
 def open_signer(settings: Settings) -> Ed25519Signer:
     return Ed25519Signer.open(settings.secret_folder / "signing.key")
 

@@ -57,7 +57,7 @@ class Bench:
     settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:
-        self.settings = replace(Settings(), home=self.folder / "home")
+        self.settings = bootstrap.simulated_settings(self.folder / "home")
 
     @cached_property
     def world(self) -> Path:

@@ -83,7 +83,7 @@ def run(out: Path, seed: int, orders: int | None, console: Console) -> dict[str,
     started = time.monotonic()
     target = next_folder(out)
     with progress_bars() as progress:
-        show = Demo(target, Settings(home=target / "home"), console, progress)
+        show = Demo(target, bootstrap.simulated_settings(target / "home"), console, progress)
         step_world(show, seed, orders)
         step_release(show, seed)
         step_model(show)

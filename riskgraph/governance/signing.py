@@ -89,8 +89,12 @@ def read_public_key(path: Path) -> Ed25519Verifier:
     return Ed25519Verifier(public)
 
 
-def read_or_create_secret(path: Path) -> bytes:
+def read_or_create_secret(path: Path, secret: bytes | None = None) -> bytes:
     """32 random bytes at ``path``, created once with mode 0600, never overwritten.
+
+    Args:
+        path: Where they lie.
+        secret: What to write when there is no file yet, instead of random bytes.
 
     Raises:
         Invalid: If the file holds anything but 32 bytes.
@@ -103,7 +107,7 @@ def read_or_create_secret(path: Path) -> bytes:
     except FileExistsError:
         secret = path.read_bytes()
     else:
-        secret = os.urandom(32)
+        secret = secret or os.urandom(32)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secret)
     # Never made anew: what was signed or hashed under the old one could no longer be checked or linked.

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from riskgraph import bootstrap
 from riskgraph.settings import Settings
 from tests.support.once import made_once
 
@@ -29,7 +30,7 @@ FORMS = ("far_unconfirmed", "far_refused", "near_confirmed")
 def _make(folder: Path) -> None:
     """The demo up to the seed's case, which is sent in its turn; a slow machine degrades nothing."""
     said = io.StringIO()
-    settings = Settings(home=folder / "home", deadline_ms=60_000)
+    settings = replace(bootstrap.simulated_settings(folder / "home"), deadline_ms=60_000)
     show = Demo(folder, settings, Console(file=said, width=200), lambda *_: None)
     chain.simulate("demo", seed=SEED, orders=None, out=folder / "world", progress=show.progress)
     with running_service(show) as shop:
