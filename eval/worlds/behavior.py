@@ -73,13 +73,14 @@ def _linear(visits: Visits, weights: Weights) -> Floats:
 
 def _scalar(rng: np.random.Generator, visits: Visits, spec: Scalar) -> NDArray[np.generic]:
     n = len(visits)
-    x = spec.centre + _linear(visits, spec.weights) + rng.normal(0, 1, n) * spec.noise
+    shown = visits.shown(spec.node)
+    x = spec.centre + _linear(visits, spec.weights) + shown + rng.normal(0, 1, n) * spec.noise
     if spec.shape == "count":
         return rng.poisson(np.exp(np.clip(x, -20, 6))).astype(np.float64)
     if spec.shape == "flag":
         return chance(rng, sigmoid(x), n)
     values = sigmoid(x) if spec.shape == "ratio" else np.exp(np.clip(x, -20, 16))
-    return np.round(np.where(chance(rng, spec.zero, n), 0.0, values), spec.digits)
+    return np.round(np.where(chance(rng, spec.zero * (shown == 0), n), 0.0, values), spec.digits)
 
 
 def _scalars(rng: np.random.Generator, visits: Visits, exists: dict[str, Bools], out: Signals) -> None:
@@ -190,7 +191,8 @@ def position(rng: np.random.Generator, visits: Visits) -> Bools:
     hides = np.array([0.0, *(f.archetype.position_fails * f.hides_position for f in visits.families)])
     hidden = hides[visits["kind"]]
     shared = (hidden > 0) & chance(rng, 1 - 0.5 * visits["camouflage"], len(visits))
-    return chance(rng, 1 - np.where(shared, hidden, visits.of_device("position_fails")), len(visits))
+    fails = np.where(shared, hidden, visits.of_device("position_fails"))
+    return chance(rng, 1 - np.maximum(fails, visits.of_type("unlocated")), len(visits))
 
 
 def behavior(config: WorldConfig, visits: Visits, out: Signals) -> None:
@@ -208,7 +210,7 @@ def behavior(config: WorldConfig, visits: Visits, out: Signals) -> None:
     ship = visits.cast.addresses["city"][visits["address"]]
     here = np.where(
         visits["kind"] == 0,
-        visits.of_account("home_city"),
+        np.where(visits["city"] >= 0, visits["city"], visits.of_account("home_city")),
         visits.cast.networks["city"][np.maximum(visits["network"], 0)],
     )
     km = np.where(ship == here, rng.gamma(1.6, 6.0, len(visits)), geo.distance_km(here, ship))

@@ -26,7 +26,7 @@ def open_play(visits: Visits) -> Floats:
 def declines(rng: np.random.Generator, visits: Visits) -> Ints:
     """Declined attempts before this one: about 5 % of honest card payments have one."""
     rate = 0.05 + 0.05 * (visits["wallet"] == 0) * np.clip(visits.driver("card_trouble"), 0, 3)
-    rate = rate + open_play(visits) * visits.trait("declines")
+    rate = rate + open_play(visits) * visits.trait("declines") + visits.of_type("declines")
     return np.where(visits.card_used & visits.front, np.minimum(rng.poisson(rate), 9), 0).astype(np.int64)
 
 
@@ -80,9 +80,10 @@ def _account(rng: np.random.Generator, visits: Visits, out: Signals) -> None:
     out.put("B093", np.round(np.where(since > 0, since, 0.0), 2), np.isfinite(since) & (since > 0))
     guessed = visits.trait("guesses_passwords") * open_
     elder = np.exp(np.where(visits["honest_type"] == 2, 0.6, 0.0))
+    failures = 0.07 * elder + 0.55 * guessed + visits.of_type("forgets")
     out.put(
         "B094",
-        rng.poisson((0.07 * elder + 0.55 * guessed) * np.exp(rng.normal(0, 0.8, n))).astype(np.float64),
+        rng.poisson(failures * np.exp(rng.normal(0, 0.8, n))).astype(np.float64),
         everyone,
     )
     codes = visits.trait("one_time_codes") * open_

@@ -56,6 +56,7 @@ class WorldConfig:
         training_granted: Share of persons who let their orders train models.
         gang_refuses: Share of gangs whose accounts all refuse consent.
         camouflage: Beta parameters of a gang's camouflage, 0 open to 1 like an honest person.
+        disguise: Share of a fully camouflaged gang's visits that look like any honest person's.
         gang_orders: Mean orders of a gang; ``min_gangs`` holds where enough orders exist.
         shift_scale: Factor on all behavior shifts of fraud. Chosen beforehand so that an openly acting
             gang differs from ordinary persons by three to four standard deviations over all habits
@@ -66,6 +67,11 @@ class WorldConfig:
         viral: Products that honest strangers all buy within some hours.
         group_buys: Purchases that neighbours (a dormitory, an office) make together.
         festivals: ISO dates and by how much orders multiply on them, as on 11 November.
+        rents: Share of a fully camouflaged gang's accounts that are rented from people of its city.
+        address_book: Share of honest orders whose address was saved before the world began.
+        address_book_days: How old an account is before it has saved addresses.
+        prepared: The same for a fully camouflaged gang, which saves the address on an earlier day.
+        goods: Seed of goods and prices, so that all seeds have the same shop; None draws them with the seed.
         sellers: Honest third-party sellers on the shop's platform; 0 leaves the shop alone there.
         archetypes: Kinds of fraud; their shares add up to 1.
         honest_types: Kinds of honest accounts; their shares add up to 1.
@@ -102,6 +108,12 @@ class WorldConfig:
     group_buys: int = field(default=0, metadata={"later": True})
     festivals: tuple[tuple[str, float], ...] = field(default=(), metadata={"later": True})
     sellers: int = field(default=0, metadata={"later": True})
+    disguise: float = field(default=0.3, metadata={"later": True})
+    rents: float = field(default=0.0, metadata={"later": True})
+    address_book: float = field(default=0.72, metadata={"later": True})
+    address_book_days: float = field(default=0.0, metadata={"later": True})
+    prepared: float = field(default=0.0, metadata={"later": True})
+    goods: int | None = field(default=None, metadata={"later": True})
     archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
 

@@ -59,6 +59,7 @@ class Honest:
     channel: Ints
     network: Ints
     style: Ints
+    city: Ints
 
     @classmethod
     def of(cls, cast: Cast) -> Honest:
@@ -68,13 +69,16 @@ class Honest:
         return cls(
             v["t"][order], account, v["address"][order], v["card"][order], v["phone"][order],
             v["device"][order], running_count(account), v["channel"][order],
-            v["network"][order], v["style"][order],
+            v["network"][order], v["style"][order], cast.addresses["city"][v["address"][order]],
         )  # fmt: skip
 
-    def victims(self, rng: np.random.Generator, t: Floats, rank: int, market: bool) -> Ints:
+    def victims(
+        self, rng: np.random.Generator, t: Floats, rank: int, market: bool, city: int | None = None
+    ) -> Ints:
         """Rows of honest visits (``rank`` earlier orders at least) placed before each time, -1 if none."""
         # A gang reaches only accounts of the places where it works.
-        suits = np.flatnonzero((self.rank >= rank) & ((self.channel >= 2) == market))
+        suits = (self.rank >= rank) & ((self.channel >= 2) == market)
+        suits = np.flatnonzero(suits if city is None else suits & (self.city == city))
         # Only visits before its own: a gang cannot take over an account that does not exist yet.
         until = np.searchsorted(self.t[suits], t)
         drawn = (rng.random(len(t)) * until).astype(np.int64)

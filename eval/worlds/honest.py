@@ -13,6 +13,7 @@ from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import shift_matrix
 from riskgraph.eval.worlds.shop import DAY, OPENED, Shop
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
+from riskgraph.eval.worlds.ways import own_ways
 
 # Kinds that use no mouse, and kinds that can be told from others at a front end only.
 _KEYS = ("keyboard", "screen_reader")
@@ -100,12 +101,13 @@ def _usual_channels(
 ) -> tuple[Ints, Ints]:
     """The shop's own channel that each account would use, and the channel that it mostly uses."""
     n = len(kind)
-    own = chance(rng, config.mini_program_share, n).astype(np.int64)
+    own = chance(rng, odd.own_or(config, kind, "mini", config.mini_program_share), n).astype(np.int64)
     own = np.where(odd.is_one_of(config, kind, *_KEYS) | (country == 1) & chance(rng, 0.8, n), 0, own)
     market = np.where(chance(rng, 0.55, n), 2, 3)
     # Kinds that can only be seen at a front end mostly buy there.
     shown = odd.is_one_of(config, kind, *_KEYS, *_SHOWN)
-    away = chance(rng, np.where(shown, 0.2, config.marketplace_share), n)
+    usual = np.where(shown, 0.2, config.marketplace_share)
+    away = chance(rng, odd.own_or(config, kind, "market", usual), n)
     return own, np.where(away, market, own)
 
 
@@ -189,8 +191,15 @@ def _oddities(config: WorldConfig, cast: Cast, homes: Households) -> None:
     )
     cast.accounts["home_city"][homes.account[students]] = homes.city[students]
     _relatives(rng, cast, homes, those("family_helper"), those("locker_family"))
+    for things in (homes.handset, homes.desktop):
+        traced = (things >= 0) & chance(rng, odd.of_type(config, homes.kind, "traced"), len(things))
+        cast.devices["own_trace"][things[traced]] = True
+    boxed = np.flatnonzero(chance(rng, odd.of_type(config, homes.kind, "lockers"), len(homes.kind)))
+    homes.home[boxed] = odd.new_lockers(rng, cast, homes.city[boxed])
     touch = those("touch_only")
     homes.desktop[touch] = -1
+    # They ask for the page as a desktop sees it.
+    cast.devices["ua_lies"][homes.handset[touch]] |= chance(rng, 0.15, len(touch))
 
 
 def _relatives(rng: np.random.Generator, cast: Cast, homes: Households, helped: Ints, lockers: Ints) -> None:
@@ -205,10 +214,11 @@ def _relatives(rng: np.random.Generator, cast: Cast, homes: Households, helped: 
 
 
 def _moments(
-    rng: np.random.Generator, config: WorldConfig, shop: Shop, cast: Cast, who: Ints, n_accounts: int
+    rng: np.random.Generator, config: WorldConfig, shop: Shop, cast: Cast, who: Ints, kind: Ints
 ) -> Floats:
     """Order times; accounts that join during the world are created shortly before their first order."""
-    newcomer = chance(rng, config.newcomers, n_accounts)
+    n_accounts = len(kind)
+    newcomer = chance(rng, odd.own_or(config, kind, "newcomers", config.newcomers), n_accounts)
     joined = np.where(newcomer, rng.random(n_accounts), 0.0)
     t = shop.times(rng, joined[who])
     first = np.full(n_accounts, np.inf)
@@ -222,13 +232,15 @@ def _moments(
     return np.asarray(t)
 
 
-def _afterthoughts(rng: np.random.Generator, config: WorldConfig, t: Floats, who: Ints) -> Floats:
+def _afterthoughts(
+    rng: np.random.Generator, config: WorldConfig, t: Floats, who: Ints, splits: Floats
+) -> Floats:
     """Some orders follow the account's previous one within minutes or hours: something was forgotten."""
     order = np.lexsort((t, who))
     before = np.r_[np.inf, t[order][:-1]]
     same = np.r_[False, who[order][1:] == who[order][:-1]]
-    soon = before + np.exp(rng.normal(7.3, 1.6, len(t)))
-    follows = same & chance(rng, config.afterthoughts, len(t)) & (soon < config.end_s)
+    soon = before + np.exp(rng.normal(7.3, 1.6, len(t)) - 2.0 * (splits > 0)[order])
+    follows = same & chance(rng, config.afterthoughts + splits[order], len(t)) & (soon < config.end_s)
     out = t.copy()
     out[order] = np.where(follows, soon, t[order])
     return out
@@ -256,10 +268,11 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
     rate = np.exp(rng.normal(0, config.count_sigma, accounts))
     # Looks like a reseller and is none: false positives need someone to happen to.
     rate *= np.where(homes.kind == _kind(config, "small_business"), 3.0, 1.0)
+    rate *= odd.of_type(config, homes.kind, "pace")
     who = np.repeat(np.arange(accounts), rng.multinomial(n, rate / rate.sum()))
-    t = _moments(rng, config, shop, cast, who, accounts)
+    t = _moments(rng, config, shop, cast, who, homes.kind)
     # Bursts of one honest account, or velocity alone would give fraud away.
-    t = _afterthoughts(rng, config, t, who)
+    t = _afterthoughts(rng, config, t, who, odd.of_type(config, homes.kind[who], "splits"))
     kind = homes.kind[who]
     channel, device = _routes(rng, config, cast, homes, who)
     gift = chance(rng, np.array([h.gift for h in config.honest_types])[kind], n)
@@ -268,9 +281,10 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
     phone = np.where(gift & chance(rng, 0.7, n), homes.phones[who, 1], homes.phones[who, 0])
     network = np.where(chance(rng, 0.3, n), homes.networks[who, 1], homes.networks[who, 0])
     wallet = chance(rng, np.where(channel == 1, 0.55, np.where(homes.country[who] == 1, 0.2, 0.4)), n)
+    wallet &= odd.of_type(config, kind, "pays_by_card") == 0
     card = homes.cards[who, pick(rng, (0.85, 0.15), n)]
     token = np.where(channel == 2, True, (channel < 2) & ~wallet)
-    launch, t = _fans(rng, shop, t, n)
+    launch, t = _fans(rng, shop, t, 0.015 + odd.of_type(config, kind, "fans"))
     t, launch = crowds(config, shop, cast.accounts["created"][who], who, homes.home[who], t, launch)
     front = habits.has_front_end(channel)
     basket = np.where(kind == _kind(config, "small_business"), 4, pick(rng, (0.86, 0.08, 0.03, 0.03), n))
@@ -280,7 +294,8 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
         phone=phone, network=np.where(front, network, -1), channel=channel, style=homes.style[who],
         honest_type=kind, other=gift & chance(rng, 0.85, n) | chance(rng, 0.02, n),
         basket=np.where(launch >= 0, 2, basket), launch=launch, wallet=wallet,
-        seek_coupon=np.clip(rng.beta(1.2, 4.0, n) + 0.4 * (kind == _kind(config, "bargain_hunter")), 0, 1),
+        seek_coupon=np.clip(rng.beta(1.2, 4.0, n) + 0.4 * (kind == _kind(config, "bargain_hunter"))
+        + odd.of_type(config, kind, "coupons"), 0, 1),
         modality=np.where(
             odd.is_one_of(config, kind, "voice_control"), habits.OTHER,
             habits.modality(rng, cast.devices["kind"][device], odd.is_one_of(config, kind, *_KEYS)),
@@ -288,13 +303,15 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
         **habits.consents(rng, config, channel, homes.refuses[who], homes.denies[who],
         homes.no_training[who]),
     )  # fmt: skip
+    own_ways(config, cast, homes, who)
 
 
-def _fans(rng: np.random.Generator, shop: Shop, t: Floats, n: int) -> tuple[Ints, Floats]:
+def _fans(rng: np.random.Generator, shop: Shop, t: Floats, share: Floats) -> tuple[Ints, Floats]:
     """A few honest orders are for a launch and come in its first hour."""
     skus = np.array([s for s, _ in shop.launches], dtype=np.int64)
     moments = np.array([m for _, m in shop.launches])
     near = np.clip(np.searchsorted(moments, t), 0, len(moments) - 1)
-    fan = chance(rng, 0.015, n) & (moments[near] > t) & (moments[near] - t < 12 * DAY)
+    n = len(t)
+    fan = chance(rng, share, n) & (moments[near] > t) & (moments[near] - t < 12 * DAY)
     when = moments[near] + np.exp(rng.normal(6.0, 1.2, n))
     return np.where(fan, skus[near], -1), np.where(fan, when, t)

@@ -11,7 +11,7 @@ from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import HonestType
-from riskgraph.eval.worlds.streams import Bools, Ints
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints
 
 _LOCKERS_PER_CITY = 6
 _ROOMS_PER_HOUSE = 24
@@ -22,17 +22,172 @@ LATER_TYPES = (
     HonestType(
         "screen_reader", 0.008, 0.04, (("haste", -0.8), ("depth", -0.5), ("speed", -0.3), ("regular", 0.5))
     ),
-    HonestType("voice_control", 0.007, 0.04, (("haste", -0.7), ("paste", 0.9), ("familiar", -0.3))),
     HonestType(
-        "gift_far", 0.020, 0.75, (("paste", 1.0), ("switching", 0.8), ("familiar", -0.9), ("haste", 0.3))
+        "voice_control",
+        0.008,
+        0.04,
+        (("haste", -0.7), ("paste", 0.9), ("familiar", -0.3)),
+        # Dictated text comes in one piece, as pasted text does.
+        shows=(("B055", 2.5),),
+    ),
+    HonestType(
+        "gift_far",
+        0.020,
+        0.75,
+        (("paste", 1.0), ("switching", 0.8), ("familiar", -0.9), ("haste", 0.3)),
+        roams=0.3,
+        market=0.25,
     ),
     HonestType("privacy_browser", 0.015, 0.05, (("spoof", 1.6), ("switching", 0.4), ("interest", 0.2))),
     HonestType("dormitory", 0.020, 0.06, (("bargain", 0.9), ("haste", 0.5), ("switching", 0.3))),
     HonestType("family_helper", 0.010, 0.30, (("haste", 0.3), ("paste", 0.6), ("familiar", -0.4))),
     HonestType("locker_family", 0.025, 0.05, (("haste", 0.3), ("bargain", 0.3))),
-    HonestType("touch_only", 0.025, 0.05, (("speed", -0.3), ("smooth", 0.2))),
-    HonestType("ime_typist", 0.025, 0.05, (("paste", -0.8), ("speed", -0.4), ("care", 0.6), ("haste", -0.2))),
+    HonestType("touch_only", 0.020, 0.05, (("speed", -0.3), ("smooth", 0.2))),
+    # Keyboards that write by script send events that no key caused.
+    HonestType(
+        "ime_typist",
+        0.020,
+        0.05,
+        (("paste", -0.8), ("speed", -0.4), ("care", 0.6), ("haste", -0.2)),
+        shows=(("B080", 1.5),),
+    ),
+    # Those that follow look like one kind of fraud each: takeover, testing, scalping, farming, shared screen.
+    HonestType(
+        "mover",
+        0.015,
+        0.02,
+        (("familiar", -0.9), ("paste", 0.5), ("switching", 0.4), ("depth", -0.3), ("interest", -0.4)),
+        newcomers=0.0,
+        market=0.1,
+        pace=1.3,
+        moves=True,
+        mini=0.3,
+    ),
+    HonestType(
+        "traveller",
+        0.013,
+        0.02,
+        (("familiar", -0.8), ("haste", 0.4), ("depth", -0.4), ("interest", -0.5), ("paste", 0.4)),
+        newcomers=0.0,
+        market=0.1,
+        pace=0.8,
+        valuable=0.45,
+        roams=0.75,
+        goes_along=True,
+        other_devices=0.45,
+        forgets=0.25,
+        mini=0.25,
+    ),
+    HonestType(
+        "declined_payer",
+        0.024,
+        0.04,
+        (("card_trouble", 1.7), ("haste", 0.8), ("depth", -0.6), ("care", -0.4), ("familiar", -0.3)),
+        newcomers=0.6,
+        market=0.1,
+        pays_by_card=True,
+        declines=0.75,
+        other_cards=0.9,
+        splits=0.7,
+        cheap=0.45,
+        pace=0.5,
+        mini=0.3,
+    ),
+    HonestType(
+        "launch_fan",
+        0.07,
+        0.05,
+        (
+            ("haste", 0.8),
+            ("depth", -0.4),
+            ("interest", -0.5),
+            ("paste", 0.5),
+            ("switching", 0.4),
+            ("spoof", 0.3),
+        ),
+        newcomers=0.75,
+        market=0.05,
+        fans=0.85,
+        pace=0.15,
+        shows=(("B010", -0.4),),
+        lockers=0.3,
+        mini=0.3,
+    ),
+    # Shopping assistants that act in the browser for a person.
+    HonestType(
+        "agent_user",
+        0.03,
+        0.05,
+        (
+            ("haste", 1.7),
+            ("depth", -1.4),
+            ("interest", -1.2),
+            ("regular", 1.9),
+            ("still", 1.6),
+            ("paste", 0.7),
+            ("care", -0.7),
+            ("spoof", 0.9),
+            ("smooth", 0.7),
+        ),
+        newcomers=0.7,
+        market=0.05,
+        fans=0.5,
+        pace=0.2,
+        traced=0.25,
+        lockers=0.2,
+        mini=0.3,
+    ),
+    HonestType(
+        "deal_newcomer",
+        0.040,
+        0.04,
+        (
+            ("haste", 0.8),
+            ("depth", -0.6),
+            ("bargain", 1.3),
+            ("switching", 0.5),
+            ("paste", 0.3),
+            ("care", -0.5),
+        ),
+        newcomers=0.95,
+        coupons=0.45,
+        pace=0.25,
+    ),
+    HonestType(
+        "far_helper",
+        0.009,
+        0.10,
+        (("paste", 0.7), ("switching", 0.9), ("familiar", -0.7), ("interest", -0.3)),
+        newcomers=0.0,
+        market=0.0,
+        pace=1.5,
+        valuable=0.5,
+        roams=0.8,
+        unlocated=0.6,
+        mini=0.3,
+    ),
 )
+# Types of the first worlds, as later worlds have them.
+CHANGED_TYPES = {
+    "elderly": {
+        "forgets": 0.5,
+        "shifts": (("haste", -1.6), ("speed", -1.5), ("familiar", -0.3), ("care", 0.5)),
+    },
+    "small_business": {"gift": 0.30},
+    "bargain_hunter": {"splits": 0.40, "coupons": 0.1},
+}
+
+
+def of_type(config: WorldConfig, kind: Ints, name: str) -> Floats:
+    """A figure of each account's kind (see ``HonestType``)."""
+    return np.array([float(getattr(t, name)) for t in config.honest_types])[kind]
+
+
+def own_or(config: WorldConfig, kind: Ints, name: str, usual: Floats | float) -> Floats:
+    """A figure that each account's kind may state, and else the usual one."""
+    stated = [getattr(t, name) for t in config.honest_types]
+    figures = np.array([np.nan if value is None else value for value in stated])[kind]
+    return np.where(np.isnan(figures), usual, figures)
 
 
 def is_one_of(config: WorldConfig, kind: Ints, *names: str) -> Bools:

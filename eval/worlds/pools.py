@@ -68,13 +68,14 @@ def _visits() -> Pool:
     """Columns of a visit that ends in an order; -1 stands for none (purposes: never asked).
 
     ``merchant`` is a seller's number, -1 leaves it to chance; ``parcel`` is an index into ``parcels.FLAWS``;
+    ``city`` is where the person is, -1 for the usual place;
     ``victim`` marks orders of a gang that an honest person places, who is taken in by it.
     """
     return Pool(
         t=0.0, account=0, device=-1, card=-1, address=0, phone=0, network=-1, channel=0, style=0,
         kind=0, honest_type=0, gang=-1, camouflage=0.0, behavior=-1, motion=-1, location=-1,
         device_ok=-1, training=1, other=False, basket=0, seek_coupon=0.0, launch=-1, wallet=False,
-        clean=True, modality=0, merchant=-1, parcel=0, victim=False,
+        clean=True, modality=0, merchant=-1, parcel=0, victim=False, city=-1,
     )  # fmt: skip
 
 

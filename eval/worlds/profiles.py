@@ -9,6 +9,7 @@ not with more errors); the numbers are a priori choices.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 DRIVERS = (
     "haste",
@@ -29,14 +30,68 @@ DRIVERS = (
 Shifts = tuple[tuple[str, float], ...]
 
 
+def _later(default: Any) -> Any:
+    """A field that came after configurations were published (see ``config.plain``)."""
+    return field(default=default, metadata={"later": True})
+
+
 @dataclass(frozen=True)
 class HonestType:
-    """A kind of honest account and its share of honest accounts."""
+    """A kind of honest account.
+
+    Attributes:
+        name: Its name in the oracle.
+        share: Share of honest accounts.
+        gift: Share of orders to a friend's address.
+        shifts: Drivers and by how many standard deviations the kind differs from ordinary persons.
+        market: Share of its accounts that mostly buy on marketplaces; None is the configuration's.
+        mini: Share of its other accounts that buy in the mini-program; None is the configuration's.
+        lockers: Share of its accounts that let parcels come to a locker.
+        pays_by_card: Never by wallet.
+        pace: How many orders it places, as a factor.
+        newcomers: Share of its accounts that open during the world; None is the configuration's.
+        fans: Share of orders, on top of everybody's, that are for a launch where one is near.
+        splits: Share of later orders, on top of everybody's, that follow the previous one within minutes.
+        valuable: Share of orders of valuable goods, on top of everybody's.
+        cheap: Share of orders of cheap goods, on top of everybody's.
+        coupons: How much more it hunts for promotions, 0 to 1.
+        declines: Mean declined payments before an order, on top of everybody's.
+        other_cards: Share of orders paid with a card never used before.
+        forgets: Mean failed sign-ins before an order, on top of everybody's.
+        roams: Share of orders to a door in a far city that it never used.
+        goes_along: The person is there at the time, and not at home.
+        other_devices: Share of orders from a device never used before.
+        traced: Share of devices whose browser says that it is automated.
+        moves: The person moves to another city during the world, with a new device.
+        unlocated: Chance that a permitted position request gives none; 0 is the device's own.
+        shows: Number and flag nodes that the kind shows, each with a shift on the node's own scale.
+    """
 
     name: str
     share: float
     gift: float = 0.05
     shifts: Shifts = ()
+    market: float | None = _later(None)
+    mini: float | None = _later(None)
+    lockers: float = _later(0.0)
+    pays_by_card: bool = _later(False)
+    pace: float = _later(1.0)
+    newcomers: float | None = _later(None)
+    fans: float = _later(0.0)
+    splits: float = _later(0.0)
+    valuable: float = _later(0.0)
+    cheap: float = _later(0.0)
+    coupons: float = _later(0.0)
+    declines: float = _later(0.0)
+    other_cards: float = _later(0.0)
+    forgets: float = _later(0.0)
+    roams: float = _later(0.0)
+    goes_along: bool = _later(False)
+    other_devices: float = _later(0.0)
+    traced: float = _later(0.0)
+    moves: bool = _later(False)
+    unlocated: float = _later(0.0)
+    shows: Shifts = _later(())
 
 
 @dataclass(frozen=True)
@@ -71,7 +126,7 @@ class Archetype:
     report: str
     marketplace: float
     shifts: Shifts
-    starts: str | None = field(default=None, metadata={"later": True})
+    starts: str | None = _later(None)
 
 
 HONEST_TYPES = (

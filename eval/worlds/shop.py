@@ -76,7 +76,7 @@ class Shop:
 
 def build_shop(config: WorldConfig) -> Shop:
     """Goods, launches about every twelve days, and the calendar of the configured year."""
-    rng = stream(config.seed, "shop")
+    rng = stream(config.seed if config.goods is None else config.goods, "shop")
     line = np.repeat(np.arange(len(LINES), dtype=np.int64), _SKUS_PER_LINE)
     spread = np.exp(rng.normal(0, 0.75, len(line)))
     price = np.maximum(4.9, np.round(np.array(_LINE_PRICE)[line] * spread, 0) - 0.1)

@@ -15,8 +15,9 @@ from riskgraph.eval.worlds.family import Family
 from riskgraph.eval.worlds.gangs import running_count
 from riskgraph.eval.worlds.parcels import mishaps
 from riskgraph.eval.worlds.pools import Cast
-from riskgraph.eval.worlds.profiles import DRIVERS
+from riskgraph.eval.worlds.profiles import DRIVERS, HonestType
 from riskgraph.eval.worlds.sellers import stalls
+from riskgraph.eval.worlds.shop import DAY
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, stream
 
 SAVED, NEW, PARSED = range(3)
@@ -28,6 +29,7 @@ class Visits:
 
     Attributes:
         families: Family of each kind of visit; kind 0 is honest, kind 1 the first of them.
+        types: The configuration's kinds of honest people.
         columns: The sorted columns.
         habit: float64[N, drivers], lasting habits of the person at the device plus the session's mood.
         address_mode: int64[N]: saved, new (typed or autofilled) or parsed (pasted block).
@@ -38,6 +40,7 @@ class Visits:
 
     cast: Cast
     families: tuple[Family, ...]
+    types: tuple[HonestType, ...]
     columns: dict[str, NDArray[Any]]
     habit: Floats
     address_mode: Ints
@@ -58,6 +61,16 @@ class Visits:
         """A family's trait (see ``Family``) for each visit; 0 for honest ones."""
         values = np.array([0.0, *(float(getattr(family, name)) for family in self.families)])
         return np.asarray(values[self["kind"]], dtype=np.float64)
+
+    def of_type(self, name: str) -> Floats:
+        """A figure of an honest person's kind (see ``HonestType``) for each visit; 0 for fraudulent ones."""
+        values = np.array([float(getattr(kind, name)) for kind in self.types])
+        return np.where(self["kind"] == 0, values[self["honest_type"]], 0.0)
+
+    def shown(self, node: str) -> Floats:
+        """How much more of a node an honest person's kind shows; 0 for fraudulent visits."""
+        values = np.array([dict(kind.shows).get(node, 0.0) for kind in self.types])
+        return np.where(self["kind"] == 0, values[self["honest_type"]], 0.0)
 
     def of_account(self, name: str) -> NDArray[Any]:
         return np.asarray(self.cast.accounts[name][self["account"]])
@@ -100,18 +113,23 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
     styles = np.concatenate(cast.styles)
     habit = styles[columns["style"]] + rng.normal(0, (1 - habits.PERSON_SHARE) ** 0.5, (n, len(DRIVERS)))
     # Camouflage also shows as visits that look like any honest person's.
-    plain = chance(rng, 0.3 * columns["camouflage"], n)
+    plain = chance(rng, config.disguise * columns["camouflage"], n)
     habit = np.where(plain[:, None], rng.normal(0, 1, (n, len(DRIVERS))), habit)
     known = running_count(_pair(columns["account"], columns["address"])) > 0
     paste = habit[:, DRIVERS.index("paste")]
     parses = chance(rng, 1 / (1 + np.exp(1.7 - 1.1 * paste)), n)
     typed = np.where(parses, PARSED, NEW)
     # The address book also holds addresses from before the world began.
-    in_book = (columns["kind"] == 0) & ~columns["other"] & chance(rng, 0.72, n)
+    saved = np.where(columns["kind"] == 0, config.address_book, config.prepared * columns["camouflage"])
+    # Who came a short while ago has an empty book.
+    old = columns["t"] - cast.accounts["created"][columns["account"]] >= config.address_book_days * DAY
+    saved = np.where(old, saved, 0.0)
+    in_book = ~columns["other"] & chance(rng, saved, n)
     first_card = running_count(_pair(columns["account"], columns["card"])) == 0
     return Visits(
         cast,
         families,
+        config.honest_types,
         columns,
         habit,
         np.where(known | in_book, np.where(chance(rng, 0.94, n), SAVED, typed), typed).astype(np.int64),

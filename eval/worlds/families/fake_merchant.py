@@ -18,7 +18,7 @@ from riskgraph.eval.worlds.streams import chance, pick
 
 # About 2,000 shops a day where 100,000 are open: the burst keeps its share of a smaller platform.
 BURST_SHARE = 0.02
-_VICTIMS = 0.55
+_VICTIMS = 0.2
 
 
 def play(scene: Scene, gang: Gang) -> None:

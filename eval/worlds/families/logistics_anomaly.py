@@ -35,7 +35,7 @@ def play(scene: Scene, gang: Gang) -> None:
     blank = 0.6 * (1 - reused)
     flaw = np.array([BLANK, FORMAT, REUSED])[pick(rng, (blank, 1 - reused - blank, reused), n)]
     scene.place(
-        rng, gang, channel, np.where(chance(rng, 0.6, n), drawn, -1), merchant=shop[0],
+        rng, gang, channel, np.where(chance(rng, 0.12, n), drawn, -1), merchant=shop[0],
         account=account[owner], device=device[owner], address=doors[rng.integers(0, 3, m)][owner],
         phone=scene.phones(rng, gang, m, 0.15)[owner], other=chance(rng, 0.1, n), parcel=flaw,
         basket=pick(rng, (0.75, 0.15, 0, 0.1), n), seek_coupon=rng.beta(2.2, 2.5, n),

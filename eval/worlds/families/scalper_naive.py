@@ -27,8 +27,8 @@ ARCHETYPE = Archetype(
     report="confirmed_fraud",
     marketplace=0.05,
     shifts=(
-        ("haste", 2.4), ("depth", -2.0), ("interest", -1.8), ("regular", 2.6), ("still", 2.2),
-        ("paste", 1.0), ("care", -1.0), ("spoof", 1.4), ("smooth", 1.0),
+        ("haste", 1.9), ("depth", -1.6), ("interest", -1.4), ("regular", 2.1), ("still", 1.8),
+        ("paste", 0.8), ("care", -0.8), ("spoof", 1.1), ("smooth", 0.8),
     ),
 )  # fmt: skip
 
@@ -42,13 +42,13 @@ def play(scene: Scene, gang: Gang) -> None:
     account = scene.accounts(rng, gang, first_times(gang, owner), 14.5)
     devices = scene.devices(rng, gang, first_channels(channel, owner))
     # A better bot has a device for fewer accounts.
-    device = np.where(chance(rng, 0.7 * gang.camouflage, m), devices, devices[np.arange(m) // 5 * 5])
+    device = np.where(chance(rng, 0.5 * gang.camouflage, m), devices, devices[np.arange(m) // 5 * 5])
     if gang.family.naive:
         scene.cast.devices["own_trace"][device] |= chance(rng, 0.5, m)
     base = scene.doors(rng, np.full(4, gang.city), 3)
     collect = scene.respell(base[rng.integers(0, 4, m)], rng.integers(0, 30, m))
     own = scene.doors(rng, scene.cities(rng, gang, m))
-    address = np.where(chance(rng, 0.35 + 0.4 * gang.camouflage, m), own, collect)
+    address = np.where(chance(rng, 0.3 + 0.3 * gang.camouflage, m), own, collect)
     launch = scene.launches(rng, gang.times, 0.85)
     scene.place(
         rng, gang, channel, account=account[owner], device=device[owner], address=address[owner],

@@ -1,0 +1,111 @@
+"""Honest people who buy, pay or move in ways of their own, and so look like one kind of fraud or another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from riskgraph.eval.worlds import geo, habits
+from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.odd import of_type
+from riskgraph.eval.worlds.pools import Cast
+from riskgraph.eval.worlds.shop import BASKETS, DAY
+from riskgraph.eval.worlds.streams import Ints, chance, pick, stream
+
+if TYPE_CHECKING:
+    from riskgraph.eval.worlds.honest import Households
+
+# Most are flats that are let by the night.
+_HOTELS_PER_CITY, _HOTEL_KINDS = 20, (0.65, 0.1, 0.0, 0.2, 0.05)
+
+
+def own_ways(config: WorldConfig, cast: Cast, homes: Households, who: Ints) -> None:
+    """Change honest visits of such kinds in place; ``who`` is int64[N], the account of each."""
+    # From a stream of its own, since older worlds lack these kinds.
+    rng = stream(config.seed, "own ways")
+    kind, visits = homes.kind[who], cast.visits
+    plain = visits["launch"] < 0
+    dear = plain & chance(rng, of_type(config, kind, "valuable"), len(who))
+    visits["basket"][dear] = BASKETS.index("valuable")
+    visits["basket"][plain & chance(rng, of_type(config, kind, "cheap"), len(who))] = BASKETS.index("tiny")
+    other = chance(rng, of_type(config, kind, "other_cards"), len(who))
+    fresh = np.flatnonzero((visits["card"] >= 0) & other)
+    visits["card"][fresh] = cast.cards.add(len(fresh), bin=cast.cards["bin"][visits["card"][fresh]])
+    _move_house(rng, config, cast, homes, who)
+    _roam(rng, config, cast, homes, who)
+    kept = np.flatnonzero(
+        (visits["device"] >= 0) & chance(rng, of_type(config, kind, "other_devices"), len(who))
+    )
+    visits["device"][kept] = _replaced(rng, config, cast, visits["device"][kept])
+
+
+def _roam(rng: np.random.Generator, config: WorldConfig, cast: Cast, homes: Households, who: Ints) -> None:
+    """Send orders to far doors that were never used; travellers are there themselves."""
+    kind, visits = homes.kind[who], cast.visits
+    rows = np.flatnonzero(chance(rng, of_type(config, kind, "roams"), len(who)))
+    account = who[rows]
+    city = geo.far_city(rng, homes.city[account], homes.country[account])
+    along = of_type(config, kind[rows], "goes_along") > 0
+    visits["address"][rows] = np.where(
+        along, _hotels(rng, cast, city), geo.new_addresses(rng, cast.addresses, city)
+    )
+    visits["other"][rows] = chance(rng, 0.5, len(rows))
+    there = rows[along & (visits["network"][rows] >= 0)]
+    place = cast.addresses["city"][visits["address"][there]]
+    visits["city"][there] = place
+    visits["network"][there] = cast.networks.add(len(there), kind=habits.MOBILE, city=place)
+
+
+def _move_house(
+    rng: np.random.Generator, config: WorldConfig, cast: Cast, homes: Households, who: Ints
+) -> None:
+    """Who moves has a new home in a far city and a new device, and often a new password for it."""
+    movers = np.flatnonzero(of_type(config, homes.kind, "moves") > 0)
+    moment = np.full(len(homes.account), np.inf)
+    moment[movers] = config.start_s + rng.uniform(0.1, 0.8, len(movers)) * config.days * DAY
+    city = geo.far_city(rng, homes.city[movers], homes.country[movers])
+    new = {
+        "address": geo.new_addresses(rng, cast.addresses, city),
+        "city": city,
+        "network": cast.networks.add(len(movers), kind=habits.HOME, city=city),
+        "phone": cast.phones.add(
+            len(movers), country=homes.country[movers], serial=rng.integers(0, 10**8, len(movers))
+        ),
+    }
+    handset, desktop = (
+        _replaced(rng, config, cast, things[movers]) for things in (homes.handset, homes.desktop)
+    )
+    visits, place = cast.visits, np.full(len(moment), -1)
+    place[movers] = np.arange(len(movers))
+    rows = np.flatnonzero(visits["t"] > moment[who])
+    at = place[who[rows]]
+    gift = np.isin(visits["address"][rows], homes.friends)
+    front = visits["network"][rows] >= 0
+    for name, changes in (("address", ~gift), ("phone", ~gift), ("city", front), ("network", front)):
+        visits[name][rows[changes]] = new[name][at[changes]]
+    for old, fresh in ((homes.handset, handset), (homes.desktop, desktop)):
+        same = (visits["device"][rows] >= 0) & (visits["device"][rows] == old[who[rows]])
+        visits["device"][rows[same]] = fresh[at[same]]
+    first = np.full(len(moment), np.inf)
+    np.minimum.at(first, who[rows], visits["t"][rows])
+    changed = movers[np.isfinite(first[movers]) & chance(rng, 0.9, len(movers))]
+    before = first[changed] - np.exp(rng.normal(9.0, 1.4, len(changed)))
+    account = homes.account[changed]
+    cast.accounts["credential"][account] = np.maximum(before, cast.accounts["created"][account])
+
+
+def _replaced(rng: np.random.Generator, config: WorldConfig, cast: Cast, old: Ints) -> Ints:
+    """A new device of the same kind for each of the old ones; -1 stays."""
+    kind = cast.devices["kind"][np.maximum(old, 0)]
+    new = habits.new_devices(rng, cast, kind, habits.ordinary_fails(rng, config, len(old)))
+    return np.where(old >= 0, new, -1)
+
+
+def _hotels(rng: np.random.Generator, cast: Cast, city: Ints) -> Ints:
+    """One of a few places in each city that take parcels for their guests."""
+    kinds = pick(rng, _HOTEL_KINDS, len(geo.CITY_NAME) * _HOTELS_PER_CITY)
+    places = np.repeat(np.arange(len(geo.CITY_NAME)), _HOTELS_PER_CITY)
+    doors = geo.new_addresses(rng, cast.addresses, places, kinds)
+    chosen: Ints = doors[city * _HOTELS_PER_CITY + rng.integers(0, _HOTELS_PER_CITY, len(city))]
+    return chosen
