@@ -67,6 +67,7 @@ class WorldConfig:
         group_buys: Purchases that neighbours (a dormitory, an office) make together.
         festivals: ISO dates and by how much orders multiply on them, as on 11 November.
         sellers: Honest third-party sellers on the shop's platform; 0 leaves the shop alone there.
+        calibrated: Behavior follows people's percentiles from 5 to 95, not their medians alone.
         archetypes: Kinds of fraud; their shares add up to 1.
         honest_types: Kinds of honest accounts; their shares add up to 1.
     """
@@ -102,6 +103,7 @@ class WorldConfig:
     group_buys: int = field(default=0, metadata={"later": True})
     festivals: tuple[tuple[str, float], ...] = field(default=(), metadata={"later": True})
     sellers: int = field(default=0, metadata={"later": True})
+    calibrated: bool = field(default=False, metadata={"later": True})
     archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
 

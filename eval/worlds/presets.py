@@ -49,6 +49,7 @@ PRESETS = {
         gang_orders=20.0,
         min_gangs=200,
         sellers=400,
+        calibrated=True,
         viral=6,
         group_buys=40,
         festivals=(("2026-06-18", 3.0), ("2026-11-11", 6.0)),
