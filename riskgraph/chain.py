@@ -115,8 +115,8 @@ def replay(world: Path, settings: Settings, progress: Progress) -> Path:
     return worlds.replay(open_world(world), bootstrap.open_door(settings), progress)
 
 
-def describe(world: Path, *, oracle: bool = False) -> dict[str, Any]:
-    return worlds.describe(open_world(world), oracle=oracle)
+def describe(world: Path, *, oracle: bool = False, behavior: bool = False) -> dict[str, Any]:
+    return worlds.describe(open_world(world), oracle=oracle, behavior=behavior)
 
 
 def import_ndjson(source: Path, out: Path, progress: Progress) -> None:

@@ -176,20 +176,51 @@ def replay(world: WorldFolder, as_json: AsJson = False) -> None:
 def describe(
     world: WorldFolder,
     oracle: Annotated[bool, typer.Option(help="Count the hidden truth too (simulated worlds).")] = False,
+    behavior: Annotated[
+        bool,
+        typer.Option(
+            "--behavior", help="Lay behavior beside measured people's; with --oracle that of honest orders."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Count what is in a world."""
     bootstrap.require_extra("riskgraph world describe")
     from riskgraph import chain
 
-    described = chain.describe(world, oracle=oracle)
+    described = chain.describe(world, oracle=oracle, behavior=behavior)
     emit(described, as_json, lambda console: show_world(console, described))
 
 
 def show_world(console: Console, described: dict[str, Any], title: str = "World") -> None:
-    """Counts as a table; nested counts in one cell."""
+    """Counts as a table, nested counts in one cell; behavior beside people's in a second one."""
     table = Table("what", "count", title=title)
     for name, value in described.items():
-        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        table.add_row(name, text)
+        if name != "behavior":
+            table.add_row(name, _cell(value, described.get("orders")))
+    console.print(table)
+    if "behavior" in described:
+        _show_behavior(console, described["behavior"])
+
+
+def _cell(value: Any, orders: int | None) -> str:
+    """Counts that divide all orders among them are shown as shares too."""
+    if not isinstance(value, dict):
+        return str(value)
+    if orders and sum(value.values()) == orders:
+        return ", ".join(f"{k} {v} ({v / orders:.1%})" for k, v in value.items())
+    return ", ".join(f"{k} {v}" for k, v in value.items())
+
+
+def _show_behavior(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(
+        "what", "node", "people: 5, 25, 50, 75, 95 %", "this world", "octaves apart", "near", "people are",
+        title="Behavior",
+    )  # fmt: skip
+    for row in rows:
+        people, world = (" / ".join(f"{q:g}" for q in row[side]) for side in ("people", "world"))
+        apart = " ".join(f"{octaves:+.2f}" for octaves in row["octaves"])
+        table.add_row(
+            row["name"], row["node"], people, world, apart, "yes" if row["near"] else "no", row["source"]
+        )
     console.print(table)
