@@ -68,6 +68,9 @@ class WorldConfig:
         festivals: ISO dates and by how much orders multiply on them, as on 11 November.
         sellers: Honest third-party sellers on the shop's platform; 0 leaves the shop alone there.
         calibrated: Behavior follows people's percentiles from 5 to 95, not their medians alone.
+        post_auth: Share of orders through the shop's own front ends that are decided after payment;
+            the others are decided before.
+        post_auth_market: The same for orders through marketplaces.
         archetypes: Kinds of fraud; their shares add up to 1.
         honest_types: Kinds of honest accounts; their shares add up to 1.
     """
@@ -104,6 +107,8 @@ class WorldConfig:
     festivals: tuple[tuple[str, float], ...] = field(default=(), metadata={"later": True})
     sellers: int = field(default=0, metadata={"later": True})
     calibrated: bool = field(default=False, metadata={"later": True})
+    post_auth: float = field(default=0.0, metadata={"later": True})
+    post_auth_market: float = field(default=0.0, metadata={"later": True})
     archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
 

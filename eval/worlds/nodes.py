@@ -149,7 +149,7 @@ HISTOGRAMS = (
 
 # Where later worlds differ. Weights and noise grow together, so that a habit shows as clearly as before.
 CALIBRATED: dict[tuple[str, str], dict[str, Any]] = {
-    ("B001", ""): {"centre": 4.53, "noise": 0.42, "weights": {"haste": -0.54, "interest": 0.24},
+    ("B001", ""): {"centre": 4.49, "noise": 0.42, "weights": {"haste": -0.54, "interest": 0.24},
     "entries": 3.4, "entry_noise": 0.68, "entry_weights": {"depth": 0.75}},
     ("B003", ""): {"centre": 3.45, "noise": 0.65, "weights": {"depth": 0.72, "haste": -0.26}},
     # What a visit takes beside its product pages, which ``behavior`` adds.
@@ -159,10 +159,10 @@ CALIBRATED: dict[tuple[str, str], dict[str, Any]] = {
     ("B014", ""): {"centre": 9.4, "width": 1.0, "aside": (0.15, -4.0)},
     ("B028", ""): {"centre": 6.7, "width": 0.18, "noise": 0.12},
     # A few keys are held down, to erase or to move.
-    ("B033", ""): {"width": 0.16, "aside": (0.07, 2.6)},
-    ("B035", ""): {"centre": 7.75, "width": 0.4, "touch": 0.75},
-    ("B036", ""): {"centre": 7.75, "width": 0.4, "touch": 0.75},
-    ("B037", ""): {"centre": 7.72, "width": 0.4, "touch": 0.75},
+    ("B033", ""): {"centre": 6.87, "width": 0.16, "aside": (0.07, 2.6)},
+    ("B035", ""): {"centre": 7.75, "width": 0.34, "touch": 0.75},
+    ("B036", ""): {"centre": 7.75, "width": 0.34, "touch": 0.75},
+    ("B037", ""): {"centre": 7.72, "width": 0.34, "touch": 0.75},
 }  # fmt: skip
 
 

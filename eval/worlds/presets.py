@@ -50,6 +50,11 @@ PRESETS = {
         min_gangs=200,
         sellers=400,
         calibrated=True,
+        # With these 64 % of all orders come from elsewhere than the shop's own web.
+        marketplace_share=0.45,
+        mini_program_share=0.53,
+        post_auth=0.15,
+        post_auth_market=0.70,
         viral=6,
         group_buys=40,
         festivals=(("2026-06-18", 3.0), ("2026-11-11", 6.0)),
