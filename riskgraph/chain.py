@@ -284,7 +284,7 @@ def origin_of(world: worlds.World, card: Card, tree: DecisionTree, now: datetime
         tree_sha256=tree.sha256,
         seeds={} if seed is None else {"world": int(seed)},
         trained_until=trained_until(card),
-        notes=(ENRICHED,) if world.simulated else (),
+        notes=(ENRICHED,) if world.enriched else (),
     )
 
 

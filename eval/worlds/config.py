@@ -15,6 +15,9 @@ from typing import Any
 from riskgraph.core.errors import Invalid
 from riskgraph.eval.worlds.profiles import HONEST_TYPES, Archetype, HonestType
 
+# Precision is stated at base rates up to 1 %; above that a world has more fraud than shops do.
+NATURAL_BELOW = 0.01
+
 
 def plain(value: Any) -> Any:
     """A dataclass as what JSON holds.
@@ -124,6 +127,11 @@ class WorldConfig:
     @property
     def fraud_orders(self) -> int:
         return round(self.orders * self.fraud_share)
+
+    @property
+    def enriched(self) -> bool:
+        """Whether fraud is oftener than in shops (1 % of orders and more)."""
+        return self.fraud_share >= NATURAL_BELOW
 
     @property
     def gangs(self) -> int:

@@ -62,6 +62,10 @@ PRESETS = {
         honest_types=_ALL_TYPES,
     ).joined(tuple(_DATED.get(f.name, f.archetype) for f in LATER)),
 }
+# The draft's people and kinds of fraud by construction, at a rate such as shops have.
+PRESETS["world-natural"] = replace(
+    PRESETS["world-draft"], name="world-natural", orders=200_000, fraud_share=0.003, min_gangs=30
+)
 
 
 def preset(name: str) -> WorldConfig:
