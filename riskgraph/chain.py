@@ -28,7 +28,7 @@ from riskgraph.eval import worlds
 from riskgraph.eval.backtest import Issue, Origin, Trial, run_backtest
 from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Truth, Window
-from riskgraph.eval.worlds import gates, reference
+from riskgraph.eval.worlds import gates, pictures, reference
 from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
@@ -117,6 +117,15 @@ def replay(world: Path, settings: Settings, progress: Progress) -> Path:
 
 def describe(world: Path, *, oracle: bool = False, behavior: bool = False) -> dict[str, Any]:
     return worlds.describe(open_world(world), oracle=oracle, behavior=behavior)
+
+
+def draw_world(world: Path, out: Path, settings: Settings, progress: Progress) -> list[Path]:
+    """Draw the pictures of a simulated world as SVG files.
+
+    Raises:
+        NotFound: If the world has no oracle.
+    """
+    return pictures.draw(open_world(world), out, bootstrap.open_door(settings), progress)
 
 
 def import_ndjson(source: Path, out: Path, progress: Progress) -> None:

@@ -194,6 +194,21 @@ def describe(
     emit(described, as_json, lambda console: show_world(console, described))
 
 
+@app.command("pictures")
+def pictures(
+    world: WorldFolder,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the SVG files; older ones go.")],
+    as_json: AsJson = False,
+) -> None:
+    """Draw a simulated world: orders a day, one gang, when labels arrive, recall against camouflage."""
+    bootstrap.require_extra("riskgraph world pictures")
+    from riskgraph import chain
+
+    with progress_bars() as progress:
+        drawn = [str(path) for path in chain.draw_world(world, out, Settings.from_environment(), progress)]
+    emit({"pictures": drawn}, as_json, lambda console: console.print("\n".join(drawn), soft_wrap=True))
+
+
 def show_world(console: Console, described: dict[str, Any], title: str = "World") -> None:
     """Counts as a table, nested counts in one cell; behavior beside people's in a second one."""
     table = Table("what", "count", title=title)
