@@ -9,7 +9,7 @@ PIP = $(VENV)/bin/pip install --disable-pip-version-check -q
 RUN = $(VENV)/bin
 TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
 
-.PHONY: demo test test-full matrix lint types check champion docs bench measure clean
+.PHONY: demo test test-full matrix lint types check champion docs docs-pictures bench measure clean
 
 ## ---- for everyone -----------------------------------------------------------------------------
 demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtest: at most three minutes
@@ -47,6 +47,10 @@ champion: $(VENV)/.dev      ## rebuild the model that ships in the package (its 
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md
+
+docs-pictures: $(VENV)/.lab ## pictures of a simulated world, for the pages
+	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-draft --seed 7 --out build/pictures/world
+	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph world pictures build/pictures/world --out docs/pictures
 
 bench: $(VENV)/.lab         ## the figures of this release
 	$(RUN)/riskgraph bench line --json

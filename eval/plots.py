@@ -6,6 +6,7 @@ dash and marker, so that a print in grey can be read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,14 @@ BLUE, ORANGE, GREEN, PURPLE, BLACK, GREY = (
 LOG_FLOOR = 1e-4
 REFERENCE_LABEL = "reference, not ours: 92.7 % at 0.38 %"
 _OTHERS = ((PURPLE, "--"), (GREEN, "-."), (ORANGE, ":"), (GREY, (0, (5, 1, 1, 1, 1, 1))))
+# What each colour becomes on a dark page.
+_DARK = {
+    "#FFFFFF": "#0D1117", "#000000": "#C9D1D9", "#E3E3E3": "#30363D", "#CCCCCC": "#4A525C",
+    BLUE: "#4AA8E0", ORANGE: "#FF8A3D", GREEN: "#2FD0A0", PURPLE: "#E07FD0", BLACK: "#E6EDF3",
+    GREY: "#A8A8A8",
+}  # fmt: skip
+_LONG = re.compile(r"\d+\.\d{3,}")
+_FONTS = "'DejaVu Sans', Verdana, sans-serif"
 _STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
@@ -53,17 +62,40 @@ def check_matplotlib() -> None:
         raise ExtraMissing("backtest pictures", "lab") from missing
 
 
+def for_pages(svg: str) -> str:
+    """An SVG of ``picture`` that is small, and light or dark as its reader's screen is."""
+    rules = "".join(
+        f'[style*="{part}: {light.lower()}"]{{{part}:{dark}!important}}'
+        for light, dark in _DARK.items()
+        for part in ("fill", "stroke")
+    )
+    # Above the rules for shapes, by one step of specificity.
+    rules += "text,text[style]{fill:#E6EDF3!important}"
+    style = f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
+    svg = _LONG.sub(lambda digits: f"{float(digits[0]):.2f}", svg)
+    return svg.replace("'DejaVu Sans'", _FONTS).replace("<defs>", f"{style}<defs>", 1)
+
+
 @contextmanager
 def picture(
-    folder: Path, name: str, columns: int, size: tuple[float, float], simulated: bool
+    folder: Path,
+    name: str,
+    columns: int,
+    size: tuple[float, float],
+    simulated: bool,
+    *,
+    page: bool = False,
 ) -> Iterator[Any]:
-    """A figure that is saved as NAME.png and NAME.svg; no global state, no window."""
+    """A figure that is saved as NAME.png and NAME.svg; no global state, no window.
+
+    With ``page`` as NAME.svg alone, see ``for_pages``.
+    """
     check_matplotlib()
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
+    with rc_context(_STYLE | ({"svg.fonttype": "none"} if page else {})):
         figure = Figure(figsize=size, layout="constrained")
         # Without pyplot: it keeps every figure alive and may ask for a display.
         FigureCanvasAgg(figure)
@@ -75,8 +107,12 @@ def picture(
                 bbox={"boxstyle": "round,pad=0.35", "facecolor": "#9C2A00", "edgecolor": "none"},
             )  # fmt: skip
         # Versions and dates are left out, so that the same figures give the same bytes.
-        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": "riskgraph"})
+        if not page:
+            figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+        path = folder / f"{name}.svg"
+        figure.savefig(path, metadata={"Date": None, "Creator": "riskgraph"})
+        if page:
+            path.write_text(for_pages(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def plot_roc(

@@ -28,7 +28,7 @@ from riskgraph.eval import worlds
 from riskgraph.eval.backtest import Issue, Origin, Trial, run_backtest
 from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Truth, Window
-from riskgraph.eval.worlds import gates, reference
+from riskgraph.eval.worlds import gates, pictures, reference
 from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
@@ -115,8 +115,17 @@ def replay(world: Path, settings: Settings, progress: Progress) -> Path:
     return worlds.replay(open_world(world), bootstrap.open_door(settings), progress)
 
 
-def describe(world: Path, *, oracle: bool = False) -> dict[str, Any]:
-    return worlds.describe(open_world(world), oracle=oracle)
+def describe(world: Path, *, oracle: bool = False, behavior: bool = False) -> dict[str, Any]:
+    return worlds.describe(open_world(world), oracle=oracle, behavior=behavior)
+
+
+def draw_world(world: Path, out: Path, settings: Settings, progress: Progress) -> list[Path]:
+    """Draw the pictures of a simulated world as SVG files.
+
+    Raises:
+        NotFound: If the world has no oracle.
+    """
+    return pictures.draw(open_world(world), out, bootstrap.open_door(settings), progress)
 
 
 def import_ndjson(source: Path, out: Path, progress: Progress) -> None:
@@ -284,7 +293,7 @@ def origin_of(world: worlds.World, card: Card, tree: DecisionTree, now: datetime
         tree_sha256=tree.sha256,
         seeds={} if seed is None else {"world": int(seed)},
         trained_until=trained_until(card),
-        notes=(ENRICHED,) if world.simulated else (),
+        notes=(ENRICHED,) if world.enriched else (),
     )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import BIN_COUNT, HistogramSpec, catalog
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
-from riskgraph.eval.worlds.nodes import HISTOGRAMS, SCALARS, Bins, Scalar, Weights
+from riskgraph.eval.worlds.nodes import Bins, Scalar, Weights, histograms, scalars
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick_rows, sigmoid, stream
 from riskgraph.eval.worlds.visits import PARSED, SAVED, Visits
@@ -83,8 +83,14 @@ def _scalar(rng: np.random.Generator, visits: Visits, spec: Scalar) -> NDArray[n
     return np.round(np.where(chance(rng, spec.zero * (shown == 0), n), 0.0, values), spec.digits)
 
 
-def _scalars(rng: np.random.Generator, visits: Visits, exists: dict[str, Bools], out: Signals) -> None:
-    for spec in SCALARS:
+def _scalars(
+    rng: np.random.Generator,
+    specs: tuple[Scalar, ...],
+    visits: Visits,
+    exists: dict[str, Bools],
+    out: Signals,
+) -> None:
+    for spec in specs:
         values = _scalar(rng, visits, spec)
         if spec.node in ("B003", "B074"):
             values = values.astype(np.float64) + 1.0
@@ -95,14 +101,23 @@ def _scalars(rng: np.random.Generator, visits: Visits, exists: dict[str, Bools],
         out.put(spec.node, values, exists[spec.mask] & chance(rng, 1 - _DROPPED, len(visits)))
 
 
-def bin_shares(spec: HistogramSpec, centre: Floats, width: Floats) -> Floats:
-    """Shares of the 16 bins of a logistic law on the log2 (or logit) scale, float64[N, 16]."""
+def bin_shares(
+    spec: HistogramSpec, centre: Floats, width: Floats, aside: tuple[float, float] = (0.0, 0.0)
+) -> Floats:
+    """Shares of the 16 bins of a logistic law on the log2 (or logit) scale, float64[N, 16].
+
+    ``aside`` is the share that follows the same law elsewhere, and by how far its centre is moved.
+    """
     edges = np.array(spec.edges[1:-1])
     low, high = spec.edges[0], spec.edges[-1]
     # Bins that widen are those on a log scale; the others are 16 equal ones.
     is_log = edges[-1] - edges[-2] > 1.5 * (edges[1] - edges[0])
     scale = np.log2(edges) if is_log else np.log((edges - low) / (high - edges))
     cdf = sigmoid((scale[None, :] - centre[:, None]) / width[:, None])
+    share, far = aside
+    if share:
+        there = sigmoid((scale[None, :] - centre[:, None] - far) / width[:, None])
+        cdf = (1 - share) * cdf + share * there
     return np.diff(np.concatenate([np.zeros((len(cdf), 1)), cdf, np.ones((len(cdf), 1))], axis=1), axis=1)
 
 
@@ -112,22 +127,30 @@ def _histogram(rng: np.random.Generator, visits: Visits, spec: Bins, rows: Ints,
     centre = spec.centre + _linear(visits, spec.weights)[rows] + rng.normal(0, spec.noise, n)
     if spec.node == "B015":
         centre = centre + np.log2(125.0 / visits.of_device("hz")[rows])
-    if spec.node in ("B035", "B036", "B037", "B038"):
-        centre = centre + 0.7 * visits.touch[rows]
+    if spec.touch:
+        centre = centre + spec.touch * visits.touch[rows]
     # Scripts and replayed gestures are narrower than a hand; people differ as well.
     narrow = (
         -spec.narrows * visits.driver("regular")[rows]
         - spec.narrows * visits.driver("still")[rows] * visits.touch[rows]
     )
     width = spec.width * np.exp(np.clip(narrow + rng.normal(0, 0.18, n), -2.0, 1.2))
-    entries = np.exp(spec.entries + _linear(visits, spec.entry_weights)[rows] + rng.normal(0, 0.45, n))
+    entries = np.exp(
+        spec.entries + _linear(visits, spec.entry_weights)[rows] + rng.normal(0, spec.entry_noise, n)
+    )
     count = spec.least + rng.poisson(np.clip(entries, 0.2, 6000))
-    return np.asarray(rng.multinomial(count, bin_shares(hist, centre, width)), dtype=np.int64)
+    return np.asarray(rng.multinomial(count, bin_shares(hist, centre, width, spec.aside)), dtype=np.int64)
 
 
-def _histograms(rng: np.random.Generator, visits: Visits, exists: dict[str, Bools], out: Signals) -> None:
+def _histograms(
+    rng: np.random.Generator,
+    specs: tuple[Bins, ...],
+    visits: Visits,
+    exists: dict[str, Bools],
+    out: Signals,
+) -> None:
     present: dict[str, Bools] = {}
-    for spec in HISTOGRAMS:
+    for spec in specs:
         node = catalog()[spec.node]
         if spec.node not in present:
             # Once a node: its named histograms come together or not at all.
@@ -138,6 +161,18 @@ def _histograms(rng: np.random.Generator, visits: Visits, exists: dict[str, Bool
         counts = np.zeros((len(visits), BIN_COUNT), dtype=np.int32)
         counts[rows] = _histogram(rng, visits, spec, rows, hist)
         out.put(spec.node, counts, present[spec.node], part=spec.part)
+
+
+def seconds_in(spec: HistogramSpec, counts: Ints) -> Floats:
+    """Sum of the entries of N histograms of durations, even on the log2 scale inside a bin: float64[N]."""
+    edges = np.maximum(np.array(spec.edges), 0.5)
+    return np.asarray(counts @ (np.diff(edges) / np.diff(np.log(edges))), dtype=np.float64)
+
+
+def _lasts_as_long_as_its_pages(out: Signals) -> None:
+    """A visit lasts as long as its product pages were seen, and what else it takes."""
+    seen = seconds_in(catalog()["B001"].histograms[0], out.columns["B001"])
+    out.columns["B010"] = np.minimum(np.round(out.columns["B010"] + seen, 1), catalog()["B010"].bounds[1])
 
 
 def _entry(rng: np.random.Generator, visits: Visits) -> Ints:
@@ -199,8 +234,10 @@ def behavior(config: WorldConfig, visits: Visits, out: Signals) -> None:
     """Enter the 79 browser-side nodes of all visits with a front end."""
     rng = stream(config.seed, "behavior")
     exists = masks(rng, visits)
-    _scalars(rng, visits, exists, out)
-    _histograms(rng, visits, exists, out)
+    _scalars(rng, scalars(config.calibrated), visits, exists, out)
+    _histograms(rng, histograms(config.calibrated), visits, exists, out)
+    if config.calibrated:
+        _lasts_as_long_as_its_pages(out)
     out.put("B002", _entry(rng, visits), visits.front)
     out.put("B043", _completion(rng, visits), exists["filled"] & chance(rng, 0.95, len(visits)))
     out.put("B051", visits.address_mode, visits.front)

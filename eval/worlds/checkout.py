@@ -9,7 +9,7 @@ from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.sellers import documents
 from riskgraph.eval.worlds.signals import Signals
-from riskgraph.eval.worlds.streams import Floats, Ints, chance, pick_rows, stream
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick_rows, stream
 from riskgraph.eval.worlds.visits import Visits
 
 _ACCOUNT_NODES = ("B093", "B094", "B096", "B098", "B106")
@@ -30,7 +30,9 @@ def declines(rng: np.random.Generator, visits: Visits) -> Ints:
     return np.where(visits.card_used & visits.front, np.minimum(rng.poisson(rate), 9), 0).astype(np.int64)
 
 
-def _payment(rng: np.random.Generator, visits: Visits, declined: Ints, out: Signals) -> None:
+def _payment(
+    rng: np.random.Generator, config: WorldConfig, visits: Visits, declined: Ints, out: Signals
+) -> None:
     n, card = len(visits), visits.card_used & visits.front
     guessing = visits.trait("guesses_cards") * open_play(visits)
     reasons = np.column_stack(
@@ -46,9 +48,21 @@ def _payment(rng: np.random.Generator, visits: Visits, declined: Ints, out: Sign
     )
     out.put("B064", declined.astype(np.float64), card)
     out.put("B065", np.where(declined > 0, pick_rows(rng, reasons), 0), card)
+    _answers(rng, config, visits, card & (declined > 0), guessing, out)
+
+
+def _answers(
+    rng: np.random.Generator,
+    config: WorldConfig,
+    visits: Visits,
+    again: Bools,
+    guessing: Floats,
+    out: Signals,
+) -> None:
+    """B066 and B070: of an earlier attempt (``again``), or of the order itself once it is paid."""
+    n, card = len(visits), visits.card_used & visits.front
     # Before authorisation only an earlier attempt can have an answer.
-    again = card & (declined > 0)
-    out.put("B066", chance(rng, np.clip(0.18 + 0.3 * guessing, 0, 0.8), n), again & chance(rng, 0.8, n))
+    mismatch, checked = chance(rng, np.clip(0.18 + 0.3 * guessing, 0, 0.8), n), again & chance(rng, 0.8, n)
     strong = np.column_stack(
         [
             np.full(n, 1.2),
@@ -58,7 +72,24 @@ def _payment(rng: np.random.Generator, visits: Visits, declined: Ints, out: Sign
             0.3 + 0.6 * guessing,
         ]
     )
-    out.put("B070", pick_rows(rng, strong), again & chance(rng, 0.7, n))
+    answer, reported = pick_rows(rng, strong), again & chance(rng, 0.7, n)
+    paid = card & visits["paid_first"]
+    if paid.any():
+        later = stream(config.seed, "paid_first")
+        mismatch = np.where(paid, chance(later, 0.012 + 0.1 * guessing.clip(0, 1), n), mismatch)
+        checked = np.where(paid, chance(later, 0.85, n), checked)
+        answer = np.where(paid, pick_rows(later, _of_paid(visits, guessing)), answer)
+        reported = np.where(paid, chance(later, 0.8, n), reported)
+    out.put("B066", mismatch, checked)
+    out.put("B070", answer, reported)
+
+
+def _of_paid(visits: Visits, guessing: Floats) -> Floats:
+    """Weights of B070's words for an order that was paid: few issuers pay after a failed challenge."""
+    n, eu = len(visits), visits.of_account("country") == 1
+    return np.column_stack(
+        [np.where(eu, 0.4, 1.2), np.full(n, 1.0), np.where(eu, 1.2, 0.5), 0.01 + 0.05 * guessing, np.zeros(n)]
+    )
 
 
 def _credential(rng: np.random.Generator, visits: Visits) -> Floats:
@@ -156,7 +187,7 @@ def checkout(config: WorldConfig, visits: Visits, out: Signals) -> Ints:
     """
     rng = stream(config.seed, "checkout")
     declined = declines(rng, visits)
-    _payment(rng, visits, declined, out)
+    _payment(rng, config, visits, declined, out)
     _account(rng, visits, out)
     _places(rng, visits, out)
     _network(rng, visits, out)

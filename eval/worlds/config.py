@@ -15,6 +15,9 @@ from typing import Any
 from riskgraph.core.errors import Invalid
 from riskgraph.eval.worlds.profiles import HONEST_TYPES, Archetype, HonestType
 
+# Precision is stated at base rates up to 1 %; above that a world has more fraud than shops do.
+NATURAL_BELOW = 0.01
+
 
 def plain(value: Any) -> Any:
     """A dataclass as what JSON holds.
@@ -73,6 +76,10 @@ class WorldConfig:
         prepared: The same for a fully camouflaged gang, which saves the address on an earlier day.
         goods: Seed of goods and prices, so that all seeds have the same shop; None draws them with the seed.
         sellers: Honest third-party sellers on the shop's platform; 0 leaves the shop alone there.
+        calibrated: Behavior follows people's percentiles from 5 to 95, not their medians alone.
+        post_auth: Share of orders through the shop's own front ends that are decided after payment;
+            the others are decided before.
+        post_auth_market: The same for orders through marketplaces.
         archetypes: Kinds of fraud; their shares add up to 1.
         honest_types: Kinds of honest accounts; their shares add up to 1.
     """
@@ -114,6 +121,9 @@ class WorldConfig:
     address_book_days: float = field(default=0.0, metadata={"later": True})
     prepared: float = field(default=0.0, metadata={"later": True})
     goods: int | None = field(default=None, metadata={"later": True})
+    calibrated: bool = field(default=False, metadata={"later": True})
+    post_auth: float = field(default=0.0, metadata={"later": True})
+    post_auth_market: float = field(default=0.0, metadata={"later": True})
     archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
 
@@ -129,6 +139,11 @@ class WorldConfig:
     @property
     def fraud_orders(self) -> int:
         return round(self.orders * self.fraud_share)
+
+    @property
+    def enriched(self) -> bool:
+        """Whether fraud is oftener than in shops (1 % of orders and more)."""
+        return self.fraud_share >= NATURAL_BELOW
 
     @property
     def gangs(self) -> int:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import DRIVERS
-from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
 
 CHANNELS = ("own_web", "mini_program", "market_a", "market_b")
 DESKTOP, PHONE, WEBVIEW, TABLET = range(4)
@@ -53,6 +53,13 @@ def device_of_channel(rng: np.random.Generator, channel: Ints) -> Ints:
 
 def has_front_end(channel: Ints) -> Bools:
     return np.asarray(channel < 2, dtype=np.bool_)
+
+
+def paid_first(config: WorldConfig, channel: Ints) -> Bools:
+    """Which orders are decided after payment: a matter of the channel, never of who orders."""
+    rng = stream(config.seed, "phases")
+    share = np.where(has_front_end(channel), config.post_auth, config.post_auth_market)
+    return chance(rng, share, len(channel))
 
 
 def consents(

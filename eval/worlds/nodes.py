@@ -1,14 +1,16 @@
 """How habits show in the browser-side nodes: one line per node, read by ``behavior``.
 
 Centres follow the human percentiles in the literature (product-page dwell median 30 s, buyers'
-session 21 min, key hold 120 ms, key interval 216 ms, phone tap 102 ms, mouse speed 506 px/s).
+session 21 min, key hold 120 ms, key interval 216 ms, phone tap 102 ms, mouse speed 506 px/s);
+``CALIBRATED`` follows their other percentiles as well (see ``calibration``), in later worlds.
 Weights say how strongly a habit moves the node, in the node's own scale per standard deviation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Literal
 
 Weights = dict[str, float]
 
@@ -38,7 +40,12 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Bins:
-    """One histogram: log2 (or logit, for linear bins) centre and width, and how many entries."""
+    """One histogram: log2 (or logit, for linear bins) centre and width, and how many entries.
+
+    Attributes:
+        touch: How much further up the centre lies on touch screens.
+        aside: Share of entries that lie elsewhere, and by how far.
+    """
 
     node: str
     part: str
@@ -51,6 +58,9 @@ class Bins:
     least: int = 1
     entry_weights: Weights = field(default_factory=dict)
     narrows: float = 0.0
+    entry_noise: float = 0.45
+    touch: float = 0.0
+    aside: tuple[float, float] = (0.0, 0.0)
 
 
 SCALARS = (
@@ -128,11 +138,45 @@ HISTOGRAMS = (
     Bins("B028", "", 6.4, 0.28, 3.0, "touch", {"haste": -0.1}, 0.2, 5, {}, 0.14),
     Bins("B033", "", 6.9, 0.30, 4.3, "keys", {"speed": -0.15, "regular": -0.05}, 0.25, 20, {}, 0.15),
     Bins("B034", "", 7.75, 0.55, 4.2, "keys", {"speed": -0.4, "familiar": -0.1}, 0.25, 20, {}, 0.15),
-    Bins("B035", "", 7.9, 0.55, 1.8, "name_typed", {"speed": -0.25, "familiar": -0.4}, 0.3, 3),
-    Bins("B036", "", 7.8, 0.5, 2.3, "phone_typed", {"speed": -0.2, "familiar": -0.4}, 0.3, 5),
-    Bins("B037", "", 8.1, 0.6, 3.0, "typed", {"speed": -0.25, "familiar": -0.4}, 0.3, 5),
+    Bins("B035", "", 7.9, 0.55, 1.8, "name_typed", {"speed": -0.25, "familiar": -0.4}, 0.3, 3, touch=0.7),
+    Bins("B036", "", 7.8, 0.5, 2.3, "phone_typed", {"speed": -0.2, "familiar": -0.4}, 0.3, 5, touch=0.7),
+    Bins("B037", "", 8.1, 0.6, 3.0, "typed", {"speed": -0.25, "familiar": -0.4}, 0.3, 5, touch=0.7),
     Bins("B038", "", 8.3, 0.5, 2.7, "card_typed", {"speed": -0.2, "familiar": -0.35,
-    "card_trouble": -0.15}, 0.3, 8),
+    "card_trouble": -0.15}, 0.3, 8, touch=0.7),
     Bins("B044", "", 9.8, 0.7, 1.4, "filled", {"familiar": -0.45, "haste": -0.15}, 0.35, 2),
     Bins("B063", "", 11.8, 0.8, 1.2, "hosted", {"haste": -0.3, "card_trouble": -0.1}, 0.4, 2),
 )  # fmt: skip
+
+# Where later worlds differ. Weights and noise grow together, so that a habit shows as clearly as before.
+CALIBRATED: dict[tuple[str, str], dict[str, Any]] = {
+    ("B001", ""): {"centre": 4.49, "noise": 0.42, "weights": {"haste": -0.54, "interest": 0.24},
+    "entries": 3.4, "entry_noise": 0.68, "entry_weights": {"depth": 0.75}},
+    ("B003", ""): {"centre": 3.45, "noise": 0.65, "weights": {"depth": 0.72, "haste": -0.26}},
+    # What a visit takes beside its product pages, which ``behavior`` adds.
+    ("B010", ""): {"centre": 5.2, "noise": 0.8, "weights": {"haste": -0.6}},
+    # Steps between two aims are fast, those on the aim slow.
+    ("B013", "speed"): {"centre": 9.4, "width": 1.0, "aside": (0.15, -4.0)},
+    ("B014", ""): {"centre": 9.4, "width": 1.0, "aside": (0.15, -4.0)},
+    ("B028", ""): {"centre": 6.7, "width": 0.18, "noise": 0.12},
+    # A few keys are held down, to erase or to move.
+    ("B033", ""): {"centre": 6.87, "width": 0.16, "aside": (0.07, 2.6)},
+    ("B035", ""): {"centre": 7.75, "width": 0.34, "touch": 0.75},
+    ("B036", ""): {"centre": 7.75, "width": 0.34, "touch": 0.75},
+    ("B037", ""): {"centre": 7.72, "width": 0.34, "touch": 0.75},
+}  # fmt: skip
+
+
+@cache
+def scalars(calibrated: bool) -> tuple[Scalar, ...]:
+    """The number and flag nodes of a world; ``calibrated`` as in its configuration."""
+    if not calibrated:
+        return SCALARS
+    return tuple(replace(spec, **CALIBRATED.get((spec.node, ""), {})) for spec in SCALARS)
+
+
+@cache
+def histograms(calibrated: bool) -> tuple[Bins, ...]:
+    """The histograms of a world; ``calibrated`` as in its configuration."""
+    if not calibrated:
+        return HISTOGRAMS
+    return tuple(replace(spec, **CALIBRATED.get((spec.node, spec.part), {})) for spec in HISTOGRAMS)

@@ -75,6 +75,12 @@ PRESETS = {
         address_book_days=7.0,
         prepared=0.9,
         shift_scale=1.25,
+        calibrated=True,
+        # With these 64 % of all orders come from elsewhere than the shop's own web.
+        marketplace_share=0.45,
+        mini_program_share=0.53,
+        post_auth=0.15,
+        post_auth_market=0.70,
         viral=6,
         group_buys=40,
         festivals=(("2026-06-18", 3.0), ("2026-11-11", 6.0)),
@@ -82,6 +88,10 @@ PRESETS = {
         honest_types=_ALL_TYPES,
     ).joined(tuple(_milder(_DATED.get(f.name, f.archetype)) for f in LATER)),
 }
+# The draft's people and kinds of fraud by construction, at a rate such as shops have.
+PRESETS["world-natural"] = replace(
+    PRESETS["world-draft"], name="world-natural", orders=200_000, fraud_share=0.003, min_gangs=30
+)
 
 
 def preset(name: str) -> WorldConfig:

@@ -14,6 +14,7 @@ from riskgraph.core.order import Order, order_key
 from riskgraph.core.outcome import KINDS, Outcome
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.worlds.check import check_columns, check_files, check_order, read_manifest
+from riskgraph.eval.worlds.config import NATURAL_BELOW
 from riskgraph.eval.worlds.extras import arrow, parquet
 from riskgraph.eval.worlds.hashing import EntityHasher
 from riskgraph.eval.worlds.rows import python_rows, stamp, to_order, wire_values
@@ -60,6 +61,12 @@ class World:
     @property
     def simulated(self) -> bool:
         return bool(self.manifest["provenance"] == "simulated")
+
+    @property
+    def enriched(self) -> bool:
+        """Simulated with more fraud than shops have; so are simulated worlds that do not tell."""
+        share = self.manifest.get("config", {}).get("fraud_share", 1.0)
+        return self.simulated and float(share) >= NATURAL_BELOW
 
     @property
     def order_files(self) -> list[Path]:

@@ -135,11 +135,15 @@ def facts(config: WorldConfig, orders: int, late: int, families: tuple[Family, .
         "config_sha256": config.sha256,
         "entities": ENTITIES,
         "counts": {"orders": orders, "outcomes": late},
-        "note": (
-            f"Simulated orders. Fraud is enriched to {config.fraud_share:.0%} of orders so that k-anonymous"
-            " releases have enough persons; addresses and phone numbers are synthetic."
-        ),
+        "note": f"Simulated orders. {_rate(config)}; addresses and phone numbers are synthetic.",
         # Other versions may draw other streets or write other bytes from the same seed.
         "made_with": {"faker": str(faker().VERSION), "pyarrow": str(arrow().__version__)},
         **files,
     }
+
+
+def _rate(config: WorldConfig) -> str:
+    if config.enriched:
+        why = "so that k-anonymous releases have enough persons"
+        return f"Fraud is enriched to {config.fraud_share:.0%} of orders {why}"
+    return f"Fraud is {config.fraud_share:.1%} of orders, a rate such as shops have"

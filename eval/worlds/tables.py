@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import BIN_COUNT, Form, NodeSpec, catalog
+from riskgraph.core.order import PHASES
 from riskgraph.core.subgraph import State
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
@@ -187,7 +188,7 @@ def orders_table(
         "order_id": order_ids(config, n),
         "channel_code": np.array(habits.CHANNELS, dtype=object)[visits["channel"]],
         "attempt": declined + 1,
-        "phase": ["pre_auth"] * n,
+        "phase": np.array(PHASES, dtype=object)[visits["paid_first"].astype(np.int64)],
         "placed_at": stamps(t),
         "utc_offset_s": utc_offsets(t, eu),
         "jurisdiction": np.where(eu, "EU", "CN").astype(object),

@@ -110,6 +110,7 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
     n = len(order)
     columns["merchant"] = stalls(config, cast, columns["merchant"], columns["t"])
     columns["parcel"] = mishaps(config, columns["parcel"], columns["kind"] == 0)
+    columns["paid_first"] = habits.paid_first(config, columns["channel"])
     styles = np.concatenate(cast.styles)
     habit = styles[columns["style"]] + rng.normal(0, (1 - habits.PERSON_SHARE) ** 0.5, (n, len(DRIVERS)))
     # Camouflage also shows as visits that look like any honest person's.

@@ -31,7 +31,9 @@ def simulate(
         Path | None,
         typer.Option(help="Folder to write; must not exist or be empty. With --certify: keeps the worlds."),
     ] = None,
-    config: Annotated[str, typer.Option(help="demo, champion, bench or world-draft.")] = "demo",
+    config: Annotated[
+        str, typer.Option(help="demo, champion, bench, world-draft or world-natural.")
+    ] = "demo",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 7,
     orders: Annotated[int | None, typer.Option(min=200, help="About how many orders.")] = None,
     certify: Annotated[
@@ -176,20 +178,66 @@ def replay(world: WorldFolder, as_json: AsJson = False) -> None:
 def describe(
     world: WorldFolder,
     oracle: Annotated[bool, typer.Option(help="Count the hidden truth too (simulated worlds).")] = False,
+    behavior: Annotated[
+        bool,
+        typer.Option(
+            "--behavior", help="Lay behavior beside measured people's; with --oracle that of honest orders."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Count what is in a world."""
     bootstrap.require_extra("riskgraph world describe")
     from riskgraph import chain
 
-    described = chain.describe(world, oracle=oracle)
+    described = chain.describe(world, oracle=oracle, behavior=behavior)
     emit(described, as_json, lambda console: show_world(console, described))
 
 
+@app.command("pictures")
+def pictures(
+    world: WorldFolder,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the SVG files; older ones go.")],
+    as_json: AsJson = False,
+) -> None:
+    """Draw a simulated world: orders a day, one gang, when labels arrive, recall against camouflage."""
+    bootstrap.require_extra("riskgraph world pictures")
+    from riskgraph import chain
+
+    with progress_bars() as progress:
+        drawn = [str(path) for path in chain.draw_world(world, out, Settings.from_environment(), progress)]
+    emit({"pictures": drawn}, as_json, lambda console: console.print("\n".join(drawn), soft_wrap=True))
+
+
 def show_world(console: Console, described: dict[str, Any], title: str = "World") -> None:
-    """Counts as a table; nested counts in one cell."""
+    """Counts as a table, nested counts in one cell; behavior beside people's in a second one."""
     table = Table("what", "count", title=title)
     for name, value in described.items():
-        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        table.add_row(name, text)
+        if name != "behavior":
+            table.add_row(name, _cell(value, described.get("orders")))
+    console.print(table)
+    if "behavior" in described:
+        _show_behavior(console, described["behavior"])
+
+
+def _cell(value: Any, orders: int | None) -> str:
+    """Counts that divide all orders among them are shown as shares too."""
+    if not isinstance(value, dict):
+        return str(value)
+    if orders and sum(value.values()) == orders:
+        return ", ".join(f"{k} {v} ({v / orders:.1%})" for k, v in value.items())
+    return ", ".join(f"{k} {v}" for k, v in value.items())
+
+
+def _show_behavior(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(
+        "what", "node", "people: 5, 25, 50, 75, 95 %", "this world", "octaves apart", "near", "people are",
+        title="Behavior",
+    )  # fmt: skip
+    for row in rows:
+        people, world = (" / ".join(f"{q:g}" for q in row[side]) for side in ("people", "world"))
+        apart = " ".join(f"{octaves:+.2f}" for octaves in row["octaves"])
+        table.add_row(
+            row["name"], row["node"], people, world, apart, "yes" if row["near"] else "no", row["source"]
+        )
     console.print(table)
