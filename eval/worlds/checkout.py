@@ -34,7 +34,7 @@ def _payment(
     rng: np.random.Generator, config: WorldConfig, visits: Visits, declined: Ints, out: Signals
 ) -> None:
     n, card = len(visits), visits.card_used & visits.front
-    guessing = visits.trait("guesses_cards") * open_play(visits)
+    guessing = visits.trait("guesses_cards") * open_play(visits) + visits.of_type("guesses_cards")
     reasons = np.column_stack(
         [
             np.zeros(n),
@@ -100,7 +100,7 @@ def _credential(rng: np.random.Generator, visits: Visits) -> Floats:
     earlier = np.where(chance(rng, 0.5, n), created + span * rng.random(n), np.nan)
     known = np.where(change > visits["t"], earlier, change)
     # Honest people reset forgotten passwords and then buy.
-    reset = (visits["kind"] == 0) & chance(rng, _RESETS, n)
+    reset = (visits["kind"] == 0) & chance(rng, _RESETS + visits.of_type("resets"), n)
     return np.where(reset, visits["t"] - np.minimum(span, np.exp(rng.normal(8.5, 1.6, n))), known)
 
 

@@ -60,6 +60,8 @@ class WorldConfig:
         gang_refuses: Share of gangs whose accounts all refuse consent.
         camouflage: Beta parameters of a gang's camouflage, 0 open to 1 like an honest person.
         disguise: Share of a fully camouflaged gang's visits that look like any honest person's.
+        plain_baskets: Such visits also buy what honest people buy.
+        even_camouflage: It is spread evenly within each kind of fraud, so that kinds do not pass for degrees.
         gang_orders: Mean orders of a gang; ``min_gangs`` holds where enough orders exist.
         shift_scale: Factor on all behavior shifts of fraud. Chosen beforehand so that an openly acting
             gang differs from ordinary persons by three to four standard deviations over all habits
@@ -70,7 +72,6 @@ class WorldConfig:
         viral: Products that honest strangers all buy within some hours.
         group_buys: Purchases that neighbours (a dormitory, an office) make together.
         festivals: ISO dates and by how much orders multiply on them, as on 11 November.
-        rents: Share of a fully camouflaged gang's accounts that are rented from people of its city.
         address_book: Share of honest orders whose address was saved before the world began.
         address_book_days: How old an account is before it has saved addresses.
         prepared: The same for a fully camouflaged gang, which saves the address on an earlier day.
@@ -116,7 +117,8 @@ class WorldConfig:
     festivals: tuple[tuple[str, float], ...] = field(default=(), metadata={"later": True})
     sellers: int = field(default=0, metadata={"later": True})
     disguise: float = field(default=0.3, metadata={"later": True})
-    rents: float = field(default=0.0, metadata={"later": True})
+    plain_baskets: bool = field(default=False, metadata={"later": True})
+    even_camouflage: bool = field(default=False, metadata={"later": True})
     address_book: float = field(default=0.72, metadata={"later": True})
     address_book_days: float = field(default=0.0, metadata={"later": True})
     prepared: float = field(default=0.0, metadata={"later": True})

@@ -59,7 +59,6 @@ class Honest:
     channel: Ints
     network: Ints
     style: Ints
-    city: Ints
 
     @classmethod
     def of(cls, cast: Cast) -> Honest:
@@ -69,16 +68,13 @@ class Honest:
         return cls(
             v["t"][order], account, v["address"][order], v["card"][order], v["phone"][order],
             v["device"][order], running_count(account), v["channel"][order],
-            v["network"][order], v["style"][order], cast.addresses["city"][v["address"][order]],
+            v["network"][order], v["style"][order],
         )  # fmt: skip
 
-    def victims(
-        self, rng: np.random.Generator, t: Floats, rank: int, market: bool, city: int | None = None
-    ) -> Ints:
+    def victims(self, rng: np.random.Generator, t: Floats, rank: int, market: bool) -> Ints:
         """Rows of honest visits (``rank`` earlier orders at least) placed before each time, -1 if none."""
         # A gang reaches only accounts of the places where it works.
-        suits = (self.rank >= rank) & ((self.channel >= 2) == market)
-        suits = np.flatnonzero(suits if city is None else suits & (self.city == city))
+        suits = np.flatnonzero((self.rank >= rank) & ((self.channel >= 2) == market))
         # Only visits before its own: a gang cannot take over an account that does not exist yet.
         until = np.searchsorted(self.t[suits], t)
         drawn = (rng.random(len(t)) * until).astype(np.int64)
@@ -136,6 +132,16 @@ def _begin(config: WorldConfig, kind: Archetype) -> float:
     return float(begin)
 
 
+def _places(config: WorldConfig, code: int, n: int) -> list[float] | list[None]:
+    """Camouflage of each gang of a kind where it is spread evenly, in an order that size does not follow."""
+    if not config.even_camouflage:
+        return [None] * n
+    from scipy.stats import beta
+
+    rng = stream(config.seed, "camouflage", code)
+    return [float(c) for c in beta.ppf((rng.permutation(n) + rng.random(n)) / n, *config.camouflage)]
+
+
 def build_gangs(config: WorldConfig, shop: Shop, cast: Cast, families: tuple[Family, ...]) -> list[Gang]:
     """Draw all gangs of a world, each from a random stream of its own."""
     rng = stream(config.seed, "gangs")
@@ -147,10 +153,12 @@ def build_gangs(config: WorldConfig, shop: Shop, cast: Cast, families: tuple[Fam
     shifts = np.array(shift_matrix(config.archetypes)) * config.shift_scale
     gangs: list[Gang] = []
     for code, family in enumerate(families):
-        for size in _sizes(rng, int(orders[code]), int(counts[code])):
+        sizes = _sizes(rng, int(orders[code]), int(counts[code]))
+        places = _places(config, code, len(sizes))
+        for size, place in zip(sizes, places, strict=True):
             own = stream(config.seed, "gang", len(gangs))
             # One value for the whole gang: it is a matter of its skill, and shows in all that it does.
-            camouflage = float(own.beta(*config.camouflage))
+            camouflage = float(own.beta(*config.camouflage)) if place is None else place
             team = habits.persons(own, 1 + int(size) // 15) * 0.8 + own.normal(0, 0.35, len(DRIVERS))
             country = int(own.random() < config.eu_share * 0.8)
             gangs.append(

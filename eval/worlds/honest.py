@@ -11,7 +11,7 @@ from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.crowds import crowds
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import shift_matrix
-from riskgraph.eval.worlds.shop import DAY, OPENED, Shop
+from riskgraph.eval.worlds.shop import DAY, OPENED, USUAL_BASKETS, USUAL_SEEK, Shop
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
 from riskgraph.eval.worlds.ways import own_ways
 
@@ -194,6 +194,8 @@ def _oddities(config: WorldConfig, cast: Cast, homes: Households) -> None:
     for things in (homes.handset, homes.desktop):
         traced = (things >= 0) & chance(rng, odd.of_type(config, homes.kind, "traced"), len(things))
         cast.devices["own_trace"][things[traced]] = True
+    proxied = np.flatnonzero(chance(rng, odd.of_type(config, homes.kind, "proxied"), len(homes.kind)))
+    cast.networks["kind"][homes.networks[proxied, 0]] = habits.PROXY
     boxed = np.flatnonzero(chance(rng, odd.of_type(config, homes.kind, "lockers"), len(homes.kind)))
     homes.home[boxed] = odd.new_lockers(rng, cast, homes.city[boxed])
     touch = those("touch_only")
@@ -281,20 +283,20 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
     phone = np.where(gift & chance(rng, 0.7, n), homes.phones[who, 1], homes.phones[who, 0])
     network = np.where(chance(rng, 0.3, n), homes.networks[who, 1], homes.networks[who, 0])
     wallet = chance(rng, np.where(channel == 1, 0.55, np.where(homes.country[who] == 1, 0.2, 0.4)), n)
-    wallet &= odd.of_type(config, kind, "pays_by_card") == 0
+    wallet &= ~chance(stream(config.seed, "by card"), odd.of_type(config, kind, "by_card"), n)
     card = homes.cards[who, pick(rng, (0.85, 0.15), n)]
     token = np.where(channel == 2, True, (channel < 2) & ~wallet)
-    launch, t = _fans(rng, shop, t, 0.015 + odd.of_type(config, kind, "fans"))
+    launch, t = _fans(rng, shop, t, odd.of_type(config, kind, "fans"))
     t, launch = crowds(config, shop, cast.accounts["created"][who], who, homes.home[who], t, launch)
     front = habits.has_front_end(channel)
-    basket = np.where(kind == _kind(config, "small_business"), 4, pick(rng, (0.86, 0.08, 0.03, 0.03), n))
+    basket = np.where(kind == _kind(config, "small_business"), 4, pick(rng, USUAL_BASKETS, n))
     cast.visits.add(
         n, t=t, account=homes.account[who], device=np.where(front, device, -1),
         card=np.where(token, card, -1), address=np.where(gift, homes.friends[who, friend], usual),
         phone=phone, network=np.where(front, network, -1), channel=channel, style=homes.style[who],
         honest_type=kind, other=gift & chance(rng, 0.85, n) | chance(rng, 0.02, n),
         basket=np.where(launch >= 0, 2, basket), launch=launch, wallet=wallet,
-        seek_coupon=np.clip(rng.beta(1.2, 4.0, n) + 0.4 * (kind == _kind(config, "bargain_hunter"))
+        seek_coupon=np.clip(rng.beta(*USUAL_SEEK, n) + 0.4 * (kind == _kind(config, "bargain_hunter"))
         + odd.of_type(config, kind, "coupons"), 0, 1),
         modality=np.where(
             odd.is_one_of(config, kind, "voice_control"), habits.OTHER,
@@ -307,11 +309,11 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
 
 
 def _fans(rng: np.random.Generator, shop: Shop, t: Floats, share: Floats) -> tuple[Ints, Floats]:
-    """A few honest orders are for a launch and come in its first hour."""
+    """A few honest orders are for a launch and come in its first hour, and ``share`` more, which mind less."""
     skus = np.array([s for s, _ in shop.launches], dtype=np.int64)
     moments = np.array([m for _, m in shop.launches])
     near = np.clip(np.searchsorted(moments, t), 0, len(moments) - 1)
     n = len(t)
-    fan = chance(rng, share, n) & (moments[near] > t) & (moments[near] - t < 12 * DAY)
-    when = moments[near] + np.exp(rng.normal(6.0, 1.2, n))
+    fan = chance(rng, 0.015 + share, n) & (moments[near] > t) & (moments[near] - t < 12 * DAY)
+    when = moments[near] + np.exp(rng.normal(6.0, 1.2, n) + 1.5 * (share > 0))
     return np.where(fan, skus[near], -1), np.where(fan, when, t)

@@ -5,6 +5,8 @@ A kind appears where a configuration names it; habits are shifts of its profile,
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from riskgraph.eval.worlds import geo, habits
@@ -32,15 +34,15 @@ LATER_TYPES = (
     ),
     HonestType(
         "gift_far",
-        0.020,
+        0.011,
         0.75,
         (("paste", 1.0), ("switching", 0.8), ("familiar", -0.9), ("haste", 0.3)),
-        roams=0.3,
+        roams=0.5,
         market=0.25,
     ),
     HonestType("privacy_browser", 0.015, 0.05, (("spoof", 1.6), ("switching", 0.4), ("interest", 0.2))),
     HonestType("dormitory", 0.020, 0.06, (("bargain", 0.9), ("haste", 0.5), ("switching", 0.3))),
-    HonestType("family_helper", 0.010, 0.30, (("haste", 0.3), ("paste", 0.6), ("familiar", -0.4))),
+    HonestType("family_helper", 0.007, 0.30, (("haste", 0.3), ("paste", 0.6), ("familiar", -0.4))),
     HonestType("locker_family", 0.025, 0.05, (("haste", 0.3), ("bargain", 0.3))),
     HonestType("touch_only", 0.020, 0.05, (("speed", -0.3), ("smooth", 0.2))),
     # Keyboards that write by script send events that no key caused.
@@ -65,37 +67,45 @@ LATER_TYPES = (
     ),
     HonestType(
         "traveller",
-        0.013,
+        0.0025,
         0.02,
         (("familiar", -0.8), ("haste", 0.4), ("depth", -0.4), ("interest", -0.5), ("paste", 0.4)),
         newcomers=0.0,
         market=0.1,
-        pace=0.8,
-        valuable=0.45,
-        roams=0.75,
-        goes_along=True,
-        other_devices=0.45,
-        forgets=0.25,
+        pace=2.5,
+        valuable=0.6,
+        roams=0.85,
+        goes_along=0.7,
+        other_devices=0.6,
+        forgets=0.35,
         mini=0.25,
+        by_card=0.5,
+        declines=0.15,
+        resets=0.4,
+        other_phones=0.4,
+        proxied=0.05,
     ),
     HonestType(
         "declined_payer",
-        0.024,
+        0.018,
         0.04,
         (("card_trouble", 1.7), ("haste", 0.8), ("depth", -0.6), ("care", -0.4), ("familiar", -0.3)),
         newcomers=0.6,
         market=0.1,
-        pays_by_card=True,
+        by_card=1.0,
         declines=0.75,
         other_cards=0.9,
         splits=0.7,
         cheap=0.45,
         pace=0.5,
         mini=0.3,
+        guesses_cards=0.8,
+        proxied=0.08,
+        other_phones=0.1,
     ),
     HonestType(
         "launch_fan",
-        0.07,
+        0.06,
         0.05,
         (
             ("haste", 0.8),
@@ -107,11 +117,12 @@ LATER_TYPES = (
         ),
         newcomers=0.75,
         market=0.05,
-        fans=0.85,
+        fans=0.5,
         pace=0.15,
         shows=(("B010", -0.4),),
         lockers=0.3,
         mini=0.3,
+        proxied=0.04,
     ),
     # Shopping assistants that act in the browser for a person.
     HonestType(
@@ -131,11 +142,12 @@ LATER_TYPES = (
         ),
         newcomers=0.7,
         market=0.05,
-        fans=0.5,
+        fans=0.35,
         pace=0.2,
         traced=0.25,
         lockers=0.2,
         mini=0.3,
+        proxied=0.1,
     ),
     HonestType(
         "deal_newcomer",
@@ -154,13 +166,23 @@ LATER_TYPES = (
         pace=0.25,
     ),
     HonestType(
+        "shop_friend",
+        0.022,
+        0.06,
+        (("haste", 0.3), ("regular", 0.4), ("switching", 0.4), ("paste", 0.4), ("interest", -0.2)),
+        newcomers=0.75,
+        market=0.2,
+        pace=0.35,
+        supports=0.8,
+    ),
+    HonestType(
         "far_helper",
-        0.009,
+        0.0035,
         0.10,
         (("paste", 0.7), ("switching", 0.9), ("familiar", -0.7), ("interest", -0.3)),
         newcomers=0.0,
         market=0.0,
-        pace=1.5,
+        pace=2.0,
         valuable=0.5,
         roams=0.8,
         unlocated=0.6,
@@ -168,12 +190,14 @@ LATER_TYPES = (
     ),
 )
 # Types of the first worlds, as later worlds have them.
-CHANGED_TYPES = {
+CHANGED_TYPES: dict[str, dict[str, Any]] = {
     "elderly": {
         "forgets": 0.5,
         "shifts": (("haste", -1.6), ("speed", -1.5), ("familiar", -0.3), ("care", 0.5)),
     },
-    "small_business": {"gift": 0.30},
+    "small_business": {"gift": 0.30, "share": 0.015},
+    "vpn": {"share": 0.014},
+    "gift_buyer": {"share": 0.04},
     "bargain_hunter": {"splits": 0.40, "coupons": 0.1},
 }
 

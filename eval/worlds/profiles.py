@@ -47,7 +47,7 @@ class HonestType:
         market: Share of its accounts that mostly buy on marketplaces; None is the configuration's.
         mini: Share of its other accounts that buy in the mini-program; None is the configuration's.
         lockers: Share of its accounts that let parcels come to a locker.
-        pays_by_card: Never by wallet.
+        by_card: Share of wallet payments that it makes by card instead.
         pace: How many orders it places, as a factor.
         newcomers: Share of its accounts that open during the world; None is the configuration's.
         fans: Share of orders, on top of everybody's, that are for a launch where one is near.
@@ -57,12 +57,17 @@ class HonestType:
         coupons: How much more it hunts for promotions, 0 to 1.
         declines: Mean declined payments before an order, on top of everybody's.
         other_cards: Share of orders paid with a card never used before.
+        guesses_cards: How much those declines name wrong card data (as ``Family.guesses_cards``).
+        resets: Share of orders shortly after a changed password, on top of everybody's.
+        other_phones: Share of orders with a number never used before, often a foreign one.
+        proxied: Share of accounts whose usual network is a proxy.
         forgets: Mean failed sign-ins before an order, on top of everybody's.
         roams: Share of orders to a door in a far city that it never used.
-        goes_along: The person is there at the time, and not at home.
+        goes_along: Share of those for which the person is there at the time, and not at home.
         other_devices: Share of orders from a device never used before.
         traced: Share of devices whose browser says that it is automated.
         moves: The person moves to another city during the world, with a new device.
+        supports: Share of orders at a seller on the platform that opened a short while ago.
         unlocated: Chance that a permitted position request gives none; 0 is the device's own.
         shows: Number and flag nodes that the kind shows, each with a shift on the node's own scale.
     """
@@ -74,7 +79,7 @@ class HonestType:
     market: float | None = _later(None)
     mini: float | None = _later(None)
     lockers: float = _later(0.0)
-    pays_by_card: bool = _later(False)
+    by_card: float = _later(0.0)
     pace: float = _later(1.0)
     newcomers: float | None = _later(None)
     fans: float = _later(0.0)
@@ -84,12 +89,17 @@ class HonestType:
     coupons: float = _later(0.0)
     declines: float = _later(0.0)
     other_cards: float = _later(0.0)
+    guesses_cards: float = _later(0.0)
+    resets: float = _later(0.0)
+    other_phones: float = _later(0.0)
+    proxied: float = _later(0.0)
     forgets: float = _later(0.0)
     roams: float = _later(0.0)
-    goes_along: bool = _later(False)
+    goes_along: float = _later(0.0)
     other_devices: float = _later(0.0)
     traced: float = _later(0.0)
     moves: bool = _later(False)
+    supports: float = _later(0.0)
     unlocated: float = _later(0.0)
     shows: Shifts = _later(())
 

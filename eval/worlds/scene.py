@@ -48,17 +48,11 @@ class Scene:
         return gangs.gang_channels(self.rng(gang, "channel"), gang, gang.size)
 
     def accounts(self, rng: np.random.Generator, gang: Gang, first: Floats, age_mu: float) -> Ints:
-        """Accounts opened for the gang, one for each time of a first order, or rented where it hides.
+        """Accounts opened for the gang, one for each time of a first order.
 
         ``age_mu`` is the log of their median age at that time, in seconds: 10 is six hours, 14 two weeks.
         """
-        own = gangs.gang_accounts(rng, self.cast, gang, first, age_mu)
-        if not self.config.rents:
-            return own
-        rng = self.rng(gang, "rented")
-        wanted = chance(rng, self.config.rents * gang.camouflage, len(first))
-        known = self.honest.victims(rng, first, 1, gang.market, gang.city)
-        return np.where(wanted & (known >= 0), self.honest.account[known], own)
+        return gangs.gang_accounts(rng, self.cast, gang, first, age_mu)
 
     def devices(self, rng: np.random.Generator, gang: Gang, channel: Ints) -> Ints:
         """New devices of the gang, fit for the given channels."""

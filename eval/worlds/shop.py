@@ -14,6 +14,8 @@ _LINE_PRICE = (900.0, 180.0, 220.0, 260.0, 70.0, 120.0)
 _SKUS_PER_LINE = 45
 THRESHOLDS = (99.0, 199.0, 399.0)
 BASKETS = ("usual", "valuable", "hot", "tiny", "bulk")
+# How often ordinary people fill each basket, and how much they hunt for promotions (a beta law).
+USUAL_BASKETS, USUAL_SEEK = (0.86, 0.08, 0.03, 0.03), (1.2, 4.0)
 MAX_LINES = 4
 DAY = 86_400.0
 # Epoch seconds UTC of 10 May 2003, when Taobao opened: no account of a shop is older than the shop.

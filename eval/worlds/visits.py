@@ -17,8 +17,8 @@ from riskgraph.eval.worlds.parcels import mishaps
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.profiles import DRIVERS, HonestType
 from riskgraph.eval.worlds.sellers import stalls
-from riskgraph.eval.worlds.shop import DAY
-from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, stream
+from riskgraph.eval.worlds.shop import DAY, USUAL_BASKETS, USUAL_SEEK
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
 
 SAVED, NEW, PARSED = range(3)
 
@@ -116,6 +116,11 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
     # Camouflage also shows as visits that look like any honest person's.
     plain = chance(rng, config.disguise * columns["camouflage"], n)
     habit = np.where(plain[:, None], rng.normal(0, 1, (n, len(DRIVERS))), habit)
+    if config.plain_baskets:
+        bought = plain & (columns["launch"] < 0)
+        columns["basket"] = np.where(bought, pick(rng, USUAL_BASKETS, n), columns["basket"])
+        columns["other"] = columns["other"] & ~plain
+        columns["seek_coupon"] = np.where(plain, rng.beta(*USUAL_SEEK, n), columns["seek_coupon"])
     known = running_count(_pair(columns["account"], columns["address"])) > 0
     paste = habit[:, DRIVERS.index("paste")]
     parses = chance(rng, 1 / (1 + np.exp(1.7 - 1.1 * paste)), n)

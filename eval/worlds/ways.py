@@ -8,16 +8,22 @@ import numpy as np
 
 from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.gangs import running_count
 from riskgraph.eval.worlds.odd import of_type
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.shop import BASKETS, DAY
-from riskgraph.eval.worlds.streams import Ints, chance, pick, stream
+from riskgraph.eval.worlds.streams import Floats, Ints, chance, pick, stream
 
 if TYPE_CHECKING:
     from riskgraph.eval.worlds.honest import Households
 
-# Most are flats that are let by the night.
-_HOTELS_PER_CITY, _HOTEL_KINDS = 20, (0.65, 0.1, 0.0, 0.2, 0.05)
+# The first orders of who roams later come from home.
+_AT_HOME = 2
+_NEWEST, _SPELLINGS = 25, 24
+# Ordinary, virtual, landline, foreign.
+_OTHER_PHONES = (0.55, 0.25, 0.05, 0.15)
+# Flats that are let by the night, halls of residence, lockers.
+_DOORS_PER_CITY, _DOOR_KINDS = 20, (0.65, 0.1, 0.0, 0.2, 0.05)
 
 
 def own_ways(config: WorldConfig, cast: Cast, homes: Households, who: Ints) -> None:
@@ -32,6 +38,13 @@ def own_ways(config: WorldConfig, cast: Cast, homes: Households, who: Ints) -> N
     other = chance(rng, of_type(config, kind, "other_cards"), len(who))
     fresh = np.flatnonzero((visits["card"] >= 0) & other)
     visits["card"][fresh] = cast.cards.add(len(fresh), bin=cast.cards["bin"][visits["card"][fresh]])
+    called = np.flatnonzero(chance(rng, of_type(config, kind, "other_phones"), len(who)))
+    visits["phone"][called] = cast.phones.add(
+        len(called), country=homes.country[who[called]], kind=pick(rng, _OTHER_PHONES, len(called)),
+        serial=rng.integers(0, 10**8, len(called)),
+    )  # fmt: skip
+    helped = np.flatnonzero(chance(rng, of_type(config, kind, "supports"), len(who)))
+    visits["merchant"][helped] = _new_sellers(rng, cast, visits["t"][helped])
     _move_house(rng, config, cast, homes, who)
     _roam(rng, config, cast, homes, who)
     kept = np.flatnonzero(
@@ -43,13 +56,19 @@ def own_ways(config: WorldConfig, cast: Cast, homes: Households, who: Ints) -> N
 def _roam(rng: np.random.Generator, config: WorldConfig, cast: Cast, homes: Households, who: Ints) -> None:
     """Send orders to far doors that were never used; travellers are there themselves."""
     kind, visits = homes.kind[who], cast.visits
-    rows = np.flatnonzero(chance(rng, of_type(config, kind, "roams"), len(who)))
+    rank = np.empty(len(who), dtype=np.int64)
+    by_time = np.argsort(visits["t"], kind="stable")
+    rank[by_time] = running_count(who[by_time])
+    rows = np.flatnonzero((rank >= _AT_HOME) & chance(rng, of_type(config, kind, "roams"), len(who)))
     account = who[rows]
     city = geo.far_city(rng, homes.city[account], homes.country[account])
-    along = of_type(config, kind[rows], "goes_along") > 0
-    visits["address"][rows] = np.where(
-        along, _hotels(rng, cast, city), geo.new_addresses(rng, cast.addresses, city)
-    )
+    travels = of_type(config, kind[rows], "goes_along")
+    along = chance(rng, travels, len(rows))
+    doors = _shared_doors(rng, cast, city)
+    # Friends live at big addresses that everybody writes in a way of their own.
+    respelled = geo.respell(cast.addresses, doors, rng.integers(0, _SPELLINGS, len(doors)))
+    own = geo.new_addresses(rng, cast.addresses, city)
+    visits["address"][rows] = np.select([travels > 0, chance(rng, 0.6, len(rows))], [doors, respelled], own)
     visits["other"][rows] = chance(rng, 0.5, len(rows))
     there = rows[along & (visits["network"][rows] >= 0)]
     place = cast.addresses["city"][visits["address"][there]]
@@ -102,10 +121,18 @@ def _replaced(rng: np.random.Generator, config: WorldConfig, cast: Cast, old: In
     return np.where(old >= 0, new, -1)
 
 
-def _hotels(rng: np.random.Generator, cast: Cast, city: Ints) -> Ints:
-    """One of a few places in each city that take parcels for their guests."""
-    kinds = pick(rng, _HOTEL_KINDS, len(geo.CITY_NAME) * _HOTELS_PER_CITY)
-    places = np.repeat(np.arange(len(geo.CITY_NAME)), _HOTELS_PER_CITY)
+def _shared_doors(rng: np.random.Generator, cast: Cast, city: Ints) -> Ints:
+    """One of a few places in each city that take parcels for many people."""
+    kinds = pick(rng, _DOOR_KINDS, len(geo.CITY_NAME) * _DOORS_PER_CITY)
+    places = np.repeat(np.arange(len(geo.CITY_NAME)), _DOORS_PER_CITY)
     doors = geo.new_addresses(rng, cast.addresses, places, kinds)
-    chosen: Ints = doors[city * _HOTELS_PER_CITY + rng.integers(0, _HOTELS_PER_CITY, len(city))]
+    chosen: Ints = doors[city * _DOORS_PER_CITY + rng.integers(0, _DOORS_PER_CITY, len(city))]
     return chosen
+
+
+def _new_sellers(rng: np.random.Generator, cast: Cast, t: Floats) -> Ints:
+    """One of the last sellers to open before each time: the owner's friends are the first to buy there."""
+    opened = cast.sellers["opened"]
+    by_age = np.argsort(opened, kind="stable")
+    last = np.searchsorted(opened[by_age], t) - 1
+    return np.asarray(by_age[np.maximum(last - rng.integers(0, _NEWEST, len(t)), 0)], dtype=np.int64)

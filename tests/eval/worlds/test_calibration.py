@@ -26,7 +26,7 @@ NAMES = [target.name for target in TARGETS]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    config = preset("world-draft").scaled(orders=16_000)
+    config = preset("world-1").scaled(orders=16_000)
     return World.open(simulate(config, 23, tmp_path_factory.mktemp("calibrated") / "w"))
 
 

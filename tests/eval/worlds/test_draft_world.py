@@ -25,7 +25,7 @@ from riskgraph.eval.worlds.families import FIRST_SIX, LATER
 from riskgraph.eval.worlds.parcels import RANGE
 from riskgraph.eval.worlds.shop import build_shop
 
-CONFIG = preset("world-draft").scaled(orders=9000, seed=5)
+CONFIG = preset("world-1").scaled(orders=9000, seed=5)
 DAY = 86_400.0
 
 

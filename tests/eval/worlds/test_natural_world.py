@@ -10,7 +10,7 @@ import pytest
 from riskgraph.core.door import Door
 from riskgraph.eval.worlds import FAMILIES, World, preset, read_oracle, simulate
 
-DRAFT, NATURAL = preset("world-draft"), preset("world-natural")
+DRAFT, NATURAL = preset("world-1"), preset("world-natural")
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ FRONT = ("own_web", "mini_program")
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    config = preset("world-draft").scaled(orders=8000)
+    config = preset("world-1").scaled(orders=8000)
     return World.open(simulate(config, 31, tmp_path_factory.mktemp("phases") / "w"))
 
 
