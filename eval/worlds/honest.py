@@ -226,7 +226,7 @@ def _moments(
     first = np.full(n_accounts, np.inf)
     np.minimum.at(first, who, t)
     first = np.where(np.isfinite(first), first, config.end_s)
-    young = first - np.exp(rng.normal(8.6, 2.2, n_accounts))
+    young = first - np.exp(rng.normal(8.6, 2.2, n_accounts) + odd.of_type(config, kind, "waits"))
     # Accounts from before the world, so that its first weeks do not consist of newcomers.
     old = config.start_s - 2 * DAY - np.exp(rng.normal(6.1, 1.0, n_accounts)) * DAY
     created = np.where(newcomer, young, np.maximum(old, config.start_s - 3600 * DAY))
@@ -234,17 +234,26 @@ def _moments(
     return np.asarray(t)
 
 
-def _afterthoughts(
-    rng: np.random.Generator, config: WorldConfig, t: Floats, who: Ints, splits: Floats
-) -> Floats:
-    """Some orders follow the account's previous one within minutes or hours: something was forgotten."""
+def _afterthoughts(rng: np.random.Generator, config: WorldConfig, t: Floats, who: Ints, kind: Ints) -> Floats:
+    """Some orders follow the account's previous one within minutes or hours: something was forgotten.
+
+    Of kinds that split their purchases whole chains of orders do.
+    """
+    splits, minutes = (odd.of_type(config, kind, name) for name in ("splits", "split_minutes"))
     order = np.lexsort((t, who))
     before = np.r_[np.inf, t[order][:-1]]
     same = np.r_[False, who[order][1:] == who[order][:-1]]
-    soon = before + np.exp(rng.normal(7.3, 1.6, len(t)) - 2.0 * (splits > 0)[order])
+    spread = rng.normal(7.3, 1.6, len(t))
+    median = np.where(splits > 0, np.log(60.0 * minutes), 7.3)[order]
+    wait = np.exp(spread - 7.3 + median)
+    soon = before + wait
     follows = same & chance(rng, config.afterthoughts + splits[order], len(t)) & (soon < config.end_s)
     out = t.copy()
     out[order] = np.where(follows, soon, t[order])
+    since = np.cumsum(np.where(follows, wait, 0.0))
+    first = np.maximum.accumulate(np.where(follows, 0, np.arange(len(t))))
+    chained = np.minimum(t[order][first] + since - since[first], config.end_s - 60.0)
+    out[order] = np.where(follows & (splits[order] > 0), chained, out[order])
     return out
 
 
@@ -274,7 +283,7 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
     who = np.repeat(np.arange(accounts), rng.multinomial(n, rate / rate.sum()))
     t = _moments(rng, config, shop, cast, who, homes.kind)
     # Bursts of one honest account, or velocity alone would give fraud away.
-    t = _afterthoughts(rng, config, t, who, odd.of_type(config, homes.kind[who], "splits"))
+    t = _afterthoughts(rng, config, t, who, homes.kind[who])
     kind = homes.kind[who]
     channel, device = _routes(rng, config, cast, homes, who)
     gift = chance(rng, np.array([h.gift for h in config.honest_types])[kind], n)
@@ -309,7 +318,7 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
 
 
 def _fans(rng: np.random.Generator, shop: Shop, t: Floats, share: Floats) -> tuple[Ints, Floats]:
-    """A few honest orders are for a launch and come in its first hour, and ``share`` more, which mind less."""
+    """A few honest orders are for a launch and come in its first hour; ``share`` more come a little later."""
     skus = np.array([s for s, _ in shop.launches], dtype=np.int64)
     moments = np.array([m for _, m in shop.launches])
     near = np.clip(np.searchsorted(moments, t), 0, len(moments) - 1)

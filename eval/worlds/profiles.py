@@ -50,8 +50,10 @@ class HonestType:
         by_card: Share of wallet payments that it makes by card instead.
         pace: How many orders it places, as a factor.
         newcomers: Share of its accounts that open during the world; None is the configuration's.
+        waits: How much older such an account is at its first order (natural logarithm of the factor).
         fans: Share of orders, on top of everybody's, that are for a launch where one is near.
         splits: Share of later orders, on top of everybody's, that follow the previous one within minutes.
+        split_minutes: Their median wait.
         valuable: Share of orders of valuable goods, on top of everybody's.
         cheap: Share of orders of cheap goods, on top of everybody's.
         coupons: How much more it hunts for promotions, 0 to 1.
@@ -82,8 +84,10 @@ class HonestType:
     by_card: float = _later(0.0)
     pace: float = _later(1.0)
     newcomers: float | None = _later(None)
+    waits: float = _later(0.0)
     fans: float = _later(0.0)
     splits: float = _later(0.0)
+    split_minutes: float = _later(3.0)
     valuable: float = _later(0.0)
     cheap: float = _later(0.0)
     coupons: float = _later(0.0)
