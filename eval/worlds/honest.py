@@ -244,8 +244,8 @@ def _afterthoughts(rng: np.random.Generator, config: WorldConfig, t: Floats, who
     before = np.r_[np.inf, t[order][:-1]]
     same = np.r_[False, who[order][1:] == who[order][:-1]]
     spread = rng.normal(7.3, 1.6, len(t))
-    median = np.where(splits > 0, np.log(60.0 * minutes), 7.3)[order]
-    wait = np.exp(spread - 7.3 + median)
+    faster = spread - 7.3 + np.log(60.0 * minutes)[order]
+    wait = np.exp(np.where(splits[order] > 0, faster, spread))
     soon = before + wait
     follows = same & chance(rng, config.afterthoughts + splits[order], len(t)) & (soon < config.end_s)
     out = t.copy()
