@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from riskgraph.api.body import parse_body, read_body
 from riskgraph.api.state import admit
 from riskgraph.core.door import Door
-from riskgraph.core.errors import Conflict, Forbidden, Invalid, NotFound, RiskgraphError
+from riskgraph.core.errors import Conflict, Forbidden, Invalid, NotFound
 from riskgraph.core.order import parse_outcome
 from riskgraph.core.outcome import KINDS
 from riskgraph.core.schema import decision_request_schema
@@ -80,17 +80,12 @@ async def post_decision(request: Request) -> Response:
     _check_merchant(body, key)
     name = idempotency_key(request.headers.get("idempotency-key"), body, service.line.door)
     digest = service.line.door.body(raw)
-    if name in service.running:
-        raise Conflict("the same request is being decided; retry in a moment")
+    replayed = _replay(service, name, digest)
+    if replayed is not None:
+        return replayed
     service.running.add(name)
     try:
         answer = await decide(body, service.line, key_id=key.key_id, idempotency_key=name, body_sha256=digest)
-    except RiskgraphError:
-        # Most requests are new: only where nothing was committed may there be an earlier answer.
-        replayed = _replay(service, name, digest)
-        if replayed is None:
-            raise
-        return replayed
     finally:
         service.running.discard(name)
     timing = ", ".join(f"{stage};dur={ms:g}" for stage, ms in answer.stage_ms.items())
@@ -121,6 +116,8 @@ def _check_merchant(body: dict[str, Any], key: ApiKey) -> None:
 
 
 def _replay(service: Service, name: str, digest: str) -> Response | None:
+    if name in service.running:
+        raise Conflict("the same request is being decided; retry in a moment")
     earlier = service.line.ledger.replay(name)
     if earlier is None:
         return None
