@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import uuid
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +114,7 @@ def conclude(
     """The merchant's action on a judgement, and the decision with its report."""
     score, walk, attribution, cause = judgement
     action, mode = line.writer.action_for(order, walk, degraded=cause is not None)
-    decision_id = uuid.uuid4().hex
+    decision_id = secrets.token_hex(16)
     report = line.writer.write(
         order, subgraph, score, walk, attribution, decision_id, action, mode, cause, source
     )

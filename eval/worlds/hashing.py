@@ -42,7 +42,7 @@ class EntityHasher:
         if self.kinds.get("address") != "raw":
             return self.plain("address", text), (), None
         door = self.door
-        found = self._once("address", text, lambda t: (door.address(t), door.bands(t), address_normality(t)))
+        found = self._once("address", text, lambda t: (*door.address(t), address_normality(t)))
         return found or (None, (), None)
 
     def phone(self, text: str | None, jurisdiction: str) -> tuple[bytes | None, str | None]:

@@ -29,17 +29,14 @@ class _Unhashed(Door):
     def digest(self, kind: str, text: str) -> bytes:
         return b""
 
-    def address(self, text: str) -> bytes:
-        return b""
+    def address(self, text: str) -> tuple[bytes, tuple[int, ...]]:
+        return b"", ()
 
     def phone(self, text: str) -> bytes:
         return b""
 
     def network(self, text: str) -> bytes:
         return b""
-
-    def bands(self, text: str) -> tuple[int, ...]:
-        return ()
 
     def phone_class(self, text: str, jurisdiction: str) -> str:
         return ""

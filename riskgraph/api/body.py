@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from riskgraph.core.sensitive import objects
 # Possessive: an unterminated string of escaped quotes must not cost quadratic time.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
+_SQUARE = bytes.maketrans(b"{}", b"[]")
 MAX_NAMES = 2_000
 
 
@@ -67,12 +69,19 @@ def check_shape(raw: bytes, max_depth: int) -> int:
     names = bare.count(b":")
     if names > MAX_NAMES:
         raise BadRequest(f"the body has more than {MAX_NAMES} names")
-    depth = 0
-    for bracket in bare.translate(None, _NOT_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > max_depth:
-            raise BadRequest(f"the body is nested deeper than {max_depth} levels")
+    if _is_deeper(bare.translate(_SQUARE, _NOT_BRACKETS), max_depth):
+        raise BadRequest(f"the body is nested deeper than {max_depth} levels")
     return names
+
+
+def _is_deeper(brackets: bytes, max_depth: int) -> bool:
+    left = brackets
+    for _ in range(max_depth):  # each round takes off the innermost level
+        left = left.replace(b"[]", b"")
+        if not left:
+            return False
+    depths = accumulate(1 if bracket == b"["[0] else -1 for bracket in brackets)
+    return max(depths, default=0) > max_depth
 
 
 def _decode_leniently(raw: bytes, failure: Exception) -> Any:

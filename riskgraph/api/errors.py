@@ -25,18 +25,23 @@ def error_response(
     return JSONResponse({"error": error}, status_code=status)
 
 
+def known(request: Request, failure: RiskgraphError) -> JSONResponse:
+    """The answer to an error that was raised on purpose."""
+    trace_id = trace_of(getattr(request.state, "body", {}))
+    answer = error_response(failure.status, failure.code, failure.message, failure.field, trace_id)
+    if isinstance(failure, TooManyRequests):
+        answer.headers["Retry-After"] = str(max(1, math.ceil(failure.retry_after_s)))
+    if failure.status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers. Nothing of a request's body is ever logged."""
 
     @app.exception_handler(RiskgraphError)
     async def _known(request: Request, failure: RiskgraphError) -> JSONResponse:
-        trace_id = trace_of(getattr(request.state, "body", {}))
-        answer = error_response(failure.status, failure.code, failure.message, failure.field, trace_id)
-        if isinstance(failure, TooManyRequests):
-            answer.headers["Retry-After"] = str(max(1, math.ceil(failure.retry_after_s)))
-        if failure.status == 401:
-            answer.headers["WWW-Authenticate"] = "Bearer"
-        return answer
+        return known(request, failure)
 
     @app.exception_handler(RequestValidationError)
     async def _query(request: Request, failure: RequestValidationError) -> JSONResponse:

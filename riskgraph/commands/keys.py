@@ -15,7 +15,7 @@ from riskgraph.governance.keys import ROLES, create_key
 from riskgraph.settings import Settings
 
 app = typer.Typer(
-    help="API keys: shown once, stored hashed, revocable at once; and the public key for signatures.",
+    help="API keys: shown once, stored hashed, revocable within a second; and the public key for signatures.",
     no_args_is_help=True,
 )
 

@@ -22,10 +22,11 @@ MAX_COUNT = 10_000_000
 _HUGE = 1e38  # what float32 can hold
 _QUANTILES = np.array([0.1, 0.5, 0.9])
 _HISTOGRAM_KEYS = {"n", "bins"}
-_INTEGERS = {int}
+_INTEGERS = frozenset({int})
 _NUMBERS = (int, float)
 Floats = NDArray[np.float64]
 PlainParser = Callable[[Any], tuple[float, ...]]
+HistogramParser = Callable[[Any], list[list[int]]]
 
 
 def histogram_quantiles(edges: Floats, counts: NDArray[np.int64], q: Floats) -> Floats:
@@ -36,13 +37,14 @@ def histogram_quantiles(edges: Floats, counts: NDArray[np.int64], q: Floats) -> 
         counts: int64[H, 16], no row empty.
         q: float64[Q], each above 0 and at most 1.
     """
-    rows = np.arange(len(counts))
     total = counts.cumsum(axis=1)
     target = q[:, None] * total[:, -1]
     at = (total >= target[:, :, None]).argmax(axis=2)
-    here, low = counts[rows, at], edges[rows, at]
-    inside = (target - (total[rows, at] - here)) / here
-    return np.asarray(low + inside * (edges[rows, at + 1] - low))
+    rows = np.arange(len(counts))
+    cell, edge = at + rows * counts.shape[1], at + rows * edges.shape[1]
+    here, low = counts.take(cell), edges.take(edge)
+    inside = (target - (total.take(cell) - here)) / here
+    return np.asarray(low + inside * (edges.take(edge + 1) - low))
 
 
 def histogram_components(edges: Floats, counts: NDArray[np.int64]) -> Floats:
@@ -145,19 +147,19 @@ def plain_parser(node: NodeSpec) -> PlainParser:
     return _PARSERS[node.form](node)
 
 
-def parse_histogram(value: Any, field: str) -> list[int]:
+def _parse_counts(value: Any, field: str) -> list[int]:
     """Check one ``{"n": …, "bins": [16 counts]}`` and return its counts.
 
     Raises:
         Invalid: If the shape is wrong, a count is not a non-negative integer, the sum is not ``n``
             or the histogram is empty (an empty histogram is an absent node).
     """
-    if not isinstance(value, Mapping) or value.keys() != _HISTOGRAM_KEYS:
+    if not isinstance(value, dict) or value.keys() != _HISTOGRAM_KEYS:
         raise Invalid('a histogram is {"n": count, "bins": [16 counts]}', field=field)
     bins = value["bins"]
     if not isinstance(bins, list) or len(bins) != BIN_COUNT:
         raise Invalid(f"a histogram has {BIN_COUNT} bins", field=f"{field}.bins")
-    if set(map(type, bins)) != _INTEGERS or min(bins) < 0 or max(bins) > MAX_COUNT:
+    if not _INTEGERS.issuperset(map(type, bins)) or min(bins) < 0 or max(bins) > MAX_COUNT:
         raise Invalid(f"bins are whole counts from 0 to {MAX_COUNT}", field=f"{field}.bins")
     total = sum(bins)
     if value["n"] != total:
@@ -167,16 +169,19 @@ def parse_histogram(value: Any, field: str) -> list[int]:
     return bins
 
 
-def parse_histograms(node: NodeSpec, value: Any) -> list[list[int]]:
-    """The checked counts of each histogram of a node, in catalogue order.
+def histogram_parser(node: NodeSpec) -> HistogramParser:
+    """What turns a wire value of a histogram node into the counts of each histogram, in catalogue order.
 
-    Raises:
-        Invalid: If a histogram is missing, unknown or wrong; the field is named.
+    The parser raises Invalid if a histogram is missing, unknown or wrong; the field is named.
     """
     field = f"signals.{node.id}"
     if len(node.histograms) == 1:
-        return [parse_histogram(value, field)]
-    names = [h.name for h in node.histograms]
-    if not isinstance(value, Mapping) or value.keys() != set(names):
-        raise _wrong(node, f"needs the histograms {', '.join(names)}")
-    return [parse_histogram(value[name], f"{field}.{name}") for name in names]
+        return lambda value: [_parse_counts(value, field)]
+    fields = {h.name: f"{field}.{h.name}" for h in node.histograms}
+
+    def parse(value: Any) -> list[list[int]]:
+        if not isinstance(value, dict) or value.keys() != fields.keys():
+            raise _wrong(node, f"needs the histograms {', '.join(fields)}")
+        return [_parse_counts(value[name], inner) for name, inner in fields.items()]
+
+    return parse

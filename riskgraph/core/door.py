@@ -10,7 +10,7 @@ import hmac
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 DIGEST_BYTES = 16
 BAND_COUNT = 16
 ROWS_PER_BAND = 2
+KNOWN_ADDRESSES = 16_384
 _PERMUTATIONS = np.random.default_rng(20260101)
 _ROWS = (BAND_COUNT * ROWS_PER_BAND, 1)
 _MULTIPLIERS = _PERMUTATIONS.integers(1, 2**63, _ROWS, dtype=np.uint64) | np.uint64(1)
@@ -85,21 +86,36 @@ class Door:
 
     key: bytes
     code_receiving_prefixes: tuple[str, ...] = ()
+    _mac: hmac.HMAC = field(init=False, compare=False)
+    _known: dict[bytes, tuple[int, ...]] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.key) < 32:
             raise ValueError(f"the door key has {len(self.key)} bytes, expected at least 32")
+        object.__setattr__(self, "_mac", hmac.new(self.key, digestmod=hashlib.sha256))
 
     def digest(self, kind: str, text: str) -> bytes:
         """First 16 bytes of HMAC-SHA-256 over the kind and the text."""
-        return hmac.digest(self.key, f"{kind}\0{text}".encode(), hashlib.sha256)[:DIGEST_BYTES]
+        mac = self._mac.copy()
+        mac.update(f"{kind}\0{text}".encode())
+        return mac.digest()[:DIGEST_BYTES]
 
     def body(self, raw: bytes) -> str:
         """Keyed digest of a request's bytes: without the key nobody can test a guess against it."""
-        return hmac.digest(self.key, b"body\0" + raw, hashlib.sha256).hex()
+        mac = self._mac.copy()
+        mac.update(b"body\0" + raw)
+        return mac.hexdigest()
 
-    def address(self, text: str) -> bytes:
-        return self.digest("address", normalise_text(text))
+    def address(self, text: str) -> tuple[bytes, tuple[int, ...]]:
+        """Digest of an address text, and its bands; those of late addresses are kept by digest."""
+        clean = normalise_text(text)
+        digest = self.digest("address", clean)
+        bands = self._known.get(digest)
+        if bands is None:
+            if len(self._known) >= KNOWN_ADDRESSES:
+                self._known.clear()
+            bands = self._known[digest] = self._bands(clean)
+        return digest, bands
 
     def phone(self, text: str) -> bytes:
         return self.digest("phone", _phone_digits(text))
@@ -110,13 +126,13 @@ class Door:
             address = ipaddress.ip_address(text.strip())
         except ValueError:
             return self.digest("ip", text)
-        prefix = 24 if address.version == 4 else 48
-        network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
-        return self.digest("ip", str(network))
+        if address.version == 4:
+            first, second, third, _ = address.packed
+            return self.digest("ip", f"{first}.{second}.{third}.0/24")
+        return self.digest("ip", str(ipaddress.ip_network(f"{address}/48", strict=False)))
 
-    def bands(self, text: str) -> tuple[int, ...]:
+    def _bands(self, clean: str) -> tuple[int, ...]:
         """Keyed MinHash bands of an address text's character bigrams (B112, B132)."""
-        clean = normalise_text(text)
         shingles = {clean[i : i + 2] for i in range(max(1, len(clean) - 1))}
         digests = b"".join([_shingle_hash(self.key, s) for s in shingles])
         rows = _MULTIPLIERS * np.frombuffer(digests, dtype=_HASH)

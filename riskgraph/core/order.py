@@ -283,18 +283,17 @@ def _entities(order: Reader, door: Door, consent: Consent, jurisdiction: str) ->
     card, address = read.text("card"), read.text("address")
     phone, ip = read.text("phone"), read.text("ip")
     raw_address = address if address and "address" not in opaque else None
+    where, bands = door.address(raw_address) if raw_address else (None, ())
     raw_phone = phone if phone and "phone" not in opaque else None
     return Entities(
         account=door.digest("account", account) if account else None,
         device=door.digest("device", device) if device else None,
         card=door.digest("card", card) if card else None,
         card_bin=card_bin,
-        address=(door.address(address) if raw_address else door.digest("address", address))
-        if address
-        else None,
+        address=door.digest("address", address) if address and where is None else where,
         phone=(door.phone(phone) if raw_phone else door.digest("phone", phone)) if phone else None,
         ip=(door.digest("ip", ip) if "ip" in opaque else door.network(ip)) if ip else None,
-        bands=door.bands(raw_address) if raw_address else (),
+        bands=bands,
         phone_class=door.phone_class(raw_phone, jurisdiction) if raw_phone else None,
         address_normality=address_normality(raw_address) if raw_address else None,
     )

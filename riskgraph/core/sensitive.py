@@ -115,7 +115,8 @@ def objects(value: Any) -> list[dict[str, Any]]:
         if type(one) is dict:
             found.append(one)
             one = one.values()
-        todo += [inner for inner in one if type(inner) in _NESTED]
+        if not _NESTED.isdisjoint(map(type, one)):
+            todo += [inner for inner in one if type(inner) in _NESTED]
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import BIN_COUNT, HISTOGRAM_COMPONENTS, NODE_COUNT, Form, catalog
 from riskgraph.core.components import (
     histogram_components,
+    histogram_parser,
     histogram_shares,
-    parse_histograms,
     plain_parser,
 )
 from riskgraph.core.errors import SubgraphError
@@ -44,6 +45,11 @@ _PLAIN = {
     node.id: (part, plain_parser(node))
     for node, part in zip(_CATALOG, _CATALOG.component_slices, strict=True)
     if node.form is not Form.HISTOGRAM
+}
+_HISTOGRAMS = {
+    node.id: (range(part.start, part.stop), histogram_parser(node))
+    for node, part in zip(_CATALOG, _CATALOG.histogram_slices, strict=True)
+    if node.form is Form.HISTOGRAM
 }
 
 
@@ -141,14 +147,16 @@ class OrderSubgraph:
                 place, parse = plain
                 parts[place] = parse(value)
             else:
-                node = _CATALOG[key]
-                counts += parse_histograms(node, value)
-                rows += range(*_CATALOG.histogram_slices[node.index].indices(_CATALOG.histogram_count))
+                places, parse_counts = _HISTOGRAMS[key]
+                counts += parse_counts(value)
+                rows += places
         components = np.array(parts, dtype=np.float32)
         shares = np.zeros((_CATALOG.histogram_count, BIN_COUNT), dtype=np.uint8)
         if rows:
-            table = np.array(counts)
-            components[_HISTOGRAM_PARTS[rows]] = histogram_components(_EDGES[rows], table)
+            bins = chain.from_iterable(counts)
+            table = np.fromiter(bins, np.int64, len(rows) * BIN_COUNT).reshape(-1, BIN_COUNT)
+            edges = _EDGES.take(rows, axis=0)
+            components[_HISTOGRAM_PARTS.take(rows, axis=0)] = histogram_components(edges, table)
             shares[rows] = histogram_shares(table)
         return cls._checked(np.frombuffer(states, dtype=np.uint8), components, shares)
 

@@ -103,7 +103,7 @@ def create_key(
 
 
 class Authenticator:
-    """Checks bearer keys against the store on every call, so that a revocation works at once."""
+    """Checks bearer keys against the store on every call, so that a revocation works within a second."""
 
     def __init__(self, store: KeyStore) -> None:
         self.store = store

@@ -17,7 +17,7 @@ from riskgraph.stores.insert import insert, insert_new
 from riskgraph.stores.rows import KIND_CODE, OrderRows, outcome_event
 
 After = list[Callable[[], None]]
-ORDERS = "orders(key, ts, merchant, facts, vec)"
+ORDERS = "orders(key, ts, facts, vec)"
 WRITTEN = "key, oid, EXISTS(SELECT 1 FROM outcomes WHERE order_key = orders.key)"
 OUTBOX = "outbox(event_id, type, v, at, decision_id, subject_key, payload)"
 _KEEP_FIRST = "ON CONFLICT DO UPDATE SET first=min(first, excluded.first)"
@@ -28,7 +28,7 @@ def write_orders(
     connection: apsw.Connection, rows: Sequence[OrderRows], indexes: IndexedHistory, after: After
 ) -> None:
     """Insert the orders that are not there yet: a further attempt or phase adds nothing."""
-    values = [(r.past.key, r.past.at, r.past.merchant, r.facts, r.vec) for r in rows]
+    values = [(r.past.key, r.past.at, r.facts, r.vec) for r in rows]
     written = {key: rest for key, *rest in insert_new(connection, ORDERS, values, WRITTEN)}
     new: list[PastOrder] = []
     links: list[tuple[int, bytes, float, int]] = []

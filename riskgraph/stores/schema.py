@@ -3,6 +3,9 @@
 Entities appear only as keyed hashes. ``oe`` finds the newest orders of an entity in one index
 walk; what an order was made of is in its ``facts``. ``spellings`` holds each address once for every
 part of its bands, so that other spellings of a door are found.
+
+Each index costs a decision a page in its commit, so there is none that only a rare question would use.
+Numbers of ``outbox`` must never come again: whoever deletes sent events keeps the newest one.
 """
 
 from __future__ import annotations
@@ -19,14 +22,14 @@ from riskgraph.core.errors import StorageUnavailable
 # Older versions can corrupt a WAL that is reset while another connection reads (sqlite.org, 2026).
 MIN_SQLITE = (3, 51, 3)
 APPLICATION_ID = 0x52474B01
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 BUSY_MS = 2000
 
 _TABLES = """
 CREATE TABLE orders(oid INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, ts REAL NOT NULL,
-    merchant TEXT NOT NULL, facts BLOB NOT NULL, vec BLOB NOT NULL);
-CREATE INDEX orders_ts ON orders(ts, merchant);
+    facts BLOB NOT NULL, vec BLOB NOT NULL);
+CREATE INDEX orders_ts ON orders(ts);
 CREATE TABLE oe(kind INTEGER, digest BLOB, ts REAL, oid INTEGER,
     PRIMARY KEY(kind, digest, ts, oid)) WITHOUT ROWID;
 CREATE TABLE spellings(part INTEGER, address BLOB, bands BLOB NOT NULL,
@@ -42,8 +45,7 @@ CREATE TABLE decisions(seq INTEGER PRIMARY KEY, decision_id TEXT NOT NULL UNIQUE
     trace_id TEXT NOT NULL, idempotency_key TEXT NOT NULL UNIQUE, body_sha256 TEXT NOT NULL,
     merchant_id TEXT NOT NULL, ts REAL NOT NULL, verdict TEXT NOT NULL, answer BLOB NOT NULL,
     record BLOB NOT NULL);
-CREATE INDEX decisions_merchant ON decisions(merchant_id, seq);
-CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL, type TEXT NOT NULL,
+CREATE TABLE outbox(seq INTEGER PRIMARY KEY, event_id TEXT NOT NULL, type TEXT NOT NULL,
     v INTEGER NOT NULL, at REAL NOT NULL, decision_id TEXT, subject_key TEXT, payload BLOB NOT NULL);
 CREATE TABLE meter(ts REAL NOT NULL, key_id TEXT NOT NULL, merchant_id TEXT NOT NULL, line TEXT,
     decision_id TEXT NOT NULL);

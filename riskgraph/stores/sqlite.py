@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -31,6 +33,7 @@ from riskgraph.stores.writer import Writer
 
 T = TypeVar("T")
 KEEP_S = 2 * 3600.0
+KEY_MAX_AGE_S = 0.5
 EVENT_COLUMNS = ("seq", "event_id", "type", "v", "at", "decision_id", "subject_key", "payload")
 
 
@@ -55,6 +58,7 @@ class SqliteStore:
         self._local = threading.local()
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._closed = False
+        self._keys: dict[str, tuple[float, dict[str, Any]]] = {}
         prepare(path)
         with storage_errors(f"cannot read {path}"):
             connection = connect(path, write=False)
@@ -183,10 +187,17 @@ class SqliteStore:
     def put_key(self, key: dict[str, Any]) -> None:
         """Store an API key, or replace it (contracts, section 6: ``key_id``, ``hash``, scopes)."""
         self._writer.call(partial(keys.put, key)).result()
+        self._keys.clear()
 
     def get_key(self, key_id: str) -> dict[str, Any] | None:
-        """A stored key, revoked or not."""
-        return self._read(partial(keys.get, key_id))
+        """A stored key, revoked or not; what another process changed shows after half a second."""
+        read, key = self._keys.get(key_id, (-math.inf, None))
+        now = time.monotonic()
+        if now - read > KEY_MAX_AGE_S:
+            key = self._read(partial(keys.get, key_id))
+            if key is not None:  # only real ids are kept: guesses must not fill the memory
+                self._keys[key_id] = now, key
+        return key
 
     def list_keys(self) -> list[dict[str, Any]]:
         """All stored keys by id."""
@@ -194,4 +205,6 @@ class SqliteStore:
 
     def revoke_key(self, key_id: str) -> bool:
         """Mark a key revoked; False if there is none of that id."""
-        return self._writer.call(partial(keys.revoke, key_id)).result()
+        revoked = self._writer.call(partial(keys.revoke, key_id)).result()
+        self._keys.clear()
+        return revoked

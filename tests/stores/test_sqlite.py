@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import time
+from contextlib import closing
 from threading import Event
 
 import apsw
@@ -214,6 +216,17 @@ def test_keys_are_stored_listed_replaced_and_revoked(store):
     assert store.get_key("k1")["revoked"] is True
     assert store.revoke_key("k2") is False
     assert store.get_key("k2") is None
+
+
+def test_a_key_revoked_by_another_process_is_refused_within_a_second(store, monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    store.put_key(KEY)
+    assert not store.get_key("k1")["revoked"]
+    with closing(SqliteStore(store.path)) as other:
+        assert other.revoke_key("k1")
+    now += 1.0
+    assert store.get_key("k1")["revoked"]
 
 
 def test_a_store_is_opened_by_its_url(tmp_path):
