@@ -153,7 +153,7 @@ def checkout(config: WorldConfig, visits: Visits, out: Signals) -> Ints:
     Returns:
         int64[N] declined attempts before this one.
     """
-    rng = stream(config.seed, "checkout")
+    rng = visits.stream(config.seed, "checkout")
     declined = declines(rng, visits)
     _payment(rng, visits, declined, out)
     _account(rng, visits, out)
@@ -167,6 +167,7 @@ def checkout(config: WorldConfig, visits: Visits, out: Signals) -> Ints:
         out.withhold(node, chance(rng, _UNMEASURED, n), State.NOT_DELIVERED)
     own = visits["merchant"] == 0
     if not own.all():
+        # The same stream for every part: what it draws belongs to the sellers.
         documents(stream(config.seed, "documents"), visits, out)
     # The shop itself is no third-party seller whose documents could repeat.
     out.withhold("B127", own, State.NOT_APPLICABLE)
