@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from itertools import islice, pairwise
@@ -30,6 +30,7 @@ from riskgraph.eval.worlds.reader import World
 from riskgraph.eval.worlds.schema import COMPUTED, node_columns, node_type
 from riskgraph.eval.worlds.writer import ROWS_PER_FILE, Progress, new_folder, quiet, write_table
 
+_Row = tuple[str, Mapping[str, Any], Mapping[str, State]]
 _TOLD_EVERY = 500
 _UNMADE = State.NOT_DELIVERED
 _PLACE = {node.id: place for place, node in enumerate(COMPUTED)}
@@ -79,9 +80,7 @@ def up_to_date(world: World, door: Door) -> bool:
         return False
 
 
-def contexts(
-    world: World, door: Door, start: int = 0, stop: int | None = None
-) -> Iterator[tuple[str, dict[str, Any], dict[str, State]]]:
+def contexts(world: World, door: Door, start: int = 0, stop: int | None = None) -> Iterator[_Row]:
     """``(order_id, values, absent)`` of the orders from ``start`` to before ``stop``, in time order.
 
     An outcome enters the history when it was reported, never before: nothing from the future is
@@ -99,7 +98,7 @@ def contexts(
         # After its own context: an order is no part of its own past.
         history.add_order(order)
         if context is not None:
-            yield order.order_id, dict(context.values), dict(context.absent)
+            yield order.order_id, context.values, context.absent
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class _Span:
     @no_cycles()
     def write(self, told: Callable[[int], None] = lambda done: None) -> None:
         """Write the files; ``told`` hears how many orders are done."""
-        rows: list[tuple[str, dict[str, Any], dict[str, State]]] = []
+        rows: list[_Row] = []
         done = self.start
         for row in contexts(self.world, self.door, self.start, self.stop):
             rows.append(row)
@@ -200,7 +199,7 @@ def _written(spans: list[_Span]) -> int:
     )
 
 
-def _table(rows: list[tuple[str, dict[str, Any], dict[str, State]]]) -> Any:
+def _table(rows: list[_Row]) -> Any:
     """Arrow table: order_id, the computed nodes, and ``absence`` with one byte a computed node."""
     pa = arrow()
     columns: dict[str, Any] = {"order_id": pa.array([r[0] for r in rows], pa.string())}
@@ -212,7 +211,7 @@ def _table(rows: list[tuple[str, dict[str, Any], dict[str, State]]]) -> Any:
     return pa.table(columns)
 
 
-def _states(values: dict[str, Any], absent: dict[str, State]) -> bytes:
+def _states(values: Mapping[str, Any], absent: Mapping[str, State]) -> bytes:
     """One byte a computed node; one that the checkout delivered is in neither and not made here."""
     if len(values) + len(absent) < len(COMPUTED):
         return bytes([State.PRESENT if n.id in values else absent.get(n.id, _UNMADE) for n in COMPUTED])
