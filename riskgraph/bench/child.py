@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from riskgraph.core.errors import CheckFailed
+from riskgraph.core.errors import CheckFailed, Unavailable
 
 _POLL_S = 0.05
-# Linux counts in KiB, macOS in bytes (getrusage(2)).
-_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @dataclass(frozen=True)
@@ -30,21 +29,35 @@ def run(*arguments: object, poll: Callable[[], None] = lambda: None) -> Ran:
 
     Raises:
         CheckFailed: If it ends with another code than 0, with its last words.
+        Unavailable: If this system does not tell a process's memory (it has no ``/proc``).
     """
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         command = [sys.executable, "-m", "riskgraph", *map(str, arguments)]
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
-        # Not resource.getrusage: that is the most of all children so far, not of this one.
-        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-        while not pid:
-            time.sleep(_POLL_S)
+        peak = 0.0
+        while child.poll() is None:
+            peak = max(peak, _peak_mb(child.pid))
             poll()
-            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+            time.sleep(_POLL_S)
         seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             errors.seek(0)
             words = errors.read().decode(errors="replace").strip()
             raise CheckFailed(f"riskgraph {arguments[0]} ended with {child.returncode}: {words[-300:]}")
-    return Ran(seconds, usage.ru_maxrss * _UNIT / 1e6)
+    return Ran(seconds, peak)
+
+
+def _peak_mb(pid: int) -> float:
+    """Peak resident set of a running process, 0 if it has just ended.
+
+    Not ``ru_maxrss``: Linux carries the parent's over into what it starts.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError) as error:
+        if not Path("/proc/self/status").exists():
+            raise Unavailable("the memory of a process is read from /proc, which is not there") from error
+        return 0.0
+    found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else 0.0

@@ -23,7 +23,7 @@ def test_each_figure_of_simulation_is_measured_with_its_ask_and_progress() -> No
     assert {f.name for f in figures} == SIMULATED
     assert all(f.value and f.note.startswith("ask: ") for f in figures), figures
     assert next(f.value for f in figures if f.name == "identical") == 1
-    # A process with numpy and pyarrow cannot be smaller; in another unit the figure would be.
+    # A process with numpy and pyarrow cannot be smaller, and this one, with the tests, is larger.
     assert 50 < next(f.value for f in figures if f.name == "orders_1m_mb") < 1000
     assert {"simulate 300", "replay"} <= {step for step, _, _ in steps}
 
@@ -50,3 +50,9 @@ def test_rates_are_those_of_the_ends() -> None:
 def test_a_command_that_fails_is_no_measurement() -> None:
     with pytest.raises(CheckFailed, match=r"simulate ended with 2: .*--config"):
         child.run("simulate", "--config", "paradise", "--out", "nowhere")
+
+
+def test_memory_is_that_of_the_command_and_not_of_who_started_it() -> None:
+    held = bytearray(b"x") * 400_000_000
+    assert 20 < child.run("catalog").peak_mb < 300
+    assert len(held)
