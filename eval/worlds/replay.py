@@ -34,7 +34,7 @@ _Row = tuple[str, Mapping[str, Any], Mapping[str, State]]
 _TOLD_EVERY = 500
 _UNMADE = State.NOT_DELIVERED
 _PLACE = {node.id: place for place, node in enumerate(COMPUTED)}
-# Share of an order's time that goes into reading and recording it: a quarter, and some more is set here because
+# Share of an order's time that goes into reading and recording it: a quarter, set a little higher because
 # later orders have more history to read.
 _RECORDING = 0.33
 # A third one would gain a seventh, and hold the history in memory once more.
