@@ -23,6 +23,7 @@ from riskgraph.eval.worlds.seed_case import (
     seed_cases,
 )
 from riskgraph.eval.worlds.simulate import simulate
+from riskgraph.eval.worlds.writer import ROWS_PER_FILE
 
 __all__ = [
     "DECISIONS",
@@ -32,6 +33,7 @@ __all__ = [
     "NEAR_CONFIRMED",
     "OUTCOMES",
     "PRESETS",
+    "ROWS_PER_FILE",
     "Event",
     "Family",
     "Leak",

@@ -10,7 +10,7 @@ from riskgraph.eval.worlds import geo, habits
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.nodes import Bins, Scalar, Weights, histograms, scalars
 from riskgraph.eval.worlds.signals import Signals
-from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick_rows, sigmoid, stream
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick_rows, sigmoid
 from riskgraph.eval.worlds.visits import PARSED, SAVED, Visits
 
 # Measurements get lost in any browser, in honest and in fraudulent visits alike.
@@ -232,7 +232,7 @@ def position(rng: np.random.Generator, visits: Visits) -> Bools:
 
 def behavior(config: WorldConfig, visits: Visits, out: Signals) -> None:
     """Enter the 79 browser-side nodes of all visits with a front end."""
-    rng = stream(config.seed, "behavior")
+    rng = visits.stream(config.seed, "behavior")
     exists = masks(rng, visits)
     _scalars(rng, scalars(config.calibrated), visits, exists, out)
     _histograms(rng, histograms(config.calibrated), visits, exists, out)

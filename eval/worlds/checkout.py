@@ -75,7 +75,7 @@ def _answers(
     answer, reported = pick_rows(rng, strong), again & chance(rng, 0.7, n)
     paid = card & visits["paid_first"]
     if paid.any():
-        later = stream(config.seed, "paid_first")
+        later = visits.stream(config.seed, "paid_first")
         mismatch = np.where(paid, chance(later, 0.012 + 0.1 * guessing.clip(0, 1), n), mismatch)
         checked = np.where(paid, chance(later, 0.85, n), checked)
         answer = np.where(paid, pick_rows(later, _of_paid(visits, guessing)), answer)
@@ -185,7 +185,7 @@ def checkout(config: WorldConfig, visits: Visits, out: Signals) -> Ints:
     Returns:
         int64[N] declined attempts before this one.
     """
-    rng = stream(config.seed, "checkout")
+    rng = visits.stream(config.seed, "checkout")
     declined = declines(rng, visits)
     _payment(rng, config, visits, declined, out)
     _account(rng, visits, out)
@@ -199,6 +199,7 @@ def checkout(config: WorldConfig, visits: Visits, out: Signals) -> Ints:
         out.withhold(node, chance(rng, _UNMEASURED, n), State.NOT_DELIVERED)
     own = visits["merchant"] == 0
     if not own.all():
+        # The same stream for every part: what it draws belongs to the sellers.
         documents(stream(config.seed, "documents"), visits, out)
     # The shop itself is no third-party seller whose documents could repeat.
     out.withhold("B127", own, State.NOT_APPLICABLE)

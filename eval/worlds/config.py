@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -181,3 +182,8 @@ class WorldConfig:
             tuple(replace(a, share=a.share * left) for a in self.archetypes) if further else self.archetypes
         )
         return replace(self, archetypes=(*kept, *further))
+
+
+def order_ids(config: WorldConfig, numbers: Iterable[int]) -> list[str]:
+    """The ids of a world's orders by their place in time."""
+    return [f"{config.name}{config.seed}-{i:06d}" for i in numbers]

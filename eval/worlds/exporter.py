@@ -58,7 +58,7 @@ def time_text(moment: datetime | None) -> str | None:
 
 def placed_text(row: Mapping[str, Any]) -> str:
     """Local time; ends with Z where the offset is not known, and with +00:00 where it is zero (RFC 9557)."""
-    text = local_time(row).isoformat()
+    text = local_time(row["placed_at"], row["utc_offset_s"]).isoformat()
     return text if row["utc_offset_s"] is not None else f"{text.removesuffix('+00:00')}Z"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from riskgraph.eval.worlds.extras import faker
@@ -139,6 +141,7 @@ def respell(pool: Pool, base: Ints, variant: Ints) -> Ints:
     return pool.add(len(base), variant=variant, **same)
 
 
+@lru_cache(maxsize=1)
 def streets(seed: int) -> dict[str, list[str]]:
     """Street names by language from Faker's word lists; input of the hashing door, nothing else."""
     library = faker()
@@ -153,10 +156,10 @@ def streets(seed: int) -> dict[str, list[str]]:
 _LOCALE = {"DE": "de_DE", "AT": "de_DE", "FR": "fr_FR", "BE": "fr_FR", "IT": "it_IT", "ES": "es_ES"}
 
 
-def address_texts(pool: Pool, seed: int) -> list[str]:
-    """The raw text of every address of the pool."""
+def address_texts(pool: Pool, seed: int, numbers: Ints) -> list[str]:
+    """The raw text of each of the addresses ``numbers``."""
     names = streets(seed)
-    columns = [pool[c].tolist() for c in ("city", "street", "house", "unit", "variant", "kind")]
+    columns = [pool[c][numbers].tolist() for c in ("city", "street", "house", "unit", "variant", "kind")]
     return [_text(names, *row) for row in zip(*columns, strict=True)]
 
 

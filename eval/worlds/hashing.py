@@ -2,79 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from riskgraph.core.door import Door, address_normality
 from riskgraph.core.order import Entities
 
+_T = TypeVar("_T")
+_Address = tuple[bytes | None, tuple[int, ...], float | None]
+_Phone = tuple[bytes | None, str | None]
 
-@dataclass
+
+class _Once(dict[str, _T], Generic[_T]):
+    """What the door makes of a text; made once, since a world repeats its entities."""
+
+    def __init__(self, make: Callable[[str], _T]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, text: str) -> _T:
+        made = self[text] = self._make(text)
+        return made
+
+
 class EntityHasher:
     """Does what the door of the service does to raw or opaque entities, with a memory.
 
-    Attributes:
+    Args:
         door: Keyed hashing.
         kinds: Entity kind to ``raw`` or ``opaque``, from the world's manifest.
     """
 
-    door: Door
-    kinds: Mapping[str, str]
-    known: dict[tuple[str, str], Any] = field(default_factory=dict)
+    def __init__(self, door: Door, kinds: Mapping[str, str]) -> None:
+        self.door = door
+        self._kinds = kinds
+        raw = {kind for kind, word in kinds.items() if word == "raw"}
+        # Account, device and card tokens are hashed whole, opaque or not.
+        self._plain = {kind: _Once(self._digest(kind)) for kind in ("account", "device", "card")}
+        self._networks = _Once(door.network if "ip" in raw else self._digest("ip"))
+        self._addresses = _Once(self._raw_address if "address" in raw else self._opaque_address)
+        self._raw_phones = "phone" in raw
+        self._phones: dict[str, _Once[_Phone]] = {}
 
-    def _once(self, kind: str, text: str | None, make: Any) -> Any:
-        if not text:
-            return None
-        # Hashing an address takes many times a lookup, and a world repeats its entities.
-        key = (kind, text)
-        if key not in self.known:
-            self.known[key] = make(text)
-        return self.known[key]
+    def _digest(self, kind: str) -> Callable[[str], bytes]:
+        return lambda text: self.door.digest(kind, text)
 
-    def plain(self, kind: str, text: str | None) -> bytes | None:
-        """Account, device and card tokens: hashed whole, opaque or not."""
-        found: bytes | None = self._once(kind, text, lambda t: self.door.digest(kind, t))
-        return found
+    def _raw_address(self, text: str) -> _Address:
+        return *self.door.address(text), address_normality(text)
 
-    def address(self, text: str | None) -> tuple[bytes | None, tuple[int, ...], float | None]:
+    def _opaque_address(self, text: str) -> _Address:
+        return self.door.digest("address", text), (), None
+
+    def _phones_of(self, jurisdiction: str) -> _Once[_Phone]:
+        door = self.door
+        if not self._raw_phones:
+            return _Once(lambda text: (door.digest("phone", text), None))
+        return _Once(lambda text: (door.phone(text), door.phone_class(text, jurisdiction)))
+
+    def plain(self, kind: str, texts: list[str | None]) -> list[bytes | None]:
+        """Digests of account, device or card tokens."""
+        known = self._plain[kind]
+        return [known[text] if text else None for text in texts]
+
+    def addresses(self, texts: list[str | None]) -> list[_Address]:
         """Digest, MinHash bands and completeness; the latter two only for raw text."""
-        if self.kinds.get("address") != "raw":
-            return self.plain("address", text), (), None
-        door = self.door
-        found = self._once("address", text, lambda t: (*door.address(t), address_normality(t)))
-        return found or (None, (), None)
+        known = self._addresses
+        return [known[text] if text else (None, (), None) for text in texts]
 
-    def phone(self, text: str | None, jurisdiction: str) -> tuple[bytes | None, str | None]:
+    def phones(self, texts: list[str | None], jurisdictions: list[str]) -> list[_Phone]:
         """Digest and number class; the class only for raw numbers."""
-        if self.kinds.get("phone") != "raw":
-            return self.plain("phone", text), None
-        door = self.door
-        found = self._once(
-            f"phone {jurisdiction}", text, lambda t: (door.phone(t), door.phone_class(t, jurisdiction))
-        )
-        return found or (None, None)
+        for word in set(jurisdictions) - self._phones.keys():
+            self._phones[word] = self._phones_of(word)
+        known = self._phones
+        return [
+            known[word][text] if text else (None, None)
+            for text, word in zip(texts, jurisdictions, strict=True)
+        ]
 
-    def network(self, text: str | None) -> bytes | None:
-        if self.kinds.get("ip") != "raw":
-            return self.plain("ip", text)
-        found: bytes | None = self._once("ip", text, self.door.network)
-        return found
+    def networks(self, texts: list[str | None]) -> list[bytes | None]:
+        known = self._networks
+        return [known[text] if text else None for text in texts]
 
-    def entities(self, row: Mapping[str, Any]) -> Entities:
-        """Entities of one row; the device only with its purpose granted."""
-        address, bands, normality = self.address(row["address"])
-        phone, phone_class = self.phone(row["phone"], row["jurisdiction"])
-        return Entities(
-            account=self.plain("account", row["account"]),
-            # As at the door: without its purpose the device does not exist.
-            device=self.plain("device", row["device"]) if row["consent_device"] else None,
-            card=self.plain("card", row["card"]),
-            card_bin=row["card_bin"],
-            address=address,
-            phone=phone,
-            ip=self.network(row["ip"]),
-            bands=bands,
-            phone_class=phone_class,
-            address_normality=normality,
-        )
+    def entities(self, column: Callable[[str], list[Any]], devices: list[bool]) -> Iterator[Entities]:
+        """Entities of N orders.
+
+        Args:
+            column: Gives the N values of a column of a world's orders.
+            devices: Whether each order's device may be read: without its purpose it does not exist.
+        """
+        shown = [text if ok else None for text, ok in zip(column("device"), devices, strict=True)]
+        rows = zip(
+            self.plain("account", column("account")), self.plain("device", shown),
+            self.plain("card", column("card")), column("card_bin"), self.addresses(column("address")),
+            self.phones(column("phone"), column("jurisdiction")), self.networks(column("ip")), strict=True,
+        )  # fmt: skip
+        for account, device, card, card_bin, (address, bands, normality), (phone, word), ip in rows:
+            yield Entities(account, device, card, card_bin, address, phone, ip, bands, word, normality)

@@ -149,18 +149,14 @@ def _entities(table: Any, hasher: EntityHasher) -> dict[str, NDArray[np.int64]]:
     def texts(column: str) -> list[Any]:
         return table[column].to_pylist() if column in table.column_names else [None] * table.num_rows
 
-    allowed = texts("consent_device")
-    return {
-        "account": _codes([hasher.plain("account", t) for t in texts("account")]),
-        "device": _codes(
-            [
-                hasher.plain("device", t) if ok else None
-                for t, ok in zip(texts("device"), allowed, strict=True)
-            ]
-        ),
-        "card": _codes([hasher.plain("card", t) for t in texts("card")]),
-        "address": _codes([hasher.address(t)[0] for t in texts("address")]),
+    shown = zip(texts("device"), texts("consent_device"), strict=True)
+    columns = {
+        "account": hasher.plain("account", texts("account")),
+        "device": hasher.plain("device", [text if ok else None for text, ok in shown]),
+        "card": hasher.plain("card", texts("card")),
+        "address": [found[0] for found in hasher.addresses(texts("address"))],
     }
+    return {name: _codes(digests) for name, digests in columns.items()}
 
 
 def _labels(table: Any, outcomes: dict[str, list[Outcome]], known_at: float) -> NDArray[np.int8]:

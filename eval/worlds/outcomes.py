@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
+from riskgraph.core.outcome import KINDS
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.parcels import BLANK, FORMAT, REUSED
 from riskgraph.eval.worlds.shop import DAY
@@ -13,41 +15,69 @@ from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, str
 from riskgraph.eval.worlds.visits import Visits
 
 REFUND_REASONS = ("quality", "not_received", "wrong_item", "no_reason", "refund_only")
+# In the order of their letters, by which ties are broken.
+WORDS = tuple(sorted(KINDS))
+SOURCES = ("gateway", "carrier", "shop", "issuer", "review")
+_NOT_RECEIVED = REFUND_REASONS.index("not_received")
 _SIGMA, _LONGEST_DAYS = 0.8, 120.0
+
+
+@dataclass(frozen=True)
+class Reports:
+    """M outcomes in order of report, as codes: a large world has millions.
+
+    Attributes:
+        row: int64[M] place of the order.
+        kind: int8[M] index into ``WORDS``.
+        reason: int8[M] index into ``REFUND_REASONS``, -1 for none.
+        source: int8[M] index into ``SOURCES``.
+        effective_at, reported_at: float64[M] epoch seconds.
+    """
+
+    row: Ints
+    kind: NDArray[np.int8]
+    reason: NDArray[np.int8]
+    source: NDArray[np.int8]
+    effective_at: Floats
+    reported_at: Floats
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def rows(self, index: slice | Ints) -> Reports:
+        """Some of the outcomes."""
+        return Reports(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
 class Events:
     """Outcome rows, collected kind by kind and sorted by report time at the end."""
 
     def __init__(self) -> None:
-        self.parts: list[tuple[Any, str, Floats, Floats, Any, str]] = []
+        self.parts: list[Reports] = []
 
     def add(
-        self, rows: Any, kind: str, effective: Floats, reported: Floats, reason: Any, source: str
+        self, rows: Ints, kind: str, effective: Floats, reported: Floats, reason: Ints | None, source: str
     ) -> None:
-        """Outcomes of one kind for the orders ``rows``; ``reason`` is None or a text per row."""
+        """Outcomes of one kind for the orders ``rows``; ``reason`` is None or an index per row."""
+        n = len(rows)
         self.parts.append(
-            (rows, kind, effective[rows], np.maximum(reported, effective)[rows], reason, source)
+            Reports(
+                rows,
+                np.full(n, WORDS.index(kind), dtype=np.int8),
+                np.full(n, -1, dtype=np.int8) if reason is None else reason.astype(np.int8),
+                np.full(n, SOURCES.index(source), dtype=np.int8),
+                np.asarray(np.round(effective[rows], 3)),
+                np.asarray(np.round(np.maximum(reported, effective)[rows], 3)),
+            )
         )
 
-    def table(self) -> dict[str, list[Any]]:
-        """Columns in order of report time (ties by order, then kind), without ids."""
-        rows = np.concatenate([p[0] for p in self.parts])
-        kinds = [p[1] for p in self.parts for _ in p[0]]
-        effective = np.round(np.concatenate([p[2] for p in self.parts]), 3)
-        reported = np.round(np.concatenate([p[3] for p in self.parts]), 3)
-        reasons = [r for p in self.parts for r in (p[4] if p[4] is not None else [None] * len(p[0]))]
-        sources = [p[5] for p in self.parts for _ in p[0]]
+    def reports(self) -> Reports:
+        """All of them in order of report time (ties by order, then kind)."""
+        names = [f.name for f in fields(Reports)]
+        whole = Reports(*(np.concatenate([getattr(part, name) for part in self.parts]) for name in names))
+        self.parts.clear()
         # Ties have a fixed order, or the same seed would not give the same bytes.
-        order = np.lexsort((np.array(kinds), rows, reported))
-        return {
-            "row": rows[order].tolist(),
-            "kind": [kinds[i] for i in order],
-            "reason": [reasons[i] for i in order],
-            "effective_at": effective[order].tolist(),
-            "reported_at": reported[order].tolist(),
-            "source": [sources[i] for i in order],
-        }
+        return whole.rows(np.lexsort((whole.kind, whole.row, whole.reported_at)))
 
 
 def lognormal_days(rng: np.random.Generator, median: Floats | float, n: int) -> Floats:
@@ -107,14 +137,14 @@ def _pretexts(
     """Orders claimed back on a pretext, and honest people who claim what never came."""
     n = len(visits)
     back = shipped & chance(rng, visits.trait("refunded"), n)
-    words = np.array(REFUND_REASONS)[pick(rng, (0.25, 0.35, 0.05, 0.05, 0.3), n)]
+    reason = pick(rng, (0.25, 0.35, 0.05, 0.05, 0.3), n)
     when = delivered_at + lognormal_days(rng, 2.0, n)
     for kind, rows in zip(("refund", "claim"), _halves(rng, back), strict=True):
-        events.add(rows, kind, when, when + 0.5 * DAY, words[rows].tolist(), "shop")
+        events.add(rows, kind, when, when + 0.5 * DAY, reason[rows], "shop")
     waits = shipped & (visits["parcel"] > 0) & (visits["victim"] | (visits["kind"] == 0))
     missing = np.flatnonzero(waits & chance(rng, 0.55, n))
     late = delivered_at + lognormal_days(rng, 8.0, n)
-    events.add(missing, "claim", late, late + DAY, ["not_received"] * len(missing), "shop")
+    events.add(missing, "claim", late, late + DAY, np.full(len(missing), _NOT_RECEIVED), "shop")
 
 
 def _halves(rng: np.random.Generator, rows: Bools) -> tuple[Ints, Ints]:
@@ -129,10 +159,10 @@ def _after(
     n, honest = len(visits), visits["kind"] == 0
     refunds = shipped & chance(rng, np.where(honest, 0.055, 0.03), n)
     when = delivered_at + lognormal_days(rng, 5.0, n)
-    words = np.array(REFUND_REASONS)[pick(rng, (0.3, 0.1, 0.15, 0.4, 0.05), n)]
-    events.add(np.flatnonzero(refunds), "refund", when, when + 0.5 * DAY, words[refunds].tolist(), "shop")
+    reason = pick(rng, (0.3, 0.1, 0.15, 0.4, 0.05), n)
+    events.add(np.flatnonzero(refunds), "refund", when, when + 0.5 * DAY, reason[refunds], "shop")
     claims = shipped & ~refunds & chance(rng, 0.008, n)
-    events.add(np.flatnonzero(claims), "claim", when, when + DAY, words[claims].tolist(), "shop")
+    events.add(np.flatnonzero(claims), "claim", when, when + DAY, reason[claims], "shop")
     moved = shipped & chance(rng, np.where(honest, 0.012, 0.035), n)
     on_way = delivered_at - 0.6 * DAY
     events.add(np.flatnonzero(moved), "reroute", on_way, on_way + 900.0, None, "carrier")
@@ -142,13 +172,8 @@ def _after(
     events.add(np.flatnonzero(dispute), "chargeback_other", late, late + DAY, None, "issuer")
 
 
-def outcomes(config: WorldConfig, visits: Visits) -> dict[str, list[Any]]:
-    """All outcomes of a world, those reported after its last order included.
-
-    Returns:
-        Columns ``row`` (place of the order), ``kind``, ``reason``, ``effective_at``,
-        ``reported_at``, ``source``.
-    """
+def outcomes(config: WorldConfig, visits: Visits) -> Reports:
+    """All outcomes of a world, those reported after its last order included."""
     rng = stream(config.seed, "outcomes")
     events = Events()
     n, t = len(visits), visits["t"]
@@ -161,4 +186,4 @@ def outcomes(config: WorldConfig, visits: Visits) -> dict[str, list[Any]]:
     )
     reviewed = honest & ~mistaken & chance(rng, 0.006, n)
     events.add(np.flatnonzero(reviewed), "confirmed_good", t, t + lognormal_days(rng, 2.0, n), None, "review")
-    return events.table()
+    return events.reports()

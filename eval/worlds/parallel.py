@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
@@ -65,3 +66,23 @@ class Workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def beside(jobs: Sequence[Callable[[], None]]) -> Iterator[list[Future[None]]]:
+    """Run each job in a process of its own while this one goes on; leaving waits for them.
+
+    Args:
+        jobs: Bound methods or functions that another process can find.
+
+    Raises:
+        Exception: What the first job that fails raises.
+    """
+    if not jobs:
+        yield []
+        return
+    with ProcessPoolExecutor(len(jobs), mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = [pool.submit(job) for job in jobs]
+        yield running
+        for future in running:
+            future.result()

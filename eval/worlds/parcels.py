@@ -6,13 +6,15 @@ them: a delivery that is never reported, or one that comes too soon, and claims.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig, order_ids
 from riskgraph.eval.worlds.extras import arrow
 from riskgraph.eval.worlds.streams import Bools, Ints, pick, stream
+from riskgraph.eval.worlds.writer import spans
 
 if TYPE_CHECKING:
     from riskgraph.eval.worlds.visits import Visits
@@ -34,22 +36,23 @@ def mishaps(config: WorldConfig, parcel: Ints, honest: Bools) -> Ints:
     return np.where(honest, drawn, parcel).astype(np.int64)
 
 
-def numbers(config: WorldConfig, visits: Visits) -> list[str]:
-    """The logistics number that was entered for each order; empty if it stayed blank."""
+def parcel_tables(config: WorldConfig, visits: Visits) -> Iterator[Any]:
+    """Tables of ``oracle/parcels.parquet``: order_id, number that was entered (or empty), flaw."""
     rng = stream(config.seed, "numbers")
     n = len(visits)
     serial, carrier = rng.permutation(n) + 10**9 * (1 + config.seed % 8), rng.integers(0, len(_CARRIERS), n)
     again = (visits["gang"] + 1) * 1000 + rng.integers(0, RANGE, n)
-    out = []
-    rows = zip(visits["parcel"].tolist(), carrier.tolist(), serial.tolist(), again.tolist(), strict=True)
-    for flaw, code, number, old in rows:
-        sound = f"{_CARRIERS[code]}{number:013d}"
-        # A digit too few, as in a number that was made up or mistyped.
-        out.append((sound, "", sound[:-2], f"{_CARRIERS[old % len(_CARRIERS)]}{old:013d}")[flaw])
-    return out
+    for start, stop in spans(n):
+        flaws = visits["parcel"][start:stop].tolist()
+        columns = (values[start:stop].tolist() for values in (carrier, serial, again))
+        texts = [_number(*row) for row in zip(flaws, *columns, strict=True)]
+        words = [FLAWS[code] for code in flaws]
+        yield arrow().table(
+            {"order_id": order_ids(config, range(start, stop)), "number": texts, "flaw": words}
+        )
 
 
-def parcels_table(config: WorldConfig, visits: Visits, order_id: list[str]) -> Any:
-    """``oracle/parcels.parquet``: order_id, number, flaw."""
-    flaws = [FLAWS[code] for code in visits["parcel"].tolist()]
-    return arrow().table({"order_id": order_id, "number": numbers(config, visits), "flaw": flaws})
+def _number(flaw: int, code: int, number: int, old: int) -> str:
+    sound = f"{_CARRIERS[code]}{number:013d}"
+    # A digit too few, as in a number that was made up or mistyped.
+    return (sound, "", sound[:-2], f"{_CARRIERS[old % len(_CARRIERS)]}{old:013d}")[flaw]

@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from riskgraph.core.catalog import catalog
+import numpy as np
+
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid
-from riskgraph.core.order import Order, order_key
-from riskgraph.core.outcome import KINDS, Outcome
+from riskgraph.core.order import Order
+from riskgraph.core.outcome import Outcome
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.worlds.check import check_columns, check_files, check_order, read_manifest
 from riskgraph.eval.worlds.config import NATURAL_BELOW
 from riskgraph.eval.worlds.extras import arrow, parquet
 from riskgraph.eval.worlds.hashing import EntityHasher
-from riskgraph.eval.worlds.rows import python_rows, stamp, to_order, wire_values
-from riskgraph.eval.worlds.schema import COMPUTED, all_order_types, outcome_types
+from riskgraph.eval.worlds.orders import columns_without_signals, part_orders, part_outcomes
+from riskgraph.eval.worlds.schema import all_order_types, outcome_types
 from riskgraph.eval.worlds.writer import Progress, quiet
 
 
@@ -103,13 +104,9 @@ class World:
             door: Keyed hashing of raw and opaque entities.
             signals: False leaves out what context nodes never read (faster).
         """
-        # Decoding histograms is most of the work, and context nodes never read them.
-        nodes = catalog().nodes if signals else COMPUTED
         hasher = self.hasher(door)
-        for table in self.parts():
-            values = wire_values(table, nodes)
-            for row, delivered in zip(python_rows(table), values, strict=True):
-                yield to_order(row, delivered, hasher)
+        for table in self.parts(None if signals else columns_without_signals()):
+            yield from part_orders(table, hasher, signals=signals)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Outcomes in the order of the files (a simulated world's: by time of report).
@@ -120,19 +117,17 @@ class World:
         for path in self.outcome_files:
             name = path.relative_to(self.path).as_posix()
             table = cast(parquet().read_table(path), outcome_types(), name)
-            for row in table.to_pylist():
-                if row["kind"] not in KINDS:
-                    raise Invalid(f"{name}: unknown kind {row['kind']!r:.40}", field=f"{name}:kind")
-                yield Outcome(
-                    outcome_id=row["outcome_id"],
-                    order_key=order_key(row["merchant_id"], row["channel_code"], row["order_id"]),
-                    kind=row["kind"],
-                    effective_at=stamp(row["effective_at"]) or 0.0,
-                    reported_at=stamp(row["reported_at"]) or 0.0,
-                    reason=row.get("reason"),
-                    source=row.get("source"),
-                    reverses=row.get("reverses"),
-                )
+            yield from part_outcomes(table, name)
+
+    def outcomes_by_report(self) -> Iterator[Outcome]:
+        """Outcomes by time of report; those of a world that is in that order are read bit by bit."""
+        parts = [parquet().read_table(path, columns=["reported_at"])[0] for path in self.outcome_files]
+        micros = [part.cast(arrow().timestamp("us", "UTC")).to_numpy() for part in parts]
+        times = np.concatenate(micros).astype(np.int64) if micros else np.zeros(0, np.int64)
+        if np.all(times[1:] >= times[:-1]):
+            yield from self.outcomes()
+        else:
+            yield from sorted(self.outcomes(), key=lambda outcome: outcome.reported_at)
 
     def table(self, known_at: float | None, door: Door, progress: Progress = quiet) -> OrderTable:
         """All orders as arrays; computed nodes come from ``derived``, which is made first if missing.

@@ -74,10 +74,10 @@ def documents(rng: np.random.Generator, visits: Visits, out: Signals) -> None:
     out.withhold("B128", third & unchecked, State.NOT_DELIVERED)
 
 
-def merchant_ids(config: WorldConfig, visits: Visits) -> list[str]:
-    """Each order's merchant; a seller's id does not tell when or for whom it was made."""
+def merchant_ids(config: WorldConfig, sellers: Ints) -> list[str]:
+    """The ``merchant_id`` of each seller; it does not tell when or for whom it was made."""
     names = [config.merchant_id]
-    for number in range(1, visits.cast.sellers.count):
+    for number in range(1, int(sellers.max(initial=0)) + 1):
         digest = hashlib.blake2b(f"{config.seed}|seller|{number}".encode(), digest_size=6).hexdigest()
         names.append(f"{config.merchant_id}-{digest}")
-    return [names[number] for number in visits["merchant"].tolist()]
+    return [names[number] for number in sellers.tolist()]

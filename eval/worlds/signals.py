@@ -28,6 +28,13 @@ class Signals:
         self.columns: dict[str, NDArray[Any]] = {}
         self.states = np.full((n, NODE_COUNT), State.NOT_DELIVERED, dtype=np.uint8)
 
+    def rows(self, start: int, stop: int) -> Signals:
+        """Some of the orders, as views of the same columns."""
+        some = Signals(0)
+        some.columns = {name: values[start:stop] for name, values in self.columns.items()}
+        some.states = self.states[start:stop]
+        return some
+
     def put(self, node_id: str, values: NDArray[Any], exists: Bools, *, part: str = "") -> None:
         """Enter one node; where it does not exist it is not applicable."""
         node = catalog()[node_id]

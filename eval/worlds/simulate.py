@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from riskgraph.eval.worlds.behavior import behavior
 from riskgraph.eval.worlds.checkout import checkout
@@ -14,16 +16,24 @@ from riskgraph.eval.worlds.family_files import perform
 from riskgraph.eval.worlds.gangs import Honest, build_gangs
 from riskgraph.eval.worlds.honest import honest_visits, households
 from riskgraph.eval.worlds.outcomes import outcomes
-from riskgraph.eval.worlds.parcels import parcels_table
+from riskgraph.eval.worlds.parcels import parcel_tables
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.scene import Scene
 from riskgraph.eval.worlds.sellers import build_sellers
 from riskgraph.eval.worlds.shop import Baskets, Shop, build_shop, fill_baskets
 from riskgraph.eval.worlds.signals import Signals
-from riskgraph.eval.worlds.streams import Ints, stream
-from riskgraph.eval.worlds.tables import labels_table, order_ids, orders_table, outcomes_table
+from riskgraph.eval.worlds.streams import Ints
+from riskgraph.eval.worlds.tables import labels_table, orders_table, outcomes_table
 from riskgraph.eval.worlds.visits import Visits, arrange
-from riskgraph.eval.worlds.writer import Progress, new_folder, quiet, write_manifest, write_parts, write_table
+from riskgraph.eval.worlds.writer import (
+    Progress,
+    new_folder,
+    quiet,
+    spans,
+    write_blocks,
+    write_manifest,
+    write_parts,
+)
 
 ENTITIES = {
     "account": "opaque",
@@ -34,7 +44,7 @@ ENTITIES = {
     "phone": "raw",
     "ip": "opaque",
 }
-_STEPS = 6
+_STEPS = 5
 
 
 def live(config: WorldConfig, shop: Shop, further: tuple[Family, ...] = ()) -> Visits:
@@ -55,7 +65,7 @@ def measure(config: WorldConfig, shop: Shop, visits: Visits) -> tuple[Baskets, S
     """What the shop's systems record of the visits: baskets, node values, declined attempts."""
     seek = visits["seek_coupon"] + 0.08 * visits.driver("bargain").clip(0, 3)
     baskets = fill_baskets(
-        stream(config.seed, "baskets"),
+        visits.stream(config.seed, "baskets"),
         shop,
         visits["t"],
         visits["basket"],
@@ -107,20 +117,42 @@ def _write(folder: Path, config: WorldConfig, families: tuple[Family, ...], prog
     progress("people and gangs", 0, _STEPS)
     shop = build_shop(config)
     visits = live(config, shop, families)
-    progress("behavior", 1, _STEPS)
-    baskets, signals, declined = measure(config, shop, visits)
-    progress("orders", 2, _STEPS)
-    write_parts(orders_table(config, shop, visits, baskets, signals, declined), folder / "observed", "orders")
-    progress("outcomes", 3, _STEPS)
-    late = outcomes_table(config, visits, outcomes(config, visits))
-    write_parts(late, folder / "observed", "outcomes")
-    progress("oracle", 4, _STEPS)
-    write_table(labels_table(config, visits), folder / "oracle" / "labels.parquet")
+    write_parts(_orders(config, shop, visits, progress), folder / "observed", "orders")
+    progress("outcomes", 2, _STEPS)
+    late = outcomes(config, visits)
+    tables = (outcomes_table(config, visits, late.rows(slice(*span)), span[0]) for span in spans(len(late)))
+    write_parts(tables, folder / "observed", "outcomes")
+    progress("oracle", 3, _STEPS)
+    labels = (labels_table(config, visits.rows(*span)) for span in spans(len(visits)))
+    write_blocks(labels, folder / "oracle" / "labels.parquet")
     if visits["parcel"].any():
-        parcels = parcels_table(config, visits, order_ids(config, len(visits)))
-        write_table(parcels, folder / "oracle" / "parcels.parquet")
-    progress("manifest", 5, _STEPS)
-    write_manifest(folder, facts(config, len(visits), late.num_rows, families))
+        write_blocks(parcel_tables(config, visits), folder / "oracle" / "parcels.parquet")
+    progress("manifest", 4, _STEPS)
+    write_manifest(folder, facts(config, len(visits), len(late), families))
+
+
+def _orders(config: WorldConfig, shop: Shop, visits: Visits, progress: Progress) -> Iterator[Any]:
+    """Arrow tables of the orders; node values exist of one part at a time."""
+    done = 0
+    for part in visits.parts():
+        for table in _measured(config, shop, part):
+            yield table
+            done += table.num_rows
+            progress("orders", done, len(visits))
+
+
+def _measured(config: WorldConfig, shop: Shop, part: Visits) -> Iterator[Any]:
+    # In a function of its own, or a part would stay in memory while the next one is drawn.
+    baskets, signals, declined = measure(config, shop, part)
+    for start, stop in spans(len(part)):
+        yield orders_table(
+            config,
+            shop,
+            part.rows(start, stop),
+            baskets.rows(start, stop),
+            signals.rows(start, stop),
+            declined[start:stop],
+        )
 
 
 def facts(config: WorldConfig, orders: int, late: int, families: tuple[Family, ...]) -> dict[str, object]:

@@ -13,8 +13,10 @@ from riskgraph.core.catalog import BIN_COUNT, Form, NodeSpec, catalog
 from riskgraph.core.order import PHASES
 from riskgraph.core.subgraph import State
 from riskgraph.eval.worlds import geo, habits
-from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig, order_ids
 from riskgraph.eval.worlds.extras import arrow
+from riskgraph.eval.worlds.outcomes import REFUND_REASONS, SOURCES, WORDS, Reports
+from riskgraph.eval.worlds.pools import Pool
 from riskgraph.eval.worlds.schema import label_types, node_columns, node_type, order_types, outcome_types
 from riskgraph.eval.worlds.sellers import merchant_ids
 from riskgraph.eval.worlds.shop import LINES, Baskets, Shop
@@ -43,10 +45,9 @@ def opaque(seed: int, kind: str, numbers: Ints) -> list[str | None]:
     return [names[number] for number in numbers.tolist()]
 
 
-def phone_texts(visits: Visits) -> list[str]:
+def phone_texts(pool: Pool, numbers: Ints) -> list[str]:
     """Raw synthetic phone numbers; they go no further than the hashing door."""
-    pool = visits.cast.phones
-    rows = zip(pool["country"].tolist(), pool["kind"].tolist(), pool["serial"].tolist(), strict=True)
+    rows = zip(*(pool[column][numbers].tolist() for column in ("country", "kind", "serial")), strict=True)
     texts = []
     for country, kind, serial in rows:
         if country:
@@ -109,12 +110,12 @@ def _items(shop: Shop, baskets: Baskets, t: Floats) -> list[list[dict[str, Any]]
     return out
 
 
-def _coupons(baskets: Baskets, seed: int) -> list[list[dict[str, Any]]]:
+def _coupons(baskets: Baskets, seed: int, first: int) -> list[list[dict[str, Any]]]:
     out = []
     rows = zip(
         baskets.coupon_kind.tolist(), baskets.coupon_value.tolist(), baskets.claimed.tolist(), strict=True
     )
-    for i, (kinds, values, claimed) in enumerate(rows):
+    for i, (kinds, values, claimed) in enumerate(rows, first):
         out.append(
             [{"code": f"c-{seed}-{i}-{j}", "kind": COUPON_KINDS[kind], "value": values[j],
             "claimed_at": _moment(claimed[j])}
@@ -148,8 +149,8 @@ def states_array(states: NDArray[np.uint8]) -> Any:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(states.shape[1]), len(states), [None, buffer])
 
 
-def order_ids(config: WorldConfig, n: int) -> list[str]:
-    return [f"{config.name}{config.seed}-{i:06d}" for i in range(n)]
+def _ids(config: WorldConfig, visits: Visits) -> list[str]:
+    return order_ids(config, range(visits.first, visits.first + len(visits)))
 
 
 def _entities(config: WorldConfig, visits: Visits) -> dict[str, Any]:
@@ -157,15 +158,18 @@ def _entities(config: WorldConfig, visits: Visits) -> dict[str, Any]:
     # A shop without the consent does not hold the device's identifier.
     device = np.where(visits["device_ok"] == 1, visits["device"], -1)
     bins = visits.cast.cards["bin"][np.maximum(visits["card"], 0)].astype(str).astype(object)
-    addresses = geo.address_texts(visits.cast.addresses, seed)
-    phones = phone_texts(visits)
+    # Each distinct one once, and no more of them than these orders have.
+    doors, door = np.unique(visits["address"], return_inverse=True)
+    lines, line = np.unique(visits["phone"], return_inverse=True)
+    addresses = geo.address_texts(visits.cast.addresses, seed, doors)
+    phones = phone_texts(visits.cast.phones, lines)
     return {
         "account": pa.array(opaque(seed, "account", visits["account"])),
         "device": pa.array(opaque(seed, "device", device), pa.string()),
         "card": pa.array(opaque(seed, "card", visits["card"]), pa.string()),
         "card_bin": pa.array(bins, pa.string(), mask=visits["card"] < 0),
-        "address": pa.array([addresses[a] for a in visits["address"].tolist()]),
-        "phone": pa.array([phones[p] for p in visits["phone"].tolist()]),
+        "address": pa.array([addresses[i] for i in door.tolist()]),
+        "phone": pa.array([phones[i] for i in line.tolist()]),
         "ip": pa.array(opaque(seed, "ip", visits["network"]), pa.string()),
     }
 
@@ -179,13 +183,13 @@ def _consents(visits: Visits) -> dict[str, Any]:
 def orders_table(
     config: WorldConfig, shop: Shop, visits: Visits, baskets: Baskets, signals: Signals, declined: Ints
 ) -> Any:
-    """All orders as one arrow table, in time order."""
-    pa, n, t = arrow(), len(visits), visits["t"]
+    """Orders as an arrow table, in time order."""
+    pa, t = arrow(), visits["t"]
     city = visits.cast.addresses["city"][visits["address"]]
     eu = visits.of_account("country") == 1
     columns: dict[str, Any] = {
-        "merchant_id": merchant_ids(config, visits),
-        "order_id": order_ids(config, n),
+        "merchant_id": merchant_ids(config, visits["merchant"]),
+        "order_id": _ids(config, visits),
         "channel_code": np.array(habits.CHANNELS, dtype=object)[visits["channel"]],
         "attempt": declined + 1,
         "phase": np.array(PHASES, dtype=object)[visits["paid_first"].astype(np.int64)],
@@ -199,7 +203,7 @@ def orders_table(
         "amount_currency": np.where(eu, "EUR", "CNY").astype(object),
         "list_total": baskets.list_total,
         "items": _items(shop, baskets, t),
-        "coupons": _coupons(baskets, config.seed),
+        "coupons": _coupons(baskets, config.seed, visits.first),
         "promo_thresholds": [[99.0, 199.0, 399.0] if p else [] for p in baskets.promo.tolist()],
         "account_created_at": stamps(visits.of_account("created")),
         "recipient": np.where(visits["other"], "other", "same").astype(object),
@@ -218,22 +222,20 @@ def orders_table(
     return pa.table(arrays)
 
 
-def outcomes_table(config: WorldConfig, visits: Visits, rows: dict[str, list[Any]]) -> Any:
-    """All outcomes as one arrow table, in order of report."""
-    pa = arrow()
-    ids, n = order_ids(config, len(visits)), len(rows["row"])
-    channel, merchant = visits["channel"].tolist(), merchant_ids(config, visits)
+def outcomes_table(config: WorldConfig, visits: Visits, reports: Reports, first: int) -> Any:
+    """Outcomes as an arrow table, in order of report; ``first`` is the number of the first of them."""
+    pa, n, rows = arrow(), len(reports), reports.row
     types = outcome_types()
     columns = {
-        "outcome_id": [f"o-{config.seed}-{i:07d}" for i in range(n)],
-        "merchant_id": [merchant[i] for i in rows["row"]],
-        "channel_code": [habits.CHANNELS[channel[i]] for i in rows["row"]],
-        "order_id": [ids[i] for i in rows["row"]],
-        "kind": rows["kind"],
-        "reason": rows["reason"],
-        "effective_at": stamps(np.array(rows["effective_at"])),
-        "reported_at": stamps(np.array(rows["reported_at"])),
-        "source": rows["source"],
+        "outcome_id": [f"o-{config.seed}-{i:07d}" for i in range(first, first + n)],
+        "merchant_id": merchant_ids(config, visits["merchant"][rows]),
+        "channel_code": [habits.CHANNELS[c] for c in visits["channel"][rows].tolist()],
+        "order_id": order_ids(config, rows.tolist()),
+        "kind": [WORDS[k] for k in reports.kind.tolist()],
+        "reason": [None if r < 0 else REFUND_REASONS[r] for r in reports.reason.tolist()],
+        "effective_at": stamps(reports.effective_at),
+        "reported_at": stamps(reports.reported_at),
+        "source": [SOURCES[s] for s in reports.source.tolist()],
         "reverses": [None] * n,
     }
     return pa.table({k: v if isinstance(v, pa.Array) else pa.array(v, types[k]) for k, v in columns.items()})
@@ -247,7 +249,7 @@ def labels_table(config: WorldConfig, visits: Visits) -> Any:
     names, groups = (["honest", *(getattr(a, word) for a in archetypes)] for word in ("name", "family"))
     honest = [h.name for h in config.honest_types]
     columns = {
-        "order_id": order_ids(config, len(visits)),
+        "order_id": _ids(config, visits),
         "is_fraud": [k > 0 for k in kind],
         "archetype": [names[k] for k in kind],
         "family": [groups[k] for k in kind],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,8 +20,11 @@ from riskgraph.eval.worlds.profiles import DRIVERS, HonestType
 from riskgraph.eval.worlds.sellers import stalls
 from riskgraph.eval.worlds.shop import DAY, USUAL_BASKETS, USUAL_SEEK
 from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
+from riskgraph.eval.worlds.writer import ROWS_PER_FILE, spans
 
 SAVED, NEW, PARSED = range(3)
+# Published worlds have at most this many orders: they are one part, and their bytes are fixed.
+PART_ORDERS = 5 * ROWS_PER_FILE
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Visits:
         new_card: bool[N] card details are entered in this visit.
         rank: int64[N] earlier orders of the account.
         address_rank: int64[N] earlier orders to the address.
+        first: Number of the first of these visits among all of the world.
+        part: Number of the part with streams of its own, see ``parts``.
     """
 
     cast: Cast
@@ -47,12 +53,39 @@ class Visits:
     new_card: Bools
     rank: Ints
     address_rank: Ints
+    first: int = 0
+    part: int = 0
 
     def __len__(self) -> int:
         return len(self.columns["t"])
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
+
+    def rows(self, start: int, stop: int, part: int | None = None) -> Visits:
+        """Some of the visits, as views of the same columns."""
+        return Visits(
+            self.cast,
+            self.families,
+            self.types,
+            {name: column[start:stop] for name, column in self.columns.items()},
+            self.habit[start:stop],
+            self.address_mode[start:stop],
+            self.new_card[start:stop],
+            self.rank[start:stop],
+            self.address_rank[start:stop],
+            self.first + start,
+            self.part if part is None else part,
+        )
+
+    def parts(self) -> Iterator[Visits]:
+        """The visits in parts of ``PART_ORDERS``, so that what is measured of them fits into memory."""
+        for part, (start, stop) in enumerate(spans(len(self), PART_ORDERS)):
+            yield self.rows(start, stop, part)
+
+    def stream(self, seed: int, name: str) -> np.random.Generator:
+        """The random stream of a name for this part; the first part's is the name's own."""
+        return stream(seed, name, self.part) if self.part else stream(seed, name)
 
     def driver(self, name: str) -> Floats:
         return np.asarray(self.habit[:, DRIVERS.index(name)])
@@ -103,11 +136,11 @@ def _pair(a: Ints, b: Ints) -> Ints:
 def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Visits:
     """Sort all visits by time and derive what depends on the order."""
     rng = stream(config.seed, "sessions")
-    order = np.argsort(cast.visits["t"], kind="stable")
-    columns = {name: cast.visits[name][order] for name in cast.visits.defaults}
+    cast.visits.sort(np.argsort(cast.visits["t"], kind="stable"))
+    columns = {name: cast.visits[name] for name in cast.visits.defaults}
     # Times are kept to the millisecond, as a checkout sends them.
     columns["t"] = np.round(columns["t"], 3)
-    n = len(order)
+    n = len(columns["t"])
     columns["merchant"] = stalls(config, cast, columns["merchant"], columns["t"])
     columns["parcel"] = mishaps(config, columns["parcel"], columns["kind"] == 0)
     columns["paid_first"] = habits.paid_first(config, columns["channel"])

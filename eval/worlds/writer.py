@@ -6,8 +6,9 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,26 @@ def write_table(table: Any, path: Path) -> None:
     parquet().write_table(table, path, compression="zstd", row_group_size=ROWS_PER_FILE)
 
 
-def write_parts(table: Any, folder: Path, stem: str) -> None:
-    """Write ``stem-00000.parquet`` and so on, in the table's order."""
-    for part, start in enumerate(range(0, max(1, table.num_rows), ROWS_PER_FILE)):
-        write_table(table.slice(start, ROWS_PER_FILE), folder / f"{stem}-{part:05d}.parquet")
+def spans(n: int, size: int = ROWS_PER_FILE) -> Iterator[tuple[int, int]]:
+    """``(start, stop)`` of successive blocks of N rows; one empty block where there are none."""
+    for start in range(0, max(1, n), size):
+        yield start, min(n, start + size)
+
+
+def write_parts(tables: Iterable[Any], folder: Path, stem: str) -> None:
+    """Write each table as a file, ``stem-00000.parquet`` and so on; one at a time is in memory."""
+    for part, table in enumerate(tables):
+        write_table(table, folder / f"{stem}-{part:05d}.parquet")
+
+
+def write_blocks(tables: Iterable[Any], path: Path) -> None:
+    """Write tables of at most ``ROWS_PER_FILE`` rows into one file, each a row group of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = iter(tables)
+    first = next(blocks)
+    with parquet().ParquetWriter(path, first.schema, compression="zstd") as file:
+        for table in chain((first,), blocks):
+            file.write_table(table, row_group_size=ROWS_PER_FILE)
 
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:

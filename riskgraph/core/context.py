@@ -62,7 +62,10 @@ def compute_context(order: Order, history: History, source: str = "local") -> Or
         history: Earlier orders and outcomes; later ones in it are never read.
         source: Where the history lives, for the answer.
     """
-    values, absent = _compute(View(order, history), _NODES)
+    view = View(order, history)
+    values, absent = _compute(view, _NODES)
+    # A ring holds its view: the pair is let go here, and does not wait for the collector.
+    view.ring = None
     return OrderContext(values, absent, source)
 
 

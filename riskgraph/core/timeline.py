@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import MutableSequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -11,13 +12,17 @@ _PRUNE_ABOVE = 64
 
 
 class Timeline(Generic[T]):
-    """Values sorted by time in epoch seconds; of equal times the one added last comes last."""
+    """Values sorted by time in epoch seconds; of equal times the one added last comes last.
+
+    Args:
+        values: An empty sequence to keep them in; an array holds numbers side by side, a list by default.
+    """
 
     __slots__ = ("times", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, values: MutableSequence[T] | None = None) -> None:
         self.times: array[float] = array("d")
-        self.values: list[T] = []
+        self.values: MutableSequence[T] = [] if values is None else values
 
     def add(self, at: float, value: T) -> None:
         """Put a value in its place; most come in order."""
@@ -46,7 +51,7 @@ class Timeline(Generic[T]):
         start = bisect_left(self.times, since, 0, end)
         if newest is not None:
             start = max(start, end - newest - 1)
-        rows = self.values[start:end]
+        rows = list(self.values[start:end])
         if without is not None:
             at, value = without
             first, last = bisect_left(self.times, at, start, end), bisect_right(self.times, at, start, end)
