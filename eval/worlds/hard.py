@@ -20,7 +20,9 @@ _MILDER = {
     "brushing": 0.85,
     "card_testing": 0.35,
     "fake_merchant": 0.8,
+    "promotion_farm": 0.9,
     "proxy_buying": 0.6,
+    "scalper_naive": 0.85,
     "scalper_scripted": 0.75,
 }
 _CHANGED: dict[str, dict[str, Any]] = {
@@ -70,7 +72,7 @@ def _world(name: str, starts: dict[str, str], **changes: Any) -> WorldConfig:
         "prepared": 1.0,
         "address_book": 0.6,
         "address_book_days": 7.0,
-        "shift_scale": 1.2,
+        "shift_scale": 1.25,
         "calibrated": True,
         "sellers": 2_500,
         # With these 64 % of all orders come from elsewhere than the shop's own web.
@@ -89,6 +91,7 @@ def _world(name: str, starts: dict[str, str], **changes: Any) -> WorldConfig:
 WORLD_1 = _world(
     "world-1",
     {"scalper_humanlike": "2026-07-15"},
+    seed=301,
     start="2026-03-05",
     goods=1,
     festivals=(("2026-06-18", 3.0), ("2026-11-11", 6.0)),
@@ -96,15 +99,16 @@ WORLD_1 = _world(
 WORLD_2 = _world(
     "world-2",
     {"scalper_humanlike": "2025-06-20"},
+    seed=401,
     start="2025-03-06",
     goods=2,
     merchant_id="m-second",
     eu_share=0.40,
     marketplace_share=0.42,
     mini_program_share=0.56,
-    location_denied=0.36,
+    location_denied=0.33,
     orders_per_account=3.9,
-    newcomers=0.32,
+    newcomers=0.30,
     viral=3,
     group_buys=70,
     festivals=(("2025-06-18", 2.5), ("2025-11-11", 5.0)),

@@ -37,7 +37,7 @@ LATER_TYPES = (
         0.011,
         0.75,
         (("paste", 1.0), ("switching", 0.8), ("familiar", -0.9), ("haste", 0.3)),
-        roams=0.5,
+        roams=0.35,
         market=0.25,
     ),
     HonestType("privacy_browser", 0.015, 0.05, (("spoof", 1.6), ("switching", 0.4), ("interest", 0.2))),
@@ -67,7 +67,7 @@ LATER_TYPES = (
     ),
     HonestType(
         "traveller",
-        0.002,
+        0.0012,
         0.02,
         (("familiar", -0.8), ("haste", 0.4), ("depth", -0.4), ("interest", -0.5), ("paste", 0.4)),
         newcomers=0.0,
@@ -128,7 +128,7 @@ LATER_TYPES = (
     # Shopping assistants that act in the browser for a person.
     HonestType(
         "agent_user",
-        0.045,
+        0.035,
         0.05,
         (
             ("haste", 1.7),
@@ -197,9 +197,9 @@ CHANGED_TYPES: dict[str, dict[str, Any]] = {
         "forgets": 0.5,
         "shifts": (("haste", -1.6), ("speed", -1.5), ("familiar", -0.3), ("care", 0.5)),
     },
-    "small_business": {"gift": 0.30, "splits": 0.3, "share": 0.015},
+    "small_business": {"gift": 0.30, "splits": 0.3, "share": 0.010},
     "vpn": {"share": 0.014},
-    "gift_buyer": {"share": 0.04},
+    "gift_buyer": {"share": 0.03},
     "bargain_hunter": {"splits": 0.40, "coupons": 0.1},
 }
 
