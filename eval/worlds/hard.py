@@ -75,9 +75,9 @@ def _world(name: str, starts: dict[str, str], **changes: Any) -> WorldConfig:
         "shift_scale": 1.25,
         "calibrated": True,
         "sellers": 2_500,
-        # With these 64 % of all orders come from elsewhere than the shop's own web.
-        "marketplace_share": 0.45,
-        "mini_program_share": 0.53,
+        # About 64 % of all orders come from elsewhere than the own web.
+        "marketplace_share": 0.47,
+        "mini_program_share": 0.54,
         "post_auth": 0.15,
         "post_auth_market": 0.70,
         "viral": 6,
@@ -104,8 +104,8 @@ WORLD_2 = _world(
     goods=2,
     merchant_id="m-second",
     eu_share=0.40,
-    marketplace_share=0.42,
-    mini_program_share=0.56,
+    marketplace_share=0.48,
+    mini_program_share=0.60,
     location_denied=0.33,
     orders_per_account=3.9,
     newcomers=0.30,

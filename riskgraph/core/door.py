@@ -94,6 +94,10 @@ class Door:
             raise ValueError(f"the door key has {len(self.key)} bytes, expected at least 32")
         object.__setattr__(self, "_mac", hmac.new(self.key, digestmod=hashlib.sha256))
 
+    def __reduce__(self) -> tuple[type[Door], tuple[bytes, tuple[str, ...]]]:
+        # A keyed hash that is set up cannot go to another process; the key can.
+        return Door, (self.key, self.code_receiving_prefixes)
+
     def digest(self, kind: str, text: str) -> bytes:
         """First 16 bytes of HMAC-SHA-256 over the kind and the text."""
         mac = self._mac.copy()

@@ -20,7 +20,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def test_it_differs_from_the_draft_in_size_and_fraud_alone() -> None:
     differs = {f.name for f in fields(DRAFT) if getattr(DRAFT, f.name) != getattr(NATURAL, f.name)}
-    assert differs == {"name", "orders", "fraud_share", "min_gangs"}
+    assert differs == {"name", "orders", "fraud_share", "min_gangs", "wrong_fraud_labels"}
     assert NATURAL.gangs < DRAFT.gangs / 5
 
 

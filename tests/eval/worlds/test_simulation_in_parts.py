@@ -12,7 +12,7 @@ from riskgraph.eval.worlds.simulate import live
 from riskgraph.eval.worlds.streams import stream
 from riskgraph.eval.worlds.writer import spans
 
-CONFIG = preset("world-draft").scaled(orders=1200)
+CONFIG = preset("world-1").scaled(orders=1200)
 # What the agents do is drawn for the whole world at once, whatever the parts.
 DONE = ["order_id", "placed_at", "account", "device", "card", "address", "phone", "ip", "merchant_id"]
 
