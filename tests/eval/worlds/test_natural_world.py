@@ -1,4 +1,4 @@
-"""``world-natural``: the draft's people at a rate of fraud such as shops have."""
+"""``world-natural``: world-1's people at a rate of fraud such as shops have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from riskgraph.core.door import Door
 from riskgraph.eval.worlds import FAMILIES, World, preset, read_oracle, simulate
 
-DRAFT, NATURAL = preset("world-1"), preset("world-natural")
+HARD, NATURAL = preset("world-1"), preset("world-natural")
 
 
 @pytest.fixture(scope="module")
@@ -18,16 +18,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World.open(simulate(NATURAL.scaled(orders=6000), 3, tmp_path_factory.mktemp("natural") / "w"))
 
 
-def test_it_differs_from_the_draft_in_size_and_fraud_alone() -> None:
-    differs = {f.name for f in fields(DRAFT) if getattr(DRAFT, f.name) != getattr(NATURAL, f.name)}
+def test_it_differs_from_world_1_in_size_and_fraud_alone() -> None:
+    differs = {f.name for f in fields(HARD) if getattr(HARD, f.name) != getattr(NATURAL, f.name)}
     assert differs == {"name", "orders", "fraud_share", "min_gangs", "wrong_fraud_labels"}
-    assert NATURAL.gangs < DRAFT.gangs / 5
+    assert NATURAL.gangs < HARD.gangs / 5
 
 
 def test_three_orders_in_a_thousand_are_fraud_of_most_kinds(world: World) -> None:
     truth = read_oracle(world)
     # A gang of one order may play a few more.
-    assert 18 <= truth.is_fraud.sum() <= 24
+    assert 18 <= truth.is_fraud.sum() <= 26
     assert set(truth.archetype) <= {"honest", *FAMILIES}
     assert len(set(truth.archetype)) > 8
 

@@ -15,7 +15,7 @@ from riskgraph.eval.worlds.simulate import live
 from riskgraph.eval.worlds.streams import Bools, Ints
 from riskgraph.eval.worlds.visits import Visits
 
-CONFIG = preset("world-1").scaled(orders=15_000, seed=6)
+CONFIG = preset("world-1").scaled(orders=40_000, seed=6)
 DAY = 86_400.0
 
 
