@@ -19,6 +19,8 @@ REFUND_REASONS = ("quality", "not_received", "wrong_item", "no_reason", "refund_
 WORDS = tuple(sorted(KINDS))
 SOURCES = ("gateway", "carrier", "shop", "issuer", "review")
 _NOT_RECEIVED = REFUND_REASONS.index("not_received")
+# Stopped by mistake among honest orders, and let pass among those to be stopped, to learn from them.
+_WRONGLY_STOPPED, _EXPLORED = 0.002, 0.02
 _SIGMA, _LONGEST_DAYS = 0.8, 120.0
 
 
@@ -90,6 +92,7 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
     """Report a gang's orders at its own share and delay; returns which orders were stopped."""
     n, t = len(visits), visits["t"]
     stopped = np.zeros(n, dtype=np.bool_)
+    decisions = stream(config.seed, "decisions")
     gangs = int(visits["gang"].max(initial=-1)) + 1
     # One draw a gang: how much of it is ever reported is a trait of the gang, not of each order.
     quota = rng.random(max(1, gangs))[np.maximum(visits["gang"], 0)]
@@ -102,10 +105,32 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
         # Late and uneven, so that recent fraud is mostly unlabelled.
         delay = lognormal_days(rng, kind.delay_days, n)
         # What the shop stops is never delivered, so it can get no clean label.
-        stopped |= mine & chance(rng, family.stopped, n)
-        for rows, word in ((found & ~wrong, kind.report), (wrong, "confirmed_good")):
+        halted = mine & chance(rng, family.stopped, n)
+        seen = np.zeros(n, dtype=np.bool_)
+        if config.reviews is not None:
+            halted &= ~chance(decisions, _EXPLORED, n)
+            found &= ~halted | chance(decisions, config.reviews, n)
+            seen, wrong = halted & found, wrong & found
+        stopped |= halted
+        for rows, word in (
+            (found & ~wrong & ~seen, kind.report),
+            (found & ~wrong & seen, "confirmed_fraud"),
+            (wrong, "confirmed_good"),
+        ):
             source = "issuer" if word == "chargeback_fraud" else "review"
             events.add(np.flatnonzero(rows), word, t, t + delay, None, source)
+    return stopped
+
+
+def _stopped_honest(config: WorldConfig, visits: Visits, events: Events) -> Bools:
+    """Honest orders that the shop stops by mistake; a review clears some of them."""
+    n, t = len(visits), visits["t"]
+    if config.reviews is None:
+        return np.zeros(n, dtype=np.bool_)
+    rng = stream(config.seed, "mistakes")
+    stopped: Bools = (visits["kind"] == 0) & chance(rng, _WRONGLY_STOPPED, n)
+    cleared = np.flatnonzero(stopped & chance(rng, config.reviews, n))
+    events.add(cleared, "confirmed_good", t, t + lognormal_days(rng, 2.0, n), None, "review")
     return stopped
 
 
@@ -177,9 +202,9 @@ def outcomes(config: WorldConfig, visits: Visits) -> Reports:
     rng = stream(config.seed, "outcomes")
     events = Events()
     n, t = len(visits), visits["t"]
-    stopped = _fraud(rng, config, visits, events)
+    stopped = _fraud(rng, config, visits, events) | _stopped_honest(config, visits, events)
     _delivery(rng, config, visits, stopped, events)
-    honest = visits["kind"] == 0
+    honest = (visits["kind"] == 0) & ~stopped
     mistaken = honest & chance(rng, config.wrong_fraud_labels, n)
     events.add(
         np.flatnonzero(mistaken), "chargeback_fraud", t, t + lognormal_days(rng, 20.0, n), None, "issuer"

@@ -200,3 +200,17 @@ def test_a_world_with_sellers_goes_to_ndjson_and_back(tmp_path: Path) -> None:
     again = World.open(tmp_path / "again")
     for first, second in zip(world.parts(), again.parts(), strict=True):
         assert first["merchant_id"].equals(second["merchant_id"])
+
+
+def test_what_the_shop_stopped_is_never_charged_back(world: World, truth: Oracle) -> None:
+    kinds: defaultdict[str, set[str]] = defaultdict(set)
+    for outcome in world.outcomes():
+        kinds[outcome.order_key].add(outcome.kind)
+    paid_only = [seen for seen in kinds.values() if "shipped" not in seen]
+    assert any("confirmed_fraud" in seen for seen in paid_only)
+    assert any("confirmed_good" in seen for seen in paid_only)
+    charged = sum("chargeback_fraud" in seen for seen in paid_only)
+    # Unpaid orders never ship either, and an issuer may hear of their card.
+    assert charged < 0.1 * sum("chargeback_fraud" in seen for seen in kinds.values())
+    reviewed = sum(bool(seen & {"confirmed_fraud", "confirmed_good"}) for seen in paid_only)
+    assert reviewed < 0.5 * len(paid_only)
