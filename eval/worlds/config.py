@@ -70,6 +70,7 @@ class WorldConfig:
         wrong_fraud_labels: Share of honest orders wrongly reported as fraud.
         wrong_clean_labels: Share of reported fraud that a review wrongly confirms as good.
         never_delivered_report: Share of orders whose delivery is never reported.
+        since_sign_up: Password changes and claimed coupons lie after the account was opened.
         reviews: Share of the orders stopped by the shop which a review labels. The others get no label: what
             never shipped is never charged back. None reports them like any other.
         viral: Products that honest strangers all buy within some hours.
@@ -115,6 +116,7 @@ class WorldConfig:
     wrong_fraud_labels: float = 0.001
     wrong_clean_labels: float = 0.015
     never_delivered_report: float = 0.04
+    since_sign_up: bool = field(default=False, metadata={"later": True})
     reviews: float | None = field(default=None, metadata={"later": True})
     viral: int = field(default=0, metadata={"later": True})
     group_buys: int = field(default=0, metadata={"later": True})

@@ -74,6 +74,7 @@ def _world(name: str, starts: dict[str, str], **changes: Any) -> WorldConfig:
         "address_book_days": 7.0,
         "shift_scale": 1.25,
         "calibrated": True,
+        "since_sign_up": True,
         "reviews": 0.25,
         "sellers": 2_500,
         # About 64 % of all orders come from elsewhere than the own web.

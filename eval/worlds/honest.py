@@ -234,6 +234,15 @@ def _moments(
     return np.asarray(t)
 
 
+def redraw_changes(config: WorldConfig, cast: Cast) -> None:
+    """Changes of passwords before the account was opened fall between then and the world's end, or away."""
+    rng = stream(config.seed, "changes")
+    created, change = cast.accounts["created"], cast.accounts["credential"]
+    early = np.flatnonzero(change < created)
+    drawn = created[early] + rng.random(len(early)) * (config.end_s - created[early])
+    change[early] = np.where(chance(rng, 0.5, len(early)), drawn, np.nan)
+
+
 def _afterthoughts(rng: np.random.Generator, config: WorldConfig, t: Floats, who: Ints, kind: Ints) -> Floats:
     """Some orders follow the account's previous one within minutes or hours: something was forgotten.
 
@@ -295,7 +304,7 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
     wallet &= ~chance(stream(config.seed, "by card"), odd.of_type(config, kind, "by_card"), n)
     card = homes.cards[who, pick(rng, (0.85, 0.15), n)]
     token = np.where(channel == 2, True, (channel < 2) & ~wallet)
-    launch, t = _fans(rng, shop, t, odd.of_type(config, kind, "fans"))
+    launch, t = _fans(rng, shop, t, odd.of_type(config, kind, "fans"), config.end_s)
     t, launch = crowds(config, shop, cast.accounts["created"][who], who, homes.home[who], t, launch)
     front = habits.has_front_end(channel)
     basket = np.where(kind == _kind(config, "small_business"), 4, pick(rng, USUAL_BASKETS, n))
@@ -317,7 +326,9 @@ def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households
     own_ways(config, cast, homes, who)
 
 
-def _fans(rng: np.random.Generator, shop: Shop, t: Floats, share: Floats) -> tuple[Ints, Floats]:
+def _fans(
+    rng: np.random.Generator, shop: Shop, t: Floats, share: Floats, end_s: float
+) -> tuple[Ints, Floats]:
     """A few honest orders are for a launch and come in its first hour; ``share`` more come a little later."""
     skus = np.array([s for s, _ in shop.launches], dtype=np.int64)
     moments = np.array([m for _, m in shop.launches])
@@ -325,4 +336,4 @@ def _fans(rng: np.random.Generator, shop: Shop, t: Floats, share: Floats) -> tup
     n = len(t)
     fan = chance(rng, 0.015 + share, n) & (moments[near] > t) & (moments[near] - t < 12 * DAY)
     when = moments[near] + np.exp(rng.normal(6.0, 1.2, n) + 1.5 * (share > 0))
-    return np.where(fan, skus[near], -1), np.where(fan, when, t)
+    return np.where(fan, skus[near], -1), np.where(fan, np.minimum(when, end_s - 60.0), t)

@@ -21,6 +21,7 @@ SOURCES = ("gateway", "carrier", "shop", "issuer", "review")
 _NOT_RECEIVED = REFUND_REASONS.index("not_received")
 # Stopped by mistake among honest orders, and let pass among those to be stopped, to learn from them.
 _WRONGLY_STOPPED, _EXPLORED = 0.002, 0.02
+_REVIEW_DAYS = 2.0
 _SIGMA, _LONGEST_DAYS = 0.8, 120.0
 
 
@@ -101,7 +102,7 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
         mine = visits["kind"] == code
         low, high = kind.reported
         found = mine & chance(rng, low + (high - low) * quota, n)
-        wrong = found & chance(rng, config.wrong_clean_labels, n)
+        mistaken = chance(rng, config.wrong_clean_labels, n)
         # Late and uneven, so that recent fraud is mostly unlabelled.
         delay = lognormal_days(rng, kind.delay_days, n)
         # What the shop stops is never delivered, so it can get no clean label.
@@ -109,9 +110,11 @@ def _fraud(rng: np.random.Generator, config: WorldConfig, visits: Visits, events
         seen = np.zeros(n, dtype=np.bool_)
         if config.reviews is not None:
             halted &= ~chance(decisions, _EXPLORED, n)
-            found &= ~halted | chance(decisions, config.reviews, n)
-            seen, wrong = halted & found, wrong & found
+            seen = halted & chance(decisions, config.reviews, n)
+            found = np.where(halted, seen, found)
+            delay = np.where(halted, lognormal_days(decisions, _REVIEW_DAYS, n), delay)
         stopped |= halted
+        wrong = found & mistaken
         for rows, word in (
             (found & ~wrong & ~seen, kind.report),
             (found & ~wrong & seen, "confirmed_fraud"),
@@ -130,7 +133,7 @@ def _stopped_honest(config: WorldConfig, visits: Visits, events: Events) -> Bool
     rng = stream(config.seed, "mistakes")
     stopped: Bools = (visits["kind"] == 0) & chance(rng, _WRONGLY_STOPPED, n)
     cleared = np.flatnonzero(stopped & chance(rng, config.reviews, n))
-    events.add(cleared, "confirmed_good", t, t + lognormal_days(rng, 2.0, n), None, "review")
+    events.add(cleared, "confirmed_good", t, t + lognormal_days(rng, _REVIEW_DAYS, n), None, "review")
     return stopped
 
 
@@ -138,7 +141,7 @@ def _delivery(
     rng: np.random.Generator, config: WorldConfig, visits: Visits, stopped: Bools, events: Events
 ) -> None:
     n, t = len(visits), visits["t"]
-    paid = chance(rng, 0.985, n)
+    paid = chance(rng, 0.985, n) | visits["paid_first"]
     shipped_at = t + np.exp(rng.normal(0, 0.5, n)) * 0.9 * DAY
     delivered_at = shipped_at + np.exp(rng.normal(0, 0.45, n)) * 2.4 * DAY
     soon = np.exp(rng.normal(4.0, 1.0, n))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from riskgraph.eval.worlds.behavior import behavior
 from riskgraph.eval.worlds.checkout import checkout
@@ -14,7 +17,7 @@ from riskgraph.eval.worlds.families import FAMILIES
 from riskgraph.eval.worlds.family import Family, chosen
 from riskgraph.eval.worlds.family_files import perform
 from riskgraph.eval.worlds.gangs import Honest, build_gangs
-from riskgraph.eval.worlds.honest import honest_visits, households
+from riskgraph.eval.worlds.honest import honest_visits, households, redraw_changes
 from riskgraph.eval.worlds.outcomes import outcomes
 from riskgraph.eval.worlds.parcels import parcel_tables
 from riskgraph.eval.worlds.pools import Cast
@@ -58,6 +61,8 @@ def live(config: WorldConfig, shop: Shop, further: tuple[Family, ...] = ()) -> V
     scene = Scene(config, shop, cast, Honest.of(cast))
     for gang in build_gangs(config, shop, cast, families):
         perform(gang.family, scene, gang)
+    if config.since_sign_up:
+        redraw_changes(config, cast)
     return arrange(config, cast, families)
 
 
@@ -73,6 +78,9 @@ def measure(config: WorldConfig, shop: Shop, visits: Visits) -> tuple[Baskets, S
         seek.clip(0, 1),
         visits.rank,
     )
+    if config.since_sign_up:
+        opened = visits.of_account("created")[:, None]
+        baskets = replace(baskets, claimed=np.maximum(baskets.claimed, opened))
     signals = Signals(len(visits))
     behavior(config, visits, signals)
     declined = checkout(config, visits, signals)

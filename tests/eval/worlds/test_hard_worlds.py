@@ -209,8 +209,17 @@ def test_what_the_shop_stopped_is_never_charged_back(world: World, truth: Oracle
     paid_only = [seen for seen in kinds.values() if "shipped" not in seen]
     assert any("confirmed_fraud" in seen for seen in paid_only)
     assert any("confirmed_good" in seen for seen in paid_only)
-    charged = sum("chargeback_fraud" in seen for seen in paid_only)
-    # Unpaid orders never ship either, and an issuer may hear of their card.
-    assert charged < 0.1 * sum("chargeback_fraud" in seen for seen in kinds.values())
+    assert not any("chargeback_fraud" in seen and "paid" in seen for seen in paid_only)
     reviewed = sum(bool(seen & {"confirmed_fraud", "confirmed_good"}) for seen in paid_only)
     assert reviewed < 0.5 * len(paid_only)
+
+
+def test_no_password_was_changed_before_the_account_was_opened(orders: list[Order]) -> None:
+    known = [o for o in orders if "B093" in o.signals and o.account_created_at is not None]
+    assert len(known) > 1000
+    assert all(o.signals["B093"] * 3600 <= o.placed_at - o.account_created_at + 36 for o in known)
+
+
+def test_what_was_decided_after_payment_was_paid(world: World, orders: list[Order]) -> None:
+    paid = {outcome.order_key for outcome in world.outcomes() if outcome.kind == "paid"}
+    assert all(o.key in paid for o in orders if o.phase == "post_auth")
