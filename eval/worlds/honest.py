@@ -280,16 +280,22 @@ def _routes(
     return np.where(habits.has_front_end(channel), webview.astype(np.int64), channel), device
 
 
-def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households) -> None:
-    """Let every honest account buy over the world's months, with a heavy-tailed number of orders."""
-    rng = stream(config.seed, "honest")
+def _buyers(rng: np.random.Generator, config: WorldConfig, homes: Households) -> Ints:
+    """The account of each honest order, ascending."""
     accounts = len(homes.account)
-    n = config.orders - config.fraud_orders
     rate = np.exp(rng.normal(0, config.count_sigma, accounts))
     # Looks like a reseller and is none: false positives need someone to happen to.
     rate *= np.where(homes.kind == _kind(config, "small_business"), 3.0, 1.0)
     rate *= odd.of_type(config, homes.kind, "pace")
-    who = np.repeat(np.arange(accounts), rng.multinomial(n, rate / rate.sum()))
+    counts = rng.multinomial(config.orders - config.fraud_orders, rate / rate.sum())
+    return np.asarray(np.repeat(np.arange(accounts), counts), dtype=np.int64)
+
+
+def honest_visits(config: WorldConfig, shop: Shop, cast: Cast, homes: Households) -> None:
+    """Let every honest account buy over the world's months, with a heavy-tailed number of orders."""
+    rng = stream(config.seed, "honest")
+    who = _buyers(rng, config, homes)
+    n = len(who)
     t = _moments(rng, config, shop, cast, who, homes.kind)
     # Bursts of one honest account, or velocity alone would give fraud away.
     t = _afterthoughts(rng, config, t, who, homes.kind[who])

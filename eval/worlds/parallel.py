@@ -7,9 +7,12 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
+
+from riskgraph.core.errors import Unavailable
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -77,6 +80,7 @@ def beside(jobs: Sequence[Callable[[], None]]) -> Iterator[list[Future[None]]]:
 
     Raises:
         Exception: What the first job that fails raises.
+        Unavailable: If a process was stopped from outside.
     """
     if not jobs:
         yield []
@@ -84,5 +88,10 @@ def beside(jobs: Sequence[Callable[[], None]]) -> Iterator[list[Future[None]]]:
     with ProcessPoolExecutor(len(jobs), mp_context=multiprocessing.get_context("spawn")) as pool:
         running = [pool.submit(job) for job in jobs]
         yield running
-        for future in running:
-            future.result()
+        try:
+            for future in running:
+                future.result()
+        except BrokenProcessPool as broken:
+            raise Unavailable(
+                "a process beside this one was stopped, as systems do that run out of memory"
+            ) from broken

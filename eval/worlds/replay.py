@@ -177,6 +177,8 @@ def replay(world: World, door: Door, progress: Progress = quiet, processes: int 
 
 def _write(spans: list[_Span], total: int, progress: Progress) -> None:
     """The first span in this process, whose progress is known to the order, the others beside it."""
+    if not spans:
+        return
     first, others = spans[0], spans[1:]
 
     def told(done: int) -> None:

@@ -133,6 +133,21 @@ def _pair(a: Ints, b: Ints) -> Ints:
     return np.asarray(a * (int(b.max(initial=0)) + 2) + b + 1, dtype=np.int64)
 
 
+def _disguise(
+    rng: np.random.Generator, config: WorldConfig, columns: dict[str, NDArray[Any]], habit: Floats
+) -> Floats:
+    """Camouflage also shows as visits that look like any honest person's: their habits, and ``columns``."""
+    n = len(habit)
+    plain = chance(rng, config.disguise * columns["camouflage"], n)
+    habit = np.where(plain[:, None], rng.normal(0, 1, habit.shape), habit)
+    if config.plain_baskets:
+        bought = plain & (columns["launch"] < 0)
+        columns["basket"] = np.where(bought, pick(rng, USUAL_BASKETS, n), columns["basket"])
+        columns["other"] = columns["other"] & ~plain
+        columns["seek_coupon"] = np.where(plain, rng.beta(*USUAL_SEEK, n), columns["seek_coupon"])
+    return habit
+
+
 def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Visits:
     """Sort all visits by time and derive what depends on the order."""
     rng = stream(config.seed, "sessions")
@@ -146,14 +161,7 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
     columns["paid_first"] = habits.paid_first(config, columns["channel"])
     styles = np.concatenate(cast.styles)
     habit = styles[columns["style"]] + rng.normal(0, (1 - habits.PERSON_SHARE) ** 0.5, (n, len(DRIVERS)))
-    # Camouflage also shows as visits that look like any honest person's.
-    plain = chance(rng, config.disguise * columns["camouflage"], n)
-    habit = np.where(plain[:, None], rng.normal(0, 1, (n, len(DRIVERS))), habit)
-    if config.plain_baskets:
-        bought = plain & (columns["launch"] < 0)
-        columns["basket"] = np.where(bought, pick(rng, USUAL_BASKETS, n), columns["basket"])
-        columns["other"] = columns["other"] & ~plain
-        columns["seek_coupon"] = np.where(plain, rng.beta(*USUAL_SEEK, n), columns["seek_coupon"])
+    habit = _disguise(rng, config, columns, habit)
     known = running_count(_pair(columns["account"], columns["address"])) > 0
     paste = habit[:, DRIVERS.index("paste")]
     parses = chance(rng, 1 / (1 + np.exp(1.7 - 1.1 * paste)), n)

@@ -36,10 +36,14 @@ def run(*arguments: object, poll: Callable[[], None] = lambda: None) -> Ran:
         command = [sys.executable, "-m", "riskgraph", *map(str, arguments)]
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         peak = 0.0
-        while child.poll() is None:
-            peak = max(peak, _peak_mb(child.pid))
-            poll()
-            time.sleep(_POLL_S)
+        try:
+            while child.poll() is None:
+                peak = max(peak, _peak_mb(child.pid))
+                poll()
+                time.sleep(_POLL_S)
+        finally:
+            child.kill()
+            child.wait()
         seconds = time.perf_counter() - start
         if child.returncode:
             errors.seek(0)

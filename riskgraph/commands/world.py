@@ -31,7 +31,9 @@ def simulate(
         Path | None,
         typer.Option(help="Folder to write; must not exist or be empty. With --certify: keeps the worlds."),
     ] = None,
-    config: Annotated[str, typer.Option(help="demo, champion, bench, world-1 or world-natural.")] = "demo",
+    config: Annotated[
+        str, typer.Option(help="demo, champion, bench, world-1, world-2, world-natural.")
+    ] = "demo",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 7,
     orders: Annotated[int | None, typer.Option(min=200, help="About how many orders.")] = None,
     certify: Annotated[

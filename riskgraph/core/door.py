@@ -95,8 +95,8 @@ class Door:
         object.__setattr__(self, "_mac", hmac.new(self.key, digestmod=hashlib.sha256))
 
     def __reduce__(self) -> tuple[type[Door], tuple[bytes, tuple[str, ...]]]:
-        # A keyed hash that is set up cannot go to another process; the key can.
-        return Door, (self.key, self.code_receiving_prefixes)
+        # A keyed hash that is set up cannot go to another process; the key can, by a pipe and never by disk.
+        return type(self), (self.key, self.code_receiving_prefixes)
 
     def digest(self, kind: str, text: str) -> bytes:
         """First 16 bytes of HMAC-SHA-256 over the kind and the text."""
