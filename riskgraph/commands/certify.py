@@ -11,7 +11,6 @@ from rich.table import Table
 
 from riskgraph.commands.ui import emit, progress_bars
 from riskgraph.core.errors import CheckFailed
-from riskgraph.settings import Settings
 
 
 def run_gates(config: str, seeds: Sequence[int], orders: int | None, out: Path | None, as_json: bool) -> None:
@@ -23,9 +22,7 @@ def run_gates(config: str, seeds: Sequence[int], orders: int | None, out: Path |
     from riskgraph import chain
 
     with progress_bars() as progress:
-        result = chain.certify(
-            config, seeds, orders=orders, out=out, settings=Settings.from_environment(), progress=progress
-        )
+        result = chain.certify(config, seeds, orders=orders, out=out, progress=progress)
     emit(result, as_json, lambda console: show_gates(console, result))
     failed = [g["gate"] for g in result["gates"] if not g["held"]]
     if failed:
