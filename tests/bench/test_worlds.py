@@ -56,3 +56,18 @@ def test_memory_is_that_of_the_command_and_not_of_who_started_it() -> None:
     held = bytearray(b"x") * 400_000_000
     assert 20 < child.run("catalog").peak_mb < 300
     assert len(held)
+
+
+def test_held_gates_are_counted_on_the_worst_of_the_hard_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def certify(config: str, seeds: range, **_: object) -> dict[str, object]:
+        asked.append((config, list(seeds)))
+        gates = [{"gate": gate, "held": gate != 5 or config == "world-1"} for gate in range(1, 9)]
+        return {"gates": gates}
+
+    monkeypatch.setattr(worlds.chain, "certify", certify)
+    (figure,) = worlds.run({"gates_held"}, lambda *_: None)
+    assert figure.value == 7
+    assert "world-2: gates 1, 2, 3, 4, 6, 7, 8" in figure.note
+    assert asked == [("world-1", list(range(301, 306))), ("world-2", list(range(401, 406)))]
