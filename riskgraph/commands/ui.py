@@ -51,6 +51,9 @@ def progress_bars() -> Iterator[Progress]:
 
     try:
         yield report
+        # A step whose last report was its beginning is over as well, and must not stand there as if it hung.
+        for task in bars.tasks:
+            bars.update(task.id, completed=task.total)
     finally:
         if tasks:
             bars.stop()

@@ -118,8 +118,10 @@ def test_every_archetype_and_every_odd_honest_kind_appears(larger_world: World) 
 
 
 def test_every_value_fits_its_node(orders: list[Order]) -> None:
+    # A subgraph refuses a value that does not fit, and keeps every one that does.
     for order in orders:
-        OrderSubgraph.build(order.signals, order.absent)
+        present = OrderSubgraph.build(order.signals, order.absent).present.sum()
+        assert present == len(order.signals)
 
 
 def test_all_browser_side_nodes_are_measured_somewhere(orders: list[Order]) -> None:
