@@ -49,7 +49,7 @@ docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md
 
 docs-pictures: $(VENV)/.lab ## pictures of a simulated world, for the pages
-	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-1 --seed 301 --out build/pictures/world
+	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-1 --seed 501 --out build/pictures/world
 	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph world pictures build/pictures/world --out docs/pictures
 
 bench: $(VENV)/.lab         ## the figures of this release

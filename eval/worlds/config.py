@@ -75,10 +75,16 @@ class WorldConfig:
             never shipped is never charged back. None reports them like any other.
         viral: Products that honest strangers all buy within some hours.
         group_buys: Purchases that neighbours (a dormitory, an office) make together.
+        season: How far sales swing with the year, highest at its end; 0.15 is from 85 % to 115 %.
+        drift: How far everybody's habits move from the world's first day to its last, in standard deviations.
+        mixed: Share of a fully camouflaged gang's orders that are honest: bought and kept, as cover.
+        switches: Share of gangs that change from own front ends to marketplaces, or back, while they last.
         festivals: ISO dates and by how much orders multiply on them, as on 11 November.
         address_book: Share of honest orders whose address was saved before the world began.
         address_book_days: How old an account is before it has saved addresses.
         prepared: The same for a fully camouflaged gang, which saves the address on an earlier day.
+        cover: How far camouflage reaches into what a gang does: drops near the
+            victim, orders from the victim's device, fewer cards an account.
         goods: Seed of goods and prices, so that all seeds have the same shop; None draws them with the seed.
         sellers: Honest third-party sellers on the shop's platform; 0 leaves the shop alone there.
         calibrated: Behavior follows people's percentiles from 5 to 95, not their medians alone.
@@ -122,12 +128,17 @@ class WorldConfig:
     group_buys: int = field(default=0, metadata={"later": True})
     festivals: tuple[tuple[str, float], ...] = field(default=(), metadata={"later": True})
     sellers: int = field(default=0, metadata={"later": True})
+    season: float = field(default=0.0, metadata={"later": True})
+    drift: float = field(default=0.0, metadata={"later": True})
+    mixed: float = field(default=0.0, metadata={"later": True})
+    switches: float = field(default=0.0, metadata={"later": True})
     disguise: float = field(default=0.3, metadata={"later": True})
     plain_baskets: bool = field(default=False, metadata={"later": True})
     even_camouflage: bool = field(default=False, metadata={"later": True})
     address_book: float = field(default=0.72, metadata={"later": True})
     address_book_days: float = field(default=0.0, metadata={"later": True})
     prepared: float = field(default=0.0, metadata={"later": True})
+    cover: float = field(default=0.0, metadata={"later": True})
     goods: int | None = field(default=None, metadata={"later": True})
     calibrated: bool = field(default=False, metadata={"later": True})
     post_auth: float = field(default=0.0, metadata={"later": True})

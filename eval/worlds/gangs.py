@@ -173,11 +173,20 @@ def build_gangs(config: WorldConfig, shop: Shop, cast: Cast, families: tuple[Fam
     return gangs
 
 
-def gang_channels(rng: np.random.Generator, gang: Gang, n: int) -> Ints:
-    """Channel of each order: a gang keeps to the marketplaces or to the shop's own front ends."""
-    if gang.market:
-        return np.where(chance(rng, 0.55, n), 2, 3).astype(np.int64)
-    return chance(rng, 0.3 if gang.country == 0 else 0.1, n).astype(np.int64)
+def gang_channels(rng: np.random.Generator, config: WorldConfig, gang: Gang) -> Ints:
+    """Channel of each order: a gang keeps to marketplaces or to the shop's own front ends, or changes."""
+
+    def channels(market: bool) -> Ints:
+        if market:
+            return np.where(chance(rng, 0.55, gang.size), 2, 3).astype(np.int64)
+        return chance(rng, 0.3 if gang.country == 0 else 0.1, gang.size).astype(np.int64)
+
+    channel = channels(gang.market)
+    # Kinds that need the shop's own pages stay there.
+    if gang.archetype.marketplace > 0 and rng.random() < config.switches:
+        later = rng.integers(0, gang.size)
+        channel[later:] = channels(not gang.market)[later:]
+    return channel
 
 
 def gang_devices(

@@ -19,18 +19,20 @@ _MILDER = {
     "address_reseller": 0.85,
     "brushing": 0.85,
     "card_testing": 0.35,
-    "fake_merchant": 0.8,
-    "promotion_farm": 0.9,
+    "fake_merchant": 0.5,
+    "promotion_farm": 0.8,
     "proxy_buying": 0.6,
     "scalper_naive": 0.85,
     "scalper_scripted": 0.75,
 }
 _CHANGED: dict[str, dict[str, Any]] = {
     "account_takeover": {"position_fails": 0.65},
-    "proxy_buying": {"position_fails": 0.65},
+    "proxy_buying": {"position_fails": 0.65, "marketplace": 0.15},
+    "promotion_farm": {"marketplace": 0.15},
 }
-# Gate 2: kinds that classic rules were written for stay the larger part.
-_LATER_SHARE = 0.6
+# Gate 2: kinds that classic rules were written for stay the larger part, takeover before farms.
+_LATER_SHARE = 0.45
+_FIRST_SHARES = {"account_takeover": 0.30, "promotion_farm": 0.10, "address_reseller": 0.10}
 
 
 def _people() -> tuple[HonestType, ...]:
@@ -48,7 +50,10 @@ def _fraud(starts: dict[str, str]) -> tuple[tuple[Archetype, ...], tuple[Archety
         shifts = tuple((driver, round(factor * by, 3)) for driver, by in kind.shifts)
         return replace(kind, shifts=shifts, **_CHANGED.get(kind.name, {}))
 
-    first = tuple(milder(family.archetype) for family in FIRST_SIX)
+    first = tuple(
+        replace(milder(kind), share=_FIRST_SHARES.get(kind.name, kind.share))
+        for kind in (family.archetype for family in FIRST_SIX)
+    )
     later = (milder(family.archetype) for family in LATER)
     return first, tuple(
         replace(kind, share=round(kind.share * _LATER_SHARE, 4), starts=starts.get(kind.name))
@@ -59,17 +64,22 @@ def _fraud(starts: dict[str, str]) -> tuple[tuple[Archetype, ...], tuple[Archety
 def _world(name: str, starts: dict[str, str], **changes: Any) -> WorldConfig:
     first, later = _fraud(starts)
     settings: dict[str, Any] = {
-        "orders": 80_000,
+        "orders": 120_000,
         "days": 271,
         # Enough gangs in every range of camouflage for gate 8.
-        "fraud_share": 0.10,
-        "gang_orders": 13.0,
+        "fraud_share": 0.12,
+        "gang_orders": 10.0,
         "min_gangs": 200,
-        "camouflage": (1.0, 2.3),
+        "camouflage": (1.0, 2.2),
         "even_camouflage": True,
         "disguise": 1.0,
         "plain_baskets": True,
         "prepared": 1.0,
+        "cover": 1.0,
+        "mixed": 0.02,
+        "switches": 0.05,
+        "season": 0.15,
+        "drift": 0.3,
         "address_book": 0.6,
         "address_book_days": 7.0,
         "shift_scale": 1.25,
@@ -93,7 +103,7 @@ def _world(name: str, starts: dict[str, str], **changes: Any) -> WorldConfig:
 WORLD_1 = _world(
     "world-1",
     {"scalper_humanlike": "2026-07-15"},
-    seed=301,
+    seed=501,
     start="2026-03-05",
     goods=1,
     festivals=(("2026-06-18", 3.0), ("2026-11-11", 6.0)),
@@ -101,7 +111,7 @@ WORLD_1 = _world(
 WORLD_2 = _world(
     "world-2",
     {"scalper_humanlike": "2025-06-20"},
-    seed=401,
+    seed=601,
     start="2025-03-06",
     goods=2,
     merchant_id="m-second",
@@ -110,7 +120,7 @@ WORLD_2 = _world(
     mini_program_share=0.60,
     location_denied=0.33,
     orders_per_account=3.9,
-    newcomers=0.30,
+    newcomers=0.27,
     viral=3,
     group_buys=70,
     festivals=(("2025-06-18", 2.5), ("2025-11-11", 5.0)),

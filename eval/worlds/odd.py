@@ -34,7 +34,7 @@ LATER_TYPES = (
     ),
     HonestType(
         "gift_far",
-        0.011,
+        0.007,
         0.75,
         (("paste", 1.0), ("switching", 0.8), ("familiar", -0.9), ("haste", 0.3)),
         roams=0.35,
@@ -67,7 +67,7 @@ LATER_TYPES = (
     ),
     HonestType(
         "traveller",
-        0.0012,
+        0.0010,
         0.02,
         (("familiar", -0.8), ("haste", 0.4), ("depth", -0.4), ("interest", -0.5), ("paste", 0.4)),
         newcomers=0.0,
@@ -86,7 +86,7 @@ LATER_TYPES = (
     ),
     HonestType(
         "declined_payer",
-        0.014,
+        0.010,
         0.04,
         (("card_trouble", 1.7), ("haste", 0.8), ("depth", -0.6), ("care", -0.4), ("familiar", -0.3)),
         newcomers=0.6,
@@ -165,7 +165,7 @@ LATER_TYPES = (
         ),
         newcomers=0.95,
         coupons=0.45,
-        pace=0.25,
+        pace=0.2,
     ),
     HonestType(
         "shop_friend",
@@ -179,7 +179,7 @@ LATER_TYPES = (
     ),
     HonestType(
         "far_helper",
-        0.003,
+        0.0013,
         0.10,
         (("paste", 0.7), ("switching", 0.9), ("familiar", -0.7), ("interest", -0.3)),
         newcomers=0.0,
@@ -197,9 +197,9 @@ CHANGED_TYPES: dict[str, dict[str, Any]] = {
         "forgets": 0.5,
         "shifts": (("haste", -1.6), ("speed", -1.5), ("familiar", -0.3), ("care", 0.5)),
     },
-    "small_business": {"gift": 0.30, "splits": 0.3, "share": 0.010},
-    "vpn": {"share": 0.014},
-    "gift_buyer": {"share": 0.03},
+    "small_business": {"gift": 0.30, "splits": 0.3, "share": 0.006},
+    "vpn": {"share": 0.008},
+    "gift_buyer": {"share": 0.018},
     "bargain_hunter": {"splits": 0.40, "coupons": 0.1},
 }
 

@@ -23,7 +23,7 @@ class Oracle:
         family: Group of archetypes, or ``honest``.
         gang_id: Gang, or None.
         camouflage: float64[N] of the gang, 0 open to 1 like an honest person.
-        honest_type: Kind of honest person, or None for fraud.
+        honest_type: Kind of honest person, or None for a gang's order.
     """
 
     order_id: NDArray[np.object_]

@@ -13,7 +13,7 @@ from riskgraph.eval.worlds.gangs import Gang, Honest
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.sellers import GANG_TEMPLATES
 from riskgraph.eval.worlds.shop import DAY, Shop
-from riskgraph.eval.worlds.streams import Floats, Ints, chance, pick, stream
+from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, stream
 
 # Issuer prefixes of the simulated cards, and how common each is among honest cards.
 BINS = np.array([622848, 621700, 622588, 625965, 400022, 531993, 455673, 374289])
@@ -45,7 +45,7 @@ class Scene:
 
     def channels(self, gang: Gang) -> Ints:
         """int64[size] channel of each order: the marketplaces, or the shop's own front ends."""
-        return gangs.gang_channels(self.rng(gang, "channel"), gang, gang.size)
+        return gangs.gang_channels(self.rng(gang, "channel"), self.config, gang)
 
     def accounts(self, rng: np.random.Generator, gang: Gang, first: Floats, age_mu: float) -> Ints:
         """Accounts opened for the gang, one for each time of a first order.
@@ -75,6 +75,10 @@ class Scene:
     def doors(self, rng: np.random.Generator, cities: Ints, kinds: Ints | int = 0) -> Ints:
         """New delivery addresses, one per city; ``kinds`` are indexes into ``geo.ADDRESS_KINDS``."""
         return geo.new_addresses(rng, self.cast.addresses, cities, kinds, shared=0.1)
+
+    def covers(self, gang: Gang, n: int) -> Bools:
+        """bool[n]: where the gang's camouflage also covers what it does (``config.cover``)."""
+        return chance(self.rng(gang, "cover"), self.config.cover * gang.camouflage, n)
 
     def respell(self, doors: Ints, spelling: Ints) -> Ints:
         """The same doors in other spellings, as new addresses; spelling 0 is the usual one."""

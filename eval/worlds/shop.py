@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 import numpy as np
 
@@ -21,6 +22,8 @@ DAY = 86_400.0
 # Epoch seconds UTC of 10 May 2003, when Taobao opened: no account of a shop is older than the shop.
 OPENED = 1_052_524_800.0
 _AT_MIDNIGHT = 0.2
+# Sales peak before the year ends.
+_PEAK_DAY = 345
 _HOURS = (
     1.0, 0.6, 0.4, 0.25, 0.2, 0.3, 0.7, 1.4, 2.2, 2.9, 3.4, 3.4,
     3.6, 3.3, 3.1, 3.1, 3.2, 3.2, 3.4, 4.0, 4.9, 5.2, 4.2, 2.2,
@@ -88,6 +91,8 @@ def build_shop(config: WorldConfig) -> Shop:
     # The week is that of a world that begins on a Thursday, as 2026 does.
     weekly = np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.25, 1.2])[(days + 3) % 7]
     weight: Floats = np.asarray(weekly * (1 + 0.25 * days / max(1, config.days)), dtype=np.float64)
+    first = datetime.fromisoformat(config.start).timetuple().tm_yday
+    weight *= 1 + config.season * np.cos(2 * np.pi * (days + first - _PEAK_DAY) / 365)
     promo = (days % 31 < 3) | ((days % 91 >= 60) & (days % 91 < 66))
     hot = [int(s) for s in np.flatnonzero(line == 0)[:: max(1, _SKUS_PER_LINE // 22)]]
     moments = np.arange(6, config.days - 1, 12)

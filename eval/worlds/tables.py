@@ -256,7 +256,7 @@ def labels_table(config: WorldConfig, visits: Visits) -> Any:
         "gang_id": [f"g-{g:04d}" if g >= 0 else None for g in gang],
         "camouflage": visits["camouflage"],
         "honest_type": [
-            None if k else honest[h] for k, h in zip(kind, visits["honest_type"].tolist(), strict=True)
+            None if g >= 0 else honest[h] for g, h in zip(gang, visits["honest_type"].tolist(), strict=True)
         ],
     }
     return pa.table({k: pa.array(v, label_types()[k]) for k, v in columns.items()})

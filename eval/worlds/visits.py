@@ -23,6 +23,8 @@ from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, str
 from riskgraph.eval.worlds.writer import ROWS_PER_FILE, spans
 
 SAVED, NEW, PARSED = range(3)
+# People grow used to shops: they are quicker, read less, and let the browser fill in more.
+_DRIFT = np.array([{"haste": 1.0, "depth": -0.5, "paste": 0.7, "familiar": 0.5}.get(d, 0.0) for d in DRIVERS])
 # Published worlds have at most this many orders: they are one part, and their bytes are fixed.
 PART_ORDERS = 5 * ROWS_PER_FILE
 
@@ -139,6 +141,7 @@ def _disguise(
     """Camouflage also shows as visits that look like any honest person's: their habits, and ``columns``."""
     n = len(habit)
     plain = chance(rng, config.disguise * columns["camouflage"], n)
+    plain |= (columns["gang"] >= 0) & (columns["kind"] == 0)
     habit = np.where(plain[:, None], rng.normal(0, 1, habit.shape), habit)
     if config.plain_baskets:
         bought = plain & (columns["launch"] < 0)
@@ -156,12 +159,18 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
     # Times are kept to the millisecond, as a checkout sends them.
     columns["t"] = np.round(columns["t"], 3)
     n = len(columns["t"])
+    covers = chance(stream(config.seed, "mixed"), config.mixed * columns["camouflage"], n)
+    # What a gang buys as cover is paid, kept and honest; the truth still says who bought it.
+    columns["kind"] = np.where(covers & ~columns["victim"], 0, columns["kind"])
+    columns["parcel"] = np.where(columns["kind"] == 0, 0, columns["parcel"])
     columns["merchant"] = stalls(config, cast, columns["merchant"], columns["t"])
     columns["parcel"] = mishaps(config, columns["parcel"], columns["kind"] == 0)
     columns["paid_first"] = habits.paid_first(config, columns["channel"])
     styles = np.concatenate(cast.styles)
     habit = styles[columns["style"]] + rng.normal(0, (1 - habits.PERSON_SHARE) ** 0.5, (n, len(DRIVERS)))
     habit = _disguise(rng, config, columns, habit)
+    elapsed = (columns["t"] - config.start_s) / (config.end_s - config.start_s) - 0.5
+    habit += config.drift * elapsed[:, None] * _DRIFT
     known = running_count(_pair(columns["account"], columns["address"])) > 0
     paste = habit[:, DRIVERS.index("paste")]
     parses = chance(rng, 1 / (1 + np.exp(1.7 - 1.1 * paste)), n)

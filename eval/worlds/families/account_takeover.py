@@ -28,14 +28,17 @@ def play(scene: Scene, gang: Gang) -> None:
     device = devices[np.arange(m) // 2 * 2]
     home = scene.cast.accounts["home_city"][account]
     drop = geo.far_city(rng, home, np.full(m, gang.country))
-    near = chance(rng, 0.25 + 0.2 * gang.camouflage, m)
+    # Malware orders from the victim's own browser, with all that is saved there, to a mule nearby.
+    inside = scene.covers(gang, m) & (victim >= 0) & (scene.honest.device[victim] >= 0)
+    device = np.where(inside, scene.honest.device[victim], device)
+    near = chance(rng, 0.25 + 0.2 * gang.camouflage, m) | inside
     mules = scene.doors(rng, np.where(near, home, drop), pick(rng, (0.62, 0.05, 0, 0.2, 0.13), m))
     address = mules[np.arange(m) // 2 * 2]
     saved = np.where(victim >= 0, scene.honest.card[victim], -1)
-    card = np.where(chance(rng, 0.55, m) & (saved >= 0), saved, scene.cards(rng, m))
-    phones = np.where(
-        chance(rng, 0.35, m) & (victim >= 0), scene.honest.phone[victim], scene.phones(rng, gang, m, 0.18)
-    )
+    kept = (chance(rng, 0.55, m) | inside) & (saved >= 0)
+    card = np.where(kept, saved, scene.cards(rng, m))
+    called = (chance(rng, 0.35, m) | inside) & (victim >= 0)
+    phones = np.where(called, scene.honest.phone[victim], scene.phones(rng, gang, m, 0.18))
     scene.place(
         rng, gang, channel, account=account[owner], device=device[owner],
         address=address[owner],

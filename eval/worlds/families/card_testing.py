@@ -23,7 +23,7 @@ def play(scene: Scene, gang: Gang) -> None:
     doors = scene.doors(rng, scene.cities(rng, gang, m), 0)
     bins = BINS[rng.integers(0, len(BINS), 2)]
     cards = scene.cast.cards.add(n, bin=bins[rng.integers(0, 2, n)])
-    again = chance(rng, 0.35, n) & (np.r_[-1, owner[:-1]] == owner)
+    again = chance(rng, 0.35 + scene.config.cover * gang.camouflage, n) & (np.r_[-1, owner[:-1]] == owner)
     card = np.where(again, np.r_[cards[:1], cards[:-1]], cards)
     tiny = 0.65 * (1 - 0.5 * gang.camouflage)
     scene.place(

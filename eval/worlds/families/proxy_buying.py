@@ -25,8 +25,9 @@ def play(scene: Scene, gang: Gang) -> None:
     device = np.where(per_device, devices, devices[np.arange(m) // 3 * 3])
     base = scene.doors(rng, scene.cities(rng, gang, 5), pick(rng, (0.6, 0.1, 0, 0.1, 0.1, 0.1), 5))
     doors = scene.respell(base[rng.integers(0, int(rng.integers(2, 6)), n)], rng.integers(0, 24, n))
-    hidden = chance(rng, 0.7 * gang.camouflage, n)
-    single = scene.doors(rng, scene.cities(rng, gang, n), 0)
+    covered, home = scene.covers(gang, n), scene.cast.accounts["home_city"][account]
+    hidden = chance(rng, 0.7 * gang.camouflage, n) | covered
+    single = scene.doors(rng, np.where(covered, home[owner], scene.cities(rng, gang, n)), 0)
     payers = np.where(chance(rng, 0.85, m), scene.cards(rng, m), scene.cards(rng, m)[np.arange(m) // 4 * 4])
     contacts = scene.phones(rng, gang, max(2, n // 3), 0.12)
     phone = np.where(hidden, scene.phones(rng, gang, n, 0.06), contacts[rng.integers(0, len(contacts), n)])

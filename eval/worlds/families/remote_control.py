@@ -24,7 +24,8 @@ def play(scene: Scene, gang: Gang) -> None:
     account = np.where(known, scene.honest.account[victim], scene.accounts(rng, gang, gang.times, 17.0))
     device = np.where(known & (scene.honest.device[victim] >= 0), scene.honest.device[victim], spare)
     home = scene.cast.accounts["home_city"][account]
-    drop = geo.far_city(rng, home, scene.cast.accounts["country"][account])
+    far = geo.far_city(rng, home, scene.cast.accounts["country"][account])
+    drop = np.where(scene.covers(gang, m), home, far)
     mules = scene.doors(rng, drop, pick(rng, (0.62, 0.05, 0, 0.2, 0.13), m))
     card = np.where(known & (scene.honest.card[victim] >= 0), scene.honest.card[victim], scene.cards(rng, m))
     phone = np.where(known, scene.honest.phone[victim], scene.phones(rng, gang, m, 0.1))
