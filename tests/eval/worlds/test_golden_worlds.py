@@ -16,7 +16,7 @@ import pytest
 from riskgraph.eval.worlds import PRESETS, preset, simulate
 
 GOLDEN = Path(__file__).with_name("golden_worlds.json")
-PUBLISHED = ("demo", "champion", "bench")
+PUBLISHED = ("demo", "champion", "bench", "world-1", "world-2", "world-natural")
 
 
 def small(name: str, out: Path) -> dict[str, Any]:
