@@ -27,7 +27,7 @@ from riskgraph.core.verdict import DecisionTree, Verdict
 from riskgraph.eval import worlds
 from riskgraph.eval.backtest import Issue, Origin, Trial, run_backtest
 from riskgraph.eval.backtest_report import check_free, verify_report
-from riskgraph.eval.window import Truth, Window
+from riskgraph.eval.window import Window
 from riskgraph.eval.worlds import gates, pictures, reference
 from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
 from riskgraph.models import CompiledModel, load_model
@@ -76,6 +76,15 @@ def _preset(config: str) -> worlds.WorldConfig:
             f"--config must be one of {', '.join(worlds.PRESETS)}, got {config!r}", field="--config"
         )
     return worlds.preset(config)
+
+
+def own_seed(config: str) -> int:
+    """The first of the seeds that a configuration is certified over.
+
+    Raises:
+        Invalid: If there is no configuration of that name.
+    """
+    return _preset(config).seed
 
 
 def certify(
@@ -239,14 +248,6 @@ class TreeVerdicts:
         return verdicts
 
 
-def truth_of(world: worlds.World) -> Truth:
-    """The oracle of a simulated world, for backtests only."""
-    # Copied field by field, since the worlds' type and the backtest's may each grow fields of their own.
-    oracle = worlds.read_oracle(world)
-    names = ("order_id", "is_fraud", "gang_id", "archetype", "camouflage", "honest_type")
-    return Truth(**{name: getattr(oracle, name) for name in names})
-
-
 def backtest(
     world: Path,
     model: Path | None,
@@ -272,7 +273,7 @@ def backtest(
     tree, now = bootstrap.load_tree(settings), datetime.now(UTC)
     trial = Trial(
         table=world_table(opened, now.timestamp(), bootstrap.open_door(settings), progress),
-        truth=truth_of(opened) if opened.simulated else None,
+        truth=worlds.truth_of(opened) if opened.simulated else None,
         scorer=chosen,
         verdicts=TreeVerdicts(chosen, tree),
         window=window,

@@ -10,7 +10,7 @@ from riskgraph.eval.worlds.family import Family
 from riskgraph.eval.worlds.family_files import load_families
 from riskgraph.eval.worlds.importer import import_ndjson
 from riskgraph.eval.worlds.leaks import Leak, single_component_leaks
-from riskgraph.eval.worlds.oracle import Oracle, read_oracle
+from riskgraph.eval.worlds.oracle import Oracle, read_oracle, truth_of
 from riskgraph.eval.worlds.parallel import workers_for
 from riskgraph.eval.worlds.presets import PRESETS, preset
 from riskgraph.eval.worlds.reader import World
@@ -49,6 +49,7 @@ __all__ = [
     "outcome_body",
     "preset",
     "read_oracle",
+    "truth_of",
     "replay",
     "requests",
     "row_counts",

@@ -18,6 +18,12 @@ from riskgraph.eval.worlds.profiles import HONEST_TYPES, Archetype, HonestType
 
 # Precision is stated at base rates up to 1 %; above that a world has more fraud than shops do.
 NATURAL_BELOW = 0.01
+_SHARES = (
+    "fraud_share", "newcomers", "afterthoughts", "eu_share", "marketplace_share", "mini_program_share",
+    "location_asked", "location_denied", "position_fails", "motion_asked", "training_granted", "gang_refuses",
+    "wrong_fraud_labels", "wrong_clean_labels", "never_delivered_report", "reviews", "disguise",
+    "address_book", "prepared", "cover", "mixed", "switches", "post_auth", "post_auth_market",
+)  # fmt: skip
 
 
 def plain(value: Any) -> Any:
@@ -79,6 +85,10 @@ class WorldConfig:
         drift: How far everybody's habits move from the world's first day to its last, in standard deviations.
         mixed: Share of a fully camouflaged gang's orders that are honest: bought and kept, as cover.
         switches: Share of gangs that change from own front ends to marketplaces, or back, while they last.
+        lifelike: Without shortcuts that raw columns hold and no node shows: gangs keep networks, pick
+            on accounts of their own country, and some wait for promotions; honest people have spellings of their own;
+            victims at home keep network and consents; cover is bought from own accounts; coupons for
+            newcomers go to new accounts.
         festivals: ISO dates and by how much orders multiply on them, as on 11 November.
         address_book: Share of honest orders whose address was saved before the world began.
         address_book_days: How old an account is before it has saved addresses.
@@ -128,6 +138,7 @@ class WorldConfig:
     group_buys: int = field(default=0, metadata={"later": True})
     festivals: tuple[tuple[str, float], ...] = field(default=(), metadata={"later": True})
     sellers: int = field(default=0, metadata={"later": True})
+    lifelike: bool = field(default=False, metadata={"later": True})
     season: float = field(default=0.0, metadata={"later": True})
     drift: float = field(default=0.0, metadata={"later": True})
     mixed: float = field(default=0.0, metadata={"later": True})
@@ -145,6 +156,17 @@ class WorldConfig:
     post_auth_market: float = field(default=0.0, metadata={"later": True})
     archetypes: tuple[Archetype, ...] = field(kw_only=True)
     honest_types: tuple[HonestType, ...] = field(default=HONEST_TYPES)
+
+    def __post_init__(self) -> None:
+        for name in _SHARES:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise Invalid(f"{name} is a share and must lie between 0 and 1, got {value!r}", field=name)
+        for name in ("shift_scale", "drift"):
+            if not 0 <= getattr(self, name) < 10:
+                raise Invalid(f"{name} must lie between 0 and 10, got {getattr(self, name)!r}", field=name)
+        if not 0 <= self.season < 1:
+            raise Invalid(f"season must lie between 0 and below 1, got {self.season!r}", field="season")
 
     @property
     def start_s(self) -> float:

@@ -27,6 +27,7 @@ class Family:
         play: Enters the orders of one gang, ``gang.size`` of them, with ``scene.place``.
         burst_hours: Spread of a burst (standard deviation, hours).
         chases_launches: Share of bursts that start within half an hour after a launch.
+        chases_promotions: Share of bursts that fall on a promotion day, in worlds that are ``lifelike``.
         awake: Share of orders that keep to the hours at which people shop.
         night: Share of orders that keep night hours.
         stopped: Share of orders that the shop stops before shipping.
@@ -38,7 +39,7 @@ class Family:
         tunnels: How much more often than other gangs it comes by proxy or datacenter (0 as they do).
         refunded: Share of delivered orders that are claimed back on a pretext.
         hides_position: The shopper's own device gives no position (at ``position_fails``).
-        naive: Declared to be easy, so that gates against easy worlds leave it aside.
+        naive: Declared to be easy: its tools leave traces.
         source: File that a stranger's family came from; empty for those that ship.
         sha256: Digest of that file.
     """
@@ -47,6 +48,7 @@ class Family:
     play: Play
     burst_hours: float = 20.0
     chases_launches: float = 0.0
+    chases_promotions: float = 0.0
     awake: float = 0.65
     night: float = 0.0
     stopped: float = 0.25

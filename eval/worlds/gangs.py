@@ -59,6 +59,7 @@ class Honest:
     channel: Ints
     network: Ints
     style: Ints
+    country: Ints
 
     @classmethod
     def of(cls, cast: Cast) -> Honest:
@@ -68,13 +69,16 @@ class Honest:
         return cls(
             v["t"][order], account, v["address"][order], v["card"][order], v["phone"][order],
             v["device"][order], running_count(account), v["channel"][order],
-            v["network"][order], v["style"][order],
+            v["network"][order], v["style"][order], cast.accounts["country"][account],
         )  # fmt: skip
 
-    def victims(self, rng: np.random.Generator, t: Floats, rank: int, market: bool) -> Ints:
+    def victims(
+        self, rng: np.random.Generator, t: Floats, rank: int, market: bool, country: int | None = None
+    ) -> Ints:
         """Rows of honest visits (``rank`` earlier orders at least) placed before each time, -1 if none."""
         # A gang reaches only accounts of the places where it works.
-        suits = np.flatnonzero((self.rank >= rank) & ((self.channel >= 2) == market))
+        reached = (self.rank >= rank) & ((self.channel >= 2) == market)
+        suits = np.flatnonzero(reached if country is None else reached & (self.country == country))
         # Only visits before its own: a gang cannot take over an account that does not exist yet.
         until = np.searchsorted(self.t[suits], t)
         drawn = (rng.random(len(t)) * until).astype(np.int64)
@@ -106,7 +110,7 @@ def _sizes(rng: np.random.Generator, total: int, gangs: int) -> Ints:
 
 
 def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, family: Family, size: int) -> Floats:
-    """Bursts inside the gang's active window, half of them timed to launches and promotion days."""
+    """Bursts inside the gang's active window, a part of them timed to launches or promotion days."""
     kind = family.archetype
     window = rng.uniform(*kind.window_days) * DAY
     begin = _begin(config, kind)
@@ -117,6 +121,11 @@ def _times(rng: np.random.Generator, config: WorldConfig, shop: Shop, family: Fa
         wait = min(1800.0, family.burst_hours * 3600)
         near = hot[np.clip(np.searchsorted(hot, centres), 0, len(hot) - 1)]
         centres = np.where(rng.random(kind.bursts) < family.chases_launches, near + wait, centres)
+    days = np.flatnonzero(shop.promo_day) if config.lifelike else np.zeros(0, dtype=np.int64)
+    if family.chases_promotions and len(days):
+        noon = config.start_s + days * DAY + 4 * 3600.0
+        near = noon[np.clip(np.searchsorted(noon, centres), 0, len(noon) - 1)]
+        centres = np.where(rng.random(kind.bursts) < family.chases_promotions, near, centres)
     own = shop.times(rng, np.zeros(size), night=chance(rng, family.night, size))
     hour = (own - config.start_s) % DAY
     spread = centres[rng.integers(0, kind.bursts, size)] + rng.normal(0, 1, size) * family.burst_hours * 3600
@@ -212,6 +221,15 @@ def gang_networks(rng: np.random.Generator, cast: Cast, gang: Gang, n: int) -> I
     return cast.networks.add(n, kind=kind, city=city)
 
 
+def _kept(rng: np.random.Generator, config: WorldConfig, gang: Gang, networks: Ints) -> Ints:
+    """A gang orders from few lines, of which a better one has more; now and then from another."""
+    if not config.lifelike:
+        return networks
+    n = len(networks)
+    lines = max(1, round(n * (0.2 + 0.3 * gang.camouflage)))
+    return np.where(chance(rng, 0.12, n), networks, networks[rng.integers(0, lines, n)])
+
+
 def gang_accounts(rng: np.random.Generator, cast: Cast, gang: Gang, first: Floats, age_mu: float) -> Ints:
     """Accounts opened for the gang; ``age_mu`` is the log of the median age in seconds at first use."""
     n = len(first)
@@ -254,7 +272,7 @@ def place(
         rng, config, channel, stance, np.repeat(chance(rng, config.location_denied, 1), n),
         chance(rng, 1 - config.training_granted, n),
     )  # fmt: skip
-    own = np.where(network >= 0, network, gang_networks(rng, cast, gang, n))
+    own = np.where(network >= 0, network, _kept(rng, config, gang, gang_networks(rng, cast, gang, n)))
     habit = np.where(style >= 0, style, gang.styles[rng.integers(0, len(gang.styles), n)])
     cast.visits.add(
         n, t=gang.times, channel=channel, device=np.where(front, device, -1), kind=gang.code,

@@ -66,7 +66,7 @@ def _world(name: str, starts: dict[str, str], **changes: Any) -> WorldConfig:
     settings: dict[str, Any] = {
         "orders": 120_000,
         "days": 271,
-        # Enough gangs in every range of camouflage for gate 8.
+        # Gate 8: enough gangs in every range of camouflage.
         "fraud_share": 0.12,
         "gang_orders": 10.0,
         "min_gangs": 200,
@@ -125,3 +125,6 @@ WORLD_2 = _world(
     group_buys=70,
     festivals=(("2025-06-18", 2.5), ("2025-11-11", 5.0)),
 )
+# The same without the shortcuts that their raw columns hold (docs/worlds.md).
+WORLD_3 = replace(WORLD_1, name="world-3", seed=701, lifelike=True, mixed=0.05)
+WORLD_4 = replace(WORLD_2, name="world-4", seed=801, lifelike=True, mixed=0.05)

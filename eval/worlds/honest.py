@@ -16,6 +16,7 @@ from riskgraph.eval.worlds.streams import Bools, Floats, Ints, chance, pick, str
 from riskgraph.eval.worlds.ways import own_ways
 
 # Kinds that use no mouse, and kinds that can be told from others at a front end only.
+_OWN_SPELLING = 0.15
 _KEYS = ("keyboard", "screen_reader")
 _SHOWN = ("refuser", "no_position", "voice_control", "privacy_browser", "touch_only", "ime_typist")
 
@@ -162,7 +163,15 @@ def households(config: WorldConfig, cast: Cast) -> Households:
         channel, style, refuses, chance(rng, config.location_denied, n), ~trains,
     )  # fmt: skip
     _oddities(config, cast, homes)
+    if config.lifelike:
+        _own_spellings(stream(config.seed, "spellings"), cast, homes)
     return homes
+
+
+def _own_spellings(rng: np.random.Generator, cast: Cast, homes: Households) -> None:
+    """Some people write their address in a way of their own, and always so."""
+    rows = np.flatnonzero(chance(rng, _OWN_SPELLING, len(homes.home)))
+    homes.home[rows] = geo.respell(cast.addresses, homes.home[rows], rng.integers(1, 90, len(rows)))
 
 
 def _oddities(config: WorldConfig, cast: Cast, homes: Households) -> None:

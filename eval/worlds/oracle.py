@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.errors import NotFound
+from riskgraph.eval.window import Truth
 from riskgraph.eval.worlds.extras import parquet
 from riskgraph.eval.worlds.reader import World
 
@@ -61,3 +62,14 @@ def read_oracle(world: World) -> Oracle:
         camouflage=np.array(table["camouflage"].to_pylist(), dtype=np.float64),
         honest_type=texts("honest_type"),
     )
+
+
+def truth_of(world: World) -> Truth:
+    """What a backtest may know of a simulated world's oracle.
+
+    Raises:
+        NotFound: If the world has none.
+    """
+    # Copied field by field, since the worlds' type and the backtest's may each grow fields of their own.
+    oracle = read_oracle(world)
+    return Truth(**{field.name: getattr(oracle, field.name) for field in fields(Truth)})

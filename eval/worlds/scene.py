@@ -76,9 +76,26 @@ class Scene:
         """New delivery addresses, one per city; ``kinds`` are indexes into ``geo.ADDRESS_KINDS``."""
         return geo.new_addresses(rng, self.cast.addresses, cities, kinds, shared=0.1)
 
+    def victims(self, rng: np.random.Generator, gang: Gang, t: Floats, rank: int) -> Ints:
+        """Rows of honest visits before each time that the gang reaches, -1 if none.
+
+        They are of accounts with at least ``rank`` orders before them, at the places where the gang works.
+        """
+        country = gang.country if self.config.lifelike else None
+        return self.honest.victims(rng, t, rank, gang.market, country)
+
     def covers(self, gang: Gang, n: int) -> Bools:
         """bool[n]: where the gang's camouflage also covers what it does (``config.cover``)."""
         return chance(self.rng(gang, "cover"), self.config.cover * gang.camouflage, n)
+
+    def at_home(self, victim: Ints, where: Bools) -> dict[str, Ints | Bools]:
+        """Columns ``network`` and ``victim`` of orders that come from the victim's own place, at ``where``.
+
+        Consents are the victim's there. Worlds that are not ``lifelike`` have the gang's networks and stance.
+        """
+        if not self.config.lifelike:
+            return {}
+        return {"network": np.where(where, self.honest.network[victim], -1), "victim": where}
 
     def respell(self, doors: Ints, spelling: Ints) -> Ints:
         """The same doors in other spellings, as new addresses; spelling 0 is the usual one."""

@@ -23,7 +23,7 @@ from riskgraph.eval.worlds.parcels import parcel_tables
 from riskgraph.eval.worlds.pools import Cast
 from riskgraph.eval.worlds.scene import Scene
 from riskgraph.eval.worlds.sellers import build_sellers
-from riskgraph.eval.worlds.shop import Baskets, Shop, build_shop, fill_baskets
+from riskgraph.eval.worlds.shop import DAY, Baskets, Shop, build_shop, fill_baskets
 from riskgraph.eval.worlds.signals import Signals
 from riskgraph.eval.worlds.streams import Ints
 from riskgraph.eval.worlds.tables import labels_table, orders_table, outcomes_table
@@ -48,6 +48,7 @@ ENTITIES = {
     "ip": "opaque",
 }
 _STEPS = 5
+_NEWCOMER_DAYS = 30
 
 
 def live(config: WorldConfig, shop: Shop, further: tuple[Family, ...] = ()) -> Visits:
@@ -69,6 +70,10 @@ def live(config: WorldConfig, shop: Shop, further: tuple[Family, ...] = ()) -> V
 def measure(config: WorldConfig, shop: Shop, visits: Visits) -> tuple[Baskets, Signals, Ints]:
     """What the shop's systems record of the visits: baskets, node values, declined attempts."""
     seek = visits["seek_coupon"] + 0.08 * visits.driver("bargain").clip(0, 3)
+    new = visits.rank
+    if config.lifelike:
+        old = visits["t"] - visits.of_account("created") > _NEWCOMER_DAYS * DAY
+        new = np.where(old, np.maximum(new, 1), new)
     baskets = fill_baskets(
         visits.stream(config.seed, "baskets"),
         shop,
@@ -76,7 +81,7 @@ def measure(config: WorldConfig, shop: Shop, visits: Visits) -> tuple[Baskets, S
         visits["basket"],
         visits["launch"],
         seek.clip(0, 1),
-        visits.rank,
+        new,
     )
     if config.since_sign_up:
         opened = visits.of_account("created")[:, None]

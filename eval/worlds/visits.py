@@ -25,6 +25,7 @@ from riskgraph.eval.worlds.writer import ROWS_PER_FILE, spans
 SAVED, NEW, PARSED = range(3)
 # People grow used to shops: they are quicker, read less, and let the browser fill in more.
 _DRIFT = np.array([{"haste": 1.0, "depth": -0.5, "paste": 0.7, "familiar": 0.5}.get(d, 0.0) for d in DRIVERS])
+_OF_OTHERS = ("identity", "payment")
 # Published worlds have at most this many orders: they are one part, and their bytes are fixed.
 PART_ORDERS = 5 * ROWS_PER_FILE
 
@@ -151,6 +152,17 @@ def _disguise(
     return habit
 
 
+def _mix(config: WorldConfig, columns: dict[str, NDArray[Any]], families: tuple[Family, ...]) -> None:
+    """Turn some of a gang's orders into honest ones, as cover; the truth still says who bought them."""
+    covers = chance(stream(config.seed, "mixed"), config.mixed * columns["camouflage"], len(columns["t"]))
+    if config.lifelike:
+        # Whoever orders with things of others does not buy honestly with them.
+        owns = [True, *(family.archetype.family not in _OF_OTHERS for family in families)]
+        covers &= np.array(owns)[columns["kind"]]
+    columns["kind"] = np.where(covers & ~columns["victim"], 0, columns["kind"])
+    columns["parcel"] = np.where(columns["kind"] == 0, 0, columns["parcel"])
+
+
 def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Visits:
     """Sort all visits by time and derive what depends on the order."""
     rng = stream(config.seed, "sessions")
@@ -159,10 +171,7 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
     # Times are kept to the millisecond, as a checkout sends them.
     columns["t"] = np.round(columns["t"], 3)
     n = len(columns["t"])
-    covers = chance(stream(config.seed, "mixed"), config.mixed * columns["camouflage"], n)
-    # What a gang buys as cover is paid, kept and honest; the truth still says who bought it.
-    columns["kind"] = np.where(covers & ~columns["victim"], 0, columns["kind"])
-    columns["parcel"] = np.where(columns["kind"] == 0, 0, columns["parcel"])
+    _mix(config, columns, families)
     columns["merchant"] = stalls(config, cast, columns["merchant"], columns["t"])
     columns["parcel"] = mishaps(config, columns["parcel"], columns["kind"] == 0)
     columns["paid_first"] = habits.paid_first(config, columns["channel"])

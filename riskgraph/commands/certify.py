@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,20 @@ from riskgraph.commands.ui import emit, progress_bars
 from riskgraph.core.errors import CheckFailed
 
 
-def run_gates(config: str, seeds: Sequence[int], orders: int | None, out: Path | None, as_json: bool) -> None:
-    """Read the gates, print their table, and fail when one does not hold.
+def run_gates(
+    config: str, first: int | None, count: int, orders: int | None, out: Path | None, as_json: bool
+) -> None:
+    """Read the gates over ``count`` seeds, print their table, and fail when one does not hold.
 
     Raises:
         CheckFailed: Naming the gates that do not hold.
     """
     from riskgraph import chain
 
+    if first is None:
+        first = chain.own_seed(config)
     with progress_bars() as progress:
-        result = chain.certify(config, seeds, orders=orders, out=out, progress=progress)
+        result = chain.certify(config, range(first, first + count), orders=orders, out=out, progress=progress)
     emit(result, as_json, lambda console: show_gates(console, result))
     failed = [g["gate"] for g in result["gates"] if not g["held"]]
     if failed:

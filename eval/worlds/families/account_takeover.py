@@ -18,7 +18,7 @@ def play(scene: Scene, gang: Gang) -> None:
     owner = owners(rng, gang)
     first = first_times(gang, owner)
     m = len(first)
-    victim = scene.honest.victims(rng, first, 2, gang.market)
+    victim = scene.victims(rng, gang, first, 2)
     fresh = scene.accounts(rng, gang, first, 16.0)
     account = np.where(victim >= 0, scene.honest.account[victim], fresh)
     changed = chance(rng, 0.5 * (1 - 0.5 * gang.camouflage), m)
@@ -44,6 +44,7 @@ def play(scene: Scene, gang: Gang) -> None:
         address=address[owner],
         phone=phones[owner], other=chance(rng, 0.45, n), basket=pick(rng, (0.42, 0.55, 0.03), n),
         seek_coupon=rng.beta(1.2, 5, n), **token(rng, channel, card[owner], 0.2),
+        **scene.at_home(victim[owner], inside[owner]),
     )  # fmt: skip
 
 

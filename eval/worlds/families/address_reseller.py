@@ -18,7 +18,7 @@ def play(scene: Scene, gang: Gang) -> None:
     first = first_times(gang, owner)
     m = len(first)
     account = scene.accounts(rng, gang, first, 15.5)
-    rented = scene.honest.victims(rng, first, 1, gang.market)
+    rented = scene.victims(rng, gang, first, 1)
     account = np.where(chance(rng, 0.3, m) & (rented >= 0), scene.honest.account[rented], account)
     devices = scene.devices(rng, gang, first_channels(channel, owner))
     device = np.where(chance(rng, 0.8, m), devices, devices[np.arange(m) // 3 * 3])

@@ -25,7 +25,7 @@ def play(scene: Scene, gang: Gang) -> None:
     first = first_times(gang, owner)
     m = len(first)
     account = scene.accounts(rng, gang, first, 16.0)
-    hired = scene.honest.victims(rng, first, 1, gang.market)
+    hired = scene.victims(rng, gang, first, 1)
     account = np.where(chance(rng, 0.35, m) & (hired >= 0), scene.honest.account[hired], account)
     devices = scene.devices(rng, gang, first_channels(channel, owner))
     device = np.where(chance(rng, 0.5 + 0.4 * gang.camouflage, m), devices, devices[np.arange(m) // 4 * 4])

@@ -36,7 +36,7 @@ def play(scene: Scene, gang: Gang) -> None:
     device = scene.devices(rng, gang, first_channels(channel, owner))[np.arange(m) // 3 * 3]
     stores = scene.doors(rng, np.full(4, gang.city), pick(rng, (0.6, 0.2, 0, 0, 0, 0.2), 4))
     late = np.linspace(0.0, 2 * _VICTIMS, n)
-    drawn = scene.honest.victims(rng, gang.times, 1, gang.market)
+    drawn = scene.victims(rng, gang, gang.times, 1)
     scene.place(
         rng, gang, channel, np.where(chance(rng, late, n), drawn, -1), merchant=merchant,
         account=account[owner], device=device[owner], address=stores[rng.integers(0, 4, m)][owner],

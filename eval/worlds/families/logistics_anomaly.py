@@ -29,7 +29,7 @@ def play(scene: Scene, gang: Gang) -> None:
     account = scene.accounts(rng, gang, first, 15.0)
     device = scene.devices(rng, gang, first_channels(channel, owner))[np.arange(m) // 2 * 2]
     doors = scene.doors(rng, np.full(3, gang.city), pick(rng, (0.75, 0.15, 0, 0.1), 3))
-    drawn = scene.honest.victims(rng, gang.times, 1, gang.market)
+    drawn = scene.victims(rng, gang, gang.times, 1)
     # Hiding means numbers that a carrier has seen: those of other people's parcels.
     reused = 0.3 + 0.4 * gang.camouflage
     blank = 0.6 * (1 - reused)

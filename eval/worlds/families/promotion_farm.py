@@ -64,4 +64,5 @@ FAMILY = Family(
     play,
     one_time_codes=1.0,
     invited=0.5,
+    chases_promotions=0.7,
 )

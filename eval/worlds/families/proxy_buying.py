@@ -18,7 +18,7 @@ def play(scene: Scene, gang: Gang) -> None:
     first = first_times(gang, owner)
     m = len(first)
     account = scene.accounts(rng, gang, first, 13.5)
-    rented = scene.honest.victims(rng, first, 1, gang.market)
+    rented = scene.victims(rng, gang, first, 1)
     account = np.where(chance(rng, 0.45, m) & (rented >= 0), scene.honest.account[rented], account)
     per_device = chance(rng, 0.55, m)
     devices = scene.devices(rng, gang, first_channels(channel, owner))
@@ -67,4 +67,5 @@ FAMILY = Family(
     ),
     play,
     chases_launches=0.5,
+    chases_promotions=0.3,
 )

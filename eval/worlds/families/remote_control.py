@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from riskgraph.eval.worlds import geo
@@ -13,11 +15,12 @@ from riskgraph.eval.worlds.streams import chance, pick
 
 
 def play(scene: Scene, gang: Gang) -> None:
-    # Card, phone and habits are the victim's. What differs: the parcel goes far away, and the sharing
-    # tool keeps the device from giving the position that it is permitted to give.
+    # Account, device, card and phone are the victim's. What differs: the hand, the parcel that goes far away,
+    # and that the sharing tool keeps the device from giving the position that it is permitted to give.
     rng = scene.rng(gang, "remote")
     n, m = gang.size, gang.size
-    victim = scene.honest.victims(rng, gang.times, 3, market=False)
+    # The shop's own pages, wherever else the gang works.
+    victim = scene.victims(rng, replace(gang, market=False), gang.times, 3)
     known = victim >= 0
     channel = np.where(known, scene.honest.channel[victim], 0).astype(np.int64)
     spare = scene.devices(rng, gang, channel)
@@ -33,6 +36,7 @@ def play(scene: Scene, gang: Gang) -> None:
         rng, gang, channel, account=account, device=device, address=mules, phone=phone,
         other=chance(rng, 0.5, n), basket=pick(rng, (0.55, 0.42, 0.03), n),
         seek_coupon=rng.beta(1.5, 4, n), **token(rng, channel, card, 0.25),
+        **scene.at_home(victim, known),
     )  # fmt: skip
 
 

@@ -23,8 +23,6 @@ from riskgraph.eval.worlds.reference import Relations
 from riskgraph.eval.worlds.writer import Progress, quiet
 
 _KINDS = ("account", "device", "card", "address", "phone", "ip")
-# At most a fifth of all fraud may be declared naive (and excepted from gate 1).
-NAIVE_SHARE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +36,6 @@ class Material:
         oracle: The truth.
         keys: Order keys as outcomes carry them.
         relations: Shared entities as the world's files hold them.
-        naive: Archetypes that the configuration declares naive.
     """
 
     seed: int
@@ -47,7 +44,6 @@ class Material:
     oracle: Oracle
     keys: list[str]
     relations: Relations
-    naive: frozenset[str]
 
     @classmethod
     def of(cls, world: World, door: Door, progress: Progress = quiet) -> Material:
@@ -75,7 +71,6 @@ class Material:
             oracle=oracle,
             keys=[order_key(*name) for name in named],
             relations=Relations(kinds, placed),
-            naive=_naive(world),
         )
 
     @cached_property
@@ -123,19 +118,7 @@ class Material:
         flagged[later] = crossed_flags(scores[later], fraud[later], half, fpr or reference.settings().fpr)
         return flagged
 
-    @cached_property
-    def excepted(self) -> Bools:
-        """bool[N]: fraud declared naive; none where it is more than a fifth of all fraud."""
-        naive = np.isin(self.oracle.archetype.astype(str), sorted(self.naive))
-        allowed = naive.sum() <= NAIVE_SHARE * self.oracle.is_fraud.sum()
-        return naive if allowed else np.zeros(len(naive), dtype=np.bool_)
-
 
 def _codes(values: Iterable[Hashable]) -> Ints:
     known: dict[Hashable, int] = {}
     return np.array([-1 if v is None else known.setdefault(v, len(known)) for v in values], dtype=np.int64)
-
-
-def _naive(world: World) -> frozenset[str]:
-    declared = world.manifest.get("config", {}).get("archetypes", ())
-    return frozenset(a["name"] for a in declared if a.get("naive"))

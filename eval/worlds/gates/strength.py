@@ -8,7 +8,7 @@ import numpy as np
 
 from riskgraph.core.catalog import Form, NodeSpec, catalog
 from riskgraph.eval.intervals import ratio_interval
-from riskgraph.eval.metrics import Bools, Floats
+from riskgraph.eval.metrics import Floats
 from riskgraph.eval.worlds import reference
 from riskgraph.eval.worlds.gates.figure import Figure
 from riskgraph.eval.worlds.gates.material import Material
@@ -19,12 +19,11 @@ _SHUFFLE_SEED = 20260103
 
 
 def recall(material: Material, scores: Floats, gate: int, name: str, low: float, high: float,
-           fpr: float | None = None, more: str = "", among: Bools | None = None) -> Figure:  # fmt: skip
+           fpr: float | None = None, more: str = "") -> Figure:  # fmt: skip
     """Recall over the later fraud orders at a fixed false-positive rate, which is told beside it."""
     fraud, later = material.oracle.is_fraud, material.later
     flagged = material.flags(scores, fpr)
-    counted = later & fraud if among is None else later & fraud & among
-    measured = ratio_interval(flagged, counted, material.clusters)
+    measured = ratio_interval(flagged, later & fraud, material.clusters)
     rate = float(flagged[later & ~fraud].mean())
     return Figure.of(gate, name, material.seed, measured, low, high, f"{more}FPR {rate:.2%}")
 
@@ -32,17 +31,16 @@ def recall(material: Material, scores: Floats, gate: int, name: str, low: float,
 def single_components(material: Material) -> list[Figure]:
     """Gate 1: the best of all components outside the GRF nodes, and the best of those inside."""
     best: dict[bool, tuple[float, str, Floats]] = {}
-    fraud = material.oracle.is_fraud & material.later & ~material.excepted
+    fraud = material.oracle.is_fraud & material.later
     for node in catalog():
         for name, scores in _readings(material, node):
             found = float(material.flags(scores)[fraud].mean()) if fraud.any() else float("nan")
             graph = node.family == "GRF"
             if graph not in best or found > best[graph][0]:
                 best[graph] = (found, name, scores)
-    kept = ~material.excepted
     rows = ((False, "best component outside GRF", 0.15), (True, "best GRF component", 0.60))
     return [
-        recall(material, best[graph][2], 1, name, 0.0, high, more=f"{best[graph][1]}, ", among=kept)
+        recall(material, best[graph][2], 1, name, 0.0, high, more=f"{best[graph][1]}, ")
         for graph, name, high in rows
     ]
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from riskgraph.core.errors import Invalid
 from riskgraph.eval.worlds import FAMILIES, habits, preset
-from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.outcomes import outcomes
 from riskgraph.eval.worlds.shop import build_shop
 from riskgraph.eval.worlds.simulate import live
@@ -104,7 +104,7 @@ def test_sales_swing_with_the_year() -> None:
     assert ratio.min() == pytest.approx(0.8, abs=0.001)
 
 
-def test_everybodys_habits_drift_and_their_mean_stays() -> None:
+def test_everybodys_habits_drift_one_way() -> None:
     still, moved = (world(drift=d).driver("haste") for d in (0.0, 0.8))
     n = len(still)
     shift = moved - still
@@ -113,7 +113,44 @@ def test_everybodys_habits_drift_and_their_mean_stays() -> None:
     assert np.all(np.diff(shift) > -1e-9)
 
 
-def test_knobs_that_came_later_leave_older_configurations_as_they_were() -> None:
-    config = WorldConfig(archetypes=preset("demo").archetypes)
-    assert (config.cover, config.mixed, config.switches, config.season, config.drift) == (0, 0, 0, 0, 0)
-    assert config.sha256 == preset("demo").sha256
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_gangs_refuse_consent_from_none_to_all(share: float) -> None:
+    visits = world(gang_refuses=share)
+    mine = (visits["kind"] > 0) & habits.has_front_end(visits["channel"]) & ~visits["victim"]
+    refused = float((visits["behavior"][mine] == 0).mean())
+    # Some refuse in any gang, as some persons do anywhere.
+    assert refused == 1.0 if share else refused < 0.1
+
+
+def test_a_card_tester_under_cover_tries_fewer_cards_on_an_account(still: Visits) -> None:
+    def cards(visits: Visits) -> float:
+        mine = of_family(visits, "card_testing") & (visits["camouflage"] > 0.4) & (visits["card"] >= 0)
+        pairs = set(zip(visits["account"][mine].tolist(), visits["card"][mine].tolist(), strict=True))
+        return len(pairs) / len({account for account, _ in pairs})
+
+    assert cards(world(cover=1.0)) < cards(still) - 0.1
+
+
+def test_a_proxy_buyer_under_cover_sends_to_where_the_account_lives(still: Visits) -> None:
+    def far(visits: Visits) -> float:
+        mine = of_family(visits, "proxy_buying") & (visits["camouflage"] > 0.5)
+        return float(is_far(visits)[mine].mean())
+
+    assert far(world(cover=1.0)) < far(still) - 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mixed", 3),
+        ("cover", -0.1),
+        ("gang_refuses", 1.5),
+        ("season", 1),
+        ("drift", float("nan")),
+        ("reviews", 2),
+    ],
+)
+def test_a_figure_that_makes_no_sense_is_refused_by_its_name(name: str, value: float) -> None:
+    with pytest.raises(Invalid) as refused:
+        replace(STILL, **{name: value})  # type: ignore[arg-type]
+    assert refused.value.field == name

@@ -86,17 +86,6 @@ def test_a_component_that_gives_fraud_away_is_found_and_named(material: Material
     assert graph.more.startswith(("B131", "B132", "B133", "B134", "B135", "B136", "B137"))
 
 
-def test_naive_tiers_are_excepted_up_to_a_fifth_of_all_fraud(material: Material) -> None:
-    fraud = np.flatnonzero(material.oracle.is_fraud)
-    kinds = material.oracle.archetype.copy()
-    kinds[fraud] = "other"
-    kinds[fraud[: len(fraud) // 6]] = "bot"
-    few = replace(with_oracle(material, archetype=kinds), naive=frozenset({"bot"}))
-    assert few.excepted.sum() == len(fraud) // 6
-    many = replace(few, naive=frozenset({"bot", "other"}))
-    assert not many.excepted.any()
-
-
 def test_trees_on_the_order_and_with_relations_are_measured_on_later_orders_only(material: Material) -> None:
     assert np.isnan(material.alone[~material.later]).all()
     assert not material.flags(material.alone)[~material.later].any()
