@@ -44,8 +44,8 @@ check: lint types test      ## what CI runs
 # The key is known, so that anybody gets the same worlds and, on the same machine, the same model.
 champion: $(VENV)/.dev      ## rebuild the model that ships in the package (its card tells the recipe)
 	$(RUN)/python -c "from pathlib import Path; from riskgraph.bootstrap import simulated_settings as s; s(Path('$(CHAMPION)/home'))"
-	$(CHAMPIONS) simulate --config world-1 --seed 511 --out $(CHAMPION)/world-1
-	$(CHAMPIONS) simulate --config world-2 --seed 611 --out $(CHAMPION)/world-2
+	$(CHAMPIONS) simulate --config world-1 --seed 711 --out $(CHAMPION)/world-1
+	$(CHAMPIONS) simulate --config world-2 --seed 811 --out $(CHAMPION)/world-2
 	$(CHAMPIONS) sandbox release --world $(CHAMPION)/world-1 --until 2026-12-01 --out $(CHAMPION)/release-1
 	$(CHAMPIONS) sandbox release --world $(CHAMPION)/world-2 --until 2025-12-02 --out $(CHAMPION)/release-2
 	$(CHAMPIONS) train --release $(CHAMPION)/release-1 --release $(CHAMPION)/release-2 --out $(CHAMPION)/model
@@ -55,7 +55,7 @@ docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md
 
 docs-pictures: $(VENV)/.lab ## pictures of a simulated world, for the pages
-	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-1 --seed 501 --out build/pictures/world
+	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-1 --seed 701 --out build/pictures/world
 	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph world pictures build/pictures/world --out docs/pictures
 
 bench: $(VENV)/.lab         ## the figures of this release

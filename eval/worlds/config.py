@@ -86,7 +86,7 @@ class WorldConfig:
         mixed: Share of a fully camouflaged gang's orders that are honest: bought and kept, as cover.
         switches: Share of gangs that change from own front ends to marketplaces, or back, while they last.
         lifelike: Without shortcuts that raw columns hold and no node shows: gangs keep networks, pick
-            on accounts of their own country, and some wait for promotions; honest people have spellings of their own;
+            on accounts of their own country, and some wait for promotions; honest people have own spellings;
             victims at home keep network and consents; cover is bought from own accounts; coupons for
             newcomers go to new accounts.
         festivals: ISO dates and by how much orders multiply on them, as on 11 November.

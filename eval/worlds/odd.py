@@ -34,7 +34,7 @@ LATER_TYPES = (
     ),
     HonestType(
         "gift_far",
-        0.007,
+        0.005,
         0.75,
         (("paste", 1.0), ("switching", 0.8), ("familiar", -0.9), ("haste", 0.3)),
         roams=0.35,
@@ -197,8 +197,8 @@ CHANGED_TYPES: dict[str, dict[str, Any]] = {
         "forgets": 0.5,
         "shifts": (("haste", -1.6), ("speed", -1.5), ("familiar", -0.3), ("care", 0.5)),
     },
-    "small_business": {"gift": 0.30, "splits": 0.3, "share": 0.006},
-    "vpn": {"share": 0.008},
+    "small_business": {"gift": 0.30, "splits": 0.3, "share": 0.004},
+    "vpn": {"share": 0.006},
     "gift_buyer": {"share": 0.018},
     "bargain_hunter": {"splits": 0.40, "coupons": 0.1},
 }

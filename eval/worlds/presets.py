@@ -7,7 +7,7 @@ from dataclasses import replace
 from riskgraph.core.errors import NotFound
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.families import FIRST_SIX
-from riskgraph.eval.worlds.hard import WORLD_1, WORLD_2, WORLD_3, WORLD_4
+from riskgraph.eval.worlds.hard import WORLD_1, WORLD_2
 
 _SIX = tuple(family.archetype for family in FIRST_SIX)
 
@@ -34,7 +34,7 @@ PRESETS = {
         name="bench", seed=211, orders=100_000, gang_orders=24.0, min_gangs=200, archetypes=_SIX
     ),
     # Certified (docs/worlds.md): never edited.
-    **{config.name: config for config in (WORLD_1, WORLD_2, WORLD_3, WORLD_4)},
+    **{config.name: config for config in (WORLD_1, WORLD_2)},
     # The people and kinds of fraud of world-1 by construction, at a rate such as shops have.
     "world-natural": replace(
         WORLD_1,

@@ -14,7 +14,7 @@ from riskgraph.eval.worlds.simulate import live, measure
 from riskgraph.eval.worlds.streams import Bools
 from riskgraph.eval.worlds.visits import Visits
 
-CONFIG = preset("world-3").scaled(orders=30_000, seed=9)
+CONFIG = preset("world-1").scaled(orders=30_000, seed=9)
 
 
 @pytest.fixture(scope="module")
