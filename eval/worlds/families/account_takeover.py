@@ -28,7 +28,7 @@ def play(scene: Scene, gang: Gang) -> None:
     device = devices[np.arange(m) // 2 * 2]
     home = scene.cast.accounts["home_city"][account]
     drop = geo.far_city(rng, home, np.full(m, gang.country))
-    # Malware orders from the victim's own browser, with all that is saved there, to a mule nearby.
+    # Malware orders from the victim's own browser, with the card saved there, to a mule nearby.
     inside = scene.covers(gang, m) & (victim >= 0) & (scene.honest.device[victim] >= 0)
     device = np.where(inside, scene.honest.device[victim], device)
     near = chance(rng, 0.25 + 0.2 * gang.camouflage, m) | inside

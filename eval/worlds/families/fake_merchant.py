@@ -16,7 +16,7 @@ from riskgraph.eval.worlds.scene import Scene, first_channels, first_times, owne
 from riskgraph.eval.worlds.shop import BASKETS
 from riskgraph.eval.worlds.streams import chance, pick
 
-# About 2,000 shops a day where 100,000 are open: the burst keeps its share of a smaller platform.
+# About 2,000 shops a day where 100,000 are open: at most as large a share of a smaller platform.
 BURST_SHARE = 0.02
 _VICTIMS = 0.2
 

@@ -1,4 +1,4 @@
-"""New accounts on shared devices take newcomer coupons; noise in the addresses hides one door."""
+"""New accounts on shared devices take newcomer coupons; noise in the addresses hides a few doors."""
 
 from __future__ import annotations
 
