@@ -226,7 +226,14 @@ def _choose(trial: Trial) -> Chosen:
     return chosen
 
 
-def _probability(scorer: BatchScorer, table: OrderTable, name: str, progress: Progress | None) -> Floats:
+def probabilities(
+    scorer: BatchScorer, table: OrderTable, name: str, progress: Progress | None = None
+) -> Floats:
+    """Calibrated probabilities float64[N] of the orders of a table.
+
+    Raises:
+        CheckFailed: If one is not a number.
+    """
     parts = []
     for start in range(0, len(table), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
@@ -242,7 +249,7 @@ def _probability(scorer: BatchScorer, table: OrderTable, name: str, progress: Pr
 
 def _scored(chosen: Chosen, trial: Trial, progress: Progress | None) -> Scored:
     table = chosen.table
-    probability = _probability(trial.scorer, table, "model", progress)
+    probability = probabilities(trial.scorer, table, "model", progress)
     verdict = np.array([str(v) for v in trial.verdicts(table, probability)], dtype=object)
     if len(verdict) != len(table) or not set(verdict) <= set(Verdict):
         raise CheckFailed("the verdicts must be accept, review or reject, one for each order")
@@ -257,7 +264,7 @@ def _with_bands(
     rows: Scored, table: OrderTable, scorer: BatchScorer, name: str, progress: Progress | None
 ) -> Scored:
     """The same orders under another scorer: verdicts by its bands alone, no gate."""
-    probability = _probability(scorer, table, name, progress)
+    probability = probabilities(scorer, table, name, progress)
     verdict = np.full(len(rows), str(Verdict.ACCEPT), dtype=object)
     for availability in sorted(set(table.availability)):
         bands, inside = scorer.thresholds(availability), table.availability == availability
