@@ -38,12 +38,24 @@ def load_families(folder: Path) -> tuple[Family, ...]:
         raise NotFound(f"{folder} holds no family file (*.py)", field="families")
     families: dict[str, Family] = {}
     for path in paths:
-        family = _load(path)
-        if family.name in FAMILIES or family.name in families or family.name == "honest":
-            taken = families[family.name].source if family.name in families else "riskgraph"
-            raise _wrong(path, f"the name {family.name!r} is taken by {taken}")
+        family = load_family(path)
+        if family.name in families:
+            raise _taken(path, family, families[family.name].source)
         families[family.name] = family
     return tuple(families.values())
+
+
+def load_family(path: Path) -> Family:
+    """The family of one file, whose code is run.
+
+    Raises:
+        OSError: If the file cannot be read.
+        Invalid: If it fails or states a family wrongly; the file and what is wrong are named.
+    """
+    family = _load(Path(path))
+    if family.name in FAMILIES or family.name == "honest":
+        raise _taken(path, family, "riskgraph")
+    return family
 
 
 def perform(family: Family, scene: Scene, gang: Gang) -> None:
@@ -68,6 +80,10 @@ def perform(family: Family, scene: Scene, gang: Gang) -> None:
 
 def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _taken(path: Path, family: Family, by: str) -> Invalid:
+    return _wrong(path, f"the name {family.name!r} is taken by {by}")
 
 
 def _wrong(path: Path, text: str) -> Invalid:
