@@ -40,6 +40,8 @@ class Family:
         refunded: Share of delivered orders that are claimed back on a pretext.
         hides_position: The shopper's own device gives no position (at ``position_fails``).
         naive: Declared to be easy: its tools leave traces.
+        placed_against: SHA-256 of the model that it was placed against (``riskgraph world place``); empty
+            for families that no model had a part in.
         source: File that a stranger's family came from; empty for those that ship.
         sha256: Digest of that file.
     """
@@ -61,6 +63,7 @@ class Family:
     refunded: float = 0.0
     hides_position: bool = False
     naive: bool = False
+    placed_against: str = ""
     source: str = ""
     sha256: str = ""
 

@@ -162,6 +162,10 @@ def _figures(family: Family, kind: Archetype) -> list[tuple[bool, str]]:
         (kind.report in LABELS, f"report must be one of {', '.join(LABELS)}, got {kind.report!r}"),
         (not unknown, f"shifts names unknown drivers {unknown}; known are {', '.join(DRIVERS)}"),
         (all(math.isfinite(s) for _, s in kind.shifts), "shifts must be finite numbers"),
+        (
+            isinstance(family.placed_against, str),
+            f"placed_against must be a model's SHA-256, got {family.placed_against!r}",
+        ),
         (0 < family.burst_hours < math.inf, f"burst_hours must be more than 0, got {family.burst_hours}"),
         (_is_date(kind.starts), f"starts must be an ISO date such as 2026-07-01, got {kind.starts!r}"),
         *((0 <= value <= 1, f"{name} must lie between 0 and 1, got {value}") for name, value in parts),

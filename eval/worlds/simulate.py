@@ -172,6 +172,7 @@ def facts(config: WorldConfig, orders: int, late: int, families: tuple[Family, .
     """What the manifest says about a simulated world; nothing from the oracle beyond the set-up."""
     # A stranger's play is part of what made the world, and no configuration holds it.
     files = {"families": {family.name: family.sha256 for family in families}} if families else {}
+    placed = {family.name: family.placed_against for family in families if family.placed_against}
     return {
         "provenance": "simulated",
         "name": config.name,
@@ -184,6 +185,8 @@ def facts(config: WorldConfig, orders: int, late: int, families: tuple[Family, .
         # Other versions may draw other streets or write other bytes from the same seed.
         "made_with": {"faker": str(faker().VERSION), "pyarrow": str(arrow().__version__)},
         **files,
+        # Figures on such a world say something about that model alone.
+        **({"placed_against": placed} if placed else {}),
     }
 
 

@@ -94,6 +94,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
         ("window_days=(20, 60)", "window_days=(0, 60)", "window_days must be"),
         ("        shifts=(", "        starts='soon',\n        shifts=(", "starts must be an ISO date"),
         ("burst_hours=48.0", "burst_hours=0", "burst_hours must be more than 0"),
+        ("declines=0.15", "placed_against=7", "placed_against must be a model's SHA-256, got 7"),
         ("declines=0.15", "declined=0.15", "cannot be loaded: TypeError: .*'declined'"),
         ("    play,\n", "    None,\n", "play must be a function"),
         ("FAMILY = Family(", "MINE = Family(", "FAMILY is missing"),
