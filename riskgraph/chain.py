@@ -28,7 +28,8 @@ from riskgraph.eval import worlds
 from riskgraph.eval.backtest import Issue, Origin, Trial, run_backtest
 from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Window
-from riskgraph.eval.worlds import gates, pictures, reference
+from riskgraph.eval.worlds import gates, pictures, placing, reference
+from riskgraph.eval.worlds.writer import new_folder
 from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
@@ -39,6 +40,10 @@ from riskgraph.sandbox import Release, ReleaseRequest, check_fields, verify_audi
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
+PLACED = (
+    "this simulated world holds fraud ({families}) placed where the model with the SHA-256 {model} finds it"
+    " least: it measures that model's blind spots, and must not be used to compare models"
+)
 BODY_BYTES = 2_000
 Scores = NDArray[np.float64]
 
@@ -248,6 +253,60 @@ class TreeVerdicts:
         return verdicts
 
 
+def verdict_model(model: Path | None, settings: Settings) -> CompiledModel:
+    """The model in a folder, or the one that serves.
+
+    Raises:
+        Invalid: If it is of a kind that gives no verdicts.
+        ModelUnavailable: If the folder holds no sound model.
+    """
+    chosen = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
+    if not isinstance(chosen, CompiledModel):
+        raise Invalid("verdicts need an order2 model; a backtest takes others as baselines", field="model")
+    return chosen
+
+
+def place_family(
+    family: str, model: Path | None, config: str, *, starts: date, tries: int, seed: int, orders: int,
+    out: Path, settings: Settings, progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Place a new family where a model finds it least, and write its file for ``simulate`` into ``out``.
+
+    Raises:
+        Invalid: Naming the family, configuration, date, model or number of tries that is wrong.
+        NotFound: If no variant is found less than the family as it is.
+        Conflict: If ``out`` is not empty.
+    """
+    sized = _preset(config).scaled(orders=orders)
+    base = placing.newcomer(placing.base_family(family, sized), sized, starts)
+    scorer, tree = verdict_model(model, settings), bootstrap.load_tree(settings)
+    _check_new(starts, scorer.card)
+    against = placing.Against(scorer.card.name, scorer.card.digest, scorer.provenance, tree.sha256)
+    with new_folder(out) as folder, tempfile.TemporaryDirectory() as spare:
+        # A known door key, so that anybody gets the same file (see ``certify``).
+        door = bootstrap.open_door(bootstrap.simulated_settings(Path(spare) / "home"))
+        ground = placing.Ground(sized, scorer, TreeVerdicts(scorer, tree), door)
+        days = placing.days_left(sized, starts)
+        placed = placing.place(base, ground, tries=tries, seed=seed, days=days, progress=progress)
+        text = placing.family_text(placed, against, sized, Path(family) if base.source else None)
+        name = f"{placed.family.name}.py"
+        (folder / name).write_text(text, encoding="utf-8")
+        # Before it takes its place: a file that cannot be loaded must not be handed out.
+        worlds.load_families(folder)
+    facts = {"path": str(out / name), "model": asdict(against), "config": config, "orders": orders}
+    return {**facts, **placed.to_json(), "notice": " ".join(placing.NOTICE)}
+
+
+def _check_new(starts: date, card: Card) -> None:
+    until = trained_until(card)
+    if until is not None and starts <= until:
+        raise Invalid(
+            f"--starts must lie after {until}, got {starts}: the model learned from orders up to that day,"
+            " so the family would not be new to it",
+            field="--starts",
+        )
+
+
 def backtest(
     world: Path,
     model: Path | None,
@@ -267,9 +326,7 @@ def backtest(
     window = Window(first, last)
     check_free(out)
     opened = open_world(world)
-    chosen = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
-    if not isinstance(chosen, CompiledModel):
-        raise Invalid("a backtest of verdicts needs an order2 model; pass others as baselines", field="model")
+    chosen = verdict_model(model, settings)
     tree, now = bootstrap.load_tree(settings), datetime.now(UTC)
     trial = Trial(
         table=world_table(opened, now.timestamp(), bootstrap.open_door(settings), progress),
@@ -295,8 +352,16 @@ def origin_of(world: worlds.World, card: Card, tree: DecisionTree, now: datetime
         tree_sha256=tree.sha256,
         seeds={} if seed is None else {"world": int(seed)},
         trained_until=trained_until(card),
-        notes=(ENRICHED,) if world.enriched else (),
+        notes=notes_of(world),
     )
+
+
+def notes_of(world: worlds.World) -> tuple[str, ...]:
+    """What a reader of a backtest on the world must know."""
+    placed: dict[str, str] = world.manifest.get("placed_against", {})
+    against = {model: [name for name, other in placed.items() if other == model] for model in placed.values()}
+    warned = [PLACED.format(families=", ".join(names), model=model) for model, names in against.items()]
+    return (*([ENRICHED] if world.enriched else []), *warned)
 
 
 def trained_until(card: Card) -> date | None:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from riskgraph import bootstrap
 from riskgraph.commands.certify import run_gates
+from riskgraph.commands.placing import place
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 from riskgraph.core.errors import Invalid
 from riskgraph.settings import Settings
@@ -25,6 +26,7 @@ WorldFolder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help=
 
 def register(root: typer.Typer) -> None:
     root.command("simulate")(simulate)
+    app.command("place")(place)
     root.add_typer(app, name="world")
 
 

@@ -174,6 +174,7 @@ def test_each_kind_of_error_has_its_exit_code(failure, code, monkeypatch, tmp_pa
         (("world", "replay", GOLDEN), "lab"),
         (("world", "import", GOLDEN, "--out", "x"), "lab"),
         (("world", "export", GOLDEN, "--ndjson", "x"), "lab"),
+        (("world", "place", "card_testing", "--starts", "2026-06-01", "--out", "x"), "lab"),
         (("simulate", "--replay", "http://x", "--world", GOLDEN), "lab"),
         (("bench", "worlds"), "lab"),
         ((*RELEASE, "--until", "2026-06-30"), "lab"),
