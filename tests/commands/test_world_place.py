@@ -36,7 +36,7 @@ def test_the_model_may_be_named_and_a_person_is_shown_a_table(tmp_path: Path) ->
     ran = riskgraph(*place, home=tmp_path / "home")
     assert ran.code == 0, ran.err
     shown = ran.out.decode()
-    assert "review or reject" in shown
+    assert "account_takeover_placed, placed against" in shown
     assert "Never compare" in shown
     assert "worlds" in ran.err
 
