@@ -18,6 +18,7 @@ from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import Thresholds
 from riskgraph.eval.worlds import (
     FAMILIES,
+    PRESETS,
     Family,
     World,
     load_families,
@@ -278,8 +279,8 @@ def test_a_backtest_on_such_a_world_warns_its_readers() -> None:
 
 
 def test_no_named_configuration_holds_a_placed_family() -> None:
-    for name in ("demo", "champion", "bench", "world-1", "world-2", "world-natural"):
-        assert {kind.name for kind in preset(name).archetypes} <= FAMILIES.keys()
+    for config in PRESETS.values():
+        assert {kind.name for kind in config.archetypes} <= FAMILIES.keys()
     assert not any(family.placed_against for family in FAMILIES.values())
 
 
