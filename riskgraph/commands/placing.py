@@ -24,7 +24,7 @@ def place(
         Path | None, typer.Option(exists=True, help="Model folder; default: the model that serves.")
     ] = None,
     config: Annotated[
-        str, typer.Option(help="demo, champion, bench, world-1 to world-4, world-natural.")
+        str, typer.Option(help="demo, champion, bench, world-1, world-2, world-natural.")
     ] = "demo",
     tries: Annotated[int, typer.Option(min=1, help="How many variants.")] = 12,
     seed: Annotated[int, typer.Option(help="Same seed, same file; the check is on the next seed.")] = 7,
