@@ -11,6 +11,7 @@ from typing import Any
 
 from riskgraph.core.context_view import View
 from riskgraph.core.history import REASON
+from riskgraph.core.outcome import FRAUD_KINDS
 from riskgraph.core.past import DAY_S, PastOrder, is_fraud
 
 _EARTH_KM = 6371.0088
@@ -109,8 +110,8 @@ def ship_history_distance_band(v: View) -> str | None:
     here = v.order.cell
     if here is None:
         return None
-    placed = [p for p in v.within("account", _YEAR) if p.cell is not None]
-    cells = [p.cell for p in placed if not is_fraud(p, v.at)]
+    rows = zip(v.within("account", _YEAR), v.kinds("account"), strict=False)
+    cells = [p.cell for p, known in rows if p.cell is not None and FRAUD_KINDS.isdisjoint(known)]
     if not cells:
         return None
     frequent = [cell for cell, n in Counter(cells).items() if n >= 2] or cells[:1]
@@ -141,10 +142,11 @@ def delivery_to_claim_gap(v: View) -> float | None:
     """B119, in hours."""
     gaps = []
     since = v.at - _HALF_YEAR * DAY_S
-    for past, known in v.known("account"):
+    for past in v.having("account", "claim", "refund"):
+        if past.at < since:
+            break
+        known = past.known(v.at)
         claimed = [o.effective_at for o in known if o.kind in ("claim", "refund")]
-        if not claimed or past.at < since:
-            continue
         delivered = [o.effective_at for o in known if o.kind == "delivered"]
         if delivered:
             gaps.append((min(claimed) - min(delivered)) / 3600)
@@ -155,14 +157,9 @@ def refund_rate_180d(v: View) -> float | None:
     """B120."""
     if not v.history.merchant_reports(v.order.merchant_id, "refund", v.at):
         return None
-    paid = refunded = 0
-    since = v.at - _HALF_YEAR * DAY_S
-    for past, known in v.known("account"):
-        kinds = {o.kind for o in known}
-        if past.at >= since and "paid" in kinds:
-            paid += 1
-            refunded += "refund" in kinds
-    return refunded / paid if paid >= 3 else None
+    rows = zip(v.within("account", _HALF_YEAR), v.kinds("account"), strict=False)
+    paid = [known for _, known in rows if "paid" in known]
+    return sum("refund" in known for known in paid) / len(paid) if len(paid) >= 3 else None
 
 
 def refund_reason_mix(v: View) -> str | None:
@@ -172,8 +169,8 @@ def refund_reason_mix(v: View) -> str | None:
     since = v.at - _HALF_YEAR * DAY_S
     found = [
         o.reason
-        for _, known in v.known("account")
-        for o in known
+        for past in v.having("account", "refund", "claim")
+        for o in past.known(v.at)
         if o.kind in ("refund", "claim") and o.reported_at >= since
     ]
     if not found:

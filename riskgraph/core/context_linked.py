@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import repeat
-from operator import attrgetter
+from operator import attrgetter, mul
 from typing import Any
 
 from riskgraph.core.context_view import View
@@ -17,6 +16,7 @@ _MIN_CARDS = 10
 _MIN_SLOTS = 7
 _MIN_PRICES = 20
 _HOUR_S = 3600.0
+_digests = attrgetter(*BAD_LINK_KINDS)
 _SHARED_KINDS = ("card", "address", "phone")
 
 
@@ -40,8 +40,8 @@ def reroute_request_count(v: View) -> int | None:
     since = v.at - 180 * DAY_S
     return sum(
         o.kind == "reroute" and since <= o.effective_at <= v.at
-        for _, known in v.known("address")
-        for o in known
+        for past in v.having("address", "reroute")
+        for o in past.known(v.at)
     )
 
 
@@ -59,7 +59,7 @@ def merchant_ramp_profile(v: View) -> float | None:
     if len(counts) < _MIN_SLOTS:
         return None
     weights = _slope_weights(len(counts))
-    return sum(w * math.log1p(c) for w, c in zip(weights, counts, strict=True))
+    return sum(map(mul, weights, map(math.log1p, counts)))
 
 
 def fanout(v: View, kind: str) -> dict[str, float] | None:
@@ -168,14 +168,13 @@ def known_bad_hops(v: View) -> str:
     mine = {(k, d) for k in BAD_LINK_KINDS if (d := getattr(who, k)) is not None}
     if any(bad(kind, digest) for kind, digest in mine):
         return "1"
-    beyond: set[tuple[str, bytes | None]] = set()
+    theirs: set[tuple[bytes | None, ...]] = set()
     for kind, digest in mine:
         rows = v.within(kind, 365)
         if len(rows) == HISTORY_LIMIT and history.is_hub(kind, digest, at, v.own):
             continue
-        for link in BAD_LINK_KINDS:
-            beyond.update(zip(repeat(link), map(attrgetter(link), rows), strict=False))
-    beyond -= mine
+        theirs.update(map(_digests, rows))
+    beyond = {link for digests in theirs for link in zip(BAD_LINK_KINDS, digests, strict=True)} - mine
     return "2" if any(bad(kind, digest) for kind, digest in beyond if digest is not None) else "3+"
 
 

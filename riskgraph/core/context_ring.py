@@ -58,11 +58,10 @@ class Ring:
         for link in {link for account in reached for link in self._hashes[account]} - self._walked:
             self._walked.add(link)
             rows = self._view.recent(*link, RING_DAYS)
-            others = {p.account for p in rows} - self.orders.keys() - {None}
+            others = [(p.account, p.at) for p in rows if p.account is not None and p.account not in self.orders]
             if others and not self._cut(link):
-                for past in rows:
-                    if past.account is not None and past.account in others:
-                        newest[past.account] = max(past.at, newest.get(past.account, past.at))
+                for account, at in others:
+                    newest[account] = max(at, newest.get(account, at))
         room = HISTORY_LIMIT + 1 - len(self.orders)
         return sorted(newest, key=lambda account: (-newest[account], account))[:room]
 

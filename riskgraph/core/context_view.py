@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from riskgraph.core.history import HISTORY_LIMIT, History
 from riskgraph.core.order import Order
-from riskgraph.core.outcome import Outcome, known_outcomes
 from riskgraph.core.past import DAY_S, PastOrder
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 class View:
     """An order, and what was known strictly before it was placed."""
 
-    __slots__ = ("_earlier", "_known", "at", "history", "key", "order", "own", "ring")
+    __slots__ = ("_earlier", "_kinds", "at", "history", "key", "order", "own", "ring")
 
     def __init__(self, order: Order, history: History) -> None:
         self.order = order
@@ -26,7 +25,7 @@ class View:
         self.at = order.placed_at
         self.key = order.key
         self.own, self._earlier = history.read(order)
-        self._known: dict[str, list[tuple[PastOrder, list[Outcome]]]] = {}
+        self._kinds: dict[str, list[frozenset[str]]] = {}
         self.ring: Ring | None = None
 
     def earlier(self, kind: str) -> Sequence[PastOrder]:
@@ -66,14 +65,21 @@ class View:
             found += [p for p in theirs if p.bands]
         return sorted(found, key=lambda p: (p.at, p.key), reverse=True)[:HISTORY_LIMIT]
 
-    def known(self, kind: str) -> list[tuple[PastOrder, list[Outcome]]]:
-        """Earlier orders that have outcomes, with those reported by then and not reversed."""
-        rows = self._known.get(kind)
+    def kinds(self, kind: str) -> list[frozenset[str]]:
+        """Of each earlier order, the kinds of its outcomes known now."""
+        rows = self._kinds.get(kind)
         if rows is None:
             at = self.at
-            rows = [(p, known_outcomes(p.outcomes, at)) for p in self.earlier(kind) if p.outcomes]
-            self._known[kind] = rows
+            rows = self._kinds[kind] = [p.kinds(at) for p in self.earlier(kind)]
         return rows
+
+    def having(self, kind: str, *kinds: str) -> Iterator[PastOrder]:
+        """Earlier orders with a known outcome of one of the kinds."""
+        return (
+            p
+            for p, known in zip(self.earlier(kind), self.kinds(kind), strict=True)
+            if not known.isdisjoint(kinds)
+        )
 
     @property
     def guest(self) -> bool:

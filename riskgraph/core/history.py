@@ -6,6 +6,7 @@ one order count once: the first one recorded stands, later ones change nothing h
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
@@ -90,8 +91,9 @@ class ReportTimes:
 
     def set_first(self, merchant: str, kind: str, at: float) -> None:
         """Keep the earliest time, whatever the order of arrival."""
-        key = (merchant, kind)
-        self._first[key] = min(at, self._first.get(key, at))
+        known = self._first.get((merchant, kind))
+        if known is None or at < known:
+            self._first[merchant, kind] = at
 
     def reported(self, merchant: str, kind: str, at: float) -> bool:
         """Whether anything of that kind was reported by ``at``."""
@@ -196,7 +198,8 @@ class MemoryHistory(IndexedHistory):
         super().__init__(keep_s)
         self._spellings = Spellings()
         self._orders: dict[str, PastOrder] = {}
-        self._outcomes: dict[str, list[Outcome]] = {}
+        # Outcomes of orders that are not on record yet.
+        self._early: dict[str, list[Outcome]] = {}
         self._entities: dict[tuple[str, bytes], list[PastOrder]] = {}
 
     def __len__(self) -> int:
@@ -207,27 +210,30 @@ class MemoryHistory(IndexedHistory):
         if order.key in self._orders:
             return
         past = PastOrder.of(order)
-        past.outcomes = self._outcomes.setdefault(past.key, [])
+        past.outcomes = self._early.pop(past.key, past.outcomes)
         self._orders[past.key] = past
         for link in past.links():
-            rows = self._entities.setdefault(link, [])
-            if not rows or rows[-1].at <= past.at:
+            rows = self._entities.get(link)
+            if rows is None:
+                self._entities[link] = [past]
+            elif rows[-1].at <= past.at:
                 rows.append(past)
             else:
                 rows.insert(bisect_right(rows, past.at, key=_at), past)
         self._spellings.add(past.address, past.bands)
         self.note(past)
-        self.frauds.add(past)
+        if past.outcomes:
+            self.frauds.add(past)
 
     def add_outcome(self, outcome: Outcome) -> bool:
         """Record an outcome once; False if the order already has one of that id."""
-        rows = self._outcomes.setdefault(outcome.order_key, [])
-        if any(o.outcome_id == outcome.outcome_id for o in rows):
+        past = self._orders.get(outcome.order_key)
+        rows = self._early.setdefault(outcome.order_key, []) if past is None else past.outcomes
+        if outcome.outcome_id in [o.outcome_id for o in rows]:
             return False
         rows.append(outcome)
         self.reports.add(outcome)
-        past = self._orders.get(outcome.order_key)
-        if past is not None:
+        if past is not None and outcome.kind in FRAUD_KINDS:
             self.frauds.add(past)
         return True
 
@@ -245,25 +251,27 @@ class MemoryHistory(IndexedHistory):
         self, kind: str, digest: bytes, since: float, before: float, own: PastOrder | None
     ) -> Sequence[PastOrder]:
         """See :class:`History`."""
-        rows = self._newest((kind, digest), before, own)
-        if not rows or rows[-1].at >= since:
-            return rows
-        return [past for past in rows if past.at >= since]
+        return self._newest((kind, digest), before, own, since)
 
-    def _newest(self, link: tuple[str, bytes], before: float, own: PastOrder | None) -> Sequence[PastOrder]:
+    def _newest(
+        self, link: tuple[str, bytes], before: float, own: PastOrder | None, since: float = -math.inf
+    ) -> Sequence[PastOrder]:
         rows = self._entities.get(link)
-        if rows is None:
+        if rows is None or rows[-1].at < since:
             return ()
         end = len(rows) if rows[-1].at < before else bisect_left(rows, before, key=_at)
-        tail = rows[max(0, end - HISTORY_LIMIT - 1) : end]
+        start = max(0, end - HISTORY_LIMIT - (own is not None))
+        if start < end and rows[start].at < since:
+            start = bisect_left(rows, since, start, end, key=_at)
+        tail = rows[start:end]
         tail.reverse()
-        if own is not None:
-            tail = [p for p in tail if p is not own]
-        return tail[:HISTORY_LIMIT]
+        return tail if own is None else [p for p in tail if p is not own][:HISTORY_LIMIT]
 
     def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
         """See :class:`History`."""
-        rows = self._entities.get((kind, digest), [])
+        rows = self._entities.get((kind, digest), ())
+        if len(rows) <= HUB_ORDERS:
+            return False
         count = bisect_left(rows, before, key=_at)
         if own is not None and own.at < before and getattr(own, kind) == digest:
             count -= 1

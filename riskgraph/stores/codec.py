@@ -11,7 +11,7 @@ import numpy as np
 
 from riskgraph.core.door import BAND_COUNT
 from riskgraph.core.outcome import Outcome
-from riskgraph.core.past import PastOrder
+from riskgraph.core.past import FACTS, PastOrder
 from riskgraph.core.report import DecisionReport
 
 _Digest = bytes | None
@@ -35,7 +35,7 @@ _Facts = tuple[
     list[Outcome],
 ]
 _BANDS = Struct(f"<{BAND_COUNT}I")
-_facts_of = attrgetter(*PastOrder.__slots__)
+_facts_of = attrgetter(*FACTS)
 
 
 def _plain(value: Any) -> Any:
@@ -51,7 +51,7 @@ _record_decoder = msgspec.msgpack.Decoder(DecisionReport)
 
 
 def encode_past(past: PastOrder) -> bytes:
-    """What later contexts read of an order, with the outcomes on record, in the order of its slots."""
+    """What later contexts read of an order, with the outcomes on record, in the order of its fields."""
     return _encoder.encode(_facts_of(past))
 
 
