@@ -14,12 +14,15 @@ from operator import itemgetter
 from threading import Lock
 from typing import TypeVar
 
+import numpy as np
+
 from riskgraph.core.order import Order
 from riskgraph.core.past import DAY_S, PastOrder
 
 HOUR_S = 3600.0
 MINUTE_S = 60.0
 RAMP_SLOTS = 28
+_DAYS_BACK = DAY_S * np.arange(RAMP_SLOTS, -1.0, -1.0)
 _PRUNE_ABOVE = 4096
 _Row = tuple[float, bytes, str | None]
 _K = TypeVar("_K")
@@ -203,9 +206,10 @@ class MerchantActivity:
             slots = min(RAMP_SLOTS, int((at - first) // DAY_S))
             if slots < 1:
                 return []
-            edges = [at - i * DAY_S for i in range(slots, -1, -1)]
-            ranks = [bisect_left(times, edge) for edge in edges]
-        counts = [high - low for low, high in zip(ranks, ranks[1:], strict=False)]
+            edges = at - _DAYS_BACK[-slots - 1 :]
+            # The view is gone with its line: an array that is looked at cannot grow.
+            ranks = np.frombuffer(times).searchsorted(edges) if times else np.zeros(slots + 1, np.intp)
+        counts: list[int] = np.diff(ranks).tolist()
         if own is not None and edges[0] <= own.at < at:
-            counts[bisect_right(edges, own.at) - 1] -= 1
+            counts[int(edges.searchsorted(own.at, "right")) - 1] -= 1
         return counts

@@ -101,6 +101,8 @@ def _compute(
             absent[node_id] = order.absent.get(node_id, State.NOT_DELIVERED)
         elif type(value) is State:
             absent[node_id] = value
+        elif bounds is None or bounds[0] <= value <= bounds[1]:
+            values[node_id] = value
         else:
-            values[node_id] = value if bounds is None else min(max(value, bounds[0]), bounds[1])
+            values[node_id] = min(max(value, bounds[0]), bounds[1])
     return values, absent

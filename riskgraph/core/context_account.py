@@ -13,6 +13,7 @@ from riskgraph.core.context_view import View
 from riskgraph.core.history import REASON
 from riskgraph.core.outcome import FRAUD_KINDS
 from riskgraph.core.past import DAY_S, PastOrder, is_fraud
+from riskgraph.core.spread import median_and_mad
 
 _EARTH_KM = 6371.0088
 _KM_BANDS = ((5.0, "km0"), (50.0, "km5"), (200.0, "km50"), (1000.0, "km200"))
@@ -37,8 +38,7 @@ def amount_vs_history(v: View) -> float | None:
     ]
     if len(logs) < 5 or o.amount <= 0:
         return None
-    middle = median(logs)
-    mad = median(abs(x - middle) for x in logs)
+    middle, mad = median_and_mad(sorted(logs))
     return (math.log(o.amount) - middle) / max(1.4826 * mad, 0.1)
 
 
@@ -115,7 +115,7 @@ def ship_history_distance_band(v: View) -> str | None:
     if not cells:
         return None
     frequent = [cell for cell, n in Counter(cells).items() if n >= 2] or cells[:1]
-    km = min(cell_distance_km(here, cell) for cell in frequent if cell is not None)
+    km = 0.0 if here in frequent else min([cell_distance_km(here, cell) for cell in frequent])
     return next((word for below, word in _KM_BANDS if km < below), "km1000")
 
 
@@ -123,7 +123,7 @@ def cell_distance_km(a: tuple[int, int], b: tuple[int, int]) -> float:
     """Great-circle distance between the centres of two 0.1 degree cells, in km (haversine)."""
     if a == b:
         return 0.0
-    lat_a, lon_a, lat_b, lon_b = (math.radians((tenths + 0.5) / 10) for tenths in (*a, *b))
+    lat_a, lon_a, lat_b, lon_b = [math.radians((tenths + 0.5) / 10) for tenths in (*a, *b)]
     half = math.sin((lat_b - lat_a) / 2) ** 2
     half += math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
     return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(half)))

@@ -11,6 +11,7 @@ from typing import Any
 from riskgraph.core.context_view import View
 from riskgraph.core.history import HISTORY_LIMIT
 from riskgraph.core.past import BAD_LINK_KINDS, DAY_S, is_fraud
+from riskgraph.core.spread import median_and_mad
 
 _MIN_CARDS = 10
 _MIN_SLOTS = 7
@@ -104,26 +105,6 @@ def address_perturbation(v: View) -> float | None:
     return v.history.door_similarity(v.order, v.own) if v.order.entities.bands else None
 
 
-def median_and_mad(values: list[float]) -> tuple[float, float]:
-    """Median, and median absolute deviation from it, at the price of one sort."""
-    rows = sorted(values)
-    size = len(rows)
-    middle = (rows[(size - 1) // 2] + rows[size // 2]) / 2
-
-    def nearest(count: int) -> float:
-        """The farthest of the ``count`` values nearest to the median: neighbours among the sorted."""
-        low, high = 0, size - count
-        while low < high:
-            at = (low + high) // 2
-            if middle - rows[at] > rows[at + count] - middle:
-                low = at + 1
-            else:
-                high = at
-        return max(middle - rows[low], rows[low + count - 1] - middle)
-
-    return middle, (nearest((size + 1) // 2) + nearest(size // 2 + 1)) / 2
-
-
 def price_outlier_ratio(v: View) -> float | None:
     """B130, within the order's currency; the item whose price is farthest off counts."""
     found = 0.0
@@ -148,9 +129,8 @@ def cobuy_sync_ratio(v: View) -> dict[str, float] | None:
     shares: dict[str, float] = {}
     me = v.order.entities.account
     linked = {p.account for kind in _SHARED_KINDS for p in v.within(kind, 180)}
-    for name, seconds in (("share_24h", DAY_S), ("share_10m", 600.0)):
-        others = v.history.buyers(v.order, v.at - seconds, v.own)
-        others.discard(me or b"")
+    for name, others in zip(("share_24h", "share_10m"), v.history.buyers(v.order, v.own), strict=True):
+        others -= {me, None}
         if not others:
             break
         shares[name] = len(others & linked) / len(others)

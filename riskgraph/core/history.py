@@ -48,11 +48,11 @@ class History(Protocol):
     def door_similarity(self, order: Order, own: PastOrder | None) -> float:
         """The largest share of bands that another account's other address in the cell has, 180 d."""
 
-    def buyers(self, order: Order, since: float, own: PastOrder | None) -> set[bytes]:
-        """Accounts that bought a SKU of the order since then, at any merchant."""
+    def buyers(self, order: Order, own: PastOrder | None) -> tuple[set[bytes | None], set[bytes | None]]:
+        """Accounts, None for guests, that bought a SKU of the order in 24 h and in 10 min, any merchant."""
 
     def log_prices(self, sku: str, currency: str, at: float, own: PastOrder | None) -> list[float]:
-        """``ln`` unit price of the newest 200 orders of a SKU in the 30 d before ``at``, any merchant."""
+        """``ln`` unit price of a SKU's newest 200 orders in the 30 d before ``at``, any merchant, sorted."""
 
     def is_hub(self, kind: str, digest: bytes, before: float, own: PastOrder | None) -> bool:
         """Whether more than 500 orders of an entity were placed before ``before``."""
@@ -166,9 +166,9 @@ class IndexedHistory:
         """See :class:`History`."""
         return self.doors.similarity(order, own)
 
-    def buyers(self, order: Order, since: float, own: PastOrder | None) -> set[bytes]:
+    def buyers(self, order: Order, own: PastOrder | None) -> tuple[set[bytes | None], set[bytes | None]]:
         """See :class:`History`."""
-        return self.sales.buyers({item.sku for item in order.items}, since, order.placed_at, own)
+        return self.sales.buyers({item.sku for item in order.items}, order.placed_at, own)
 
     def log_prices(self, sku: str, currency: str, at: float, own: PastOrder | None) -> list[float]:
         """See :class:`History`."""

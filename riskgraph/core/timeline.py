@@ -24,15 +24,24 @@ class Timeline(Generic[T]):
         self.times: array[float] = array("d")
         self.values: MutableSequence[T] = [] if values is None else values
 
-    def add(self, at: float, value: T) -> None:
-        """Put a value in its place; most come in order."""
-        if not self.times or self.times[-1] <= at:
+    def add(self, at: float, value: T) -> int:
+        """Put a value in its place, which is returned; most come in order."""
+        place = len(self.times)
+        if not place or self.times[-1] <= at:
             self.times.append(at)
             self.values.append(value)
-            return
+            return place
         place = bisect_right(self.times, at)
         self.times.insert(place, at)
         self.values.insert(place, value)
+        return place
+
+    def span(self, since: float, before: float) -> tuple[int, int]:
+        """Where the values of ``since <= t < before`` begin and end."""
+        end = len(self.times)
+        if end and self.times[-1] >= before:
+            end = bisect_left(self.times, before)
+        return bisect_left(self.times, since, 0, end), end
 
     def within(
         self, since: float, before: float, without: tuple[float, T] | None = None, newest: int | None = None
@@ -45,10 +54,7 @@ class Timeline(Generic[T]):
             without: ``(time, value)`` of one that is left out.
             newest: How many to return at most; None for all.
         """
-        end = len(self.times)
-        if end and self.times[-1] >= before:
-            end = bisect_left(self.times, before)
-        start = bisect_left(self.times, since, 0, end)
+        start, end = self.span(since, before)
         if newest is not None:
             start = max(start, end - newest - 1)
         rows = list(self.values[start:end])
@@ -62,5 +68,58 @@ class Timeline(Generic[T]):
     def forget(self, before: float) -> None:
         """Drop what is older, when that is at least half."""
         if len(self.times) > _PRUNE_ABOVE and self.times[len(self.times) // 2] < before:
-            cut = bisect_left(self.times, before)
-            del self.times[:cut], self.values[:cut]
+            self.drop(bisect_left(self.times, before))
+
+    def drop(self, count: int) -> None:
+        """Drop the oldest."""
+        del self.times[:count], self.values[:count]
+
+
+class Window(Timeline[T]):
+    """A timeline and what is counted of one stretch of it; moving that costs only what enters or leaves.
+
+    Most orders come in order of time, so the stretch has hardly moved when it is asked for again.
+    """
+
+    __slots__ = ("_high", "_low")
+
+    def __init__(self, values: MutableSequence[T] | None = None) -> None:
+        super().__init__(values)
+        self._low = self._high = 0
+
+    def enter(self, value: T) -> None:
+        """Count a value in."""
+        raise NotImplementedError
+
+    def leave(self, value: T) -> None:
+        """Count a value out that was counted in."""
+        raise NotImplementedError
+
+    def add(self, at: float, value: T) -> int:
+        """See :class:`Timeline`."""
+        place = super().add(at, value)
+        self._low += place < self._low
+        if place < self._high:
+            self._high += 1
+            if place >= self._low:
+                self.enter(value)
+        return place
+
+    def drop(self, count: int) -> None:
+        """See :class:`Timeline`."""
+        for value in self.values[self._low : min(count, self._high)]:
+            self.leave(value)
+        super().drop(count)
+        self._low, self._high = max(0, self._low - count), max(0, self._high - count)
+
+    def cover(self, since: float, before: float, newest: int | None = None) -> None:
+        """Move to ``since <= t < before``, or to the newest of that."""
+        values, was_low, was_high = self.values, self._low, self._high
+        low, high = self.span(since, before)
+        if newest is not None:
+            low = max(low, high - newest)
+        for value in (*values[was_low : min(low, was_high)], *values[max(high, was_low) : was_high]):
+            self.leave(value)
+        for value in (*values[low : min(was_low, high)], *values[max(was_high, low) : high]):
+            self.enter(value)
+        self._low, self._high = low, high
