@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from operator import itemgetter
 from threading import Lock
@@ -91,6 +91,10 @@ def _less(counter: Counter[_K], key: _K) -> bool:
     return True
 
 
+def _no_times() -> array[float]:
+    return array("d")
+
+
 def _put(times: array[float], at: float) -> None:
     if not times or times[-1] <= at:
         times.append(at)
@@ -114,23 +118,21 @@ class MerchantActivity:
     def __init__(self, keep_s: float | None = None) -> None:
         self._keep_s = keep_s
         self._lock = Lock()
-        self._cards: dict[str, _CardWindow] = {}
-        self._skus: dict[tuple[str, str], array[float]] = {}
-        self._times: dict[str, array[float]] = {}
+        self._cards: defaultdict[str, _CardWindow] = defaultdict(_CardWindow)
+        self._skus: defaultdict[tuple[str, str], array[float]] = defaultdict(_no_times)
+        self._times: defaultdict[str, array[float]] = defaultdict(_no_times)
         self._first: dict[str, float] = {}
         self._firsts: array[float] = array("d")
 
     def add(self, past: PastOrder) -> None:
         """Record an order, once per key (the caller sees to that)."""
         with self._lock:
-            times = self._times.setdefault(past.merchant, array("d"))
-            _put(times, past.at)
+            _put(self._times[past.merchant], past.at)
             self.set_first(past.merchant, past.at)
             for sku, _ in past.skus:
-                _put(self._skus.setdefault((past.merchant, sku), array("d")), past.at)
+                _put(self._skus[past.merchant, sku], past.at)
             if past.card is not None:
-                window = self._cards.setdefault(past.merchant, _CardWindow())
-                window.insert((past.at, past.card, past.card_bin))
+                self._cards[past.merchant].insert((past.at, past.card, past.card_bin))
             if self._keep_s is not None:
                 self._forget(past, past.at - self._keep_s)
 
@@ -174,15 +176,15 @@ class MerchantActivity:
         with self._lock:
             window = self._cards.get(order.merchant_id) or _CardWindow()
             window.move(at - HOUR_S, at)
-            mine = ((at, who.card, who.card_bin),) if who.card is not None else ()
             seen = own is not None and own.card is not None and at - HOUR_S <= own.at < at
             before = ((own.at, own.card, own.card_bin),) if seen and own and own.card else ()
             window.uncount(before)
-            window.count(mine)
-            found = window.per_bin.get(who.card_bin or "", 0), len(window.cards)
-            window.uncount(mine)
+            same, cards = window.per_bin.get(who.card_bin or "", 0), len(window.cards)
+            if who.card is not None:
+                same += who.card_bin is not None and (who.card_bin, who.card) not in window.with_bin
+                cards += who.card not in window.cards
             window.count(before)
-        return found
+        return same, cards
 
     def sku_orders(self, order: Order, own: PastOrder | None) -> int:
         """Most orders in 60 s with one of this order's SKUs, this one included; 0 without SKUs."""

@@ -32,6 +32,10 @@ _NODES = tuple(
     for n in catalog()
     if n.computed_by == "riskgraph"
 )
+_OF_PURPOSE = {
+    purpose: frozenset(row[0] for row in _NODES if row[1] == purpose)
+    for purpose in {row[1] for row in _NODES}
+}
 _ORDER_ONLY = tuple(row for row in _NODES if row[0] in ORDER_NODES)
 
 
@@ -81,9 +85,11 @@ def context_without_history(order: Order) -> OrderContext:
 
 def _refused(order: Order) -> set[str]:
     """Computed nodes that consent forbids."""
-    denied = {name for name, granted in order.consent.purposes.items() if granted is False}
-    by_purpose = {row[0] for row in _NODES if row[1] in denied} if denied else set()
-    return by_purpose | {key for key, cause in order.absent.items() if cause is State.REFUSED}
+    refused = {key for key, cause in order.absent.items() if cause is State.REFUSED}
+    for name, granted in order.consent.purposes.items():
+        if granted is False:
+            refused |= _OF_PURPOSE.get(name, frozenset())
+    return refused
 
 
 def _compute(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter, mul
 from typing import Any
 
 from riskgraph.core.context_view import View
 from riskgraph.core.history import HISTORY_LIMIT
-from riskgraph.core.past import BAD_LINK_KINDS, DAY_S, is_fraud
+from riskgraph.core.past import BAD_LINK_KINDS, DAY_S, PastOrder, is_fraud
 from riskgraph.core.spread import median_and_mad
 
 _MIN_CARDS = 10
 _MIN_SLOTS = 7
 _MIN_PRICES = 20
 _HOUR_S = 3600.0
+_GUEST = frozenset({None})
 _digests = attrgetter(*BAD_LINK_KINDS)
 _SHARED_KINDS = ("card", "address", "phone")
 
@@ -60,7 +62,8 @@ def merchant_ramp_profile(v: View) -> float | None:
     if len(counts) < _MIN_SLOTS:
         return None
     weights = _slope_weights(len(counts))
-    return sum(map(mul, weights, map(math.log1p, counts)))
+    slope: float = sum(map(mul, weights, map(math.log1p, counts)))
+    return slope
 
 
 def fanout(v: View, kind: str) -> dict[str, float] | None:
@@ -71,33 +74,27 @@ def fanout(v: View, kind: str) -> dict[str, float] | None:
     if getattr(v.order.entities, kind) is None:
         return None
     rows = v.at_door() if kind == "address" else v.earlier(kind)
-    accounts: tuple[set[bytes], set[bytes]] = set(), set()
-    orders_1h = orders_30d = recent = frauds = 0
-    for past in rows:
-        age = v.at - past.at
-        if age > 180 * DAY_S:
-            break
-        recent += 1
-        frauds += bool(past.outcomes) and is_fraud(past, v.at)
-        if age > 30 * DAY_S:
-            continue
-        orders_30d += 1
-        orders_1h += age <= _HOUR_S
-        if past.account is not None:
-            accounts[1].add(past.account)
-            if age <= DAY_S:
-                accounts[0].add(past.account)
+    recent = rows[: _reach(rows, v.at, 180 * DAY_S)]
+    month = recent[: _reach(recent, v.at, 30 * DAY_S)]
+    day = month[: _reach(month, v.at, DAY_S)]
     value: dict[str, float] = {
-        "accounts_24h": len(accounts[0]),
-        "accounts_30d": len(accounts[1]),
-        "orders_1h": orders_1h,
-        "orders_30d": orders_30d,
+        "accounts_24h": len({p.account for p in day} - _GUEST),
+        "accounts_30d": len({p.account for p in month} - _GUEST),
+        "orders_1h": _reach(day, v.at, _HOUR_S),
+        "orders_30d": len(month),
     }
     if rows:
         value["days_since_last"] = (v.at - rows[0].at) / DAY_S
     if recent:
-        value["fraud_share"] = frauds / recent
+        value["fraud_share"] = sum([is_fraud(p, v.at) for p in recent]) / len(recent)
     return value
+
+
+def _reach(rows: Sequence[PastOrder], at: float, seconds: float) -> int:
+    """How many of the rows, newest first, are at most so old."""
+    if not rows or at - rows[-1].at <= seconds:
+        return len(rows)
+    return bisect_right(rows, seconds, key=lambda past: at - past.at)
 
 
 def address_perturbation(v: View) -> float | None:

@@ -240,7 +240,10 @@ class MemoryHistory(IndexedHistory):
     def read(self, order: Order) -> tuple[PastOrder | None, Mapping[str, Sequence[PastOrder]]]:
         """See :class:`History`."""
         own = self._orders.get(order.key)
-        return own, {link[0]: self._newest(link, order.placed_at, own) for link in order.entities.items()}
+        at = order.placed_at
+        return own, {
+            kind: self.newest(kind, digest, -math.inf, at, own) for kind, digest in order.entities.items()
+        }
 
     def alike(self, order: Order) -> Sequence[bytes]:
         """See :class:`History`."""
@@ -251,12 +254,7 @@ class MemoryHistory(IndexedHistory):
         self, kind: str, digest: bytes, since: float, before: float, own: PastOrder | None
     ) -> Sequence[PastOrder]:
         """See :class:`History`."""
-        return self._newest((kind, digest), before, own, since)
-
-    def _newest(
-        self, link: tuple[str, bytes], before: float, own: PastOrder | None, since: float = -math.inf
-    ) -> Sequence[PastOrder]:
-        rows = self._entities.get(link)
+        rows = self._entities.get((kind, digest))
         if rows is None or rows[-1].at < since:
             return ()
         end = len(rows) if rows[-1].at < before else bisect_left(rows, before, key=_at)

@@ -8,6 +8,7 @@ MinHash; the rest is the pigeonhole principle).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import eq
 from struct import Struct
@@ -140,7 +141,7 @@ class Doors:
     def __init__(self, keep_s: float | None = None) -> None:
         self._keep_s = keep_s
         self._lock = Lock()
-        self._cells: dict[tuple[int, int], _Cell] = {}
+        self._cells: defaultdict[tuple[int, int], _Cell] = defaultdict(_Cell)
 
     def add(self, past: PastOrder) -> None:
         """Record an order; one without cell, address or bands tells nothing."""
@@ -148,7 +149,7 @@ class Doors:
             return
         forget = float("-inf") if self._keep_s is None else past.at - self._keep_s - _WINDOW_S
         with self._lock:
-            self._cells.setdefault(past.cell, _Cell()).add(past, past.address, forget)
+            self._cells[past.cell].add(past, past.address, forget)
 
     def similarity(self, order: Order, own: PastOrder | None) -> float:
         """The largest share of equal bands with another address of another account in the cell, 180 d."""
