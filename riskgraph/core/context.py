@@ -97,10 +97,10 @@ def _compute(
 ) -> tuple[dict[str, Any], dict[str, State]]:
     values: dict[str, Any] = {}
     absent: dict[str, State] = {}
-    order = view.order
+    order, delivered = view.order, view.order.signals
     refused = _refused(order)
     for node_id, _, bounds, compute in nodes:
-        if node_id in order.signals:
+        if node_id in delivered:
             continue
         value = State.REFUSED if node_id in refused else compute(view)
         if value is None:

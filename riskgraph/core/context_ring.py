@@ -58,9 +58,7 @@ class Ring:
         for link in {link for account in reached for link in self._hashes[account]} - self._walked:
             self._walked.add(link)
             rows = self._view.recent(*link, RING_DAYS)
-            others = [
-                (p.account, p.at) for p in rows if p.account is not None and p.account not in self.orders
-            ]
+            others = [(a, p.at) for p in rows if (a := p.account) is not None and a not in self.orders]
             if others and not self._cut(link):
                 for account, at in others:
                     newest[account] = max(at, newest.get(account, at))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from riskgraph.core.history import HISTORY_LIMIT, History
@@ -73,13 +73,13 @@ class View:
             rows = self._kinds[kind] = [p.kinds(at) for p in self.earlier(kind)]
         return rows
 
-    def having(self, kind: str, *kinds: str) -> Iterator[PastOrder]:
-        """Earlier orders with a known outcome of one of the kinds."""
-        return (
-            p
-            for p, known in zip(self.earlier(kind), self.kinds(kind), strict=True)
-            if not known.isdisjoint(kinds)
-        )
+    def having(self, kind: str, *kinds: str) -> list[PastOrder]:
+        """Earlier orders with a known outcome of one of the kinds, newest first; mostly there are none."""
+        found = self.kinds(kind)
+        wanted = {known for known in set(found) if not known.isdisjoint(kinds)}
+        if not wanted:
+            return []
+        return [p for p, known in zip(self.earlier(kind), found, strict=True) if known in wanted]
 
     @property
     def guest(self) -> bool:
