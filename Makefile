@@ -7,8 +7,6 @@ PYTHONS ?= 3.11 3.12 3.13
 TORCH_INDEX ?=
 PIP = $(VENV)/bin/pip install --disable-pip-version-check -q
 RUN = $(VENV)/bin
-CHAMPION = build/champion
-CHAMPIONS = RISKGRAPH_HOME=$(CHAMPION)/home $(RUN)/riskgraph
 TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
 
 .PHONY: demo test test-full matrix lint types check champion docs docs-pictures bench measure clean
@@ -41,15 +39,11 @@ types: $(VENV)/.dev         ## strict mypy
 
 check: lint types test      ## what CI runs
 
-# The key is known, so that anybody gets the same worlds and, on the same machine, the same model.
 champion: $(VENV)/.dev      ## rebuild the model that ships in the package (its card tells the recipe)
-	$(RUN)/python -c "from pathlib import Path; from riskgraph.bootstrap import simulated_settings as s; s(Path('$(CHAMPION)/home'))"
-	$(CHAMPIONS) simulate --config world-1 --seed 711 --out $(CHAMPION)/world-1
-	$(CHAMPIONS) simulate --config world-2 --seed 811 --out $(CHAMPION)/world-2
-	$(CHAMPIONS) sandbox release --world $(CHAMPION)/world-1 --until 2026-12-01 --out $(CHAMPION)/release-1
-	$(CHAMPIONS) sandbox release --world $(CHAMPION)/world-2 --until 2025-12-02 --out $(CHAMPION)/release-2
-	$(CHAMPIONS) train --release $(CHAMPION)/release-1 --release $(CHAMPION)/release-2 --out $(CHAMPION)/model
-	mkdir -p models/champion && cp $(CHAMPION)/model/tables.npy $(CHAMPION)/model/card.json models/champion/
+	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph simulate --config champion --seed 20250101 --out build/champion/world
+	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph sandbox release --world build/champion/world --until 2025-09-30 --out build/champion/release
+	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph train --release build/champion/release --out build/champion/model
+	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json models/champion/
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md
