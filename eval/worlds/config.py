@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
+from functools import reduce
+from operator import add
 from typing import Any
 
 from riskgraph.core.errors import Invalid
@@ -38,6 +40,14 @@ def plain(value: Any) -> Any:
         return value
     pairs = ((f, getattr(value, f.name)) for f in fields(value))
     return {f.name: plain(v) for f, v in pairs if not (f.metadata.get("later") and v == f.default)}
+
+
+def total(shares: Iterable[float]) -> float:
+    """Shares added from left to right.
+
+    From Python 3.12 on ``sum`` rounds otherwise, and a digest must not depend on the version.
+    """
+    return reduce(add, shares, 0.0)
 
 
 def epoch(date: str) -> float:
@@ -209,7 +219,7 @@ class WorldConfig:
         Raises:
             Invalid: If the further shares leave nothing to the others.
         """
-        left = 1 - sum(a.share for a in further)
+        left = 1 - total(a.share for a in further)
         if left <= 0:
             raise Invalid(
                 f"the shares of {', '.join(a.name for a in further)} add up to {1 - left:g}; they must stay"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from riskgraph.eval.worlds.config import WorldConfig
+from riskgraph.eval.worlds.config import WorldConfig, total
 from riskgraph.eval.worlds.families import FIRST_SIX, LATER
 from riskgraph.eval.worlds.odd import CHANGED_TYPES, LATER_TYPES
 from riskgraph.eval.worlds.profiles import HONEST_TYPES, Archetype, HonestType
@@ -44,7 +44,7 @@ def _people() -> tuple[HonestType, ...]:
     """All kinds of honest people; ordinary ones are those who are left."""
     first = (replace(kind, **CHANGED_TYPES.get(kind.name, {})) for kind in HONEST_TYPES[1:])
     odd = (*first, *LATER_TYPES)
-    return (replace(HONEST_TYPES[0], share=1 - sum(kind.share for kind in odd)), *odd)
+    return (replace(HONEST_TYPES[0], share=1 - total(kind.share for kind in odd)), *odd)
 
 
 def _fraud(starts: dict[str, str]) -> tuple[tuple[Archetype, ...], tuple[Archetype, ...]]:
