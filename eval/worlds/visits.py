@@ -163,6 +163,24 @@ def _mix(config: WorldConfig, columns: dict[str, NDArray[Any]], families: tuple[
     columns["parcel"] = np.where(columns["kind"] == 0, 0, columns["parcel"])
 
 
+def _address_modes(
+    rng: np.random.Generator, config: WorldConfig, cast: Cast, columns: dict[str, NDArray[Any]], habit: Floats
+) -> Ints:
+    """How each visit gives its address: saved, new or parsed."""
+    n = len(habit)
+    known = running_count(_pair(columns["account"], columns["address"])) > 0
+    paste = habit[:, DRIVERS.index("paste")]
+    parses = chance(rng, 1 / (1 + np.exp(1.7 - 1.1 * paste)), n)
+    typed = np.where(parses, PARSED, NEW)
+    # The address book also holds addresses from before the world began.
+    saved = np.where(columns["kind"] == 0, config.address_book, config.prepared * columns["camouflage"])
+    # Who came a short while ago has an empty book.
+    old = columns["t"] - cast.accounts["created"][columns["account"]] >= config.address_book_days * DAY
+    saved = np.where(old, saved, 0.0)
+    in_book = ~columns["other"] & chance(rng, saved, n)
+    return np.where(known | in_book, np.where(chance(rng, 0.94, n), SAVED, typed), typed).astype(np.int64)
+
+
 def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Visits:
     """Sort all visits by time and derive what depends on the order."""
     rng = stream(config.seed, "sessions")
@@ -180,16 +198,7 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
     habit = _disguise(rng, config, columns, habit)
     elapsed = (columns["t"] - config.start_s) / (config.end_s - config.start_s) - 0.5
     habit += config.drift * elapsed[:, None] * _DRIFT
-    known = running_count(_pair(columns["account"], columns["address"])) > 0
-    paste = habit[:, DRIVERS.index("paste")]
-    parses = chance(rng, 1 / (1 + np.exp(1.7 - 1.1 * paste)), n)
-    typed = np.where(parses, PARSED, NEW)
-    # The address book also holds addresses from before the world began.
-    saved = np.where(columns["kind"] == 0, config.address_book, config.prepared * columns["camouflage"])
-    # Who came a short while ago has an empty book.
-    old = columns["t"] - cast.accounts["created"][columns["account"]] >= config.address_book_days * DAY
-    saved = np.where(old, saved, 0.0)
-    in_book = ~columns["other"] & chance(rng, saved, n)
+    modes = _address_modes(rng, config, cast, columns, habit)
     first_card = running_count(_pair(columns["account"], columns["card"])) == 0
     return Visits(
         cast,
@@ -197,7 +206,7 @@ def arrange(config: WorldConfig, cast: Cast, families: tuple[Family, ...]) -> Vi
         config.honest_types,
         columns,
         habit,
-        np.where(known | in_book, np.where(chance(rng, 0.94, n), SAVED, typed), typed).astype(np.int64),
+        modes,
         (columns["card"] >= 0) & ((first_card & chance(rng, 0.75, n)) | chance(rng, 0.05, n)),
         running_count(columns["account"]),
         running_count(columns["address"]),

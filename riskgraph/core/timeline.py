@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import MutableSequence
@@ -75,7 +76,7 @@ class Timeline(Generic[T]):
         del self.times[:count], self.values[:count]
 
 
-class Window(Timeline[T]):
+class Window(Timeline[T], ABC):
     """A timeline and what is counted of one stretch of it; moving that costs only what enters or leaves.
 
     Most orders come in order of time, so the stretch has hardly moved when it is asked for again.
@@ -87,13 +88,13 @@ class Window(Timeline[T]):
         super().__init__(values)
         self._low = self._high = 0
 
+    @abstractmethod
     def enter(self, value: T) -> None:
         """Count a value in."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave(self, value: T) -> None:
         """Count a value out that was counted in."""
-        raise NotImplementedError
 
     def add(self, at: float, value: T) -> int:
         """See :class:`Timeline`."""
