@@ -138,3 +138,13 @@ def test_calls_that_are_refused_are_counted_and_end_with_exit_code_1(world: Path
     assert ran.code == 1
     assert told["statuses"]["decisions"] == {"200": ORDERS - 1, "422": 1}
     assert told["refusals"][0] == "422 on /v1/decisions: not this one"
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 16])
+def test_a_refused_key_ends_it_with_one_plain_error_however_many_calls_run(
+    world: Path, tmp_path: Path, in_flight: int
+) -> None:
+    with stub(later=(401,) * 3) as (url, _):
+        ran = replay(url, "rk", world, tmp_path / "home", "--in-flight", in_flight)
+    assert ran.code == 1
+    assert "refused the key" in ran.error
