@@ -39,17 +39,22 @@ types: $(VENV)/.dev         ## strict mypy
 
 check: lint types test      ## what CI runs
 
+CHAMPION = RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph
 champion: $(VENV)/.dev      ## rebuild the model that ships in the package (its card tells the recipe)
-	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph simulate --config champion --seed 20250101 --out build/champion/world
-	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph sandbox release --world build/champion/world --until 2025-09-30 --out build/champion/release
-	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph train --release build/champion/release --out build/champion/model
+	rm -rf build/champion && mkdir -p build/champion
+	$(RUN)/python -c 'from pathlib import Path; from riskgraph import bootstrap; bootstrap.simulated_settings(Path("build/champion/home"))'
+	$(CHAMPION) simulate --config world-1 --seed 771 --out build/champion/world-1
+	$(CHAMPION) simulate --config world-2 --seed 871 --out build/champion/world-2
+	$(CHAMPION) sandbox release --world build/champion/world-1 --until 2024-12-03 --out build/champion/release-1
+	$(CHAMPION) sandbox release --world build/champion/world-2 --until 2025-12-02 --out build/champion/release-2
+	$(CHAMPION) train --release build/champion/release-1 --release build/champion/release-2 --out build/champion/model
 	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json models/champion/
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md
 
 docs-pictures: $(VENV)/.lab ## pictures of a simulated world, for the pages
-	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-1 --seed 701 --out build/pictures/world
+	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-1 --seed 761 --out build/pictures/world
 	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph world pictures build/pictures/world --out docs/pictures
 
 bench: $(VENV)/.lab         ## the figures of this release

@@ -93,5 +93,6 @@ def beside(jobs: Sequence[Callable[[], None]]) -> Iterator[list[Future[None]]]:
                 future.result()
         except BrokenProcessPool as broken:
             raise Unavailable(
-                "a process beside this one was stopped, as systems do that run out of memory"
+                "a process beside this one was stopped, as systems do that run out of memory; "
+                'a script of your own must keep its work below `if __name__ == "__main__":`'
             ) from broken

@@ -33,7 +33,7 @@ PRESETS = {
     "bench": WorldConfig(
         name="bench", seed=211, orders=100_000, gang_orders=24.0, min_gangs=200, archetypes=_SIX
     ),
-    # world-2 is certified and never edited; world-1 may change until it is (docs/worlds.md).
+    # Certified and never edited.
     **{config.name: config for config in (WORLD_1, WORLD_2)},
     # The people and kinds of fraud of world-1 by construction, at a rate such as shops have.
     "world-natural": replace(

@@ -70,4 +70,4 @@ def test_held_gates_are_counted_on_the_worst_of_the_hard_worlds(monkeypatch: pyt
     (figure,) = worlds.run({"gates_held"}, lambda *_: None)
     assert figure.value == 7
     assert "world-2: gates 1, 2, 3, 4, 6, 7, 8" in figure.note
-    assert asked == [("world-1", list(range(701, 706))), ("world-2", list(range(801, 806)))]
+    assert asked == [("world-1", list(range(761, 766))), ("world-2", list(range(801, 806)))]
