@@ -30,9 +30,8 @@ _CHANGED: dict[str, dict[str, Any]] = {
     "proxy_buying": {"position_fails": 0.65, "marketplace": 0.15},
     "promotion_farm": {"marketplace": 0.15},
 }
-# What world-1 has otherwise. Gate 5: owners' friends register some days before they buy, as the buyers of fake
-# shops do; those whom few gates' samples hold are more persons with fewer orders each. Gate 2: fewer of those
-# who trip many rules.
+# What world-1 has otherwise. Gate 5: owners' friends register some days before they buy, as buyers of fake
+# shops do; rare look-alikes are more persons with fewer orders each. Gate 2: fewer who trip many rules.
 _FIRST_PEOPLE: dict[str, dict[str, Any]] = {
     "declined_payer": {"share": 0.008},
     "far_helper": {"share": 0.0020, "roams": 0.75, "pace": 1.7},
