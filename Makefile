@@ -9,7 +9,7 @@ PIP = $(VENV)/bin/pip install --disable-pip-version-check -q
 RUN = $(VENV)/bin
 TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
 
-.PHONY: demo test test-full matrix lint types check champion candidate docs docs-pictures bench measure clean
+.PHONY: demo test test-full matrix lowest lint types check champion candidate docs docs-pictures bench measure clean
 
 ## ---- for everyone -----------------------------------------------------------------------------
 demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtest: at most three minutes
@@ -24,6 +24,11 @@ matrix:                     ## the tests on each Python from 3.11 on that is her
 		echo "== python$$version"; \
 		$(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	done
+
+lowest:                     ## the tests with the oldest libraries that pyproject.toml allows, without torch
+	$(PYTHON) -m venv .venv-lowest && .venv-lowest/bin/pip install --disable-pip-version-check -q uv
+	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[lab,dev]'
+	.venv-lowest/bin/pytest -n 2 -m "not slow" tests
 
 ## ---- for developers ---------------------------------------------------------------------------
 test-full: $(VENV)/.dev     ## the slow ones too: 200 kills, 100,000 orders, more examples

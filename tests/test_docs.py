@@ -24,7 +24,7 @@ from riskgraph.core import errors
 from riskgraph.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-SKIPPED = {".git", ".venv", "build", "dist", "demo-out", "node_modules", "riskgraph-data"}
+SKIPPED = {".git", "build", "dist", "demo-out", "node_modules", "riskgraph-data"}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CARD = re.compile(r"(<!-- card: [^\n]*-->\n).*?(<!-- /card -->)", re.DOTALL)
 # Put together here so that this file does not hold what it looks for.
@@ -34,7 +34,11 @@ MACHINE_PATHS = tuple("/" + "/".join(parts) for parts in (("work", "main"), ("wo
 def files(pattern: str) -> list[Path]:
     """Files of the project, without what git ignores or what a build left."""
     found = [p for p in ROOT.rglob(pattern) if p.is_file()]
-    return sorted(p for p in found if not SKIPPED & set(p.relative_to(ROOT).parts))
+    return sorted(p for p in found if not any(map(skipped, p.relative_to(ROOT).parts)))
+
+
+def skipped(part: str) -> bool:
+    return part in SKIPPED or part.startswith(".venv")
 
 
 def text(path: str) -> str:
