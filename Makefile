@@ -26,7 +26,7 @@ matrix:                     ## the tests on each Python from 3.11 on that is her
 	done
 
 lowest:                     ## the tests with the oldest libraries that pyproject.toml allows, without torch
-	$(PYTHON) -m venv .venv-lowest && .venv-lowest/bin/pip install --disable-pip-version-check -q uv
+	$(PYTHON) -m venv --clear .venv-lowest && .venv-lowest/bin/pip install --disable-pip-version-check -q uv
 	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[lab,dev]'
 	.venv-lowest/bin/pytest -n 2 -m "not slow" tests
 
