@@ -38,8 +38,6 @@ _SIX_SHARES = {
     "card_testing": 0.11,
     "promotion_farm": 0.10,
 }
-
-
 # What world-1 has otherwise. Gate 5: owners' friends register some days before they buy, as buyers of fake
 # shops do; there are more of the rare look-alikes, with fewer orders each; and the habits of two kinds of
 # fraud are shifted by a tenth less. Gate 2: fewer people who trip many rules, and more takeovers in place of
