@@ -9,7 +9,7 @@ PIP = $(VENV)/bin/pip install --disable-pip-version-check -q
 RUN = $(VENV)/bin
 TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
 
-.PHONY: demo test test-full matrix lowest lint types check champion candidate docs docs-pictures bench measure clean
+.PHONY: demo test test-full matrix lowest lint types check champion docs docs-pictures bench measure clean
 
 ## ---- for everyone -----------------------------------------------------------------------------
 demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtest: at most three minutes
@@ -44,23 +44,18 @@ types: $(VENV)/.dev         ## strict mypy
 
 check: lint types test      ## what CI runs
 
-champion: $(VENV)/.dev      ## rebuild the model that ships in the package (its card tells the recipe)
-	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph simulate --config champion --seed 20250101 --out build/champion/world
-	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph sandbox release --world build/champion/world --until 2025-09-30 --out build/champion/release
-	RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph train --release build/champion/release --out build/champion/model
+CHAMPION = RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph
+champion: $(VENV)/.dev      ## rebuild the model that ships in the package, on the certified worlds, and backtest it
+	rm -rf build/champion && mkdir -p build/champion
+	$(RUN)/python -c 'from pathlib import Path; from riskgraph import bootstrap; bootstrap.simulated_settings(Path("build/champion/home"))'
+	$(CHAMPION) simulate --config world-1 --seed 771 --out build/champion/world-1
+	$(CHAMPION) simulate --config world-2 --seed 871 --out build/champion/world-2
+	$(CHAMPION) sandbox release --world build/champion/world-1 --until 2024-12-03 --out build/champion/release-1
+	$(CHAMPION) sandbox release --world build/champion/world-2 --until 2025-12-02 --out build/champion/release-2
+	$(CHAMPION) train --release build/champion/release-1 --release build/champion/release-2 --out build/champion/model
+	$(CHAMPION) simulate --config demo --seed 7 --out build/champion/demo
+	$(CHAMPION) backtest --world build/champion/demo --model build/champion/model --from 2026-07-01 --to 2026-09-30 --out build/champion/backtest
 	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json models/champion/
-
-CANDIDATE = RISKGRAPH_HOME=build/candidate/home $(RUN)/riskgraph
-candidate: $(VENV)/.dev     ## the model of the certified worlds, and its backtest; why it does not ship: ADR 0015
-	rm -rf build/candidate && mkdir -p build/candidate
-	$(RUN)/python -c 'from pathlib import Path; from riskgraph import bootstrap; bootstrap.simulated_settings(Path("build/candidate/home"))'
-	$(CANDIDATE) simulate --config world-1 --seed 771 --out build/candidate/world-1
-	$(CANDIDATE) simulate --config world-2 --seed 871 --out build/candidate/world-2
-	$(CANDIDATE) sandbox release --world build/candidate/world-1 --until 2024-12-03 --out build/candidate/release-1
-	$(CANDIDATE) sandbox release --world build/candidate/world-2 --until 2025-12-02 --out build/candidate/release-2
-	$(CANDIDATE) train --release build/candidate/release-1 --release build/candidate/release-2 --out build/candidate/model
-	$(CANDIDATE) simulate --config demo --seed 7 --out build/candidate/demo
-	$(CANDIDATE) backtest --world build/candidate/demo --model build/candidate/model --from 2026-07-01 --to 2026-09-30 --out build/candidate/backtest
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md

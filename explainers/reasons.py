@@ -2,7 +2,8 @@
 
 Four follows the US Regulation B commentary (12 CFR 1002.9(b)(2)): more rarely help, and no
 principal factor may be left out. Candidates are the own terms of nodes and the terms of pairs: a
-conjunction is one reason, not two halves.
+conjunction is one reason, not two halves. Nor is one fact several reasons: a term that shares a node
+with a larger reason belongs to it and adds to its share (GDPR Art. 12(1): concise; ADR 0016).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import Verdict
 
 RISK, RELIEF = "risk", "relief"
-SMALLEST_SHARE = 0.05
+SMALLEST_TERM, SMALLEST_SHARE = 0.01, 0.05
 STRONG_SHARE, MODERATE_SHARE = 0.25, 0.10
 FAR_WORDS = ("km200", "km1000")
 SEED_CODE = "far_address_location_unconfirmed"
@@ -56,8 +57,9 @@ class Chosen:
 def choose_reasons(attribution: Attribution, subgraph: OrderSubgraph, verdict: Verdict) -> Chosen:
     """Pick the reasons of a verdict and the factors against it (GDPR Art. 5(1)(a); PIPL Art. 24(1)).
 
-    Review and reject name the largest terms that raised the score, accept the largest that
-    lowered it. A refused or absent node is never a candidate (GDPR Art. 7(4); PIPL Art. 16).
+    Review and reject name the facts that raised the score most, accept those that lowered it most,
+    each in the words of its largest term. A refused or absent node is never a candidate (GDPR
+    Art. 7(4); PIPL Art. 16).
     """
     terms = np.concatenate([attribution.own, attribution.pairs])
     terms *= np.concatenate([subgraph.present, subgraph.present_pairs])
@@ -72,10 +74,34 @@ def _largest(terms: NDArray[np.float64], direction: str, subgraph: OrderSubgraph
     mass = float(np.add.reduce(size))
     if mass <= 0.0:
         return ()
-    large = (size >= SMALLEST_SHARE * mass).nonzero()[0].tolist() or [int(size.argmax())]
+    told = (size >= SMALLEST_TERM * mass).nonzero()[0].tolist() or [int(size.argmax())]
     # Equal terms are ordered by catalogue index, so that a replay names the same reasons.
-    ranked = sorted([(-float(size[i]), i) for i in large])[:MAX_REASONS]
-    return tuple([_reason(i, -value / mass, direction, subgraph) for value, i in ranked])
+    facts = _one_per_fact(sorted([(-float(size[i]), i) for i in told]))
+    large = [fact for fact in facts if fact[0] >= SMALLEST_SHARE * mass] or facts[:1]
+    return tuple([_reason(i, value / mass, direction, subgraph) for value, i in large[:MAX_REASONS]])
+
+
+def _one_per_fact(ranked: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """(size, leading candidate) of each reason, largest first.
+
+    A term joins the first leader that shares a node with it, and leads a reason of its own if none
+    does; so each term is counted once.
+
+    Args:
+        ranked: (minus the size, candidate), the largest term first.
+    """
+    leaders: list[int] = []
+    sizes: list[float] = []
+    leader_of: dict[str, int] = {}
+    for negative, i in ranked:
+        nodes = _CANDIDATES[i][1]
+        place = min([leader_of[n] for n in nodes if n in leader_of], default=len(leaders))
+        if place == len(leaders):
+            leaders.append(i)
+            sizes.append(0.0)
+            leader_of |= dict.fromkeys(nodes, place)
+        sizes[place] -= negative
+    return sorted(zip(sizes, leaders, strict=True), key=lambda fact: -fact[0])
 
 
 def _reason(candidate: int, share: float, direction: str, subgraph: OrderSubgraph) -> Reason:

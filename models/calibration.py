@@ -16,7 +16,7 @@ from riskgraph.models.rows import Rows, without_source
 REJECT_SHARE = 0.0038
 FLAGGED_SHARE = 0.013
 # Rows drawn from a release have thinner tails than raw ones: about twice as many raw honest orders
-# lie beyond a cut, measured on the champion's own world (docs/decisions/0009).
+# lie beyond a cut, measured on the world `champion` (docs/decisions/0009).
 DRAWN_TAIL = 2.0
 # 0.19 % of fewer rows than this is not even three orders: no cut can be read off so few.
 MIN_HONEST = 1500

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -404,17 +405,23 @@ def load_history(world: Path, settings: Settings, progress: Progress, *, before:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The last orders of a world as request bodies, and when the first of them was placed."""
+    """Orders of a world as request bodies, in time order, and the time up to which all is history."""
 
     since: float
     requests: list[dict[str, Any]]
 
 
-def held_out(world: Path, count: int) -> HeldOut:
-    """The world's last ``count`` orders, as a checkout would send them."""
+def held_out(world: Path, count: int, first: date | None = None) -> HeldOut:
+    """``count`` orders as a checkout would send them: the first from a day on, or the world's last.
+
+    Fewer if the world holds no more.
+    """
     opened = open_world(world)
+    if first is not None:
+        since = midnight(first)
+        return HeldOut(since, list(islice(worlds.requests(opened, since=since), count)))
     times = [part.column("placed_at").to_numpy() for part in opened.parts(["placed_at"])]
-    since = float(np.concatenate(times)[-count].astype("datetime64[us]").astype(np.int64)) / 1e6
+    since = float(np.concatenate(times)[-count:][0].astype("datetime64[us]").astype(np.int64)) / 1e6
     return HeldOut(since, list(worlds.requests(opened, since=since)))
 
 
@@ -429,14 +436,16 @@ class FoundCase:
     named: str
 
 
-def seed_case(world: Path, since: float, line: Line) -> FoundCase | None:
+def seed_case(world: Path, held: HeldOut, line: Line) -> FoundCase | None:
     """The held-out order whose report names the seed's pair most prominently; nothing is committed.
 
-    The same order near home must be accepted. Among equals the earliest is taken; None if the world
-    holds no order that was sent far by a device that gave no position.
+    The same order near home must be accepted. Among equals the earliest is taken; None if none of
+    them was sent far by a device that gave no position.
     """
     found: dict[str, FoundCase] = {}
-    for case in worlds.seed_cases(open_world(world), since):
+    orders = {body["order_id"] for body in held.requests}
+    cases = worlds.seed_cases(open_world(world), held.since)
+    for case in (c for c in cases if c.order_id in orders):
         far, near = (_judged(case.requests[n], line) for n in (worlds.FAR_UNCONFIRMED, worlds.NEAR_CONFIRMED))
         if near[0] is Verdict.ACCEPT:
             named = "reason" if SEED_CODE in far[1] else "factor" if SEED_CODE in far[2] else "compliance"

@@ -179,18 +179,21 @@ def test_no_file_holds_a_path_of_some_machine() -> None:
     assert found == []
 
 
+def release_row(card: dict[str, Any], release: dict[str, Any]) -> tuple[str, str]:
+    held, until = release["certificate"], card["window"][release["release_id"]]["until"]
+    told = f"k = {release['k']}; {held['groups']} groups, the smallest {held['min_units']} persons"
+    return f"release `{release['release_id']}`", f"labels known until {until}; {told}"
+
+
 def with_card(page: str) -> str:
     """The models page with the figures of the shipped model's card."""
     card = json.loads(text("models/champion/card.json"))
-    release, metrics, recipe = card["releases"][0], card["metrics"], card["recipe"]
-    held = release["certificate"]
+    metrics, recipe = card["metrics"], card["recipe"]
     rows = [
         ("name, provenance", f"`{card['name']}`, {card['provenance']}"),
         ("created", card["created"]),
         ("digest of the card", f"`{card['card_sha256']}`"),
-        ("release", f"`{release['release_id']}`, k = {release['k']}"),
-        ("groups; smallest group", f"{held['groups']}; {held['min_units']} persons"),
-        ("labels known until", card["window"][release["release_id"]]["until"]),
+        *(release_row(card, release) for release in card["releases"]),
         ("rows fitted, held out", f"{recipe['rows']:,}, {recipe['held_out_rows']:,}"),
         ("fraud rate of held-out rows (enriched)", f"{metrics['fraud_rate']:.4f}"),
         ("AUROC, AUPRC", f"{metrics['auroc']:.4f}, {metrics['auprc']:.4f}"),

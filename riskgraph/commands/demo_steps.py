@@ -136,7 +136,7 @@ def step_release(show: Demo, seed: int) -> None:
 
 
 def step_model(show: Demo) -> None:
-    show.title(3, "Model: the champion that ships, trained on a release of another simulated world")
+    show.title(3, "Model: the champion that ships, trained on releases of other simulated worlds")
     card = promotion.shipped_card()
     show.result["model"] = {key: card[key] for key in ("name", "kind", "provenance", "releases")}
     show.console.print(f"{card['name']} ({card['kind']}, {card['provenance']}), trained on:")
@@ -153,7 +153,7 @@ def running_service(show: Demo) -> Iterator[Shop]:
     show.title(4, "Service: orders over HTTP; the demo shop is simulated and may enforce")
     settings, profile = show.settings, bootstrap.demo_profile()
     with progress_bars() as progress:
-        held = chain.held_out(show.out / "world", HELD_OUT)
+        held = chain.held_out(show.out / "world", HELD_OUT, TEST_FROM)
         chain.load_history(show.out / "world", settings, progress, before=held.since)
     with bootstrap.open_keys(settings) as store:
         key = create_key(store, roles=["admin"], org=profile.data["merchant_id"], per_second=10_000)
@@ -164,7 +164,7 @@ def running_service(show: Demo) -> Iterator[Shop]:
     listener.listen(128)  # from here on nobody is refused, however late the server's thread gets to run
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     service = bootstrap.open_service(settings, profile)
-    found = chain.seed_case(show.out / "world", held.since, service.line)
+    found = chain.seed_case(show.out / "world", held, service.line)
     app = create_app(service)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -38,7 +38,8 @@ def test_a_far_address_with_an_unconfirmed_location_is_one_reason() -> None:
     chosen = choose_reasons(attribution_with({"B110": 0.2}, {SEED_PAIR: 1.8}), far_order(), Verdict.REVIEW)
     first = chosen.reasons[0]
     assert (first.code, first.nodes, first.direction, first.band) == (SEED_CODE, SEED_PAIR, "risk", "strong")
-    assert first.share == pytest.approx(0.9)
+    # What the distance adds by itself belongs to the same fact.
+    assert [r.share for r in chosen.reasons] == [pytest.approx(1.0)]
 
 
 @pytest.mark.parametrize(("band", "location"), [("km5", "unavailable"), ("km1000", "granted")])
@@ -47,13 +48,34 @@ def test_the_seed_reason_needs_both_facts(band: str, location: str) -> None:
     assert chosen.reasons[0].code == "location_permission_state_with_ship_history_distance_band"
 
 
-def test_a_pair_is_a_reason_beside_its_own_ends() -> None:
+def test_a_term_that_shares_a_node_with_a_larger_reason_adds_to_it() -> None:
     subgraph = OrderSubgraph.build({"B064": 3.0, "B060": 2.0}, {})
     chosen = choose_reasons(
-        attribution_with({"B064": 1.0, "B060": 0.4}, {("B064", "B060"): 0.8}), subgraph, Verdict.REVIEW
+        attribution_with({"B064": 1.0, "B060": 0.4}, {("B064", "B060"): 0.6}), subgraph, Verdict.REVIEW
     )
-    assert [r.nodes for r in chosen.reasons] == [("B064",), ("B060", "B064"), ("B060",)]
+    assert [(r.nodes, r.share) for r in chosen.reasons] == [
+        (("B064",), pytest.approx(0.8)),
+        (("B060",), pytest.approx(0.2)),
+    ]
     assert chosen.other_share == pytest.approx(0.0)
+
+
+def test_a_pair_that_outweighs_its_ends_speaks_for_both() -> None:
+    subgraph = OrderSubgraph.build({"B064": 3.0, "B060": 2.0}, {})
+    chosen = choose_reasons(
+        attribution_with({"B064": 0.5, "B060": 0.4}, {("B064", "B060"): 0.6}), subgraph, Verdict.REVIEW
+    )
+    assert [(r.nodes, r.share) for r in chosen.reasons] == [(("B060", "B064"), pytest.approx(1.0))]
+
+
+def test_a_fact_that_many_terms_share_outranks_one_large_term() -> None:
+    order = far_order(B114=0.0, B064=3.0)
+    terms = attribution_with({"B064": 0.5}, {SEED_PAIR: 0.4, ("B110", "B114"): 0.3})
+    chosen = choose_reasons(terms, order, Verdict.REVIEW)
+    assert [(r.code, r.share) for r in chosen.reasons] == [
+        (SEED_CODE, pytest.approx(0.7 / 1.2)),
+        (catalog()["B064"].name, pytest.approx(0.5 / 1.2)),
+    ]
 
 
 def test_small_terms_are_dropped_but_never_the_largest() -> None:
@@ -106,6 +128,17 @@ def test_reasons_are_few_real_and_rest_on_present_nodes(seed: int, verdict: Verd
         assert reason.band == band_of(reason.share)
     total = sum(r.share for r in chosen.reasons) + chosen.other_share
     assert total == pytest.approx(1.0)
+
+
+@given(seed=st.integers(0, 10_000), verdict=st.sampled_from(list(Verdict)))
+def test_no_fact_is_told_twice(seed: int, verdict: Verdict) -> None:
+    subgraph = random_subgraph(seed)
+    score = RandomScorer(seed).score(subgraph, "pre_auth/front_end")
+    chosen = choose_reasons(ExactExplainer().explain(score), subgraph, verdict)
+    for told in (chosen.reasons, chosen.mitigating):
+        nodes = [node for reason in told for node in reason.nodes]
+        assert len(nodes) == len(set(nodes))
+        assert [r.share for r in told] == sorted([r.share for r in told], reverse=True)
 
 
 @given(seed=st.integers(0, 10_000))
