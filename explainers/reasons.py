@@ -3,7 +3,8 @@
 Four follows the US Regulation B commentary (12 CFR 1002.9(b)(2)): more rarely help, and no
 principal factor may be left out. Candidates are the own terms of nodes and the terms of pairs: a
 conjunction is one reason, not two halves. Nor is one fact several reasons: a term that shares a node
-with a larger reason belongs to it and adds to its share (GDPR Art. 12(1): concise; ADR 0016).
+with a larger reason belongs to it (GDPR Art. 12(1): concise; ADR 0016). If such a term is no small
+one, the reason names its other node too.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Chosen:
     """Reasons for the verdict, the factors that speak against it, and what the reasons leave out.
 
     Attributes:
-        other_share: Share of the reasons' own direction that is not among the reasons, 0 to 1.
+        other_share: Share of the reasons' own direction that the reasons do not tell, 0 to 1: terms
+            with a node that no reason names, and all smaller ones.
     """
 
     reasons: tuple[Reason, ...]
@@ -74,15 +76,33 @@ def _largest(terms: NDArray[np.float64], direction: str, subgraph: OrderSubgraph
     mass = float(np.add.reduce(size))
     if mass <= 0.0:
         return ()
-    told = (size >= SMALLEST_TERM * mass).nonzero()[0].tolist() or [int(size.argmax())]
+    large = (size >= SMALLEST_TERM * mass).nonzero()[0].tolist() or [int(size.argmax())]
     # Equal terms are ordered by catalogue index, so that a replay names the same reasons.
-    facts = _one_per_fact(sorted([(-float(size[i]), i) for i in told]))
-    large = [fact for fact in facts if fact[0] >= SMALLEST_SHARE * mass] or facts[:1]
-    return tuple([_reason(i, value / mass, direction, subgraph) for value, i in large[:MAX_REASONS]])
+    facts = _one_per_fact(sorted([(-float(size[i]), i) for i in large]))
+    facts = [fact for fact in facts[:MAX_REASONS] if fact.size >= SMALLEST_SHARE * mass] or facts[:1]
+    named = _name_what_counts(facts, SMALLEST_SHARE * mass)
+    told = sorted([(-fact.told(named) / mass, place) for place, fact in enumerate(facts)])
+    return tuple([_reason(facts[place], -share, direction, subgraph) for share, place in told])
 
 
-def _one_per_fact(ranked: list[tuple[float, int]]) -> list[tuple[float, int]]:
-    """(size, leading candidate) of each reason, largest first.
+@dataclass(slots=True)
+class _Fact:
+    """A reason in the making: its terms as (minus the size, candidate), the leading one first."""
+
+    nodes: list[str]
+    terms: list[tuple[float, int]]
+
+    @property
+    def size(self) -> float:
+        return -sum(negative for negative, _ in self.terms)
+
+    def told(self, named: set[str]) -> float:
+        """Size of the terms of which every node is named: what nobody reads of is not told."""
+        return -sum(negative for negative, i in self.terms if named.issuperset(_CANDIDATES[i][1]))
+
+
+def _one_per_fact(ranked: list[tuple[float, int]]) -> list[_Fact]:
+    """Terms by the reason that they belong to, the largest reason first.
 
     A term joins the first leader that shares a node with it, and leads a reason of its own if none
     does; so each term is counted once.
@@ -90,24 +110,34 @@ def _one_per_fact(ranked: list[tuple[float, int]]) -> list[tuple[float, int]]:
     Args:
         ranked: (minus the size, candidate), the largest term first.
     """
-    leaders: list[int] = []
-    sizes: list[float] = []
-    leader_of: dict[str, int] = {}
-    for negative, i in ranked:
-        nodes = _CANDIDATES[i][1]
-        place = min([leader_of[n] for n in nodes if n in leader_of], default=len(leaders))
-        if place == len(leaders):
-            leaders.append(i)
-            sizes.append(0.0)
-            leader_of |= dict.fromkeys(nodes, place)
-        sizes[place] -= negative
-    return sorted(zip(sizes, leaders, strict=True), key=lambda fact: -fact[0])
+    facts: list[_Fact] = []
+    place: dict[str, int] = {}
+    for term in ranked:
+        nodes = _CANDIDATES[term[1]][1]
+        mine = min([place[n] for n in nodes if n in place], default=len(facts))
+        if mine == len(facts):
+            facts.append(_Fact(list(nodes), []))
+            place |= dict.fromkeys(nodes, mine)
+        facts[mine].terms.append(term)
+    return sorted(facts, key=lambda fact: -fact.size)
 
 
-def _reason(candidate: int, share: float, direction: str, subgraph: OrderSubgraph) -> Reason:
-    code, nodes = _CANDIDATES[candidate]
-    if candidate == NODE_COUNT + _SEED_PAIR and direction == RISK and _is_seed_case(subgraph):
-        code, nodes = SEED_CODE, ("B110", "B085")
+def _name_what_counts(facts: list[_Fact], least: float) -> set[str]:
+    """Name both nodes of every term of at least ``least``; returns all nodes that are named."""
+    named = {node for fact in facts for node in fact.nodes}
+    for fact in facts:
+        for negative, i in fact.terms:
+            if -negative >= least:
+                fact.nodes += [node for node in _CANDIDATES[i][1] if node not in named]
+                named |= set(fact.nodes)
+    return named
+
+
+def _reason(fact: _Fact, share: float, direction: str, subgraph: OrderSubgraph) -> Reason:
+    leader = fact.terms[0][1]
+    code, nodes = _CANDIDATES[leader][0], tuple(fact.nodes)
+    if leader == NODE_COUNT + _SEED_PAIR and direction == RISK and _is_seed_case(subgraph):
+        code, nodes = SEED_CODE, ("B110", "B085", *nodes[2:])
     return Reason(code, nodes, direction, band_of(share), share)
 
 

@@ -148,7 +148,7 @@ def reason(view: View, chosen: Reason) -> dict[str, Any]:
         "text_en": reason_text(chosen, view.subgraph, "en"),
         "direction": chosen.direction,
         "band": chosen.band,
-        "interaction_of": list(chosen.nodes) if len(nodes) == 2 else [],
+        "interaction_of": list(chosen.nodes) if len(nodes) > 1 else [],
         "own_facts": [fact(view, node) for node in nodes],
     }
     if view.compliance:

@@ -17,6 +17,9 @@ from riskgraph.explainers.reasons import RISK, SEED_CODE
 from riskgraph.explainers.texts import table
 from riskgraph.explainers.values import label, scale_word, spaced, value_text
 
+# By the number of facts in a reason.
+_TAILS = ("", "", "pair_", "all_")
+
 
 def reason_text(reason: Reason, subgraph: OrderSubgraph, lang: str) -> str:
     """One reason as a data subject reads it.
@@ -27,14 +30,16 @@ def reason_text(reason: Reason, subgraph: OrderSubgraph, lang: str) -> str:
         lang: ``zh`` or ``en``.
     """
     wording = table("wording")
-    if reason.code == SEED_CODE:
-        return str(wording["seed"][lang])
-    facts = [fact_text(key, subgraph, lang) for key in reason.nodes]
-    tail = f"pair_{reason.direction}" if len(reason.nodes) == 2 else reason.direction
+    # The seed's sentence speaks for its own two nodes.
+    seed = [str(wording["seed"][lang])] if reason.code == SEED_CODE else []
+    nodes = reason.nodes[2:] if seed else reason.nodes
+    facts = [fact_text(key, subgraph, lang) for key in nodes]
     hints = []
     if reason.direction == RISK:
-        hints = [str(wording["hints"][key][lang]) for key in reason.nodes if key in wording["hints"]]
-    sentences = [*facts, str(wording["tails"][tail][lang]), *dict.fromkeys(hints)]
+        hints = [str(wording["hints"][key][lang]) for key in nodes if key in wording["hints"]]
+    tail = f"{'also_' if seed else _TAILS[min(len(nodes), 3)]}{reason.direction}"
+    tails = [str(wording["tails"][tail][lang])] if nodes else []
+    sentences = [*seed, *facts, *tails, *dict.fromkeys(hints)]
     return spaced(("" if lang == "zh" else " ").join(sentences), lang)
 
 
@@ -69,6 +74,8 @@ def _variant(node: NodeSpec, value: Any) -> str:
     if node.form is Form.CLASS:
         return str(value)
     if node.form is Form.CONTEXT:
+        if "shared_kinds" in value:
+            return "fact" if value["shared_kinds"] else "alone"
         if value.get("accounts_30d", 0.0) >= 2:
             return "many"
         return "few" if "days_since_last" in value else "first"

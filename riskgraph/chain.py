@@ -31,11 +31,9 @@ from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Window
 from riskgraph.eval.worlds import gates, pictures, placing, reference
 from riskgraph.eval.worlds.writer import new_folder
-from riskgraph.explainers.reasons import SEED_CODE, choose_reasons
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
 from riskgraph.models.train import train as train_model
-from riskgraph.pipeline import Line, Stages, judge, observe
 from riskgraph.ports import Progress
 from riskgraph.sandbox import Release, ReleaseRequest, check_fields, verify_audit, write_release
 from riskgraph.settings import Settings
@@ -425,42 +423,8 @@ def held_out(world: Path, count: int, first: date | None = None) -> HeldOut:
     return HeldOut(since, list(worlds.requests(opened, since=since)))
 
 
-@dataclass(frozen=True)
-class FoundCase:
-    """The seed's case among held-out orders, and where the report of the far order names the pair.
-
-    ``named`` is ``reason``, ``factor`` (listed against the verdict) or ``compliance`` (only there).
-    """
-
-    case: worlds.SeedCase
-    named: str
-
-
-def seed_case(world: Path, held: HeldOut, line: Line) -> FoundCase | None:
-    """The held-out order whose report names the seed's pair most prominently; nothing is committed.
-
-    The same order near home must be accepted. Among equals the earliest is taken; None if none of
-    them was sent far by a device that gave no position.
-    """
-    found: dict[str, FoundCase] = {}
+def seed_cases(world: Path, held: HeldOut) -> dict[str, worlds.SeedCase]:
+    """Held-out orders that were sent far by a device that gave no position, by order id, in time order."""
     orders = {body["order_id"] for body in held.requests}
     cases = worlds.seed_cases(open_world(world), held.since)
-    for case in (c for c in cases if c.order_id in orders):
-        far, near = (_judged(case.requests[n], line) for n in (worlds.FAR_UNCONFIRMED, worlds.NEAR_CONFIRMED))
-        if near[0] is Verdict.ACCEPT:
-            named = "reason" if SEED_CODE in far[1] else "factor" if SEED_CODE in far[2] else "compliance"
-            # The earliest of its kind, so that the demo shows the same order every time.
-            found.setdefault(named, FoundCase(case, named))
-    ranked = [found[name] for name in ("reason", "factor", "compliance") if name in found]
-    return ranked[0] if ranked else None
-
-
-def _judged(body: Mapping[str, Any], line: Line) -> tuple[Verdict, list[str], list[str]]:
-    stages = Stages(line.clock)
-    _, _, subgraph, availability = observe(body, line, stages)
-    # No deadline: a slow machine must not turn the search into degraded reviews.
-    _, walk, attribution, _ = judge(subgraph, availability, line, stages, float("inf"))
-    if attribution is None:
-        return walk.verdict, [], []
-    chosen = choose_reasons(attribution, subgraph, walk.verdict)
-    return walk.verdict, [r.code for r in chosen.reasons], [r.code for r in chosen.mitigating]
+    return {case.order_id: case for case in cases if case.order_id in orders}

@@ -14,6 +14,7 @@ _SIX = tuple(family.archetype for family in FIRST_SIX)
 PRESETS = {
     "demo": WorldConfig(archetypes=_SIX),
     "champion": WorldConfig(
+        # The model before docs/decisions/0017 came from it.
         name="champion",
         seed=101,
         # A year before the demo's world, so that a backtest there is out of time.

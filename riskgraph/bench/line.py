@@ -253,7 +253,7 @@ def quality(bench: Bench) -> list[Figure]:
         "review_share": "honest orders sent to review",
         "base_rate": "base rate",
     }
-    note = f"SIMULATED, fraud-enriched; {TEST_FROM} to {TEST_TO}; trained on a release of another world"
+    note = f"SIMULATED, fraud-enriched; {TEST_FROM} to {TEST_TO}; trained on releases of other worlds"
     return [
         Figure(name, row["value"], "1", note, row["lower"], row["upper"])
         for name, row in ((name, found[key]) for name, key in names.items())

@@ -60,13 +60,13 @@ class Shop:
     Attributes:
         url, key: Where it listens, and an API key of it.
         requests: The held-out orders, in time order.
-        found: The seed's case among them, if there is one.
+        cases: The orders among them that were sent far by a device that gave no position, by order id.
     """
 
     url: str
     key: str
     requests: list[dict[str, Any]]
-    found: chain.FoundCase | None
+    cases: dict[str, SeedCase]
 
     @contextmanager
     def client(self) -> Iterator[Any]:
@@ -164,13 +164,13 @@ def running_service(show: Demo) -> Iterator[Shop]:
     listener.listen(128)  # from here on nobody is refused, however late the server's thread gets to run
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     service = bootstrap.open_service(settings, profile)
-    found = chain.seed_case(show.out / "world", held, service.line)
+    cases = chain.seed_cases(show.out / "world", held)
     app = create_app(service)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        yield Shop(url, key, held.requests, found)
+        yield Shop(url, key, held.requests, cases)
     finally:
         server.should_exit = True
         thread.join()
@@ -178,31 +178,41 @@ def running_service(show: Demo) -> Iterator[Shop]:
 
 
 def step_decisions(show: Demo, shop: Shop) -> tuple[dict[str, Answer], list[Answer]]:
-    """Send the held-out orders, the seed's case among them in all its forms.
+    """Send the held-out orders, and the first clear case of the seed in all its forms.
 
     Returns:
         The answers to the forms of the seed's case, by form, and those to all held-out orders.
     """
-    case = shop.found.case if shop.found else None
     answers: list[Answer] = []
     variants: dict[str, Answer] = {}
     with shop.client() as client, Live(console=show.console, refresh_per_second=8) as live:
         for body in shop.requests:
             answers.append(post(client, body))
-            if case is not None and body["order_id"] == case.order_id:
+            case = shop.cases.get(body["order_id"])
+            if case is not None and names_pair(answers[-1]) and not holds(variants):
                 variants = {FAR_UNCONFIRMED: answers[-1], **post_others(client, case)}
             live.update(verdict_table(answers[-SHOWN:], len(answers), len(shop.requests)))
+        if not variants:
+            variants = first_case(client, shop, answers)
     counts = {v: sum(a["verdict"] == v for a in answers) for v in STYLE}
     show.console.print(f"{len(answers)} held-out orders: {counts}")
-    show_case(show, variants, shop.found)
+    show_case(show, variants)
     show.result |= {
         "held_out": len(answers),
         "verdicts": counts,
-        "seed_case_named": shop.found and shop.found.named,
         "seed_case_holds": holds(variants),
         "seed_case": {n: summary(a) for n, a in variants.items()},
     }
     return variants, answers
+
+
+def first_case(client: Any, shop: Shop, answers: list[Answer]) -> dict[str, Answer]:
+    """The forms of the first case, where no answer names the pair; none if there is no case."""
+    for body, answer in zip(shop.requests, answers, strict=False):
+        case = shop.cases.get(body["order_id"])
+        if case is not None:
+            return {FAR_UNCONFIRMED: answer, **post_others(client, case)}
+    return {}
 
 
 def post_others(client: Any, case: SeedCase) -> dict[str, Answer]:
@@ -210,26 +220,30 @@ def post_others(client: Any, case: SeedCase) -> dict[str, Answer]:
     return {name: post(client, body) for name, body in case.requests.items() if name != FAR_UNCONFIRMED}
 
 
+def names_pair(far: Answer) -> bool:
+    """True when the order does not pass, and the pair is among its reasons."""
+    return far["verdict"] != "accept" and SEED_CODE in [reason["code"] for reason in far["reasons"]]
+
+
 def holds(variants: dict[str, Answer]) -> bool:
     """True when the far order does not pass and says why, and the same order near home is accepted."""
     if not variants:
         return False
-    far, near = variants[FAR_UNCONFIRMED], variants[NEAR_CONFIRMED]
-    named = SEED_CODE in [reason["code"] for reason in far["reasons"]]
-    return named and far["verdict"] != "accept" and near["verdict"] == "accept"
+    return names_pair(variants[FAR_UNCONFIRMED]) and variants[NEAR_CONFIRMED]["verdict"] == "accept"
 
 
-def show_case(show: Demo, variants: dict[str, Answer], found: chain.FoundCase | None) -> None:
+def show_case(show: Demo, variants: dict[str, Answer]) -> None:
     """Explain which order this is, or say plainly that the world held none, or none that is clear."""
-    if found is None or not variants:
+    if not variants:
         show.console.print("no held-out order was sent far from home by a device that gave no position")
         return
-    where = {
-        "reason": "its report names the pair 'far address, location unconfirmed' as a reason",
-        "factor": "its report names the pair 'far address, location unconfirmed' among the factors against",
-        "compliance": "the pair weighs too little to be a reason; the compliance report lists it",
-    }
-    show.console.print(f"the seed's case among them, {found.case.order_id}: {where[found.named]}")
+    far = variants[FAR_UNCONFIRMED]
+    named = "names" if names_pair(far) else "does not name"
+    order = far["trace_id"].split(".")[0]
+    show.console.print(
+        f"the seed's case among them, {order}: its report {named} the pair 'far address, location"
+        " unconfirmed' as a reason to stop it"
+    )
     if not holds(variants):
         show.console.print(
             "[yellow]no clear case: sent far it is not stopped for the pair, or sent home it is stopped"

@@ -36,7 +36,7 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One coded reason. ``nodes`` has one id, or two for a pair."""
+    """One coded reason. ``nodes`` has the id or ids of its leading term, then those of others that count."""
 
     code: str
     nodes: tuple[str, ...]

@@ -48,34 +48,68 @@ def test_the_seed_reason_needs_both_facts(band: str, location: str) -> None:
     assert chosen.reasons[0].code == "location_permission_state_with_ship_history_distance_band"
 
 
+TWO = {"B064": 3.0, "B060": 2.0}
+
+
+def chosen_of(
+    order: OrderSubgraph, own: dict[str, float], pairs: dict[tuple[str, str], float] | None = None
+) -> list[tuple[tuple[str, ...], Any]]:
+    """Nodes and share of each reason of a review."""
+    chosen = choose_reasons(attribution_with(own, pairs), order, Verdict.REVIEW)
+    return [(r.nodes, pytest.approx(r.share)) for r in chosen.reasons]
+
+
 def test_a_term_that_shares_a_node_with_a_larger_reason_adds_to_it() -> None:
-    subgraph = OrderSubgraph.build({"B064": 3.0, "B060": 2.0}, {})
-    chosen = choose_reasons(
-        attribution_with({"B064": 1.0, "B060": 0.4}, {("B064", "B060"): 0.6}), subgraph, Verdict.REVIEW
-    )
-    assert [(r.nodes, r.share) for r in chosen.reasons] == [
-        (("B064",), pytest.approx(0.8)),
-        (("B060",), pytest.approx(0.2)),
-    ]
-    assert chosen.other_share == pytest.approx(0.0)
+    order = OrderSubgraph.build(TWO, {})
+    own, pairs = {"B064": 1.0, "B060": 0.4}, {("B064", "B060"): 0.6}
+    assert chosen_of(order, own, pairs) == [(("B064",), 0.8), (("B060",), 0.2)]
+    assert choose_reasons(attribution_with(own, pairs), order, Verdict.REVIEW).other_share == pytest.approx(0)
 
 
 def test_a_pair_that_outweighs_its_ends_speaks_for_both() -> None:
-    subgraph = OrderSubgraph.build({"B064": 3.0, "B060": 2.0}, {})
-    chosen = choose_reasons(
-        attribution_with({"B064": 0.5, "B060": 0.4}, {("B064", "B060"): 0.6}), subgraph, Verdict.REVIEW
-    )
-    assert [(r.nodes, r.share) for r in chosen.reasons] == [(("B060", "B064"), pytest.approx(1.0))]
+    order = OrderSubgraph.build(TWO, {})
+    assert chosen_of(order, {"B064": 0.5, "B060": 0.4}, {("B064", "B060"): 0.6}) == [(("B060", "B064"), 1.0)]
 
 
 def test_a_fact_that_many_terms_share_outranks_one_large_term() -> None:
     order = far_order(B114=0.0, B064=3.0)
-    terms = attribution_with({"B064": 0.5}, {SEED_PAIR: 0.4, ("B110", "B114"): 0.3})
-    chosen = choose_reasons(terms, order, Verdict.REVIEW)
-    assert [(r.code, r.share) for r in chosen.reasons] == [
-        (SEED_CODE, pytest.approx(0.7 / 1.2)),
-        (catalog()["B064"].name, pytest.approx(0.5 / 1.2)),
+    assert chosen_of(order, {"B064": 0.5}, {SEED_PAIR: 0.4, ("B110", "B114"): 0.3}) == [
+        (("B110", "B085", "B114"), 0.7 / 1.2),
+        (("B064",), 0.5 / 1.2),
     ]
+
+
+def test_no_principal_factor_hides_behind_a_larger_one() -> None:
+    order = OrderSubgraph.build(TWO, {})
+    assert chosen_of(order, {"B064": 1.0}, {("B064", "B060"): 0.9}) == [(("B064", "B060"), 1.0)]
+
+
+def test_a_small_term_is_told_only_where_every_node_of_it_is_named() -> None:
+    order = OrderSubgraph.build({**TWO, "B071": 1.0}, {})
+    own, pairs = {"B064": 1.0}, {("B064", "B060"): 0.04}
+    (unnamed,) = chosen_of(order, own, pairs)
+    assert unnamed == (("B064",), 1 / 1.04)
+    assert chosen_of(order, {**own, "B060": 0.06}, pairs) == [
+        (("B064",), 1.04 / 1.1),
+        (("B060",), 0.06 / 1.1),
+    ]
+
+
+def test_a_pair_between_two_reasons_belongs_to_the_larger() -> None:
+    order = OrderSubgraph.build(TWO, {})
+    own, pairs = {"B064": 1.0, "B060": 0.9}, {("B064", "B060"): 0.1}
+    assert chosen_of(order, own, pairs) == [(("B064",), 0.55), (("B060",), 0.45)]
+
+
+def test_equal_facts_stand_in_the_order_of_the_catalogue() -> None:
+    order = OrderSubgraph.build(TWO, {})
+    assert [nodes for nodes, _ in chosen_of(order, {"B064": 1.0, "B060": 1.0})] == [("B060",), ("B064",)]
+
+
+def test_a_reason_stands_for_a_twentieth_at_least() -> None:
+    order = OrderSubgraph.build(TWO, {})
+    assert [nodes for nodes, _ in chosen_of(order, {"B064": 0.94, "B060": 0.06})] == [("B064",), ("B060",)]
+    assert [nodes for nodes, _ in chosen_of(order, {"B064": 0.96, "B060": 0.04})] == [("B064",)]
 
 
 def test_small_terms_are_dropped_but_never_the_largest() -> None:
@@ -131,14 +165,24 @@ def test_reasons_are_few_real_and_rest_on_present_nodes(seed: int, verdict: Verd
 
 
 @given(seed=st.integers(0, 10_000), verdict=st.sampled_from(list(Verdict)))
-def test_no_fact_is_told_twice(seed: int, verdict: Verdict) -> None:
+def test_no_fact_is_told_twice_and_each_share_is_of_terms_that_are_told(seed: int, verdict: Verdict) -> None:
     subgraph = random_subgraph(seed)
-    score = RandomScorer(seed).score(subgraph, "pre_auth/front_end")
-    chosen = choose_reasons(ExactExplainer().explain(score), subgraph, verdict)
-    for told in (chosen.reasons, chosen.mitigating):
-        nodes = [node for reason in told for node in reason.nodes]
-        assert len(nodes) == len(set(nodes))
-        assert [r.share for r in told] == sorted([r.share for r in told], reverse=True)
+    found = ExactExplainer().explain(RandomScorer(seed).score(subgraph, "pre_auth/front_end"))
+    chosen = choose_reasons(found, subgraph, verdict)
+    sign = -1 if verdict is Verdict.ACCEPT else 1
+    own = dict(
+        zip([n.id for n in catalog()], np.maximum(sign * found.own, 0) * subgraph.present, strict=True)
+    )
+    pairs = np.maximum(sign * found.pairs, 0) * subgraph.present_pairs
+    mass = sum(own.values()) + pairs.sum()
+    named = [node for reason in chosen.reasons for node in reason.nodes]
+    assert len(named) == len(set(named))
+    ends = [{catalog().nodes[p.a].id, catalog().nodes[p.b].id} for p in catalog().pairs]
+    told = sum(own[node] for node in named) + sum(
+        g for g, e in zip(pairs, ends, strict=True) if e <= set(named)
+    )
+    assert sum(r.share for r in chosen.reasons) <= told / mass + 1e-9
+    assert [r.share for r in chosen.reasons] == sorted([r.share for r in chosen.reasons], reverse=True)
 
 
 @given(seed=st.integers(0, 10_000))

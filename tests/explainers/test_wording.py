@@ -62,9 +62,36 @@ def test_hand_written_facts_belong_to_values_that_can_occur() -> None:
         known = {"fact", *node.words}
         known |= {"true", "false"} if node.form is Form.FLAG else set()
         known |= {"many", "few", "first"} if node.form is Form.CONTEXT else set()
+        known |= {"alone"} if "shared_kinds" in node.components else set()
         known |= {"high", "low", "usual"} if node.unit == "robust z" else set()
         known |= {"zero"} if node.form is Form.NUMBER else set()
         assert set(variants) <= known, key
+
+
+def test_an_account_that_shares_nothing_is_told_so() -> None:
+    alone = {"density": 0.0, "component_size_log2": 0.0, "shared_kinds": 0}
+    for value, words in ((alone, "was not found to share"), ({**alone, "shared_kinds": 1}, "How far")):
+        assert words in fact_text("B134", OrderSubgraph.build({"B134": value}, {}), "en")
+
+
+@pytest.mark.parametrize(("count", "tail"), [(1, "This raised"), (2, "these two"), (3, "Taken together")])
+def test_a_reason_tells_every_fact_that_it_names(count: int, tail: str) -> None:
+    values = {"B095": True, "B114": 0.0, "B123": "proxy"}
+    nodes = tuple(values)[:count]
+    reason = Reason("some_code", nodes, "risk", "strong", 0.9)
+    text = reason_text(reason, OrderSubgraph.build(values, {}), "en")
+    assert [fact_text(n, OrderSubgraph.build(values, {}), "en") in text for n in values] == [
+        n in nodes for n in values
+    ]
+    assert tail in text
+
+
+def test_a_fact_beside_the_far_address_is_told_after_it() -> None:
+    subgraph = OrderSubgraph.build({"B110": "km1000", "B085": "unavailable", "B114": 0.0}, {})
+    reason = Reason("far_address_location_unconfirmed", ("B110", "B085", "B114"), "risk", "strong", 0.9)
+    text = reason_text(reason, subgraph, "en")
+    assert text.startswith("The delivery address is far")
+    assert "Your account uses this delivery address for the first time. Together with that" in text
 
 
 def test_the_far_address_is_worded_in_both_languages_without_a_distance() -> None:
