@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riskgraph.core.errors import CheckFailed
-from riskgraph.sandbox.audit import AUDIT, verify_audit
+from riskgraph.sandbox.audit import AUDIT, verify_copy
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import CENTROIDS, ROWS, TABLES, file_sha256, read_rows, read_table
 from riskgraph.sandbox.manifest import SCHEMA
@@ -94,7 +94,7 @@ class Release:
         _check_files(path, manifest["files"])
         check_certificate(manifest["certificate"])
         _check_centroids(path, manifest["certificate"])
-        verify_audit(path / AUDIT, verifier)
+        verify_copy(path / AUDIT, verifier)
         rows = read_rows(path)
         if len(rows) != manifest["files"][ROWS]["rows"]:
             raise CheckFailed(f"{ROWS} does not have the rows that the manifest names", field=ROWS)
