@@ -138,15 +138,18 @@ def _end_of(log: IO[bytes], name: str) -> tuple[int, str, bool]:
     return seq, FIRST, torn
 
 
+def _has_hash(record: Any) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("hash"), str)
+
+
 def _hash_of(record: Any, name: str) -> str:
-    held = record.get("hash") if isinstance(record, dict) else None
-    if not isinstance(held, str):
+    if not _has_hash(record):
         raise CheckFailed(
             f"{name}: a record without a hash. The log was begun by an earlier version, whose records form "
             "no chain: move the file aside and keep it; the next record then begins a new log",
             field=name,
         )
-    return held
+    return str(record["hash"])
 
 
 def read_log(path: Path, verifier: Verifier) -> tuple[list[Record], list[int]]:
@@ -222,6 +225,12 @@ def verify_copy(path: Path, verifier: Verifier) -> Record:
         raise CheckFailed(f"{path.name} cannot be read", field=path.name) from error
     if not end or rest:
         raise CheckFailed(f"{path.name} is not one record", field=path.name)
+    if not _has_hash(record):
+        raise CheckFailed(
+            f"{path.name} holds a record without a hash: the release was made by an earlier version; make "
+            "it anew",
+            field=path.name,
+        )
     _check_line(path.name, line, record, verifier, path.name)
     checked: Record = record
     return checked
@@ -244,6 +253,8 @@ def check_logged(log: Path, copy: Path) -> None:
 
 def _check_line(where: str, line: bytes, record: Any, verifier: Verifier, field: str) -> None:
     """Check form, hash and signature of one line."""
+    if not isinstance(record, dict):
+        raise CheckFailed(f"{where} cannot be read", field=field)
     _hash_of(record, where)
     try:
         signed = {name: value for name, value in record.items() if name != "sig"}

@@ -72,7 +72,7 @@ def certificate(k: int, grouped: Grouped, groups: Groups, independent: GroupCoun
         persons.append(float(rows.max() / rows.sum()))
     return {
         "k": k,
-        "size_histogram": size_histogram(groups, k),
+        "size_histogram": size_histogram(groups.label, groups.units, groups.components, k),
         "groups": len(groups),
         "fraud_groups": int((groups.label == 1).sum()),
         "min_units": int(groups.units.min()),

@@ -27,8 +27,10 @@ NOT_MEASURED = {
 }
 
 
-def size_histogram(groups: Groups, k: int) -> dict[str, dict[str, list[int]]]:
-    """Groups by their units and by their components, per class.
+def size_histogram(
+    label: NDArray[np.int8], units: NDArray[np.int64], components: NDArray[np.int64], k: int
+) -> dict[str, dict[str, list[int]]]:
+    """Groups by their units and by their components, per class; one entry a group.
 
     Each of ``edges`` begins a bin, the last one is open; it shows no more than R1's columns do.
     """
@@ -36,10 +38,10 @@ def size_histogram(groups: Groups, k: int) -> dict[str, dict[str, list[int]]]:
         "units": [k + k * i // 10 for i in range(11)],
         "components": [MIN_COMPONENTS, *(k * i // 5 for i in range(1, 11))],
     }
-    sizes = {"units": groups.units, "components": groups.components}
+    sizes = {"units": units, "components": components}
     return {
         name: {"edges": edges[name]}
-        | {word: _counts(sizes[name][groups.label == label], edges[name]) for label, word in _CLASSES}
+        | {word: _counts(sizes[name][label == value], edges[name]) for value, word in _CLASSES}
         for name in edges
     }
 

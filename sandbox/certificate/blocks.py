@@ -81,7 +81,7 @@ def figure_of(value: object) -> str:
     if isinstance(value, bool):
         return "✓" if value else "✗"
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return "–".join(figure_of(part) for part in value)
     return f"{value:,}" if isinstance(value, int) else str(value)

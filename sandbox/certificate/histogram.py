@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 860, 218
-_PANEL, _GAP, _LEFT, _TOP, _BASE = 408, 44, 8, 40, 162
+_PANEL, _GAP, _LEFT, _TOP, _BASE = 404, 40, 4, 40, 162
 _FONT = "Noto Sans SC, system-ui, sans-serif"
 # Told apart by lightness too, for a page that is printed in grey.
 _FILL = {"honest": "#a9c4de", "fraud": "#8c3a3a"}

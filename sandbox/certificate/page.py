@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from riskgraph.sandbox.audit import FIRST
 from riskgraph.sandbox.certificate.blocks import (
     Block,
     Section,
@@ -147,9 +148,7 @@ def _k_check(held: Mapping[str, Any], say: Say) -> list[Block]:
 
 
 def _sizes(held: Mapping[str, Any], say: Say) -> list[Block]:
-    histogram = held.get("size_histogram")
-    if histogram is None:
-        return [text(say("sizes.none"), "muted")]
+    histogram = held["size_histogram"]
     names = {word: say(f"sizes.{word}") for _, word in _CLASSES}
     blocks = [text(say("sizes.note"))]
     for name in ("units", "components"):
@@ -180,7 +179,7 @@ def _released(manifest: Mapping[str, Any], say: Say) -> list[Block]:
 
 
 def _dropped(window: Mapping[str, Any], record: Mapping[str, Any], say: Say) -> list[Block]:
-    rows = [(say.known("reason", name), count(value)) for name, value in sorted(window["dropped"].items())]
+    rows = [(say.known("reason", name), count(value)) for name, value in _most_first(window["dropped"])]
     lost = record["loss"]["suppression"] if record.get("loss") else None
     facts = [
         (say("dropped.records"), count(window["records"])),
@@ -191,6 +190,10 @@ def _dropped(window: Mapping[str, Any], record: Mapping[str, Any], say: Say) -> 
         facts.append((say("dropped.left_out"), f"{count(lost['rows'])} ({percent(lost['share'])})"))
     head = [say("dropped.reason"), say("dropped.rows")]
     return [rows_of("facts", facts), rows_of("table", rows, head, numeric=(1,), widths=(5, 1))]
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _composition(record: Mapping[str, Any], say: Say) -> list[Block]:
@@ -215,11 +218,14 @@ def _claims(manifest: Mapping[str, Any], record: Mapping[str, Any], say: Say) ->
     held = manifest["certificate"]
     may = [say("claims.may_k", k=held["k"]), say("claims.may_signed"), say("claims.may_rows")]
     may_not = [say(f"claims.not_{name}") for name in ("anonymous", "private", "attacks", "several")]
-    ground = record.get("legal_basis") or {}
-    basis = [(law, say.known("ground", ground.get(key) or "none")) for law, key in (
-        (say("claims.gdpr"), "gdpr"), (say("claims.pipl"), "pipl"))]  # fmt: skip
     if simulated:
-        basis = [(say("claims.basis"), say("claims.no_person"))]
+        basis = text(say("claims.no_person"))
+    else:
+        ground = record.get("legal_basis") or {}
+        names = [
+            (say(f"claims.{law}"), say.known("ground", ground.get(law) or "none")) for law in ("gdpr", "pipl")
+        ]
+        basis = rows_of("facts", names)
     return [
         heading(say("claims.may")),
         lines("list", may),
@@ -228,7 +234,7 @@ def _claims(manifest: Mapping[str, Any], record: Mapping[str, Any], say: Say) ->
         heading(say("claims.law")),
         lines("list", [say(f"claims.{name}") for name in ("wp216", "pipl73", "gbt", "model")]),
         heading(say("claims.basis")),
-        rows_of("facts", basis),
+        basis,
     ]
 
 
@@ -237,7 +243,7 @@ def _audit(manifest: Mapping[str, Any], record: Mapping[str, Any], say: Say) -> 
     facts = [
         (say("audit.seq"), count(record["seq"])),
         (say("audit.hash"), record["hash"]),
-        (say("audit.prev_hash"), record["prev_hash"]),
+        (say("audit.prev_hash"), say("audit.first") if record["prev_hash"] == FIRST else record["prev_hash"]),
         (say("audit.seed"), manifest["algorithm"]["seed_commitment"]),
         (say("audit.approvals"), say("audit.no_approvals") if not approvals else count(len(approvals))),
     ]
