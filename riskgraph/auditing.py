@@ -119,21 +119,22 @@ def certificate(
         raise Conflict(f"{out} exists; a certificate is never overwritten", field="out")
     opened = Release.open(release, verifier)
     record = verify_copy(release / AUDIT, verifier)
-    later: list[Record] = []
+    later: list[Record] | None = None
     if public_key is None:
         check_logged(log, release / AUDIT)
-        later = [r for r in verify_audit(log, verifier) if _speaks_of(r, opened.release_id)]
+        later = [r for r in verify_audit(log, verifier) if _speaks_of(r, opened)]
     content = render_certificate(opened, record, later, lang=lang, form=form)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(content)
     return {"release_id": opened.release_id, "path": str(out), "format": form, "lang": lang}
 
 
-def _speaks_of(record: Record, release_id: str) -> bool:
-    if record.get("event") == "erase":
+def _speaks_of(record: Record, release: Release) -> bool:
+    """Whether a record is about a release, or about an attack on the procedure that made it."""
+    if record["event"] == "erase":
         held = record["composition"]["releases_holding"]
-        return any(entry["release_id"] == release_id for entry in held)
-    return (
-        record.get("event") in ("read", "attack")
-        and (record.get("output") or {}).get("release_id") == release_id
-    )
+        return any(entry["release_id"] == release.release_id for entry in held)
+    if record["event"] == "attack" and record["output"] is None:
+        asked, same_code = record["input"] or {}, record["actor"]["code_commit"] == release.manifest["code"]
+        return same_code and asked.get("k") == release.k
+    return record["event"] in ("read", "attack") and record["output"]["release_id"] == release.release_id

@@ -174,10 +174,10 @@ def read_log(path: Path, verifier: Verifier) -> tuple[list[Record], list[int]]:
         if record["seq"] != number:
             raise CheckFailed(f"{where}: a record is missing or out of order", field=path.name)
         if record["prev_hash"] != prev_hash:
-            lost = f"line {before + 1}" if number > before else "the record before it"
+            follows = "was whole when it was written" if number > before else "is not the record it follows"
             raise CheckFailed(
-                f"{where}: the chain is broken, a record is missing or out of order; {lost} is not the "
-                "record that this one followed",
+                f"{where}: the chain is broken, a record is missing or out of order; "
+                f"line {max(1, min(number, before + 1))} {follows}",
                 field=path.name,
             )
         prev_hash, before = record["hash"], number + 1

@@ -30,7 +30,7 @@ def check_choice(lang: str, form: str) -> None:
 def render_certificate(
     release: Release,
     record: Mapping[str, Any],
-    later: Sequence[Mapping[str, Any]],
+    later: Sequence[Mapping[str, Any]] | None,
     *,
     lang: str,
     form: str,
@@ -40,7 +40,8 @@ def render_certificate(
     Args:
         release: A release that was opened, so that what the page says has been checked.
         record: Its audit record.
-        later: Records of the log that speak of it: attacks, models trained on it, erasures.
+        later: Verified records of the log that speak of it (attacks, models trained on it, erasures), or
+            attacks on the procedure; None where there is no log to look into.
         lang: ``zh`` or ``en``.
         form: ``html`` or ``pdf``.
 

@@ -18,7 +18,7 @@ from riskgraph.sandbox.certificate.blocks import (
 from riskgraph.sandbox.certificate.texts import Say
 
 Record = Mapping[str, Any]
-_ATTACK_COLUMNS = ("name", "n", "success", "control", "ci", "bound", "pass")
+_ATTACK_COLUMNS = ("name", "n", "success", "control", "value", "ci", "bound", "pass")
 _UTILITY = ("model", "test_window", "auc_raw", "auc_release", "recall_at_fpr", "ci")
 
 
@@ -43,9 +43,9 @@ def _latest(name: str, record: Record, later: Sequence[Record]) -> Any:
     return next((value for value in reversed(values) if value), None)
 
 
-def utility(record: Record, later: Sequence[Record], say: Say) -> list[Block]:
+def utility(record: Record, later: Sequence[Record] | None, say: Say) -> list[Block]:
     """What training on the release costs against training on raw orders."""
-    found = _latest("utility", record, later)
+    found = _latest("utility", record, later or ())
     title = heading(say("loss.utility"))
     if found is None:
         return [title, text(say("loss.no_utility"), "muted")]
@@ -53,26 +53,33 @@ def utility(record: Record, later: Sequence[Record], say: Say) -> list[Block]:
     return [title, rows_of("facts", known)]
 
 
-def attacks(record: Record, later: Sequence[Record], say: Say) -> list[Block]:
-    """Attacks that were run on the release, with the share of controls they also took in."""
+def attacks(record: Record, later: Sequence[Record] | None, say: Say) -> list[Block]:
+    """Attacks on the release itself, else on the procedure that made it; else that there are none."""
+    if later is None:
+        return [text(say("attacks.unknown")), text(say("attacks.none_means"), "muted")]
     runs = [r for r in later if r.get("event") == "attack" and (r.get("risk") or {}).get("attacks")]
+    own = [r for r in runs if r.get("output")]
     if not runs:
         return [text(say("attacks.none")), text(say("attacks.none_means"), "muted")]
-    latest = runs[-1]
-    rows = [
-        [
-            say.known("attack", str(attack.get("name"))),
-            *(figure_of(attack.get(c)) for c in _ATTACK_COLUMNS[1:]),
-        ]
-        for attack in latest["risk"]["attacks"]
-    ]
+    latest = (own or runs)[-1]
+    asked = latest.get("input") or {}
+    about = {name: str(asked.get(name, "–")) for name in ("provenance", "until", "k")}
+    about["provenance"] = say.known("provenance", about["provenance"])
+    said = "attacks.own" if own else "attacks.procedure"
     head = [say(f"attacks.{name}") for name in _ATTACK_COLUMNS]
-    note = text(say("attacks.when", at=latest["ts"][:10], runs=count(len(runs))))
+    rows = [_attack_row(attack, say) for attack in latest["risk"]["attacks"]]
     return [
-        note,
-        rows_of("table", rows, head, numeric=range(1, 7), widths=(2.4, 1, 1, 1, 1.6, 1, 0.8)),
+        text(say(said, at=latest["ts"][:10], code=latest["actor"]["code_commit"], **about)),
+        rows_of("table", rows, head, numeric=range(1, 8), widths=(3.2, 1, 1, 1, 1, 1.8, 1, 0.8)),
         text(say("attacks.limits"), "muted"),
     ]
+
+
+def _attack_row(attack: Mapping[str, Any], say: Say) -> list[str]:
+    how = [str(attack[key]) for key in ("method", "subjects", "per") if attack.get(key)]
+    name = say.known("attack", str(attack.get("name")))
+    first = f"{name} ({', '.join(how)})" if how else name
+    return [first, *(figure_of(attack.get(column)) for column in _ATTACK_COLUMNS[1:])]
 
 
 def risk(record: Record, say: Say) -> list[Block]:
@@ -94,8 +101,11 @@ def risk(record: Record, say: Say) -> list[Block]:
     return [text(say("risk.note")), rows_of("facts", rows), *label]
 
 
-def uses(later: Sequence[Record], say: Say) -> list[Block]:
+def uses(later: Sequence[Record] | None, say: Say) -> list[Block]:
     """Models that were trained on the release, and erasures since."""
+    title = heading(say("composition.uses"))
+    if later is None:
+        return [title, text(say("composition.unknown_uses"), "muted")]
     read = [
         f"{c['model_id']} · {c['model_sha256'][:16]} · {c['ts'][:10]}"
         for r in later
@@ -103,8 +113,5 @@ def uses(later: Sequence[Record], say: Say) -> list[Block]:
         for c in r.get("consumers") or []
     ]
     erased = sum(1 for r in later if r.get("event") == "erase")
-    blocks = [heading(say("composition.uses"))]
-    blocks.append(lines("list", read) if read else text(say("composition.no_uses"), "muted"))
-    if erased:
-        blocks.append(text(say("composition.erased", events=count(erased))))
-    return blocks
+    blocks = [title, lines("list", read) if read else text(say("composition.no_uses"), "muted")]
+    return [*blocks, text(say("composition.erased", events=count(erased)))] if erased else blocks

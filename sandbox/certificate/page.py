@@ -49,14 +49,18 @@ class Page:
 
 
 def certificate_page(
-    manifest: Mapping[str, Any], record: Mapping[str, Any], later: Sequence[Mapping[str, Any]], lang: str
+    manifest: Mapping[str, Any],
+    record: Mapping[str, Any],
+    later: Sequence[Mapping[str, Any]] | None,
+    lang: str,
 ) -> Page:
     """The certificate of a release.
 
     Args:
         manifest: Its verified manifest.
         record: Its verified audit record.
-        later: Verified records of the log that speak of it, oldest first.
+        later: Verified records of the log that speak of it or of the procedure, oldest first; None where
+            there is no log to look into.
         lang: ``zh`` or ``en``.
     """
     say = Say(lang)
