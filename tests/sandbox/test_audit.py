@@ -139,9 +139,14 @@ def test_a_log_without_a_chain_says_what_to_do_and_is_left_alone(signer: Any, tm
 
 def test_an_entry_whose_work_fails_is_not_in_the_log(signer: Any, tmp_path: Path) -> None:
     path = _log(tmp_path, signer, 1)
-    with pytest.raises(KeyboardInterrupt), next_entry(path, {"event": "release"}, signer) as line:
-        assert json.loads(line)["seq"] == 1
-        raise KeyboardInterrupt
+
+    def fail() -> None:
+        with next_entry(path, {"event": "release"}, signer) as line:
+            assert json.loads(line)["seq"] == 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
     assert len(verify_audit(path, signer)) == 1
     append_audit(path, {"event": "read", "n": 1}, signer)
     assert len(verify_audit(path, signer)) == 2
