@@ -195,6 +195,23 @@ def test_exactly_the_used_and_the_erased_are_barred(
                 home.ledger.reserve("rel-x", home.ledger.digests(orders), home.folder, home.folder)
 
 
+@given(
+    st.lists(st.binary(min_size=2, max_size=2), max_size=12),
+    st.lists(st.binary(min_size=2, max_size=2), max_size=12),
+    st.booleans(),
+)
+def test_digests_that_differ_in_one_half_only_are_told_apart(
+    asked: list[bytes], known: list[bytes], late: bool
+) -> None:
+    def spread(parts: list[bytes]) -> Any:
+        # either all first halves are the same, or all second halves
+        whole = [b"\0" * 8 + p + b"\0" * 6 if late else p + b"\0" * 14 for p in parts]
+        return np.frombuffer(b"".join(whole), dtype="S16")
+
+    found = module._among(spread(asked), np.sort(spread(known)))
+    assert found.tolist() == [part in known for part in asked]
+
+
 def test_a_killed_release_is_taken_away_and_its_records_are_free_again(home: Home) -> None:
     folder = home.reserve(["a", "b"])
     with home.ledger.locked():
