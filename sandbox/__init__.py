@@ -9,6 +9,7 @@ from riskgraph.sandbox.audit import (
     append_audit,
     check_logged,
     empty_record,
+    read_log,
     verify_audit,
     verify_copy,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "describe",
     "empty_record",
     "find_units",
+    "read_log",
     "read_rows",
     "read_table",
     "stamp",

@@ -140,6 +140,14 @@ def test_a_certificate_names_the_models_on_record(trained, chain, tmp_path):
     assert json.loads((trained / "model.json").read_text())["name"] in out.read_text("utf-8")
 
 
+def test_a_line_that_a_kill_cut_off_keeps_nobody_from_a_certificate(home, chain, tmp_path):
+    with (home / "sandbox-audit.jsonl").open("ab") as log:
+        log.write(b'{"actor":')
+    assert audit(home).code == 3
+    out = tmp_path / "certificate.html"
+    assert riskgraph("sandbox", "certificate", chain / "release", "--out", out, home=home).code == 0
+
+
 @pytest.mark.skipif(not HAVE_PDF, reason="the extra pdf is optional")
 def test_a_certificate_can_be_a_pdf(home, chain, tmp_path):
     out = tmp_path / "certificate.pdf"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -248,6 +251,39 @@ def test_a_run_that_ends_before_the_release_is_in_place_gives_its_records_back(
     assert [record["verdict"] for record in home.records] == ["released", "withdrawn"]
     assert home.release(table, "out").provenance == "merchant"
     assert len(home.ledger.releases()) == 1
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.sandbox.conftest import FakeSigner, build_world
+from tests.sandbox.test_ledger import Home
+
+home, replace = Home(Path(sys.argv[1]), FakeSigner()), Path.replace
+
+def die(self, target):
+    if target == home.folder / "out":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+
+Path.replace = die
+home.release(build_world(4, 3_200, 1_500, 1_400, 560), "out")
+"""
+
+
+def test_a_run_killed_just_before_the_release_is_in_place_costs_no_record(
+    home: Home, table: OrderTable
+) -> None:
+    root = Path(__file__).parents[2]
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(home.folder)], cwd=root, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (unfinished,) = home.folder.glob(".out-*")
+    assert (home.folder / "ledger/pending.json").exists()
+    made = home.release(table, "out")
+    assert not unfinished.exists()
+    assert [record["verdict"] for record in home.records] == ["released", "withdrawn", "released"]
+    assert home.ledger.releases() == [made.release_id]
+    check_ledger(home.folder / "ledger", home.records)
 
 
 def test_an_interrupt_after_the_release_is_in_place_leaves_its_records_used(
