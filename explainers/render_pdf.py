@@ -10,8 +10,8 @@ from threading import Lock
 from typing import Any
 
 from riskgraph.core.errors import ExtraMissing, Invalid
+from riskgraph.core.fonts import FAMILY, font_file, printable
 from riskgraph.core.report import DecisionReport
-from riskgraph.explainers.fonts import FAMILY, font_file, printable
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import law_name, moment
 from riskgraph.explainers.render_json import render

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph import bootstrap
+from riskgraph import auditing, bootstrap
 from riskgraph.core.catalog import BIN_COUNT, catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import CheckFailed, Invalid, SensitiveField
@@ -35,7 +35,7 @@ from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
 from riskgraph.models.train import train as train_model
 from riskgraph.ports import Progress
-from riskgraph.sandbox import Release, ReleaseRequest, check_fields, verify_audit, write_release
+from riskgraph.sandbox import Release, ReleaseRequest, check_fields, write_release
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
@@ -186,8 +186,9 @@ def release(
         k=k,
     )
     # In the home too: a refusal leaves no release to lie in, and is on record all the same.
-    signer, log = bootstrap.open_signer(settings), settings.home / "sandbox-audit.jsonl"
-    made = write_release(table, out, request, signer, progress=progress, audit_log=log)
+    signer, log = bootstrap.open_signer(settings), auditing.log_path(settings)
+    ledger = auditing.ledger_path(settings)
+    made = write_release(table, out, request, signer, progress=progress, audit_log=log, ledger=ledger)
     return {
         "release_id": made.release_id,
         "path": str(out),
@@ -210,22 +211,16 @@ def refused_field() -> str:
     raise CheckFailed("the sandbox took a column that asks for special-category data")
 
 
-def audit(path: Path, settings: Settings, public_key: Path | None = None) -> list[dict[str, Any]]:
-    """Verify a release and its audit record, by default with the own key; return the records."""
-    verifier = bootstrap.open_verifier(settings, public_key)
-    Release.open(path, verifier)
-    return verify_audit(path / "audit.jsonl", verifier)
-
-
 def train(
     releases: list[Path], out: Path, kind: str, seed: int, settings: Settings, progress: Progress
 ) -> dict[str, Any]:
-    """Train on verified releases."""
+    """Train on verified releases; that the model has read them is put on record."""
     verifier = bootstrap.open_verifier(settings)
     opened = [Release.open(path, verifier) for path in releases]
     if kind not in ("order2", "gbdt"):
         raise Invalid(f"unknown kind {kind!r}; known: order2, gbdt", field="kind")
     card = train_model(opened, out, kind=kind, seed=seed, progress=progress)  # type: ignore[arg-type]
+    auditing.log_read(opened, card, settings)
     return card.to_json()
 
 

@@ -5,10 +5,19 @@ accepts nothing else.
 """
 
 from riskgraph.sandbox import _extra as _extra
-from riskgraph.sandbox.audit import append_audit, verify_audit
+from riskgraph.sandbox.audit import (
+    append_audit,
+    check_logged,
+    empty_record,
+    read_log,
+    verify_audit,
+    verify_copy,
+)
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import read_rows, read_table
 from riskgraph.sandbox.intake import admit, check_fields
+from riskgraph.sandbox.ledger import Ledger, check_ledger
+from riskgraph.sandbox.manifest import stamp
 from riskgraph.sandbox.release import Release
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.units import ClassUnits, Units, count_units, describe, find_units
@@ -16,6 +25,7 @@ from riskgraph.sandbox.write import write_release
 
 __all__ = [
     "ClassUnits",
+    "Ledger",
     "Release",
     "ReleaseRequest",
     "ReleasedRows",
@@ -23,11 +33,17 @@ __all__ = [
     "admit",
     "append_audit",
     "check_fields",
+    "check_ledger",
+    "check_logged",
     "count_units",
     "describe",
+    "empty_record",
     "find_units",
+    "read_log",
     "read_rows",
     "read_table",
+    "stamp",
     "verify_audit",
+    "verify_copy",
     "write_release",
 ]

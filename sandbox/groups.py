@@ -158,6 +158,17 @@ def presence_shares(sums: Sums, rows: NDArray[np.int64]) -> Floats:
     return np.column_stack([whole, *parts]).astype(np.float32)
 
 
+def sse_ratio(sums: Sums) -> float:
+    """Squared error within groups over that of all rows, on the latent scale of present values.
+
+    SSE/SST (Domingo-Ferrer and Mateo-Sanz, TKDE 2002): 0 where groups are points, 1 where they say nothing.
+    """
+    total, square, count = (part.astype(np.float64) for part in (sums.total, sums.square, sums.count))
+    within = (square - total**2 / np.maximum(count, 1)).sum()
+    whole = (square.sum(axis=0) - total.sum(axis=0) ** 2 / np.maximum(count.sum(axis=0), 1)).sum()
+    return round(float(within / max(whole, 1e-12)), 4)
+
+
 def _components(group: NDArray[np.int32], component: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     span = np.int64(component.max(initial=0) + 1)
     return np.bincount(np.unique(group * span + component) // span, minlength=count)

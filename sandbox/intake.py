@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -91,11 +91,12 @@ def _admit_values(table: OrderTable, rows: NDArray[np.intp]) -> tuple[NDArray[np
     return out, clipped
 
 
-def admit(table: OrderTable, *, until: date) -> Intake:
+def admit(table: OrderTable, *, until: date, barred: Mapping[str, NDArray[np.bool_]] | None = None) -> Intake:
     """Apply the default policy to a table.
 
     A row counts when its shopper granted ``model_training``, it was placed at least 70 days before
-    ``until`` (a clean label needs 60 days), and it is labelled.
+    ``until`` (a clean label needs 60 days), and it is labelled. ``barred`` names further rows that
+    must not enter, bool[N] by reason: those that earlier releases hold, and erased ones.
 
     Raises:
         Invalid: If components and states do not agree; the component or node is named.
@@ -105,6 +106,7 @@ def admit(table: OrderTable, *, until: date) -> Intake:
         "no_consent": ~table.training_consent,
         "too_recent": table.placed_at > latest,
         "unlabelled": ~np.isin(table.label, (0, 1)),
+        **(barred or {}),
     }
     kept = np.ones(len(table), dtype=np.bool_)
     dropped = {}

@@ -14,10 +14,20 @@ from riskgraph.sandbox.audit import empty_record
 from riskgraph.sandbox.count import CHECKER, GroupCount
 from riskgraph.sandbox.draw import DRAWS
 from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
+from riskgraph.sandbox.measures import (
+    diversity,
+    dominance,
+    legal_basis,
+    loss,
+    not_measured,
+    risk,
+    size_histogram,
+)
 from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.partition import Grouped
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
+from riskgraph.sandbox.tables import Tables
 from riskgraph.sandbox.units import ClassUnits
 
 SCHEMA = "riskgraph.release/1"
@@ -62,6 +72,7 @@ def certificate(k: int, grouped: Grouped, groups: Groups, independent: GroupCoun
         persons.append(float(rows.max() / rows.sum()))
     return {
         "k": k,
+        "size_histogram": size_histogram(groups.label, groups.units, groups.components, k),
         "groups": len(groups),
         "fraud_groups": int((groups.label == 1).sum()),
         "min_units": int(groups.units.min()),
@@ -98,13 +109,17 @@ def _window(order: Order, facts: Facts) -> dict[str, Any]:
     }
 
 
+def _record(order: Order, event: str) -> dict[str, Any]:
+    record = empty_record()
+    record["actor"]["code_commit"] = order.request.code
+    ground = legal_basis(order.request.provenance)
+    return {**record, "ts": stamp(order.request.now), "event": event, "legal_basis": ground}
+
+
 def audit_of_refusal(order: Order, facts: Facts | None, code: str, message: str) -> dict[str, Any]:
     """Audit record of a release that was not made."""
     return {
-        **empty_record(),
-        "ts": stamp(order.request.now),
-        "event": "refusal",
-        "actor": {"service": "sandbox", "uid": None, "code_commit": order.request.code},
+        **_record(order, "refusal"),
         "input": _window(order, facts) if facts else {"until": order.request.until.isoformat()},
         "algorithm": _algorithm(order),
         "verdict": "refused",
@@ -113,22 +128,35 @@ def audit_of_refusal(order: Order, facts: Facts | None, code: str, message: str)
 
 
 def audit_of_release(
-    order: Order, facts: Facts, held: Mapping[str, Any], output: Mapping[str, Any], destroyed: str
+    order: Order, facts: Facts, held: Mapping[str, Any], tables: Tables, extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Audit record of a release; ``held`` is its certificate."""
+    """Audit record of a release.
+
+    Args:
+        order: What was asked for.
+        facts: What went in.
+        held: The certificate.
+        tables: What is released, for measures of it.
+        extra: ``output``, ``composition`` (None where no ledger is kept) and ``mapping_destroyed_at``.
+    """
+    provenance, groups = order.request.provenance, tables.groups
+    left_out = facts.accepted - int(groups.rows.sum())
+    exempt = {"exempt": "simulated"} if provenance == "simulated" else {"exempt": None}
+    unknown = {"records_already_released": None, "releases_overlapping": None}
     return {
-        **empty_record(),
-        "ts": stamp(order.request.now),
-        "event": "release",
-        "actor": {"service": "sandbox", "uid": None, "code_commit": order.request.code},
+        **_record(order, "release"),
         "input": _window(order, facts),
         "fields": {"accepted_hash": catalog().sha256, "rejected": [], "bounds_version": catalog().version},
         "algorithm": _algorithm(order),
-        "output": dict(output),
         "k_check": dict(held),
-        "dominance": {"max_share": held["max_unit_share"], "cells_fixed": facts.dropped.get("cap")},
-        "mapping_destroyed_at": destroyed,
+        "diversity": diversity(groups),
+        "dominance": dominance(held, facts.dropped.get("cap")),
+        "loss": loss(groups, tables.sse_ratio, order.request.k, left_out),
+        "risk": risk(groups),
         "verdict": "released",
+        "not_measured": not_measured(provenance, extra["composition"] is not None),
+        **extra,
+        "composition": extra["composition"] or {**exempt, **unknown},
     }
 
 

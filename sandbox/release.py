@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from riskgraph.core.errors import CheckFailed
-from riskgraph.sandbox.audit import AUDIT, verify_audit
+from riskgraph.sandbox.audit import AUDIT, verify_copy
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import CENTROIDS, ROWS, TABLES, file_sha256, read_rows, read_table
 from riskgraph.sandbox.manifest import SCHEMA
+from riskgraph.sandbox.measures import size_histogram
 from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
 from riskgraph.sandbox.request import LEAST_K
 
@@ -92,9 +95,9 @@ class Release:
         path = Path(path)
         manifest = _verified_manifest(path, verifier)
         _check_files(path, manifest["files"])
+        verify_copy(path / AUDIT, verifier)
         check_certificate(manifest["certificate"])
         _check_centroids(path, manifest["certificate"])
-        verify_audit(path / AUDIT, verifier)
         rows = read_rows(path)
         if len(rows) != manifest["files"][ROWS]["rows"]:
             raise CheckFailed(f"{ROWS} does not have the rows that the manifest names", field=ROWS)
@@ -150,3 +153,6 @@ def _check_centroids(path: Path, certificate: Mapping[str, Any]) -> None:
     groups = read_table(path, CENTROIDS)
     if len(groups["units"]) != certificate["groups"] or min(groups["units"]) != certificate["min_units"]:
         raise CheckFailed(f"{CENTROIDS} does not show the certified groups", field=CENTROIDS)
+    label, units, components = (np.array(groups[name]) for name in ("label", "units", "components"))
+    if size_histogram(label, units, components, certificate["k"]) != certificate.get("size_histogram"):
+        raise CheckFailed(f"{CENTROIDS} does not show the certified sizes", field=CENTROIDS)

@@ -12,7 +12,14 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from riskgraph.sandbox.absence import Absence, fit_absence
 from riskgraph.sandbox.bins import Scale, fit_bins
 from riskgraph.sandbox.frame import Frame, keep_rows
-from riskgraph.sandbox.groups import Groups, centroids, noised_groups, presence_shares, shuffle_groups
+from riskgraph.sandbox.groups import (
+    Groups,
+    centroids,
+    noised_groups,
+    presence_shares,
+    shuffle_groups,
+    sse_ratio,
+)
 from riskgraph.sandbox.pairs import PairTables, fit_pairs
 from riskgraph.sandbox.partition import Grouped, Partition, partition, summarise
 from riskgraph.sandbox.shape import Shape, fit_shapes, honest_correlation
@@ -29,6 +36,7 @@ class Tables:
         centroids: R1, float32[G, 259], decoded from R2's noised means.
         groups: R2. shapes, correlation: R3, float32[400, 400]. pairs: R4.
         absence: Causes and part patterns. cluster: int32[G], -1 for honest groups.
+        sse_ratio: What the grouping loses, one figure over all groups; for the audit record.
     """
 
     scales: tuple[Scale, ...]
@@ -39,6 +47,7 @@ class Tables:
     pairs: PairTables
     absence: Absence
     cluster: NDArray[np.int32]
+    sse_ratio: float
 
 
 def group_rows(frame: Frame, k: int, rng: np.random.Generator) -> Grouped:
@@ -79,6 +88,7 @@ def build_tables(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Ta
         pairs=fit_pairs(frame, binned, k, rng),
         absence=absence,
         cluster=fraud_clusters(groups),
+        sse_ratio=sse_ratio(sums),
     )
     return tables, {"r1_r3": middle - began, "r4": time.perf_counter() - middle}
 

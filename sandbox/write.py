@@ -4,6 +4,10 @@ A release is logged before it is put in its place, so that none lies there unlog
 log entry leaves neither; one while the entry is written leaves a torn line and no release; one after it
 leaves an entry whose release was never handed over, and the next run adds an entry of its own. Each of
 them can leave a folder beside the release with a dot before its name, which is never read.
+
+A merchant's records are written into the ledger before the log entry, and the ledger is held from intake
+until the release is in its place: two releases cannot take the same record. Where a run ends in between,
+its folder is taken away and its records are free again, and that is on record (see ``ledger``).
 """
 
 from __future__ import annotations
@@ -13,23 +17,25 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
-from riskgraph.core.errors import Conflict, RiskgraphError
+from riskgraph.core.errors import Conflict, Invalid, RiskgraphError
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox.audit import AUDIT, append_audit, signed_line
+from riskgraph.sandbox.audit import AUDIT, append_audit, check_chained, next_entry, sealed_line
 from riskgraph.sandbox.count import independent_count
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
 from riskgraph.sandbox.frame import build_frame
 from riskgraph.sandbox.intake import admit, microseconds
+from riskgraph.sandbox.ledger import ALREADY, Digests, Ledger
 from riskgraph.sandbox.manifest import (
     Facts,
     Order,
@@ -94,10 +100,70 @@ def _generator(request: ReleaseRequest, signer: Signer) -> tuple[np.random.Gener
     return np.random.default_rng(int.from_bytes(hashlib.sha512(keyed).digest())), commitment
 
 
-def _group(table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch) -> Grouped:
+@dataclass(frozen=True)
+class _Books:
+    """Audit log and ledger of the installation, where they are kept; simulated records have no ledger."""
+
+    signer: Signer
+    log: Path | None
+    ledger: Ledger | None
+
+    def entry(self, record: Mapping[str, Any]) -> AbstractContextManager[bytes]:
+        """The record's line; with a log, its place there is kept and it is appended at the end."""
+        if self.log is None:
+            return nullcontext(sealed_line(record, self.signer))
+        return next_entry(self.log, record, self.signer)
+
+    def refuse(self, record: Mapping[str, Any]) -> None:
+        if self.log is not None:
+            append_audit(self.log, record, self.signer)
+
+    def barred(self, table: OrderTable) -> dict[str, NDArray[np.bool_]]:
+        """Orders that must not enter, as a mask by reason."""
+        return self.ledger.barred(table.order_id) if self.ledger else {}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else takes records meanwhile; an unfinished release gives its own back at the end."""
+        check_chained(self.log)
+        with ExitStack() as stack:
+            if self.ledger:
+                stack.enter_context(self.ledger.locked())
+                stack.enter_context(self.ledger.handing_over())
+            yield
+
+
+def _open_books(request: ReleaseRequest, signer: Signer, log: Path | None, ledger: Path | None) -> _Books:
+    if ledger is None or request.provenance == "simulated":
+        return _Books(signer, log, None)
+    if log is None:
+        raise Invalid("a ledger needs the audit log that vouches for it", field="audit_log")
+    return _Books(signer, log, Ledger(ledger, log, signer, request.code, stamp(request.now)))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """All that is known of a release when the map of rows to groups is gone.
+
+    Attributes:
+        tables, rows: What is released.
+        held: Its certificate. destroyed: When the map was overwritten.
+        entered: Keyed digests of the records that went in, sorted; None where no ledger is kept.
+    """
+
+    tables: Tables
+    rows: ReleasedRows
+    held: dict[str, Any]
+    destroyed: str
+    entered: Digests | None
+
+
+def _group(
+    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books
+) -> Grouped:
     """Intake, units and groups."""
     with watch.step("units"):
-        intake = admit(table, until=order.request.until)
+        intake = admit(table, until=order.request.until, barred=books.barred(table))
         units = find_units(table)
         mine = Units(units.unit[intake.rows], units.component[intake.rows])
         counts = count_units(mine, table.label[intake.rows])
@@ -121,11 +187,9 @@ def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRo
         return join((parts[0], parts[1]), rng)
 
 
-def _make(
-    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch
-) -> tuple[Tables, ReleasedRows, dict[str, Any], str]:
-    """Tables, drawn rows, certificate, and when the row-to-group map was destroyed."""
-    grouped = _group(table, order, rng, watch)
+def _make(table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books) -> _Made:
+    """Tables, drawn rows and certificate."""
+    grouped = _group(table, order, rng, watch, books)
     with watch.step("count"):
         independent = independent_count(table, grouped.frame.source, grouped.row_group)
     with watch.step("tables"):
@@ -133,46 +197,44 @@ def _make(
     watch.seconds |= seconds
     held = certificate(order.request.k, grouped, tables.groups, independent)
     check_certificate(held)
+    # Sorted, since rows of one group lie together in the frame.
+    entered = np.sort(books.ledger.digests(table.order_id[grouped.frame.source])) if books.ledger else None
     # with map and raw rows together a release would only be pseudonymous (PIPL Art. 73)
     grouped.split.group.fill(-1)
     del grouped
     destroyed = stamp(order.request.now + watch.elapsed())
-    return tables, _draw(tables, rng, watch), held, destroyed
+    return _Made(tables, _draw(tables, rng, watch), held, destroyed, entered)
 
 
-def _write(
-    folder: Path,
-    made: tuple[Tables, ReleasedRows, dict[str, Any], str],
-    order: Order,
-    watch: _Watch,
-    signer: Signer,
-) -> dict[str, Any]:
-    """Fill a folder with a release; returns its audit record."""
-    tables, rows, held, destroyed = made
-    facts = watch.facts
+def _write(folder: Path, out: Path, made: _Made, order: Order, watch: _Watch, books: _Books) -> None:
+    """Fill a folder with a release that will lie in ``out``, and log it."""
+    facts, held = watch.facts, made.held
     if facts is None:
         raise RuntimeError("a release is written after its intake")
     with watch.step("write"):
-        sizes = {**write_tables(folder, tables), ROWS: write_rows(folder, rows)}
+        sizes = {**write_tables(folder, made.tables), ROWS: write_rows(folder, made.rows)}
         files = {name: {"rows": n, "sha256": file_sha256(folder / name)} for name, n in sizes.items()}
     release_id = "rel-" + hashlib.sha256(canonical_json(files)).hexdigest()[:16]
     output = {"release_id": release_id, "groups": held["groups"], "fraud_groups": held["fraud_groups"]}
-    listed = [{"name": name, **entry} for name, entry in files.items()]
-    record = audit_of_release(order, facts, held, {**output, "files": listed}, destroyed)
-    (folder / AUDIT).write_bytes(signed_line({**record, "seq": 0}, signer))
-    files[AUDIT] = {"rows": 1, "sha256": file_sha256(folder / AUDIT)}
+    output["files"] = [{"name": name, **entry} for name, entry in files.items()]
+    composition = None
+    if books.ledger and made.entered is not None:
+        composition = books.ledger.reserve(release_id, made.entered, folder, out)
+    known = {"output": output, "composition": composition, "mapping_destroyed_at": made.destroyed}
     extra = {
         "release_id": release_id,
-        "mapping_destroyed_at": destroyed,
-        "strata": strata_of(tables.groups),
-        "fraud_clusters": int(tables.cluster.max()) + 1,
-        "key_id": signer.key_id,
+        "mapping_destroyed_at": made.destroyed,
+        "strata": strata_of(made.tables.groups),
+        "fraud_clusters": int(made.tables.cluster.max()) + 1,
+        "key_id": books.signer.key_id,
         "timings": watch.timings(facts.accepted),
     }
-    data = canonical_json(manifest_of(order, facts, held, files, extra))
-    (folder / MANIFEST).write_bytes(data)
-    (folder / SIGNATURE).write_bytes(signer.sign(data))
-    return record
+    with books.entry(audit_of_release(order, facts, held, made.tables, known)) as line:
+        (folder / AUDIT).write_bytes(line)
+        files[AUDIT] = {"rows": 1, "sha256": file_sha256(folder / AUDIT)}
+        data = canonical_json(manifest_of(order, facts, held, files, extra))
+        (folder / MANIFEST).write_bytes(data)
+        (folder / SIGNATURE).write_bytes(books.signer.sign(data))
 
 
 def _check_free(out: Path) -> None:
@@ -180,25 +242,18 @@ def _check_free(out: Path) -> None:
         raise Conflict(f"{out} is not an empty folder; a release is never overwritten", field="out")
 
 
-@dataclass(frozen=True)
-class _Log:
-    """The audit log of the installation, where one is kept."""
-
-    path: Path | None
-    signer: Signer
-
-    def append(self, record: Mapping[str, Any]) -> None:
-        if self.path is not None:
-            append_audit(self.path, record, self.signer)
-
-
 @contextmanager
-def _refusal_on_record(order: Order, watch: _Watch, log: _Log) -> Iterator[None]:
+def _refusal_on_record(order: Order, watch: _Watch, books: _Books) -> Iterator[None]:
     """A release that was asked for and not made is on record too, with what was known by then."""
     try:
         yield
     except RiskgraphError as error:
-        log.append(audit_of_refusal(order, watch.facts, error.code, error.message))
+        already = watch.facts.dropped.get(ALREADY) if watch.facts else 0
+        if already:
+            # Else the advice would be a longer window, when it is a later one that helps.
+            error.message += f"; {already} orders were left out, for earlier releases hold them"
+            error.args = (error.message,)
+        books.refuse(audit_of_refusal(order, watch.facts, error.code, error.message))
         raise
 
 
@@ -224,6 +279,7 @@ def write_release(
     *,
     progress: Progress | None = None,
     audit_log: Path | None = None,
+    ledger: Path | None = None,
 ) -> Release:
     """Make a k-anonymous release of a history of orders.
 
@@ -234,24 +290,29 @@ def write_release(
         signer: Signs manifest and audit records.
         progress: Told of each step.
         audit_log: A log to append the release, or its refusal, to.
+        ledger: Folder of the ledger of used records: those of earlier releases, and erased ones, do not
+            enter. Simulated records are exempt. It needs ``audit_log``.
 
     Returns:
         The release, opened and verified.
 
     Raises:
         Invalid: If a value of the table is wrong; the field is named.
-        Conflict: If ``out`` holds anything.
-        CheckFailed: If a class has too few persons, or a count does not certify the groups.
+        Conflict: If ``out`` holds anything, or another release holds the ledger.
+        CheckFailed: If a class has too few persons, a count does not certify the groups, or log and
+            ledger do not agree.
     """
     out = Path(out)
     _check_free(out)
     rng, commitment = _generator(request, signer)
-    order, watch, log = Order(request, commitment), _Watch(progress), _Log(audit_log, signer)
-    with _refusal_on_record(order, watch, log):
-        history = table.take(table.placed_at < microseconds(request.until))
-        # sums must not depend on how many cores a machine has, nor wait for threads that share one
-        with threadpool_limits(limits=1, user_api="blas"):
-            made = _make(history, order, rng, watch)
-    with _new_folder(out) as folder:
-        log.append(_write(folder, made, order, watch, signer))
+    order, watch = Order(request, commitment), _Watch(progress)
+    books = _open_books(request, signer, audit_log, ledger)
+    with books.held():
+        with _refusal_on_record(order, watch, books):
+            history = table.take(table.placed_at < microseconds(request.until))
+            # sums must not depend on how many cores a machine has, nor wait for threads that share one
+            with threadpool_limits(limits=1, user_api="blas"):
+                made = _make(history, order, rng, watch, books)
+        with _new_folder(out) as folder:
+            _write(folder, out, made, order, watch, books)
     return Release.open(out, signer)

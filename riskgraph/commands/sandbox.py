@@ -1,4 +1,4 @@
-"""``riskgraph sandbox``: release and audit."""
+"""``riskgraph sandbox``: release, audit, erasure and certificate."""
 
 from __future__ import annotations
 
@@ -43,22 +43,80 @@ def release(
 
 @app.command("audit")
 def audit(
-    release: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A release folder.")],
+    release: Annotated[
+        Path | None,
+        typer.Argument(exists=True, file_okay=False, help="A release folder; without it the whole log."),
+    ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(help="Hash of a record that the log must hold, as an earlier audit printed it."),
+    ] = None,
     public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify a release's signature, digests and certificate, and print its audit record."""
+    """Verify and print a release's audit record, or this installation's whole log.
+
+    Of a release: signature, digests, certificate, and that its record is in the log. Of the log: chain,
+    signatures, gaps, cut-off lines, and that the ledger of used records agrees with it.
+    """
     bootstrap.require_extra("riskgraph sandbox audit")
-    from riskgraph import chain
+    from riskgraph import auditing
 
-    records = chain.audit(release, Settings.from_environment(), public_key)
-    emit(records, as_json, lambda console: show_audit(console, records))
+    records = auditing.audit(release, Settings.from_environment(), public_key, expect)
+    emit(records, as_json, lambda console: show_audit(console, records, whole=release is None))
 
 
-def show_audit(console: Console, records: list[dict[str, Any]]) -> None:
-    """Every record of the audit trail, oldest first."""
+@app.command("erase")
+def erase(
+    order: Annotated[list[str], typer.Argument(help="Ids of the orders.")],
+    as_json: AsJson = False,
+) -> None:
+    """Bar erased orders from every later release; no release is ever made again."""
+    bootstrap.require_extra("riskgraph sandbox erase")
+    from riskgraph import auditing
+
+    record = auditing.erase(order, Settings.from_environment())
+    emit(record, as_json, lambda console: show_erasure(console, record))
+
+
+@app.command("certificate")
+def certificate(
+    release: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A release folder.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    lang: Annotated[str, typer.Option(help="zh or en.")] = "en",
+    form: Annotated[str, typer.Option("--format", help="html or pdf.")] = "html",
+    public_key: PublicKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the certificate of a verified release, for auditors and counsel."""
+    bootstrap.require_extra("riskgraph sandbox certificate")
+    from riskgraph import auditing
+
+    settings = Settings.from_environment()
+    made = auditing.certificate(release, out, lang=lang, form=form, settings=settings, public_key=public_key)
+    emit(made, as_json, lambda console: console.print(f"{made['path']}", soft_wrap=True))
+
+
+def show_audit(console: Console, records: list[dict[str, Any]], *, whole: bool) -> None:
+    """Every record, oldest first; of the whole log also the hash to ask for the next time."""
     for record in records:
         console.print_json(data=record)
+    if whole:
+        last = records[-1]["hash"] if records else None
+        console.print(f"{len(records)} records hold. Keep the last hash elsewhere, and ask for it next time:")
+        console.print(f"riskgraph sandbox audit --expect {last}", soft_wrap=True, highlight=False)
+
+
+def show_erasure(console: Console, record: dict[str, Any]) -> None:
+    """What was barred, and which releases hold it."""
+    done = record["composition"]
+    console.print(
+        f"{done['records_asked']} orders are barred from later releases, {done['records_erased']} anew"
+    )
+    for held in done["releases_holding"]:
+        console.print(
+            f"{held['release_id']} holds {held['records']} of them in its aggregates and stays as it is"
+        )
 
 
 def show_release(console: Console, made: dict[str, Any]) -> None:

@@ -179,6 +179,8 @@ def test_each_kind_of_error_has_its_exit_code(failure, code, monkeypatch, tmp_pa
         (("bench", "worlds"), "lab"),
         ((*RELEASE, "--until", "2026-06-30"), "lab"),
         (("sandbox", "audit", GOLDEN), "lab"),
+        (("sandbox", "erase", "A-1"), "lab"),
+        (("sandbox", "certificate", GOLDEN, "--out", "x"), "lab"),
         (("train", "--release", GOLDEN, "--out", "x"), "train"),
         (("train", "--release", GOLDEN, "--out", "x", "--kind", "gbdt"), "lab"),
         (("backtest", "--world", GOLDEN, "--out", "x", *DAYS), "lab"),

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from riskgraph.core import fonts
 from riskgraph.core.errors import ExtraMissing, Invalid
 from riskgraph.core.report import DecisionReport, Reason
-from riskgraph.explainers import fonts
 from riskgraph.explainers import render_pdf as module
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_pdf import render_pdf
