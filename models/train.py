@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -101,11 +102,8 @@ def load_libraries(kind: str) -> None:
     Raises:
         ExtraMissing: If torch is not installed (extra ``train``).
     """
-    import pyarrow.parquet
-    import sklearn.ensemble
-    import sklearn.metrics
-    import threadpoolctl  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
-
+    for name in ("sklearn.ensemble", "sklearn.metrics", "threadpoolctl"):
+        import_module(name)
     if kind == "order2":
         _torch_fit()
 

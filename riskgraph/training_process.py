@@ -115,11 +115,11 @@ def choose_account(name: str | None, scratch: Path) -> tuple[Account | None, lis
     """
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if name is None:
-        accounts = [a for a in map(_account, OWN_USERS) if a is not None] if root else []
-        for account in accounts:
-            if _can_run(account, scratch):
-                return account, []
-        return None, [_AS_ROOT] if root else []
+        if not root:
+            return None, []
+        found = (known for known in map(_account, OWN_USERS) if known is not None)
+        own = next((known for known in found if _can_run(known, scratch)), None)
+        return own, [] if own else [_AS_ROOT]
     account = _account(name)
     if account is None:
         raise Invalid(f"--as-user: there is no user {name!r}", field="--as-user")
@@ -222,7 +222,8 @@ def _run(job: Job, scratch: Path, account: Account | None, progress: Progress | 
     """Run the child to its end; returns how often each rule of the tripwire refused something."""
     refused: dict[str, int] | None = None
     with tempfile.TemporaryFile() as stderr, start(_TRAIN, scratch, account, stderr) as child:
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
             _tell(child.stdin, vars(job))
             for line in child.stdout:
@@ -284,7 +285,8 @@ def _place(made: Path, out: Path) -> dict[str, Any]:
     card = read_card(made)
     names = [*card.files, CARD_FILE]
     # A link would have the parent, who may read everything, put raw data into the model's folder.
-    if made.is_symlink() or {p.name for p in made.iterdir() if p.is_file() and not p.is_symlink()} != set(names):
+    plain = {p.name for p in made.iterdir() if p.is_file() and not p.is_symlink()}
+    if made.is_symlink() or plain != set(names):
         raise CheckFailed("training left other files than its card names", field="out")
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -312,6 +314,8 @@ def run_child() -> None:
 
 
 def _train(job: Job, progress: Progress) -> dict[str, int]:
+    import pyarrow.parquet  # noqa: F401  # else loaded at the first release, when the tripwire is armed
+
     from riskgraph.governance.signing import read_public_key
     from riskgraph.models.train import load_libraries, train
     from riskgraph.sandbox import Release
@@ -327,7 +331,7 @@ def _train(job: Job, progress: Progress) -> dict[str, int]:
 
 
 def libraries() -> list[str]:
-    """Folders of Python and of what it imports; of a checkout only the packages, since worlds may lie in it."""
+    """Folders of Python and of what it imports; of a checkout the packages only: worlds may lie in it."""
     import sysconfig
     from importlib.util import find_spec
 

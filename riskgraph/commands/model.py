@@ -39,9 +39,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Same seed, same release: same model.")] = 0,
     as_user: Annotated[
         str | None,
-        typer.Option(
-            envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."
-        ),
+        typer.Option(envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
