@@ -102,6 +102,9 @@ def train(
         key.chmod(0o644)
         job = Job(tuple(map(str, handed)), str(made), kind, seed, str(key))
         refused = _run(job, scratch, account, progress)
+        if account is not None:
+            # No other process of that user may change the model between check and copy.
+            os.chown(scratch, os.geteuid(), os.getegid())
         card = _place(made, out)
     told = [f"the tripwire around training refused {count} x {rule}" for rule, count in refused.items()]
     return Trained(card, (*notes, *told))
@@ -285,8 +288,9 @@ def _place(made: Path, out: Path) -> dict[str, Any]:
     card = read_card(made)
     names = [*card.files, CARD_FILE]
     # A link would have the parent, who may read everything, put raw data into the model's folder.
-    plain = {p.name for p in made.iterdir() if p.is_file() and not p.is_symlink()}
-    if made.is_symlink() or plain != set(names):
+    left = list(made.iterdir())
+    linked = any(p.is_symlink() or not p.is_file() for p in left) or made.is_symlink()
+    if linked or {p.name for p in left} != set(names):
         raise CheckFailed("training left other files than its card names", field="out")
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
