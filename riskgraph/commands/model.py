@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from riskgraph import bootstrap, promotion, training_process
-from riskgraph.commands.ui import AsJson, emit, err, progress_bars
+from riskgraph.commands.ui import AsJson, PublicKey, emit, err, progress_bars
 from riskgraph.settings import Settings
 
 models = typer.Typer(help="Models: which there are, and which one decides.", no_args_is_help=True)
@@ -41,12 +41,13 @@ def train(
         str | None,
         typer.Option(envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."),
     ] = None,
+    public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on sandbox releases, in a process that can read nothing else."""
     extra = "train" if kind is Kind.ORDER2 else "lab"
     bootstrap.require_extra(f"riskgraph train --kind {kind.value}", extra)
-    verifier = bootstrap.open_verifier(Settings.from_environment())
+    verifier = bootstrap.open_verifier(Settings.from_environment(), public_key)
     with progress_bars() as progress:
         made = training_process.train(release, out, kind.value, seed, verifier, progress, as_user)
     for note in made.notes:

@@ -193,6 +193,19 @@ def test_a_release_that_another_installation_signed_is_refused(chain, tmp_path):
     assert "signature" in ran.error
 
 
+def test_whoever_has_the_public_key_alone_can_train_and_no_key_is_made(chain, tmp_path, monkeypatch):
+    key, home = tmp_path / "riskgraph.pem", tmp_path / "home"
+    assert riskgraph("keys", "public", "--out", key, home=chain / "home").code == 0
+    keep_children(
+        monkeypatch,
+        PATHS + "print(open(json.loads(sys.stdin.readline())['public_key']).read(), file=sys.stderr)",
+    )
+    asked = ("train", "--release", chain / "release", "--public-key", key, "--kind", "gbdt")
+    ran = riskgraph(*asked, "--out", tmp_path / "model", home=home)
+    assert key.read_text() in ran.err
+    assert not home.with_name("home-secrets").exists()
+
+
 @pytest.mark.parametrize("kind", errors.RiskgraphError.__subclasses__() + errors.Invalid.__subclasses__())
 def test_every_error_of_the_child_is_the_same_error_in_the_parent(kind):
     error = kind.__new__(kind)
