@@ -6,6 +6,7 @@ accepts nothing else.
 
 from riskgraph.sandbox import _extra as _extra
 from riskgraph.sandbox.audit import append_audit, verify_audit
+from riskgraph.sandbox.baseline import human_baseline
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import read_rows, read_table
 from riskgraph.sandbox.intake import admit, check_fields
@@ -26,6 +27,7 @@ __all__ = [
     "count_units",
     "describe",
     "find_units",
+    "human_baseline",
     "read_rows",
     "read_table",
     "verify_audit",

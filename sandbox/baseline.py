@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import Form, catalog
+from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.release import Release
 from riskgraph.sandbox.request import LEAST_K
 
@@ -64,42 +65,49 @@ def human_baseline(release: Release) -> dict[str, Any]:
 
     Returns:
         ``schema``, ``baseline_id`` (SHA-256 of all else), ``release_id``, ``provenance``, ``k``,
-        ``quantiles`` (see :class:`Quantiles`), and ``left_out``: what fewer than 2 k units stand behind.
+        ``quantiles`` (see :class:`Quantiles`), and ``left_out``: component and device class of what fewer
+        than 2 k units stand behind.
 
     Raises:
         TypeError: If anything but a ``Release`` is passed.
     """
     if not isinstance(release, Release):
         raise TypeError(f"a baseline is made of a release, got {type(release).__name__}; see Release.open")
-    rows, k = release.rows, max(release.k, LEAST_K)
-    honest = rows.label == 0
+    k = max(release.k, LEAST_K)
     units = next(c["units"] for c in release.manifest["input"]["classes"] if c["label"] == 0)
-    values, per_weight = rows.components[honest], units / rows.weight[honest].sum()
-    weight = rows.weight[honest] * per_weight
-    words = catalog()["B077"].words
-    kinds = {ANY_DEVICE: np.ones(len(values), dtype=np.bool_)}
-    kinds |= {word: values[:, _DEVICE] == place for place, word in enumerate(words)}
-    found: list[Quantiles] = []
-    left_out: list[dict[str, str]] = []
-    for column in behavior_components():
-        for kind, mine in kinds.items():
-            there = mine & ~np.isnan(values[:, column])
-            name = catalog().components[column]
-            table = weighted_quantiles(values[there, column], weight[there], k)
-            if len(table):
-                held = int(weight[there].sum())
-                found.append(Quantiles(name, kind, held, tuple(map(float, table))))
-            else:
-                left_out.append({"component": name, "device_class": kind})
+    found = honest_quantiles(release.rows, units, k)
     content = {
         "schema": SCHEMA,
         "release_id": release.release_id,
         "provenance": release.provenance,
         "k": k,
-        "quantiles": [asdict(table) for table in found],
-        "left_out": left_out,
+        "quantiles": [asdict(table) for table in found if table.values],
+        "left_out": [[t.component, t.device_class] for t in found if not t.values],
     }
     return {**content, "baseline_id": hashlib.sha256(canonical_json(content)).hexdigest()}
+
+
+def honest_quantiles(rows: ReleasedRows, units: int, k: int) -> list[Quantiles]:
+    """Quantiles of each behavior component on all devices and on each kind; without values where too few.
+
+    Args:
+        rows: Drawn rows of both classes.
+        units: Persons that all honest rows together stand for.
+        k: Least units of a bin.
+    """
+    honest = rows.label == 0
+    values, weight = rows.components[honest], rows.weight[honest]
+    weight = weight * (units / weight.sum())
+    kinds = {ANY_DEVICE: np.ones(len(values), dtype=np.bool_)}
+    kinds |= {word: values[:, _DEVICE] == place for place, word in enumerate(catalog()["B077"].words)}
+    found = []
+    for column in behavior_components():
+        name, present = catalog().components[column], ~np.isnan(values[:, column])
+        for kind, mine in kinds.items():
+            there = mine & present
+            table = weighted_quantiles(values[there, column], weight[there], k)
+            found.append(Quantiles(name, kind, int(weight[there].sum()), tuple(map(float, table))))
+    return found
 
 
 def weighted_quantiles(values: Floats, units: Doubles, k: int) -> Floats:

@@ -61,9 +61,9 @@ def settings(chain: Path) -> Settings:
     return Settings(home=chain / "home")
 
 
-def train(chain: Path, out: Path, **options: Any) -> training_process.Trained:
+def train(chain: Path, out: Path, kind: str = "order2", **options: Any) -> training_process.Trained:
     verifier = bootstrap.open_verifier(settings(chain))
-    return training_process.train([chain / "release"], out, "order2", 0, verifier, **options)
+    return training_process.train([chain / "release"], out, kind, 0, verifier, **options)
 
 
 SURROUNDINGS = """
@@ -145,6 +145,33 @@ def test_a_child_that_fails_shows_why_on_stderr(chain, tmp_path, monkeypatch, ca
     with pytest.raises(RiskgraphError, match=r"exit code 1\); no model was written"):
         train(chain, tmp_path / "model")
     assert "ValueError: a bug" in capsys.readouterr().err
+
+
+# Training that looks around first: what is loaded, and what it may open.
+CURIOUS = """
+import riskgraph.models.train
+from riskgraph.training_process import run_child
+def look(releases, out, **options):
+    print(*[type(r).__name__ for r in releases], *sys.modules, file=sys.stderr)
+    open({raw!r})
+riskgraph.models.train.train = look
+run_child()
+"""
+
+
+def test_training_that_opens_a_raw_file_fails_the_check_and_has_no_store_loaded(
+    chain, tmp_path, monkeypatch, capsys
+):
+    raw = chain / "world/manifest.json"
+    keep_children(monkeypatch, PATHS + CURIOUS.format(raw=str(raw)))
+    with pytest.raises(CheckFailed, match="tripwire.*'files'") as told:
+        train(chain, tmp_path / "model", "gbdt")
+    assert told.value.exit_code == 3
+    assert "manifest" not in told.value.message
+    looked = capsys.readouterr().err.split()
+    assert looked[0] == "Release"
+    assert not {"riskgraph.stores", "riskgraph.eval", "riskgraph.chain", "riskgraph.bootstrap"} & set(looked)
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_child_whose_parent_is_gone_ends_and_takes_its_copies_along(chain, scratch):

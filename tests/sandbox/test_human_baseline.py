@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from riskgraph.sandbox.baseline import (
     ANY_DEVICE,
     MAX_BINS,
     behavior_components,
+    honest_quantiles,
     human_baseline,
     weighted_quantiles,
 )
@@ -83,8 +85,10 @@ def test_every_bin_stands_for_k_persons_and_lies_in_the_public_bounds(release, b
 
 def test_every_component_is_in_it_or_named_as_left_out(baseline):
     kinds = (ANY_DEVICE, *catalog()["B077"].words)
-    told = {(r["component"], r["device_class"]) for r in baseline["quantiles"] + baseline["left_out"]}
-    assert told == {(catalog().components[c], kind) for c in behavior_components() for kind in kinds}
+    told = [[r["component"], r["device_class"]] for r in baseline["quantiles"]] + baseline["left_out"]
+    assert sorted(map(tuple, told)) == sorted(
+        (catalog().components[c], kind) for c in behavior_components() for kind in kinds
+    )
 
 
 def test_medians_are_near_those_of_the_honest_orders_behind_the_release(world, baseline):
@@ -104,8 +108,8 @@ def test_medians_are_near_those_of_the_honest_orders_behind_the_release(world, b
     assert np.quantile(np.abs(np.array(ranks) - 0.5), 0.9) < 0.08
 
 
-def test_fraud_rows_do_not_count(release, baseline):
-    column = catalog().component_index[baseline["quantiles"][0]["component"]]
-    values = release.rows.components[release.rows.label == 0, column]
-    assert baseline["quantiles"][0]["device_class"] == ANY_DEVICE
-    assert baseline["quantiles"][0]["values"][-1] == pytest.approx(np.nanmax(values))
+def test_fraud_rows_do_not_count(release):
+    rows, (_, high) = release.rows, component_bounds()
+    there = (rows.label == 1)[:, None] & ~np.isnan(rows.components)
+    changed = replace(rows, components=np.where(there, high.astype(np.float32), rows.components))
+    assert honest_quantiles(changed, 3000, 50) == honest_quantiles(rows, 3000, 50)
