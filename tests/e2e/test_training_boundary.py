@@ -174,6 +174,24 @@ def test_training_that_opens_a_raw_file_fails_the_check_and_has_no_store_loaded(
     assert not (tmp_path / "model").exists()
 
 
+# A child that has a model at once, and a library that tried what it may not.
+READY = """
+import shutil
+job = json.loads(sys.stdin.readline())
+shutil.copytree({model!r}, job["out"], ignore=shutil.ignore_patterns("__*"))
+print(json.dumps({{"refused": {{"network": 2}}}}))
+"""
+
+
+def test_what_a_library_tried_in_vain_is_told_beside_the_model(chain, tmp_path, monkeypatch):
+    keep_children(monkeypatch, PATHS + READY.format(model=str(shipped_champion())))
+    asked = ("train", "--release", chain / "release", "--kind", "gbdt", "--out", tmp_path / "model", "--json")
+    ran = riskgraph(*asked, home=chain / "home")
+    assert ran.json()["kind"] == "order2"
+    assert "note: the tripwire around training refused 2 x network" in ran.err
+    assert (tmp_path / "model/tables.npy").is_file()
+
+
 def test_a_child_whose_parent_is_gone_ends_and_takes_its_copies_along(chain, scratch):
     with start(training_process._TRAIN, scratch, None, subprocess.DEVNULL) as child:
         assert child.stdin is not None
