@@ -132,8 +132,8 @@ def choose_account(name: str | None, scratch: Path) -> tuple[Account | None, lis
         raise Invalid("--as-user: only root can train as another user", field="--as-user")
     if not _can_run(account, scratch):
         raise Invalid(
-            f"--as-user: {name} cannot run {sys.executable} with riskgraph in {scratch.parent}; install both, "
-            "and set TMPDIR, where all users may read",
+            f"--as-user: {name} cannot run {sys.executable} with riskgraph in {scratch.parent}; "
+            "install both, and set TMPDIR, where all users may read",
             field="--as-user",
         )
     return account, []
