@@ -93,13 +93,14 @@ def train(
     """
     with _scratch() as scratch:
         account, notes = choose_account(as_user, scratch)
-        handed = [path.resolve() for path in releases]
-        if account is not None:
-            handed = [_copy(p, scratch / str(n), verifier, account) for n, p in enumerate(handed)]
-            os.chown(scratch, account.uid, account.gid)
         made, key = scratch / "model", scratch / "signer.pem"
         key.write_bytes(verifier.public_pem)
         key.chmod(0o644)
+        handed = [path.resolve() for path in releases]
+        if account is not None:
+            handed = [_copy(p, scratch / str(n), verifier, account) for n, p in enumerate(handed)]
+            # Last: from here on that user could lead a file that root writes elsewhere, by a link.
+            os.chown(scratch, account.uid, account.gid)
         job = Job(tuple(map(str, handed)), str(made), kind, seed, str(key))
         refused = _run(job, scratch, account, progress)
         if account is not None:
