@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -95,6 +96,18 @@ def _train_rows(
     return write_model(out, fit.model, card)
 
 
+def load_libraries(kind: str) -> None:
+    """Import what training needs, for who refuses to open any further library afterwards.
+
+    Raises:
+        ExtraMissing: If torch is not installed (extra ``train``).
+    """
+    for name in ("sklearn.ensemble", "sklearn.metrics", "threadpoolctl"):
+        import_module(name)
+    if kind == "order2":
+        _torch_fit()
+
+
 def _check_releases(releases: Sequence[Release]) -> None:
     from riskgraph.sandbox import Release
 
@@ -121,18 +134,24 @@ def _fit(
 def _fit_order2(
     train_rows: Rows, held_out: Rows, seed: int, epochs: int | None, progress: Progress | None
 ) -> Fitted:
+    fitting = _torch_fit()
+    recipe = fitting.Recipe() if epochs is None else fitting.Recipe(epochs=epochs)
+    fit = fitting.fit_order2(train_rows, held_out, seed=seed, recipe=recipe, progress=progress)
+    flat, edges = fit.tables.flat(), fit.tables.edges
+    used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
+    return Fitted(fit.tables, lambda components: table_logits(flat, edges, components), fit.bias, used)
+
+
+def _torch_fit() -> Any:
+    """``riskgraph.models.fit``, imported late since it needs torch."""
     try:
-        from riskgraph.models.fit import Recipe, fit_order2
+        from riskgraph.models import fit
     except ModuleNotFoundError as missing:
         # Only a missing torch is the missing extra; any other import that fails is a fault of ours.
         if str(missing.name).split(".")[0] not in ("torch", "torch_geometric"):
             raise
         raise ExtraMissing("training an order2 model", "train") from missing
-    recipe = Recipe() if epochs is None else Recipe(epochs=epochs)
-    fit = fit_order2(train_rows, held_out, seed=seed, recipe=recipe, progress=progress)
-    flat, edges = fit.tables.flat(), fit.tables.edges
-    used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
-    return Fitted(fit.tables, lambda components: table_logits(flat, edges, components), fit.bias, used)
+    return fit
 
 
 def describe(releases: Sequence[Release]) -> dict[str, Any]:

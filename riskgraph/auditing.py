@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from riskgraph import bootstrap
 from riskgraph.core.errors import Conflict, Invalid, NotFound
-from riskgraph.models.card import Card
 from riskgraph.sandbox import (
     Ledger,
     Release,
@@ -80,14 +79,14 @@ def _event(event: str, purpose: str, **fields: Any) -> Record:
     return {**record, "ts": stamp(time.time()), "event": event, "purpose": purpose, **fields}
 
 
-def log_read(releases: Sequence[Release], card: Card, settings: Settings) -> None:
-    """Put on record which model was made of which releases."""
+def log_read(card: Mapping[str, Any], settings: Settings) -> None:
+    """Put on record which model was made of which releases; ``card`` is the model's."""
     signer = bootstrap.open_signer(settings)
-    for release in releases:
-        consumer = {"model_id": card.name, "model_sha256": card.digest, "ts": stamp(time.time())}
-        # Release.open has checked every digest, and nothing but an opened release reaches training.
+    for release in card["releases"]:
+        consumer = {"model_id": card["name"], "model_sha256": card["card_sha256"], "ts": stamp(time.time())}
+        # Training has opened the release, which checks every digest.
         fields = {
-            "output": {"release_id": release.release_id},
+            "output": {"release_id": release["release_id"]},
             "consumers": [{**consumer, "digest_ok": True}],
         }
         append_audit(log_path(settings), _event("read", "training of fraud models", **fields), signer)

@@ -33,9 +33,8 @@ from riskgraph.eval.worlds import gates, pictures, placing, reference
 from riskgraph.eval.worlds.writer import new_folder
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
-from riskgraph.models.train import train as train_model
 from riskgraph.ports import Progress
-from riskgraph.sandbox import Release, ReleaseRequest, check_fields, write_release
+from riskgraph.sandbox import ReleaseRequest, check_fields, write_release
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
@@ -209,19 +208,6 @@ def refused_field() -> str:
     except SensitiveField as refused:
         return refused.message
     raise CheckFailed("the sandbox took a column that asks for special-category data")
-
-
-def train(
-    releases: list[Path], out: Path, kind: str, seed: int, settings: Settings, progress: Progress
-) -> dict[str, Any]:
-    """Train on verified releases; that the model has read them is put on record."""
-    verifier = bootstrap.open_verifier(settings)
-    opened = [Release.open(path, verifier) for path in releases]
-    if kind not in ("order2", "gbdt"):
-        raise Invalid(f"unknown kind {kind!r}; known: order2, gbdt", field="kind")
-    card = train_model(opened, out, kind=kind, seed=seed, progress=progress)  # type: ignore[arg-type]
-    auditing.log_read(opened, card, settings)
-    return card.to_json()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from riskgraph.sandbox.audit import (
     verify_audit,
     verify_copy,
 )
+from riskgraph.sandbox.baseline import human_baseline
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import read_rows, read_table
 from riskgraph.sandbox.intake import admit, check_fields
@@ -39,6 +40,7 @@ __all__ = [
     "describe",
     "empty_record",
     "find_units",
+    "human_baseline",
     "read_log",
     "read_rows",
     "read_table",

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
-from riskgraph import bootstrap, promotion
-from riskgraph.commands.ui import AsJson, emit, progress_bars
+from riskgraph import auditing, bootstrap, promotion, training_process
+from riskgraph.commands.ui import AsJson, PublicKey, emit, err, progress_bars
 from riskgraph.settings import Settings
 
 models = typer.Typer(help="Models: which there are, and which one decides.", no_args_is_help=True)
@@ -37,16 +37,26 @@ def train(
         Kind, typer.Option(help="order2 is served and explained; gbdt is a baseline.")
     ] = Kind.ORDER2,
     seed: Annotated[int, typer.Option(help="Same seed, same release: same model.")] = 0,
+    as_user: Annotated[
+        str | None,
+        typer.Option(envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."),
+    ] = None,
+    public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on sandbox releases; nothing else can be trained on."""
+    """Train a model on sandbox releases, in a process that can read nothing else."""
     extra = "train" if kind is Kind.ORDER2 else "lab"
     bootstrap.require_extra(f"riskgraph train --kind {kind.value}", extra)
-    from riskgraph import chain
-
+    settings = Settings.from_environment()
+    verifier = bootstrap.open_verifier(settings, public_key)
     with progress_bars() as progress:
-        card = chain.train(release, out, kind.value, seed, Settings.from_environment(), progress)
-    emit(card, as_json, lambda console: show_card(console, card))
+        made = training_process.train(release, out, kind.value, seed, verifier, progress, as_user)
+    if public_key is None:
+        # Whoever trains by a public key has no key to sign a record with, nor the log.
+        auditing.log_read(made.card, settings)
+    for note in made.notes:
+        err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    emit(made.card, as_json, lambda console: show_card(console, made.card))
 
 
 @models.command("list")
