@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from riskgraph import bootstrap
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, NotFound
 from riskgraph.sandbox import (
     Ledger,
@@ -80,10 +82,10 @@ def _event(event: str, purpose: str, **fields: Any) -> Record:
 
 
 def log_read(card: Mapping[str, Any], settings: Settings) -> None:
-    """Put on record which model was made of which releases; ``card`` is the model's."""
-    signer = bootstrap.open_signer(settings)
+    """Put on record which model was made of which releases; ``card`` is as training returns it."""
+    signer, digest = bootstrap.open_signer(settings), hashlib.sha256(canonical_json(card)).hexdigest()
     for release in card["releases"]:
-        consumer = {"model_id": card["name"], "model_sha256": card["card_sha256"], "ts": stamp(time.time())}
+        consumer = {"model_id": card["name"], "model_sha256": digest, "ts": stamp(time.time())}
         # Training has opened the release, which checks every digest.
         fields = {
             "output": {"release_id": release["release_id"]},
