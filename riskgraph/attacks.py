@@ -1,0 +1,148 @@
+"""Attacks on a release, wired: world → members and controls → temporary release → model → attacks."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph import bootstrap
+from riskgraph.core.errors import Invalid
+from riskgraph.core.table import OrderTable
+from riskgraph.eval import worlds
+from riskgraph.models import load_model
+from riskgraph.models.train import train
+from riskgraph.ports import Progress
+from riskgraph.sandbox import Release, ReleaseRequest, admit, append_audit, write_release
+from riskgraph.sandbox.attack import (
+    Raw,
+    Result,
+    Scorer,
+    Split,
+    attack_release,
+    figures,
+    raw_of,
+    read_published,
+    split_history,
+    true_groups,
+)
+from riskgraph.sandbox.audit import empty_record
+from riskgraph.settings import Settings
+
+KINDS = ("order2", "gbdt", "none")
+
+
+def attack(
+    world: Path, *, until: date, seed: int, k: int, kind: str, out: Path | None, settings: Settings,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Release half of a world's persons in a temporary folder and attack it with both halves.
+
+    Raises:
+        Invalid: If the kind of model is unknown.
+        CheckFailed: If half of the persons are too few for a release.
+    """
+    if kind not in KINDS:
+        raise Invalid(f"--kind must be one of {', '.join(KINDS)}, got {kind!r:.60}", field="--kind")
+    opened = worlds.World.open(world)
+    door, midnight = bootstrap.open_door(settings), datetime.combine(until, clock_time(), UTC).timestamp()
+    worlds.replay(opened, door, progress)
+    table = opened.table(midnight, door, progress)
+    table = table.take(table.placed_at < int(midnight * 1e6))
+    usable = admit(table, until=until).rows
+    split = split_history(table, usable, seed)
+    # Of simulated provenance whatever the world is: its seed is then not keyed, so that the map that
+    # judges linkage can be made again. That would be no way to release anything; this never leaves.
+    request = ReleaseRequest(
+        until=until, seed=seed, provenance=bootstrap.SIMULATED, now=time.time(),
+        code=bootstrap.code_version(), k=k,
+    )  # fmt: skip
+    result = _attack_half(table, usable, split, request, kind, settings, progress)
+    facts = {
+        "world": str(world), "provenance": opened.manifest["provenance"], "until": until.isoformat(),
+        "k": k, "seed": seed, "model": None if kind == "none" else kind,
+        **_sizes(table, usable, split),
+    }  # fmt: skip
+    append_audit(
+        settings.home / "sandbox-audit.jsonl",
+        _record(request, facts, result),
+        bootstrap.open_signer(settings),
+    )
+    broken = [f"{f.attack} ({f.subjects}, per {f.per}, {f.method})" for f in result.broken]
+    told = {**facts, "figures": figures(result), "attacks": result.to_json(), "broken": broken}
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return told
+
+
+def _attack_half(
+    table: OrderTable, usable: NDArray[np.intp], split: Split, request: ReleaseRequest, kind: str,
+    settings: Settings, progress: Progress,
+) -> Result:  # fmt: skip
+    with tempfile.TemporaryDirectory() as spare:
+        # Only the members go in: controls must not even help to tell persons apart.
+        inside = np.flatnonzero(split.members)
+        history, signer = table.take(inside), bootstrap.open_signer(settings)
+        release = write_release(history, Path(spare) / "release", request, signer, progress=progress)
+        published = read_published(release)
+        truth = true_groups(history, request, published)
+        scorer = None if kind == "none" else _trained(release, Path(spare) / "model", kind, progress)
+        members = raw_of(table, inside[truth.rows], split.unit)
+        controls = raw_of(table, usable[~split.members[usable]], split.unit)
+        return attack_release(
+            published, members, truth.group, controls, scorer, seed=request.seed, progress=progress
+        )
+
+
+def _trained(release: Release, folder: Path, kind: str, progress: Progress) -> Scorer:
+    """A model trained on the release, as a function of raw records."""
+    train([release], folder, kind=kind, progress=progress)  # type: ignore[arg-type]
+    model = load_model(folder)
+
+    def score(raw: Raw) -> NDArray[np.float64]:
+        probability: NDArray[np.float64] = model.score_batch(raw.components, raw.availability)[1]
+        return probability
+
+    return score
+
+
+def _sizes(table: OrderTable, usable: NDArray[np.intp], split: Split) -> dict[str, Any]:
+    """Rows, persons and components on both sides, by class."""
+    out: dict[str, Any] = {}
+    for name, side in (("members", split.members), ("controls", ~split.members)):
+        rows = usable[side[usable]]
+        for label, word in enumerate(("honest", "fraud")):
+            mine = rows[table.label[rows] == label]
+            counts = {
+                "rows": len(mine),
+                "persons": len(np.unique(split.unit[mine])),
+                "components": len(np.unique(split.component[mine])),
+            }
+            out.setdefault(name, {})[word] = counts
+    return out
+
+
+def _record(request: ReleaseRequest, facts: dict[str, Any], result: Result) -> dict[str, Any]:
+    """The audit record of an attack; nothing was released."""
+    lines, asked = result.to_json(), figures(result)
+    return {
+        **empty_record(),
+        "ts": datetime.fromtimestamp(request.now, UTC).isoformat(timespec="milliseconds"),
+        "event": "attack",
+        "actor": {"service": "sandbox", "uid": None, "code_commit": request.code},
+        "purpose": "test of the release procedure by attack",
+        "input": {**facts, "world": None},
+        "risk": {
+            "attacks": lines,
+            "wp216": {name: asked[name] for name in ("singling_out", "linkability", "inference")},
+        },
+        "verdict": "broken" if result.broken else "held",
+    }

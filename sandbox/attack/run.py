@@ -1,0 +1,167 @@
+"""All attacks on one release, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from riskgraph.core.table import OrderTable
+from riskgraph.sandbox.attack.criteria import linkability, single_out
+from riskgraph.sandbox.attack.findings import Finding, worst
+from riskgraph.sandbox.attack.inference import infer
+from riskgraph.sandbox.attack.linkage import link
+from riskgraph.sandbox.attack.membership import membership, model_membership
+from riskgraph.sandbox.attack.published import Published
+from riskgraph.sandbox.attack.records import Raw, Records, encode
+
+if TYPE_CHECKING:
+    from riskgraph.ports import Progress
+
+# Probability of fraud of each record: float64[N].
+Scorer = Callable[[Raw], NDArray[np.float64]]
+NAMES = ("linkage", "membership_data_auc", "membership_model_auc", "singling_out", "linkability", "inference")
+_ATTACK_OF = {"membership_data_auc": "membership_data", "membership_model_auc": "membership_model"}
+_STEPS = ("linkage", "membership", "model", "inference", "singling out", "linkability")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried: rows per class and side, predicates, and pairs of halves."""
+
+    rows: int = 8_000
+    predicates: int = 10_000
+    halves: int = 4_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """Every line of every attack."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def broken(self) -> list[Finding]:
+        """Lines whose bound does not hold."""
+        return [f for f in self.findings if not f.held]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [f.to_json() for f in self.findings]
+
+
+def raw_of(table: OrderTable, rows: NDArray[np.intp], unit: NDArray[np.int64]) -> Raw:
+    """Some orders of a history as their owner knows them."""
+    return Raw(
+        components=table.components[rows],
+        states=table.states[rows],
+        availability=table.availability[rows],
+        label=table.label[rows],
+        unit=unit[rows],
+    )
+
+
+def attack_release(
+    published: Published, members: Raw, group: NDArray[np.int32], controls: Raw, scorer: Scorer | None,
+    *, seed: int, effort: Effort | None = None, progress: Progress | None = None,
+) -> Result:  # fmt: skip
+    """Attack a release with people who are in it and people who are not.
+
+    Args:
+        published: The release, as anybody reads it.
+        members: N raw records that went into it.
+        group: int32[N], their true groups.
+        controls: Raw records of persons of whom nothing went into it, from the same time.
+        scorer: A model trained on the release; None leaves the attack on the model out.
+        seed: Seed of samples, predicates and bootstraps.
+        effort: How much is tried.
+        progress: Told of each step.
+    """
+    effort = effort or Effort()
+    rng = np.random.default_rng(seed)
+    rows = _drawn(published)
+    out: list[Finding] = []
+
+    @contextmanager
+    def step(name: str) -> Iterator[None]:
+        if progress is not None:
+            progress(f"attack: {name}", 0, 1)
+        yield
+        if progress is not None:
+            progress(f"attack: {name}", 1, 1)
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        with step("reading"):
+            drawn = encode(published, rows)
+            kept = sample(members, effort.rows, rng)
+            inside, group = encode(published, members.take(kept)), group[kept]
+            outside = encode(published, controls.take(sample(controls, effort.rows, rng)))
+        both, member = _joined(inside, outside)
+        with step("linkage"):
+            out += link(published, inside, group, drawn, rng)
+        with step("membership"):
+            out += membership(published, both, member, drawn, rng)
+        if scorer is not None:
+            with step("model"):
+                out += model_membership(log_loss(scorer, both), both, member, rng)
+        with step("inference"):
+            out += infer(published, inside, outside, drawn, rng)
+        with step("singling out"):
+            out += single_out(inside, outside, drawn, effort.predicates, rng)
+        with step("linkability"):
+            out += linkability(inside, outside, drawn, effort.halves, rng)
+    return Result(tuple(out))
+
+
+def _drawn(published: Published) -> Raw:
+    rows = published.drawn
+    nobody = np.arange(len(rows), dtype=np.int64)
+    return Raw(rows.components, rows.states, rows.availability, rows.label, nobody)
+
+
+def sample(raw: Raw, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """At most ``most`` rows of each class; whole persons, but for one."""
+    names, place = np.unique(raw.unit, return_inverse=True)
+    turn = rng.permutation(len(names))[place]
+    parts = []
+    for label in (0, 1):
+        mine = np.flatnonzero(raw.label == label)
+        parts.append(mine[np.argsort(turn[mine], kind="stable")][:most])
+    return np.sort(np.concatenate(parts))
+
+
+def _joined(inside: Records, outside: Records) -> tuple[Records, NDArray[np.bool_]]:
+    """Members, then controls, and which are which; their persons differ."""
+    member = np.repeat([True, False], [len(inside), len(outside)])
+    return inside.join(outside), member
+
+
+def log_loss(scorer: Scorer, records: Records) -> NDArray[np.float64]:
+    """float64[N]: minus the log probability that a model gives to the true label."""
+    fraud = np.clip(scorer(records.raw), 1e-12, 1 - 1e-12)
+    return -np.log(np.where(records.label == 1, fraud, 1 - fraud))
+
+
+def figures(result: Result) -> dict[str, dict[str, Any] | None]:
+    """The worst line of each attack that a figure is asked of, by the figure's name; None if left out.
+
+    Each has ``value`` (the rate, the AUC, or the upper end of the risk), ``lower``, ``upper`` and
+    ``note``, which names the class and the method.
+    """
+    out: dict[str, dict[str, Any] | None] = {}
+    for name in NAMES:
+        line = worst(result.findings, _ATTACK_OF.get(name, name))
+        out[name] = None
+        if line is None:
+            continue
+        out[name] = {
+            "value": float(getattr(line, line.by)),
+            "lower": line.lower,
+            "upper": line.upper,
+            "note": f"{line.subjects}, per {line.per}, {line.method}; n {line.n}, controls {line.controls}",
+        }
+    return out
