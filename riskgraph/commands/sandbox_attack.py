@@ -53,16 +53,17 @@ def show_attacks(console: Console, made: dict[str, Any]) -> None:
         )
         console.print(f"{side}: {'; '.join(parts)}")
     table = Table(
-        "attack", "how", "on", "per", "n", "success", "control", "value", "95 %", "bound", "held",
+        "attack", "how", "on", "members / controls", "success", "value (95 %)", "bound", "held",
         title=f"Attacks on a release of half of the persons ({made['provenance']})",
     )  # fmt: skip
     for line in made["attacks"]:
-        control = "" if line["control"] is None else f"{line['control']:.4f}"
+        control = "" if line["control"] is None else f" / {line['control']:.4f}"
         bound = "" if line["bound"] is None else f"{line['judged_by']} ≤ {line['bound']:g}"
         table.add_row(
-            line["name"], line["method"], line["subjects"], line["per"],
-            f"{line['n']}/{line['controls']}", f"{line['success']:.4f}", control, f"{line['value']:.4f}",
-            "{:.4f}-{:.4f}".format(*line["ci"]), bound, "yes" if line["pass"] else "NO",
+            line["name"], line["method"], f"{line['subjects']}, {line['per']}",
+            f"{line['n']} / {line['controls']}", f"{line['success']:.4f}{control}",
+            "{:.4f} ({:.4f}-{:.4f})".format(line["value"], *line["ci"]), bound,
+            "yes" if line["pass"] else "NO",
         )  # fmt: skip
     console.print(table)
     for name, figure in made["figures"].items():

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT
 from riskgraph.sandbox.attack.findings import Finding, risk
+from riskgraph.sandbox.attack.inference import one_each
 from riskgraph.sandbox.attack.likelihood import nearest
 from riskgraph.sandbox.attack.records import WIDTH, Records, nodes_of
 from riskgraph.sandbox.bounds import category_components
@@ -140,7 +141,7 @@ def linkability(
     columns = half[nodes_of(np.arange(WIDTH))]
     sizes, met = [], []
     for side in (members, controls):
-        chosen = side.place[rng.permutation(len(side))[:trials]]
+        chosen = side.place[one_each(side, rng)[:trials]]
         ends = [nearest(chosen[:, c], drawn.place[:, c])[0] for c in (columns, ~columns)]
         sizes.append(len(chosen))
         met.append(int((ends[0] == ends[1]).sum()))

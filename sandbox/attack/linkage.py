@@ -9,8 +9,9 @@ from riskgraph.sandbox.attack.findings import LINKAGE, Finding, measured
 from riskgraph.sandbox.attack.likelihood import fitting, log_likelihood, masked, nearest
 from riskgraph.sandbox.attack.published import Published
 from riskgraph.sandbox.attack.rates import mean_interval
-from riskgraph.sandbox.attack.records import Records
+from riskgraph.sandbox.attack.records import Records, centroid_places
 
+Floats = NDArray[np.float32]
 CLASSES = ("honest", "fraud")
 
 
@@ -46,20 +47,22 @@ def _picks(published: Published, records: Records, drawn: Records) -> dict[str, 
     """The group that each way picks for each record."""
     allowed = fitting(published, records, own_class=True)
     likely = masked(log_likelihood(published, records), allowed)
-    by_mean = masked(-_apart(published.groups.mean, records), allowed)
+    by_centroid = masked(-_apart(centroid_places(published), records.place), allowed)
     close, _ = nearest(records.z, drawn.z)
     of_drawn = masked(
         log_likelihood(published, drawn.take(close)), fitting(published, records, own_class=True)
     )
     return {
         "R2: likeliest group": likely.argmax(axis=1),
-        "R1: nearest centroid": by_mean.argmax(axis=1),
+        "R1: nearest centroid": by_centroid.argmax(axis=1),
         "nearest drawn row, then its likeliest group": of_drawn.argmax(axis=1),
     }
 
 
-def _apart(mean: NDArray[np.float32], records: Records) -> NDArray[np.float32]:
-    """float32[N, G]: squared distance to each group's centre over what a record has."""
-    present = records.present.astype(np.float32)
-    out: NDArray[np.float32] = present @ np.square(mean).T - 2 * records.z @ mean.T
+def _apart(centres: Floats, places: Floats) -> Floats:
+    """float32[N, G]: mean squared distance to each centre over what both have (ranks, -1 where absent)."""
+    mine, theirs = ((v >= 0).astype(np.float32) for v in (places, centres))
+    record, centre = np.maximum(places, 0), np.maximum(centres, 0)
+    total = np.square(record) @ theirs.T - 2 * record @ centre.T + mine @ np.square(centre).T
+    out: Floats = total / np.maximum(mine @ theirs.T, 1)
     return out

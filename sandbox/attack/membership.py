@@ -101,8 +101,9 @@ def _cells(published: Published, records: Records, label: int) -> Doubles:
     for (a, b), cell, total in zip(
         *(v[pairs.label == label] for v in (pairs.ends, pairs.cell, pairs.total)), strict=True
     ):
-        expected = _independent(published, int(a), int(b), label) * total[:APART].sum()
-        lift = np.log((total + 5) / (np.bincount(cell, expected, APART + 1) + 5))
+        apart = _independent(published, int(a), int(b), label) * total[:APART].sum()
+        expected = np.bincount(cell, apart, APART + 1)
+        lift = np.log((total + 5) / (expected + 5))
         lift[APART] = 0.0
         joint = joint_cells(coarse[int(a)][records.code[:, a]], coarse[int(b)][records.code[:, b]])
         out += np.append(lift[cell], [0.0, 0.0])[joint]
@@ -114,7 +115,7 @@ def _independent(published: Published, a: int, b: int, label: int) -> Doubles:
     ends = []
     for j in (a, b):
         scale, shape = published.scales[j], published.shapes[j]
-        share = np.bincount(shape.bin, shape.share[label], len(scale.z))
+        share: Doubles = np.bincount(shape.bin, shape.share[label], len(scale.z))
         ends.append(np.bincount(scale.coarse, share, COARSE_BINS))
     out: Doubles = np.outer(*ends).ravel()
     return out

@@ -116,6 +116,12 @@ def encode(published: Published, raw: Raw) -> Records:
     return Records(kept, stratum, code, z, place)
 
 
+def centroid_places(published: Published) -> Floats:
+    """float32[G, 259]: R1's centroids as ranks on the released marginals; -1 where absent."""
+    columns = zip(published.shapes, published.groups.centroid.T, strict=True)
+    return np.column_stack([_ranks(shape, column) for shape, column in columns])
+
+
 def _released_strata(published: Published) -> NDArray[np.int16]:
     """int16[24]: each pattern, or what is left of it when it loses blocks until it was released."""
     released = set(published.groups.stratum.tolist())

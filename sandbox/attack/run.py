@@ -97,23 +97,23 @@ def attack_release(
     with threadpool_limits(limits=1, user_api="blas"):
         with step("reading"):
             drawn = encode(published, rows)
-            kept = sample(members, effort.rows, rng)
-            inside, group = encode(published, members.take(kept)), group[kept]
-            outside = encode(published, controls.take(sample(controls, effort.rows, rng)))
+            whole = encode(published, members), encode(published, controls)
+            kept = [sample(side, effort.rows, rng) for side in whole]
+            inside, outside = (side.take(rows) for side, rows in zip(whole, kept, strict=True))
         both, member = _joined(inside, outside)
         with step("linkage"):
-            out += link(published, inside, group, drawn, rng)
+            out += link(published, inside, group[kept[0]], drawn, rng)
         with step("membership"):
             out += membership(published, both, member, drawn, rng)
         if scorer is not None:
             with step("model"):
                 out += model_membership(log_loss(scorer, both), both, member, rng)
         with step("inference"):
-            out += infer(published, inside, outside, drawn, rng)
+            out += infer(published, *whole, drawn, rng)
         with step("singling out"):
-            out += single_out(inside, outside, drawn, effort.predicates, rng)
+            out += single_out(*whole, drawn, effort.predicates, rng)
         with step("linkability"):
-            out += linkability(inside, outside, drawn, effort.halves, rng)
+            out += linkability(*whole, drawn, effort.halves, rng)
     return Result(tuple(out))
 
 
@@ -123,13 +123,13 @@ def _drawn(published: Published) -> Raw:
     return Raw(rows.components, rows.states, rows.availability, rows.label, nobody)
 
 
-def sample(raw: Raw, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def sample(records: Records, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """At most ``most`` rows of each class; whole persons, but for one."""
-    names, place = np.unique(raw.unit, return_inverse=True)
+    names, place = np.unique(records.unit, return_inverse=True)
     turn = rng.permutation(len(names))[place]
     parts = []
     for label in (0, 1):
-        mine = np.flatnonzero(raw.label == label)
+        mine = np.flatnonzero(records.label == label)
         parts.append(mine[np.argsort(turn[mine], kind="stable")][:most])
     return np.sort(np.concatenate(parts))
 
