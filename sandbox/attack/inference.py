@@ -94,7 +94,7 @@ def by_nearest(records: Records, drawn: Records, hidden: Places) -> Hits:
 def by_group(published: Published, records: Records, hidden: Places) -> Hits:
     """bool[N]: whether the groups that explain the rest of a record have the bin of its hidden value."""
     groups, rows = published.groups, np.arange(len(records))
-    likely = log_likelihood(published, records)
+    likely = log_likelihood(published.groups, records)
     mean, spread = groups.mean[:, hidden].T, variance(groups)[:, hidden].T
     likely += 0.5 * np.square(records.z[rows, hidden][:, None] - mean) / spread + 0.5 * np.log(spread)
     weight = posterior(masked(likely, fitting(published, records, own_class=True)))
@@ -110,7 +110,7 @@ def guess_label(published: Published, records: Records) -> NDArray[np.int8]:
     """int8[N]: the class whose groups explain a record best, by their sizes."""
     groups = published.groups
     likely = masked(
-        log_likelihood(published, records) + np.log(groups.rows.astype(np.float32)),
+        log_likelihood(published.groups, records) + np.log(groups.rows.astype(np.float32)),
         fitting(published, records, own_class=False),
     )
     weight = posterior(likely)

@@ -46,14 +46,17 @@ def link(
 def _picks(published: Published, records: Records, drawn: Records) -> dict[str, NDArray[np.intp]]:
     """The group that each way picks for each record."""
     allowed = fitting(published, records, own_class=True)
-    likely = masked(log_likelihood(published, records), allowed)
+    likely = masked(log_likelihood(published.groups, records), allowed)
     by_centroid = masked(-_apart(centroid_places(published), records.place), allowed)
+    there, mean = records.present.astype(np.float32), published.groups.mean
+    by_mean = masked(2 * records.z @ mean.T - there @ np.square(mean).T, allowed)
     close, _ = nearest(records.z, drawn.z)
     of_drawn = masked(
-        log_likelihood(published, drawn.take(close)), fitting(published, records, own_class=True)
+        log_likelihood(published.groups, drawn.take(close)), fitting(published, records, own_class=True)
     )
     return {
         "R2: likeliest group": likely.argmax(axis=1),
+        "R2: nearest mean": by_mean.argmax(axis=1),
         "R1: nearest centroid": by_centroid.argmax(axis=1),
         "nearest drawn row, then its likeliest group": of_drawn.argmax(axis=1),
     }

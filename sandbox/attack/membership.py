@@ -6,6 +6,8 @@ of them is what is judged; that it was picked after the fact makes it look bette
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -14,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from riskgraph.sandbox.attack.findings import MEMBERSHIP_DATA, MEMBERSHIP_MODEL, Finding, measured
 from riskgraph.sandbox.attack.likelihood import fitting, log_likelihood, masked, nearest, variance
 from riskgraph.sandbox.attack.linkage import CLASSES
-from riskgraph.sandbox.attack.published import Published
-from riskgraph.sandbox.attack.rates import area, area_interval, per_person
+from riskgraph.sandbox.attack.published import GroupTable, Published
+from riskgraph.sandbox.attack.rates import area_interval, per_person
 from riskgraph.sandbox.attack.records import WIDTH, Records
 from riskgraph.sandbox.bins import COARSE_BINS
 from riskgraph.sandbox.pairs import APART, joint_cells
@@ -35,15 +37,15 @@ def scores(published: Published, records: Records, drawn: Records) -> dict[str, 
     """
     label = int(records.label[0])
     allowed = fitting(published, records, own_class=True)
-    likely = masked(log_likelihood(published, records), allowed)
+    likely = masked(log_likelihood(published.groups, records), allowed)
     best, share = likely.argmax(axis=1), _class_share(published, label)
-    whole = np.log(np.exp(likely - likely.max(axis=1, keepdims=True)) @ share + 1e-12)
+    whole = log_likelihood(_pooled(published.groups, share), records)[:, 0]
     lift, fit = _correlated(published, records, best, share)
     _, close = nearest(records.z, drawn.z)
     _, exact = nearest(records.place, drawn.place)
     found = {
         "R2: fit of the best group": likely.max(axis=1),
-        "R2: best group against its class": -whole,
+        "R2: best group against its class": likely.max(axis=1) - whole,
         "R2: pull towards the best group": lift,
         "R3: fit of correlations": fit,
         "R3: marginals against the other class": _marginals(published, records, label),
@@ -59,6 +61,19 @@ def _class_share(published: Published, label: int) -> Floats:
     rows = np.where(published.groups.label == label, published.groups.rows, 0).astype(np.float32)
     out: Floats = rows / max(float(rows.sum()), 1.0)
     return out
+
+
+def _pooled(groups: GroupTable, share: Floats) -> GroupTable:
+    """A class as one group; what no likelihood reads stays that of the first group."""
+    mean = share @ groups.mean
+    square = share @ (np.square(groups.sd) + np.square(groups.mean))
+    first: GroupTable = GroupTable(**{f.name: getattr(groups, f.name)[:1] for f in fields(groups)})
+    return replace(
+        first,
+        mean=mean[None],
+        sd=np.sqrt(np.maximum(square - np.square(mean), 0))[None],
+        presence=(share @ groups.presence)[None],
+    )
 
 
 def _correlated(
@@ -86,7 +101,7 @@ def _marginals(published: Published, records: Records, label: int) -> Doubles:
     """Sum over components of how much commoner the record's bin is in its class than in the other."""
     out = np.zeros(len(records))
     for j, (scale, shape) in enumerate(zip(published.scales, published.shapes, strict=True)):
-        share = np.stack([np.bincount(shape.bin, s, len(scale.z)) for s in shape.share])
+        share = np.stack([_sums(shape.bin, s, len(scale.z)) for s in shape.share])
         odds = np.log((share[label] + 1e-3) / (share[1 - label] + 1e-3))
         out += np.append(0.0, odds)[records.code[:, j]]
     return out
@@ -102,8 +117,7 @@ def _cells(published: Published, records: Records, label: int) -> Doubles:
         *(v[pairs.label == label] for v in (pairs.ends, pairs.cell, pairs.total)), strict=True
     ):
         apart = _independent(published, int(a), int(b), label) * total[:APART].sum()
-        expected = np.bincount(cell, apart, APART + 1)
-        lift = np.log((total + 5) / (expected + 5))
+        lift = np.log((total + 5) / (_sums(cell, apart, APART + 1) + 5))
         lift[APART] = 0.0
         joint = joint_cells(coarse[int(a)][records.code[:, a]], coarse[int(b)][records.code[:, b]])
         out += np.append(lift[cell], [0.0, 0.0])[joint]
@@ -114,10 +128,16 @@ def _independent(published: Published, a: int, b: int, label: int) -> Doubles:
     """float64[16]: share of each coarse cell of a pair if its ends were independent."""
     ends = []
     for j in (a, b):
-        scale, shape = published.scales[j], published.shapes[j]
-        share: Doubles = np.bincount(shape.bin, shape.share[label], len(scale.z))
-        ends.append(np.bincount(scale.coarse, share, COARSE_BINS))
+        coarse, shape = published.scales[j].coarse, published.shapes[j]
+        ends.append(_sums(coarse[shape.bin], shape.share[label], COARSE_BINS))
     out: Doubles = np.outer(*ends).ravel()
+    return out
+
+
+def _sums(place: NDArray[np.int8] | NDArray[np.uint8], weight: Doubles, count: int) -> Doubles:
+    """float64[count]: weights summed by place."""
+    out = np.zeros(count)
+    np.add.at(out, place, weight)
     return out
 
 
@@ -198,6 +218,3 @@ def model_membership(
             MEMBERSHIP_MODEL, rng,
         )  # fmt: skip
     return out
-
-
-__all__ = ["area", "compared", "membership", "model_membership", "scores"]
