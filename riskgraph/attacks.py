@@ -1,10 +1,12 @@
-"""Attacks on a release, wired: world → members and controls → temporary release → model → attacks."""
+"""Attacks on a release, wired: world → two halves → a temporary release and a model of each → attacks."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from pathlib import Path
@@ -22,11 +24,13 @@ from riskgraph.models.train import train
 from riskgraph.ports import Progress
 from riskgraph.sandbox import Release, ReleaseRequest, admit, append_audit, write_release
 from riskgraph.sandbox.attack import (
+    Published,
     Raw,
     Result,
     Scorer,
     Split,
     attack_release,
+    both_ways,
     figures,
     raw_of,
     read_published,
@@ -43,7 +47,7 @@ def attack(
     world: Path, *, until: date, seed: int, k: int, kind: str, out: Path | None, settings: Settings,
     progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
-    """Release half of a world's persons in a temporary folder and attack it with both halves.
+    """Release each half of a world's persons in a temporary folder and attack it with both halves.
 
     Raises:
         Invalid: If the kind of model is unknown.
@@ -64,11 +68,24 @@ def attack(
         until=until, seed=seed, provenance=bootstrap.SIMULATED, now=time.time(),
         code=bootstrap.code_version(), k=k,
     )  # fmt: skip
-    result = _attack_half(table, usable, split, request, kind, settings, progress)
+    with tempfile.TemporaryDirectory() as spare:
+        halves = [
+            _release_half(table, side, split, request, Path(spare) / name, kind, settings, progress)
+            for name, side in (("first", split.first), ("second", ~split.first))
+        ]
+    first, second = halves
+    runs = [
+        attack_release(
+            mine.published, mine.members, mine.group, other.members, mine.scorer,
+            seed=seed, progress=progress,
+        )
+        for mine, other in ((first, second), (second, first))
+    ]  # fmt: skip
+    result = both_ways(*runs)
     facts = {
         "world": str(world), "provenance": opened.manifest["provenance"], "until": until.isoformat(),
         "k": k, "seed": seed, "model": None if kind == "none" else kind,
-        **_sizes(table, usable, split),
+        "halves": _sizes(halves),
     }  # fmt: skip
     append_audit(
         settings.home / "sandbox-audit.jsonl",
@@ -83,23 +100,28 @@ def attack(
     return told
 
 
-def _attack_half(
-    table: OrderTable, usable: NDArray[np.intp], split: Split, request: ReleaseRequest, kind: str,
-    settings: Settings, progress: Progress,
-) -> Result:  # fmt: skip
-    with tempfile.TemporaryDirectory() as spare:
-        # Only the members go in: controls must not even help to tell persons apart.
-        inside = np.flatnonzero(split.members)
-        history, signer = table.take(inside), bootstrap.open_signer(settings)
-        release = write_release(history, Path(spare) / "release", request, signer, progress=progress)
-        published = read_published(release)
-        truth = true_groups(history, request, published)
-        scorer = None if kind == "none" else _trained(release, Path(spare) / "model", kind, progress)
-        members = raw_of(table, inside[truth.rows], split.unit)
-        controls = raw_of(table, usable[~split.members[usable]], split.unit)
-        return attack_release(
-            published, members, truth.group, controls, scorer, seed=request.seed, progress=progress
-        )
+@dataclass(frozen=True)
+class Half:
+    """A release of one half of the persons, and what the attack needs of it."""
+
+    published: Published
+    members: Raw
+    group: NDArray[np.int32]
+    scorer: Scorer | None
+
+
+def _release_half(
+    table: OrderTable, side: NDArray[np.bool_], split: Split, request: ReleaseRequest, folder: Path,
+    kind: str, settings: Settings, progress: Progress,
+) -> Half:  # fmt: skip
+    # Only this half goes in: the others must not even help to tell persons apart.
+    inside = np.flatnonzero(side)
+    history, signer = table.take(inside), bootstrap.open_signer(settings)
+    release = write_release(history, folder / "release", request, signer, progress=progress)
+    published = read_published(release)
+    truth = true_groups(history, request, published)
+    scorer = None if kind == "none" else _trained(release, folder / "model", kind, progress)
+    return Half(published, raw_of(table, inside[truth.rows], split), truth.group, scorer)
 
 
 def _trained(release: Release, folder: Path, kind: str, progress: Progress) -> Scorer:
@@ -114,19 +136,19 @@ def _trained(release: Release, folder: Path, kind: str, progress: Progress) -> S
     return score
 
 
-def _sizes(table: OrderTable, usable: NDArray[np.intp], split: Split) -> dict[str, Any]:
-    """Rows, persons and components on both sides, by class."""
-    out: dict[str, Any] = {}
-    for name, side in (("members", split.members), ("controls", ~split.members)):
-        rows = usable[side[usable]]
+def _sizes(halves: Sequence[Half]) -> list[dict[str, dict[str, int]]]:
+    """Rows, persons and components of both halves, by class."""
+    out = []
+    for half in halves:
+        counts = {}
         for label, word in enumerate(("honest", "fraud")):
-            mine = rows[table.label[rows] == label]
-            counts = {
+            mine = half.members.take(half.members.label == label)
+            counts[word] = {
                 "rows": len(mine),
-                "persons": len(np.unique(split.unit[mine])),
-                "components": len(np.unique(split.component[mine])),
+                "persons": len(np.unique(mine.unit)),
+                "components": len(np.unique(mine.component)),
             }
-            out.setdefault(name, {})[word] = counts
+        out.append(counts)
     return out
 
 

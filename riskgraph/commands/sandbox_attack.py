@@ -26,9 +26,10 @@ def attack(
     out: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file with every line.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Release half of a world's persons and attack that with both halves; exit 3 if a bound is broken.
+    """Attack a release of each half of a world's persons; exit 3 if a bound is broken.
 
-    The attacker knows whole raw records. The release is thrown away; the audit log says that it was.
+    The attacker knows whole raw records. Who is in the release is attacked beside who is in the other
+    half. The releases are thrown away; the audit log keeps what was found.
     """
     moment = day(until, "--until")
     bootstrap.require_extra("riskgraph sandbox attack", "train" if kind == "order2" else "lab")
@@ -46,15 +47,15 @@ def attack(
 
 def show_attacks(console: Console, made: dict[str, Any]) -> None:
     """Every line of every attack, then the asked figures."""
-    for side in ("members", "controls"):
+    for half in made["halves"]:
         parts = (
             f"{word} {c['rows']} orders of {c['persons']} persons in {c['components']} components"
-            for word, c in made[side].items()
+            for word, c in half.items()
         )
-        console.print(f"{side}: {'; '.join(parts)}")
+        console.print(f"half: {'; '.join(parts)}", soft_wrap=True)
     table = Table(
         "attack", "how", "on", "members / controls", "success", "value (95 %)", "bound", "held",
-        title=f"Attacks on a release of half of the persons ({made['provenance']})",
+        title=f"Attacks on releases of half of the persons each ({made['provenance']})",
     )  # fmt: skip
     for line in made["attacks"]:
         control = "" if line["control"] is None else f" / {line['control']:.4f}"

@@ -7,7 +7,7 @@ controls; ``true_groups`` makes the map of rows to groups again, which judges li
 from riskgraph.sandbox.attack.findings import Finding, worst
 from riskgraph.sandbox.attack.published import Published, read_published
 from riskgraph.sandbox.attack.records import Raw, Records, encode
-from riskgraph.sandbox.attack.run import Result, Scorer, attack_release, figures, raw_of
+from riskgraph.sandbox.attack.run import Result, Scorer, attack_release, both_ways, figures, raw_of
 from riskgraph.sandbox.attack.split import Split, split_history
 from riskgraph.sandbox.attack.truth import Grouping, true_groups
 
@@ -21,6 +21,7 @@ __all__ = [
     "Scorer",
     "Split",
     "attack_release",
+    "both_ways",
     "encode",
     "figures",
     "raw_of",

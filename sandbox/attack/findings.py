@@ -11,6 +11,8 @@ from riskgraph.sandbox.attack.rates import Interval, Rate, residual, wilson
 
 LINKAGE, MEMBERSHIP_DATA, MEMBERSHIP_MODEL, RISK = 0.02, 0.60, 0.55, 0.02
 
+SCALED = ("inference", "singling_out", "linkability")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -77,19 +79,47 @@ def measured(
 
 def risk(
     attack: str, method: str, subjects: str, trials: tuple[int, int], successes: tuple[float, float],
-    bound: float | None = RISK, by: str = "upper", scaled: bool = True,
+    bound: float | None = RISK, by: str = "upper",
 ) -> Finding:  # fmt: skip
     """A line whose success over that on controls is judged, members first in each pair.
 
-    ``scaled`` divides by what the controls left to win, as anonymeter does.
+    The three attacks that are anonymeter's are divided by what the controls left to win.
     """
     mine, other = (wilson(n, s) for n, s in zip(trials, successes, strict=True))
-    over = residual(mine, other) if scaled else Rate(mine.value - other.value, hypot(mine.error, other.error))
+    over = (
+        residual(mine, other)
+        if attack in SCALED
+        else Rate(mine.value - other.value, hypot(mine.error, other.error))
+    )
     raw = [s / n if n else 0.0 for n, s in zip(trials, successes, strict=True)]
     value = min(max(over.value, 0.0), 1.0)
     return Finding(
         attack, method, subjects, "row", *trials, raw[0], raw[1], value, over.lower, over.upper, bound, by
     )
+
+
+def merged(one: Finding, other: Finding) -> Finding:
+    """One line of the same attack made twice: trials are added up, AUC and rates are averaged.
+
+    The ends of an interval are averaged too, which is wider than two independent runs would need.
+    """
+    if (one.attack, one.method, one.subjects, one.per) != (
+        other.attack,
+        other.method,
+        other.subjects,
+        other.per,
+    ):
+        raise ValueError(f"{one.attack} and {other.attack} are different lines")
+    trials = one.n + other.n, one.controls + other.controls
+    if one.by == "value":
+        mean = Interval(*((getattr(one, f) + getattr(other, f)) / 2 for f in ("value", "lower", "upper")))
+        control = None if one.control is None or other.control is None else (one.control + other.control) / 2
+        return measured(one.attack, one.method, one.subjects, one.per, trials, mean, control, one.bound)
+    successes = (
+        one.success * one.n + other.success * other.n,
+        (one.control or 0.0) * one.controls + (other.control or 0.0) * other.controls,
+    )
+    return risk(one.attack, one.method, one.subjects, trials, successes, one.bound, one.by)
 
 
 def worst(findings: Sequence[Finding], attack: str) -> Finding | None:

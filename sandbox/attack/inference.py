@@ -70,12 +70,12 @@ def _turns(count: int, rng: np.random.Generator) -> Places:
 
 
 def _lines(attack: str, method: str, sides: Sequence[Records], hits: Sequence[Hits]) -> list[Finding]:
-    scaled, out = attack == "inference", []
+    out = []
     for name, kept in (("all", (0, 1)), *((name, (label,)) for label, name in enumerate(CLASSES))):
         mine, other = (h[np.isin(side.label, kept)] for side, h in zip(sides, hits, strict=True))
         sizes, successes = (len(mine), len(other)), (int(mine.sum()), int(other.sum()))
         by = "upper" if name == "all" and attack != "label_inference" else "lower"
-        out.append(risk(attack, method, name, sizes, successes, by=by, scaled=scaled))
+        out.append(risk(attack, method, name, sizes, successes, by=by))
     return out
 
 

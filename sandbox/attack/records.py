@@ -26,7 +26,8 @@ class Raw:
 
     Attributes:
         components: float32[N, 259], NaN where absent. states: uint8[N, 137].
-        availability: object[N]. label: int8[N]. unit: int64[N], persons.
+        availability: object[N]. label: int8[N].
+        unit, component: int64[N], persons and components.
     """
 
     components: Floats
@@ -34,6 +35,7 @@ class Raw:
     availability: NDArray[np.object_]
     label: NDArray[np.int8]
     unit: NDArray[np.int64]
+    component: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -112,7 +114,7 @@ def encode(published: Published, raw: Raw) -> Records:
         code[:, j] = scale.code(column)
         z[:, j] = scale.latent(code[:, j])
         place[:, j] = _ranks(shape, column)
-    kept = Raw(values, states, raw.availability, raw.label, raw.unit)
+    kept = Raw(values, states, raw.availability, raw.label, raw.unit, raw.component)
     return Records(kept, stratum, code, z, place)
 
 

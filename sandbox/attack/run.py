@@ -13,12 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.attack.criteria import linkability, single_out
-from riskgraph.sandbox.attack.findings import Finding, worst
+from riskgraph.sandbox.attack.findings import Finding, merged, worst
 from riskgraph.sandbox.attack.inference import infer
 from riskgraph.sandbox.attack.linkage import link
 from riskgraph.sandbox.attack.membership import membership, model_membership
 from riskgraph.sandbox.attack.published import Published
 from riskgraph.sandbox.attack.records import Raw, Records, encode
+from riskgraph.sandbox.attack.split import Split
 
 if TYPE_CHECKING:
     from riskgraph.ports import Progress
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Scorer = Callable[[Raw], NDArray[np.float64]]
 NAMES = ("linkage", "membership_data_auc", "membership_model_auc", "singling_out", "linkability", "inference")
 _ATTACK_OF = {"membership_data_auc": "membership_data", "membership_model_auc": "membership_model"}
-_STEPS = ("linkage", "membership", "model", "inference", "singling out", "linkability")
+OF_ONE_COMPONENT = 20
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,15 @@ class Result:
         return [f.to_json() for f in self.findings]
 
 
-def raw_of(table: OrderTable, rows: NDArray[np.intp], unit: NDArray[np.int64]) -> Raw:
+def raw_of(table: OrderTable, rows: NDArray[np.intp], split: Split) -> Raw:
     """Some orders of a history as their owner knows them."""
     return Raw(
         components=table.components[rows],
         states=table.states[rows],
         availability=table.availability[rows],
         label=table.label[rows],
-        unit=unit[rows],
+        unit=split.unit[rows],
+        component=split.component[rows],
     )
 
 
@@ -98,7 +100,7 @@ def attack_release(
         with step("reading"):
             drawn = encode(published, rows)
             whole = encode(published, members), encode(published, controls)
-            kept = [sample(side, effort.rows, rng) for side in whole]
+            kept = [spread(side, effort.rows, rng) for side in whole]
             inside, outside = (side.take(rows) for side, rows in zip(whole, kept, strict=True))
         both, member = _joined(inside, outside)
         with step("linkage"):
@@ -109,28 +111,33 @@ def attack_release(
             with step("model"):
                 out += model_membership(log_loss(scorer, both), both, member, rng)
         with step("inference"):
-            out += infer(published, *whole, drawn, rng)
+            out += infer(published, inside, outside, drawn, rng)
         with step("singling out"):
             out += single_out(*whole, drawn, effort.predicates, rng)
         with step("linkability"):
-            out += linkability(*whole, drawn, effort.halves, rng)
+            out += linkability(inside, outside, drawn, effort.halves, rng)
     return Result(tuple(out))
 
 
 def _drawn(published: Published) -> Raw:
     rows = published.drawn
     nobody = np.arange(len(rows), dtype=np.int64)
-    return Raw(rows.components, rows.states, rows.availability, rows.label, nobody)
+    return Raw(rows.components, rows.states, rows.availability, rows.label, nobody, nobody)
 
 
-def sample(records: Records, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """At most ``most`` rows of each class; whole persons, but for one."""
-    names, place = np.unique(records.unit, return_inverse=True)
-    turn = rng.permutation(len(names))[place]
+def spread(records: Records, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """At most ``most`` rows of each class, and of these at most 20 of a component.
+
+    Without that limit a ring with hundreds of orders would decide how members differ from controls.
+    """
     parts = []
     for label in (0, 1):
-        mine = np.flatnonzero(records.label == label)
-        parts.append(mine[np.argsort(turn[mine], kind="stable")][:most])
+        mine = rng.permutation(np.flatnonzero(records.label == label))
+        order = np.argsort(records.raw.component[mine], kind="stable")
+        _, start = np.unique(records.raw.component[mine][order], return_index=True)
+        turn = np.empty(len(mine), dtype=np.intp)
+        turn[order] = np.arange(len(mine)) - np.repeat(start, np.diff(np.append(start, len(mine))))
+        parts.append(mine[turn < OF_ONE_COMPONENT][:most])
     return np.sort(np.concatenate(parts))
 
 
@@ -144,6 +151,16 @@ def log_loss(scorer: Scorer, records: Records) -> NDArray[np.float64]:
     """float64[N]: minus the log probability that a model gives to the true label."""
     fraud = np.clip(scorer(records.raw), 1e-12, 1 - 1e-12)
     return -np.log(np.where(records.label == 1, fraud, 1 - fraud))
+
+
+def both_ways(first: Result, second: Result) -> Result:
+    """One result of two attacks in which members and controls changed places.
+
+    What makes one half easier to describe than the other helps the attacker once and hinders once,
+    and so drops out; what the release tells of its members does not.
+    """
+    pairs = zip(first.findings, second.findings, strict=True)
+    return Result(tuple(merged(a, b) for a, b in pairs))
 
 
 def figures(result: Result) -> dict[str, dict[str, Any] | None]:

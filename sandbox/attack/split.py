@@ -1,4 +1,4 @@
-"""Members and controls: a history cut in two, so that nobody stands on both sides."""
+"""Members and controls: a history cut in two halves, so that nobody is in both."""
 
 from __future__ import annotations
 
@@ -13,41 +13,45 @@ from riskgraph.sandbox.units import find_units
 
 @dataclass(frozen=True)
 class Split:
-    """The two sides of one history, over the same span of time.
+    """The two halves of one history, over the same span of time.
 
     Attributes:
-        members: bool[N], orders that a release is made of.
+        first: bool[N], orders of the first half.
         unit, component: int64[N], persons and components of the whole history.
     """
 
-    members: NDArray[np.bool_]
+    first: NDArray[np.bool_]
     unit: NDArray[np.int64]
     component: NDArray[np.int64]
 
 
 def split_history(table: OrderTable, usable: NDArray[np.intp], seed: int) -> Split:
-    """Cut a history by whole components, at random, into halves of about equal size per class.
+    """Cut a history in two by whole components.
 
-    A component never falls apart: no person and no ring is on both sides, so a control is a person
-    whom the release has never seen.
+    A component never falls apart: no person and no ring is in both halves, so whoever is in one half
+    was never seen by a release of the other. Components of like size are cut apart in pairs, at
+    random: were the rings of one half larger, a score could tell large from small ones.
 
     Args:
         table: The history, N orders.
-        usable: intp[M], places of the orders that a release may use; the halves are balanced over them.
+        usable: intp[M], places of the orders that a release may use; sizes are counted in them.
         seed: Seed of the cut.
     """
     units = find_units(table)
     count = int(units.component.max(initial=-1)) + 1
     component, label = units.component[usable], table.label[usable]
-    rows = np.stack([np.bincount(component[label == c], minlength=count) for c in (0, 1)], axis=1)
-    share = rows / np.maximum(rows.sum(axis=0), 1)
-    # Large ones first: what they unbalance, the many small ones level out again.
-    order = np.random.default_rng(seed).permutation(count)
-    order = order[np.argsort(-share.max(axis=1)[order], kind="stable")]
-    taken, balance = np.zeros(count, dtype=np.bool_), np.zeros(2)
-    for number in order:
-        lead = float(balance @ share[number])
-        # Ties, as for components that no release may use, fall to either side in turn.
-        taken[number] = lead < 0 or (lead == 0 and bool(number % 2))
-        balance += share[number] if taken[number] else -share[number]
-    return Split(taken[units.component], units.unit, units.component)
+    honest, fraud = (np.bincount(component[label == c], minlength=count) for c in (0, 1))
+    rng = np.random.default_rng(seed)
+    order = np.lexsort((rng.random(count), honest, fraud))[::-1]
+    first, lead = np.zeros(count, dtype=np.bool_), np.zeros(2)
+    scale = np.maximum([honest.sum(), fraud.sum()], 1)
+    for pair in (order[i : i + 2] for i in range(0, count, 2)):
+        ahead = np.array([honest[pair[0]], fraud[pair[0]]]) / scale
+        behind = np.array([honest[pair[-1]], fraud[pair[-1]]]) / scale
+        more = ahead - behind
+        # The larger one goes where there is less so far; equal ones by a coin.
+        turn = float(lead @ more)
+        swap = turn > 0 or (turn == 0 and bool(rng.integers(2)))
+        first[pair[1 if swap and len(pair) == 2 else 0]] = True
+        lead += -more if swap else more
+    return Split(first[units.component], units.unit, units.component)

@@ -51,14 +51,14 @@ def halves(world: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathFact
     until = date(2026, 6, 30)
     usable = admit(world, until=until).rows
     split = split_history(world, usable, 3)
-    inside = np.flatnonzero(split.members)
+    inside = np.flatnonzero(split.first)
     history = world.take(inside)
     request = ReleaseRequest(until=until, seed=3, provenance="simulated", now=1_782_800_000.0, code="test")
     out: Path = tmp_path_factory.mktemp("attacked") / "release"
     published = read_published(write_release(history, out, request, signer))
     grouping = true_groups(history, request, published)
-    members = raw_of(world, inside[grouping.rows], split.unit)
-    controls = raw_of(world, usable[~split.members[usable]], split.unit)
+    members = raw_of(world, inside[grouping.rows], split)
+    controls = raw_of(world, usable[~split.first[usable]], split)
     return Halves(published, members, controls, grouping.group, history, request, split, grouping)
 
 

@@ -164,7 +164,7 @@ def test_a_line_above_its_bound_is_broken_and_one_at_it_is_not(on_release: Resul
 
 
 def test_the_map_that_judges_linkage_is_that_of_the_release_or_refused(halves: Any) -> None:
-    units = halves.split.unit[halves.split.members][halves.grouping.rows]
+    units = halves.split.unit[halves.split.first][halves.grouping.rows]
     counted = [len(np.unique(units[halves.group == g])) for g in range(len(halves.published.groups))]
     assert counted == halves.published.groups.units.tolist()
     other = dataclasses.replace(halves.request, seed=99)

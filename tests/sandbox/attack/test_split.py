@@ -20,18 +20,18 @@ def test_no_person_and_no_ring_is_on_both_sides_at_any_seed(make_world: Any, see
     split = split_history(table, np.arange(len(table)), seed)
     units = find_units(table)
     for of in (units.unit, units.component):
-        assert not set(of[split.members]) & set(of[~split.members])
+        assert not set(of[split.first]) & set(of[~split.first])
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_both_sides_have_about_half_of_each_class(world: Any, label: int) -> None:
     split = split_history(world, np.arange(len(world)), 5)
     mine = world.label == label
-    assert split.members[mine].mean() == pytest.approx(0.5, abs=0.03)
+    assert split.first[mine].mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_seed_decides_who_is_a_member(world: Any) -> None:
-    first, again, other = (split_history(world, np.arange(len(world)), s).members for s in (5, 5, 6))
+    first, again, other = (split_history(world, np.arange(len(world)), s).first for s in (5, 5, 6))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert 0.3 < (first == other).mean() < 0.7
@@ -39,6 +39,6 @@ def test_the_seed_decides_who_is_a_member(world: Any) -> None:
 
 def test_members_and_controls_come_from_the_same_time(world: Any) -> None:
     split = split_history(world, np.arange(len(world)), 5)
-    quartiles = [np.quantile(world.placed_at[s], [0.25, 0.5, 0.75]) for s in (split.members, ~split.members)]
+    quartiles = [np.quantile(world.placed_at[s], [0.25, 0.5, 0.75]) for s in (split.first, ~split.first)]
     span = world.placed_at.max() - world.placed_at.min()
     assert (np.abs(quartiles[0] - quartiles[1]) < 0.03 * span).all()
