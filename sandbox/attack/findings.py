@@ -86,11 +86,8 @@ def risk(
     The three attacks that are anonymeter's are divided by what the controls left to win.
     """
     mine, other = (wilson(n, s) for n, s in zip(trials, successes, strict=True))
-    over = (
-        residual(mine, other)
-        if attack in SCALED
-        else Rate(mine.value - other.value, hypot(mine.error, other.error))
-    )
+    apart = Rate(mine.value - other.value, hypot(mine.error, other.error))
+    over = residual(mine, other) if attack in SCALED else apart
     raw = [s / n if n else 0.0 for n, s in zip(trials, successes, strict=True)]
     value = min(max(over.value, 0.0), 1.0)
     return Finding(
@@ -103,12 +100,7 @@ def merged(one: Finding, other: Finding) -> Finding:
 
     The ends of an interval are averaged too, which is wider than two independent runs would need.
     """
-    if (one.attack, one.method, one.subjects, one.per) != (
-        other.attack,
-        other.method,
-        other.subjects,
-        other.per,
-    ):
+    if any(getattr(one, f) != getattr(other, f) for f in ("attack", "method", "subjects", "per")):
         raise ValueError(f"{one.attack} and {other.attack} are different lines")
     trials = one.n + other.n, one.controls + other.controls
     if one.by == "value":

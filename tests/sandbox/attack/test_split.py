@@ -27,7 +27,16 @@ def test_no_person_and_no_ring_is_on_both_sides_at_any_seed(make_world: Any, see
 def test_both_sides_have_about_half_of_each_class(world: Any, label: int) -> None:
     split = split_history(world, np.arange(len(world)), 5)
     mine = world.label == label
-    assert split.first[mine].mean() == pytest.approx(0.5, abs=0.03)
+    assert split.first[mine].mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_components_of_both_halves_are_of_like_size(world: Any) -> None:
+    split = split_history(world, np.arange(len(world)), 5)
+    sizes = [
+        np.sort(np.unique(split.component[s], return_counts=True)[1]) for s in (split.first, ~split.first)
+    ]
+    assert abs(len(sizes[0]) - len(sizes[1])) <= 1
+    assert np.abs(sizes[0][-500:] - sizes[1][-500:]).mean() < 1
 
 
 def test_the_seed_decides_who_is_a_member(world: Any) -> None:
