@@ -85,7 +85,7 @@ def attack_release(
     """
     effort = effort or Effort()
     rng = np.random.default_rng(seed)
-    rows = _drawn(published)
+    rows = drawn_of(published)
     out: list[Finding] = []
 
     @contextmanager
@@ -119,7 +119,8 @@ def attack_release(
     return Result(tuple(out))
 
 
-def _drawn(published: Published) -> Raw:
+def drawn_of(published: Published) -> Raw:
+    """The drawn rows as records of nobody."""
     rows = published.drawn
     nobody = np.arange(len(rows), dtype=np.int64)
     return Raw(rows.components, rows.states, rows.availability, rows.label, nobody, nobody)
