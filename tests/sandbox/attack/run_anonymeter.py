@@ -11,16 +11,15 @@ from anonymeter.evaluators import InferenceEvaluator, LinkabilityEvaluator, Sing
 
 def finding(evaluator):
     results = evaluator.results()
-    rates = {
-        name: [r.value, r.error] for name in ("attack", "control") for r in [getattr(results, f"{name}_rate")]
-    }
-    return {**rates, "ci": list(results.risk().ci)}
+    rates = {"attack": results.attack_rate, "control": results.control_rate}
+    found = {name: [rate.value, rate.error] for name, rate in rates.items()}
+    return {**found, "ci": list(results.risk().ci)}
 
 
 def main(path):
     data = np.load(path)
     names = [f"c{j}" for j in range(data["members_values"].shape[1])]
-    category = [n for n, c in zip(names, data["category"]) if c]
+    category = [n for n, c in zip(names, data["category"], strict=True) if c]
 
     def values(side):
         frame = pd.DataFrame(data[f"{side}_values"], columns=names).astype("Float32")
@@ -36,7 +35,8 @@ def main(path):
     )
     drawn, members, controls = (places(side) for side in ("drawn", "members", "controls"))
     trials = int(data["trials"])
-    halves = tuple([n for n, first in zip(names, data["half"]) if first == side] for side in (True, False))
+    half = dict(zip(names, data["half"], strict=True))
+    halves = tuple([n for n in names if half[n] == side] for side in (True, False))
     link = LinkabilityEvaluator(members, drawn, halves, trials, 1, controls)
     found = {
         "singling_out": finding(single.evaluate("multivariate")),
@@ -50,7 +50,7 @@ def main(path):
             members, drawn, known, "secret", regression=True, n_attacks=trials, control=controls
         )
         found[f"inference c{j}"] = finding(guess.evaluate(n_jobs=1))
-    print(json.dumps(found))
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
