@@ -56,48 +56,35 @@ def attack(
     if kind not in KINDS:
         raise Invalid(f"--kind must be one of {', '.join(KINDS)}, got {kind!r:.60}", field="--kind")
     opened = worlds.World.open(world)
-    door, midnight = bootstrap.open_door(settings), datetime.combine(until, clock_time(), UTC).timestamp()
-    worlds.replay(opened, door, progress)
-    table = opened.table(midnight, door, progress)
-    table = table.take(table.placed_at < int(midnight * 1e6))
-    usable = admit(table, until=until).rows
-    split = split_history(table, usable, seed)
+    table = _history(opened, until, settings, progress)
     # Of simulated provenance whatever the world is: its seed is then not keyed, so that the map that
     # judges linkage can be made again. That would be no way to release anything; this never leaves.
     request = ReleaseRequest(
         until=until, seed=seed, provenance=bootstrap.SIMULATED, now=time.time(),
         code=bootstrap.code_version(), k=k,
     )  # fmt: skip
-    with tempfile.TemporaryDirectory() as spare:
-        halves = [
-            _release_half(table, side, split, request, Path(spare) / name, kind, settings, progress)
-            for name, side in (("first", split.first), ("second", ~split.first))
-        ]
-    first, second = halves
-    runs = [
-        attack_release(
-            mine.published, mine.members, mine.group, other.members, mine.scorer,
-            seed=seed, progress=progress,
-        )
-        for mine, other in ((first, second), (second, first))
-    ]  # fmt: skip
-    result = both_ways(*runs)
+    halves, result = _attack_halves(table, request, kind, settings, progress)
     facts = {
-        "world": str(world), "provenance": opened.manifest["provenance"], "until": until.isoformat(),
-        "k": k, "seed": seed, "model": None if kind == "none" else kind,
-        "halves": _sizes(halves),
+        "provenance": opened.manifest["provenance"], "until": until.isoformat(), "k": k, "seed": seed,
+        "model": None if kind == "none" else kind, "halves": _sizes(halves),
     }  # fmt: skip
-    append_audit(
-        settings.home / "sandbox-audit.jsonl",
-        _record(request, facts, result),
-        bootstrap.open_signer(settings),
-    )
+    signer, log = bootstrap.open_signer(settings), settings.home / "sandbox-audit.jsonl"
+    append_audit(log, _record(request, facts, result), signer)
     broken = [f"{f.attack} ({f.subjects}, per {f.per}, {f.method})" for f in result.broken]
-    told = {**facts, "figures": figures(result), "attacks": result.to_json(), "broken": broken}
+    found = {"figures": figures(result), "attacks": result.to_json(), "broken": broken}
+    told = {"world": str(world), **facts, **found}
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return told
+
+
+def _history(opened: worlds.World, until: date, settings: Settings, progress: Progress) -> OrderTable:
+    """All orders placed before a day, labels as known on it."""
+    door, midnight = bootstrap.open_door(settings), datetime.combine(until, clock_time(), UTC).timestamp()
+    worlds.replay(opened, door, progress)
+    table = opened.table(midnight, door, progress)
+    return table.take(table.placed_at < int(midnight * 1e6))
 
 
 @dataclass(frozen=True)
@@ -108,6 +95,27 @@ class Half:
     members: Raw
     group: NDArray[np.int32]
     scorer: Scorer | None
+
+
+def _attack_halves(
+    table: OrderTable, request: ReleaseRequest, kind: str, settings: Settings, progress: Progress
+) -> tuple[list[Half], Result]:
+    """Release each half in a temporary folder, attack both, and throw the releases away."""
+    split = split_history(table, admit(table, until=request.until).rows, request.seed)
+    with tempfile.TemporaryDirectory() as spare:
+        halves = [
+            _release_half(table, side, split, request, Path(spare) / name, kind, settings, progress)
+            for name, side in (("first", split.first), ("second", ~split.first))
+        ]
+        # Inside the folder's life: a model reads its tables from there.
+        first, second = (
+            attack_release(
+                mine.published, mine.members, mine.group, other.members, mine.scorer,
+                seed=request.seed, progress=progress,
+            )
+            for mine, other in (halves, halves[::-1])
+        )  # fmt: skip
+    return halves, both_ways(first, second)
 
 
 def _release_half(
@@ -161,7 +169,7 @@ def _record(request: ReleaseRequest, facts: dict[str, Any], result: Result) -> d
         "event": "attack",
         "actor": {"service": "sandbox", "uid": None, "code_commit": request.code},
         "purpose": "test of the release procedure by attack",
-        "input": {**facts, "world": None},
+        "input": facts,
         "risk": {
             "attacks": lines,
             "wp216": {name: asked[name] for name in ("singling_out", "linkability", "inference")},

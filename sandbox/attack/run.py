@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,40 +82,33 @@ def attack_release(
         effort: How much is tried.
         progress: Told of each step.
     """
-    effort = effort or Effort()
-    rng = np.random.default_rng(seed)
-    rows = drawn_of(published)
-    out: list[Finding] = []
-
-    @contextmanager
-    def step(name: str) -> Iterator[None]:
-        if progress is not None:
-            progress(f"attack: {name}", 0, 1)
-        yield
-        if progress is not None:
-            progress(f"attack: {name}", 1, 1)
-
+    effort, rng, found = effort or Effort(), np.random.default_rng(seed), list[Finding]()
     with threadpool_limits(limits=1, user_api="blas"):
-        with step("reading"):
-            drawn = encode(published, rows)
-            whole = encode(published, members), encode(published, controls)
-            kept = [spread(side, effort.rows, rng) for side in whole]
-            inside, outside = (side.take(rows) for side, rows in zip(whole, kept, strict=True))
+        drawn = encode(published, drawn_of(published))
+        whole = encode(published, members), encode(published, controls)
+        kept = [spread(side, effort.rows, rng) for side in whole]
+        inside, outside = (side.take(rows) for side, rows in zip(whole, kept, strict=True))
         both, member = _joined(inside, outside)
-        with step("linkage"):
-            out += link(published, inside, group[kept[0]], drawn, rng)
-        with step("membership"):
-            out += membership(published, both, member, drawn, rng)
-        if scorer is not None:
-            with step("model"):
-                out += model_membership(log_loss(scorer, both), both, member, rng)
-        with step("inference"):
-            out += infer(published, inside, outside, drawn, rng)
-        with step("singling out"):
-            out += single_out(*whole, drawn, effort.predicates, rng)
-        with step("linkability"):
-            out += linkability(inside, outside, drawn, effort.halves, rng)
-    return Result(tuple(out))
+        # In this order always: they draw from one source of random numbers.
+        steps: list[Callable[[], list[Finding]]] = [
+            lambda: link(published, inside, group[kept[0]], drawn, rng),
+            lambda: membership(published, both, member, drawn, rng),
+            lambda: _on_model(scorer, both, member, rng),
+            lambda: infer(published, inside, outside, drawn, rng),
+            lambda: single_out(*whole, drawn, effort.predicates, rng),
+            lambda: linkability(inside, outside, drawn, effort.halves, rng),
+        ]
+        for done, step in enumerate(steps):
+            if progress is not None:
+                progress("attack", done, len(steps))
+            found += step()
+    return Result(tuple(found))
+
+
+def _on_model(
+    scorer: Scorer | None, both: Records, member: NDArray[np.bool_], rng: np.random.Generator
+) -> list[Finding]:
+    return [] if scorer is None else model_membership(log_loss(scorer, both), both, member, rng)
 
 
 def drawn_of(published: Published) -> Raw:

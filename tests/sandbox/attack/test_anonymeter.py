@@ -21,7 +21,7 @@ from riskgraph.sandbox.attack import encode
 from riskgraph.sandbox.attack.criteria import COLUMNS, linkability, single_out
 from riskgraph.sandbox.attack.findings import Finding, risk
 from riskgraph.sandbox.attack.inference import by_nearest, one_each
-from riskgraph.sandbox.attack.records import WIDTH, nodes_of
+from riskgraph.sandbox.attack.records import WIDTH, Records, nodes_of
 from riskgraph.sandbox.attack.run import drawn_of
 from riskgraph.sandbox.bounds import category_components
 
@@ -55,6 +55,23 @@ def ends(rate: list[float]) -> tuple[float, float]:
     return rate[0] - rate[1], rate[0] + rate[1]
 
 
+def ask(python: str, folder: Path, sides: dict[str, Records], **choices: Any) -> dict[str, Any]:
+    """What anonymeter finds in the same records."""
+    np.savez(
+        folder / "data.npz",
+        category=category_components(), columns=COLUMNS, predicates=PREDICATES, trials=TRIALS, **choices,
+        **{f"{name}_values": side.raw.components for name, side in sides.items()},
+        **{f"{name}_places": side.place for name, side in sides.items()},
+    )  # fmt: skip
+    ran = subprocess.run(
+        [python, str(SCRIPT), str(folder / "data.npz")], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": ""},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
 @pytest.mark.slow
 def test_the_own_attacks_agree_with_anonymeter_within_intervals(
     anonymeter: str, halves: Any, tmp_path: Path
@@ -71,20 +88,8 @@ def test_the_own_attacks_agree_with_anonymeter_within_intervals(
     secrets = np.flatnonzero(there & (bins >= 4))[:2]
     half = np.zeros(NODE_COUNT, dtype=np.bool_)
     half[np.random.default_rng(5).permutation(NODE_COUNT)[: NODE_COUNT // 2]] = True
-    named = (("members", members), ("controls", controls), ("drawn", drawn))
-    np.savez(
-        tmp_path / "data.npz",
-        category=category_components(), half=half[nodes_of(np.arange(WIDTH))], secrets=secrets,
-        columns=COLUMNS, predicates=PREDICATES, trials=TRIALS,
-        **{f"{name}_values": side.raw.components for name, side in named},
-        **{f"{name}_places": side.place for name, side in named},
-    )  # fmt: skip
-    ran = subprocess.run(
-        [anonymeter, str(SCRIPT), str(tmp_path / "data.npz")], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": ""},
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    theirs = json.loads(ran.stdout)
+    named = {"members": members, "controls": controls, "drawn": drawn}
+    theirs = ask(anonymeter, tmp_path, named, half=half[nodes_of(np.arange(WIDTH))], secrets=secrets)
     ours: dict[str, Finding] = {
         "singling_out": single_out(members, controls, drawn, PREDICATES, np.random.default_rng(5))[1],
         "linkability": linkability(members, controls, drawn, TRIALS, np.random.default_rng(5))[0],
