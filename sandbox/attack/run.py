@@ -141,7 +141,10 @@ def _joined(inside: Records, outside: Records) -> tuple[Records, NDArray[np.bool
 
 
 def log_loss(scorer: Scorer, records: Records) -> NDArray[np.float64]:
-    """float64[N]: minus the log probability that a model gives to the true label."""
+    """float64[N]: minus the log probability that a model gives to the true label.
+
+    Of records without the blocks that their stratum lost: as training saw them, if it did.
+    """
     fraud = np.clip(scorer(records.raw), 1e-12, 1 - 1e-12)
     return -np.log(np.where(records.label == 1, fraud, 1 - fraud))
 
