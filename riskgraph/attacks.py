@@ -1,0 +1,178 @@
+"""Attacks on a release, wired: world → two halves → a temporary release and a model of each → attacks."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph import auditing, bootstrap
+from riskgraph.core.errors import Invalid
+from riskgraph.core.table import OrderTable
+from riskgraph.eval import worlds
+from riskgraph.models import load_model
+from riskgraph.models.train import train
+from riskgraph.ports import Progress
+from riskgraph.sandbox import Release, ReleaseRequest, admit, append_audit, write_release
+from riskgraph.sandbox.attack import (
+    Published,
+    Raw,
+    Result,
+    Scorer,
+    Split,
+    attack_release,
+    both_ways,
+    figures,
+    raw_of,
+    read_published,
+    split_history,
+    true_groups,
+)
+from riskgraph.sandbox.audit import empty_record
+from riskgraph.settings import Settings
+
+KINDS = ("order2", "gbdt", "none")
+
+
+def attack(
+    world: Path, *, until: date, seed: int, k: int, kind: str, out: Path | None, settings: Settings,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Release each half of a world's persons in a temporary folder and attack it with both halves.
+
+    Raises:
+        Invalid: If the kind of model is unknown.
+        CheckFailed: If half of the persons are too few for a release.
+    """
+    if kind not in KINDS:
+        raise Invalid(f"--kind must be one of {', '.join(KINDS)}, got {kind!r:.60}", field="--kind")
+    opened = worlds.World.open(world)
+    table = _history(opened, until, settings, progress)
+    # Of simulated provenance whatever the world is: its seed is then not keyed, so that the map that
+    # judges linkage can be made again. That would be no way to release anything; this never leaves.
+    request = ReleaseRequest(
+        until=until, seed=seed, provenance=bootstrap.SIMULATED, now=time.time(),
+        code=bootstrap.code_version(), k=k,
+    )  # fmt: skip
+    halves, result = _attack_halves(table, request, kind, settings, progress)
+    facts = {
+        "provenance": opened.manifest["provenance"], "until": until.isoformat(), "k": k, "seed": seed,
+        "model": None if kind == "none" else kind, "halves": _sizes(halves),
+    }  # fmt: skip
+    signer, log = bootstrap.open_signer(settings), auditing.log_path(settings)
+    append_audit(log, _record(request, facts, result), signer)
+    broken = [f"{f.attack} ({f.subjects}, per {f.per}, {f.method})" for f in result.broken]
+    found = {"figures": figures(result), "attacks": result.to_json(), "broken": broken}
+    told = {"world": str(world), **facts, **found}
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return told
+
+
+def _history(opened: worlds.World, until: date, settings: Settings, progress: Progress) -> OrderTable:
+    """All orders placed before a day, labels as known on it."""
+    door, midnight = bootstrap.open_door(settings), datetime.combine(until, clock_time(), UTC).timestamp()
+    worlds.replay(opened, door, progress)
+    table = opened.table(midnight, door, progress)
+    return table.take(table.placed_at < int(midnight * 1e6))
+
+
+@dataclass(frozen=True)
+class Half:
+    """A release of one half of the persons, and what the attack needs of it."""
+
+    published: Published
+    members: Raw
+    group: NDArray[np.int32]
+    scorer: Scorer | None
+
+
+def _attack_halves(
+    table: OrderTable, request: ReleaseRequest, kind: str, settings: Settings, progress: Progress
+) -> tuple[list[Half], Result]:
+    """Release each half in a temporary folder, attack both, and throw the releases away."""
+    split = split_history(table, admit(table, until=request.until).rows, request.seed)
+    with tempfile.TemporaryDirectory() as spare:
+        halves = [
+            _release_half(table, side, split, request, Path(spare) / name, kind, settings, progress)
+            for name, side in (("first", split.first), ("second", ~split.first))
+        ]
+        # Inside the folder's life: a model reads its tables from there.
+        first, second = (
+            attack_release(
+                mine.published, mine.members, mine.group, other.members, mine.scorer,
+                seed=request.seed, progress=progress,
+            )
+            for mine, other in (halves, halves[::-1])
+        )  # fmt: skip
+    return halves, both_ways(first, second)
+
+
+def _release_half(
+    table: OrderTable, side: NDArray[np.bool_], split: Split, request: ReleaseRequest, folder: Path,
+    kind: str, settings: Settings, progress: Progress,
+) -> Half:  # fmt: skip
+    # Only this half goes in: the others must not even help to tell persons apart.
+    inside = np.flatnonzero(side)
+    history, signer = table.take(inside), bootstrap.open_signer(settings)
+    release = write_release(history, folder / "release", request, signer, progress=progress)
+    published = read_published(release)
+    truth = true_groups(history, request, published)
+    scorer = None if kind == "none" else _trained(release, folder / "model", kind, progress)
+    return Half(published, raw_of(table, inside[truth.rows], split), truth.group, scorer)
+
+
+def _trained(release: Release, folder: Path, kind: str, progress: Progress) -> Scorer:
+    """A model trained on the release, as a function of raw records."""
+    train([release], folder, kind=kind, progress=progress)  # type: ignore[arg-type]
+    model = load_model(folder)
+
+    def score(raw: Raw) -> NDArray[np.float64]:
+        probability: NDArray[np.float64] = model.score_batch(raw.components, raw.availability)[1]
+        return probability
+
+    return score
+
+
+def _sizes(halves: Sequence[Half]) -> list[dict[str, dict[str, int]]]:
+    """Rows, persons and components of both halves, by class."""
+    out = []
+    for half in halves:
+        counts = {}
+        for label, word in enumerate(("honest", "fraud")):
+            mine = half.members.take(half.members.label == label)
+            counts[word] = {
+                "rows": len(mine),
+                "persons": len(np.unique(mine.unit)),
+                "components": len(np.unique(mine.component)),
+            }
+        out.append(counts)
+    return out
+
+
+def _record(request: ReleaseRequest, facts: dict[str, Any], result: Result) -> dict[str, Any]:
+    """The audit record of an attack; nothing was released."""
+    lines, asked = result.to_json(), figures(result)
+    return {
+        **empty_record(),
+        "ts": datetime.fromtimestamp(request.now, UTC).isoformat(timespec="milliseconds"),
+        "event": "attack",
+        "actor": {"service": "sandbox", "uid": None, "code_commit": request.code},
+        "purpose": "test of the release procedure by attack",
+        "input": facts,
+        "risk": {
+            "attacks": lines,
+            "wp216": {name: asked[name] for name in ("singling_out", "linkability", "inference")},
+        },
+        "verdict": "broken" if result.broken else "held",
+    }

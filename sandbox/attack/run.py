@@ -1,0 +1,180 @@
+"""All attacks on one release, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from riskgraph.core.table import OrderTable
+from riskgraph.sandbox.attack.criteria import linkability, single_out
+from riskgraph.sandbox.attack.findings import Finding, merged, worst
+from riskgraph.sandbox.attack.inference import infer
+from riskgraph.sandbox.attack.linkage import link
+from riskgraph.sandbox.attack.membership import membership, model_membership
+from riskgraph.sandbox.attack.published import Published
+from riskgraph.sandbox.attack.records import Raw, Records, encode
+from riskgraph.sandbox.attack.split import Split
+
+if TYPE_CHECKING:
+    from riskgraph.ports import Progress
+
+# Probability of fraud of each record: float64[N].
+Scorer = Callable[[Raw], NDArray[np.float64]]
+NAMES = ("linkage", "membership_data_auc", "membership_model_auc", "singling_out", "linkability", "inference")
+_ATTACK_OF = {"membership_data_auc": "membership_data", "membership_model_auc": "membership_model"}
+OF_ONE_COMPONENT = 20
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried: rows per class and side, predicates, and pairs of halves."""
+
+    rows: int = 8_000
+    predicates: int = 10_000
+    halves: int = 4_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """Every line of every attack."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def broken(self) -> list[Finding]:
+        """Lines whose bound does not hold."""
+        return [f for f in self.findings if not f.held]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [f.to_json() for f in self.findings]
+
+
+def raw_of(table: OrderTable, rows: NDArray[np.intp], split: Split) -> Raw:
+    """Some orders of a history as their owner knows them."""
+    return Raw(
+        components=table.components[rows],
+        states=table.states[rows],
+        availability=table.availability[rows],
+        label=table.label[rows],
+        unit=split.unit[rows],
+        component=split.component[rows],
+    )
+
+
+def attack_release(
+    published: Published, members: Raw, group: NDArray[np.int32], controls: Raw, scorer: Scorer | None,
+    *, seed: int, effort: Effort | None = None, progress: Progress | None = None,
+) -> Result:  # fmt: skip
+    """Attack a release with people who are in it and people who are not.
+
+    Args:
+        published: The release, as anybody reads it.
+        members: N raw records that went into it.
+        group: int32[N], their true groups.
+        controls: Raw records of persons of whom nothing went into it, from the same time.
+        scorer: A model trained on the release; None leaves the attack on the model out.
+        seed: Seed of samples, predicates and bootstraps.
+        effort: How much is tried.
+        progress: Told of each step.
+    """
+    effort, rng, found = effort or Effort(), np.random.default_rng(seed), list[Finding]()
+    with threadpool_limits(limits=1, user_api="blas"):
+        drawn = encode(published, drawn_of(published))
+        whole = encode(published, members), encode(published, controls)
+        kept = [spread(side, effort.rows, rng) for side in whole]
+        inside, outside = (side.take(rows) for side, rows in zip(whole, kept, strict=True))
+        both, member = _joined(inside, outside)
+        # In this order always: they draw from one source of random numbers.
+        steps: list[Callable[[], list[Finding]]] = [
+            lambda: link(published, inside, group[kept[0]], drawn, rng),
+            lambda: membership(published, both, member, drawn, rng),
+            lambda: _on_model(scorer, both, member, rng),
+            lambda: infer(published, inside, outside, drawn, rng),
+            lambda: single_out(*whole, drawn, effort.predicates, rng),
+            lambda: linkability(inside, outside, drawn, effort.halves, rng),
+        ]
+        for done, step in enumerate(steps):
+            if progress is not None:
+                progress("attack", done, len(steps))
+            found += step()
+    return Result(tuple(found))
+
+
+def _on_model(
+    scorer: Scorer | None, both: Records, member: NDArray[np.bool_], rng: np.random.Generator
+) -> list[Finding]:
+    return [] if scorer is None else model_membership(log_loss(scorer, both), both, member, rng)
+
+
+def drawn_of(published: Published) -> Raw:
+    """The drawn rows as records of nobody."""
+    rows = published.drawn
+    nobody = np.arange(len(rows), dtype=np.int64)
+    return Raw(rows.components, rows.states, rows.availability, rows.label, nobody, nobody)
+
+
+def spread(records: Records, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """At most ``most`` rows of each class, and of these at most 20 of a component.
+
+    Without that limit a ring with hundreds of orders would decide how members differ from controls.
+    """
+    parts = []
+    for label in (0, 1):
+        mine = rng.permutation(np.flatnonzero(records.label == label))
+        order = np.argsort(records.raw.component[mine], kind="stable")
+        _, start = np.unique(records.raw.component[mine][order], return_index=True)
+        turn = np.empty(len(mine), dtype=np.intp)
+        turn[order] = np.arange(len(mine)) - np.repeat(start, np.diff(np.append(start, len(mine))))
+        parts.append(mine[turn < OF_ONE_COMPONENT][:most])
+    return np.sort(np.concatenate(parts))
+
+
+def _joined(inside: Records, outside: Records) -> tuple[Records, NDArray[np.bool_]]:
+    """Members, then controls, and which are which; their persons differ."""
+    member = np.repeat([True, False], [len(inside), len(outside)])
+    return inside.join(outside), member
+
+
+def log_loss(scorer: Scorer, records: Records) -> NDArray[np.float64]:
+    """float64[N]: minus the log probability that a model gives to the true label.
+
+    Of records without the blocks that their stratum lost: as training saw them, if it did.
+    """
+    fraud = np.clip(scorer(records.raw), 1e-12, 1 - 1e-12)
+    return -np.log(np.where(records.label == 1, fraud, 1 - fraud))
+
+
+def both_ways(first: Result, second: Result) -> Result:
+    """One result of two attacks in which members and controls changed places.
+
+    What makes one half easier to describe than the other helps the attacker once and hinders once,
+    and so drops out; what the release tells of its members does not.
+    """
+    pairs = zip(first.findings, second.findings, strict=True)
+    return Result(tuple(merged(a, b) for a, b in pairs))
+
+
+def figures(result: Result) -> dict[str, dict[str, Any] | None]:
+    """The worst line of each attack that a figure is asked of, by the figure's name; None if left out.
+
+    Each has ``value`` (the rate, the AUC, or the upper end of the risk), ``lower``, ``upper`` and
+    ``note``, which names the class and the method.
+    """
+    out: dict[str, dict[str, Any] | None] = {}
+    for name in NAMES:
+        line = worst(result.findings, _ATTACK_OF.get(name, name))
+        out[name] = None
+        if line is None:
+            continue
+        out[name] = {
+            "value": float(getattr(line, line.by)),
+            "lower": line.lower,
+            "upper": line.upper,
+            "note": f"{line.subjects}, per {line.per}, {line.method}; n {line.n}, controls {line.controls}",
+        }
+    return out
