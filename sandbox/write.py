@@ -255,3 +255,23 @@ def write_release(
     with _new_folder(out) as folder:
         log.append(_write(folder, made, order, watch, signer))
     return Release.open(out, signer)
+
+
+def release_rows(
+    table: OrderTable, request: ReleaseRequest, rng: np.random.Generator, progress: Progress | None = None
+) -> ReleasedRows:
+    """The rows that a release of a history would hold; nothing is written, signed or put on record.
+
+    For measuring what a release costs, inside the sandbox.
+
+    Raises:
+        Invalid: If a value of the table is wrong; the field is named.
+        CheckFailed: If a class has too few persons.
+    """
+    watch = _Watch(progress)
+    history = table.take(table.placed_at < microseconds(request.until))
+    with threadpool_limits(limits=1, user_api="blas"):
+        grouped = _group(history, Order(request, ""), rng, watch)
+        tables, _ = build_tables(grouped, request.k, rng)
+        del grouped
+        return _draw(tables, rng, watch)

@@ -1,4 +1,4 @@
-"""``riskgraph sandbox``: release and audit."""
+"""``riskgraph sandbox``: release, audit and cost."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from riskgraph import bootstrap
+from riskgraph.commands import sandbox_cost
 from riskgraph.commands.ui import AsJson, PublicKey, day, emit, progress_bars
 from riskgraph.settings import Settings
 
 app = typer.Typer(help="The sandbox: what leaves it is k-anonymous over persons.", no_args_is_help=True)
+app.command("cost")(sandbox_cost.cost)
 
 
 def register(root: typer.Typer) -> None:
