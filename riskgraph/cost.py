@@ -37,6 +37,8 @@ def fit_network(rows: TrainingRows, seed: int) -> ArrayScorer:
 
 
 FITTERS: dict[str, Fitter] = {"trees": fit_trees, "network": fit_network}
+# Adam loads torch._dynamo when it is first made, and that looks for a temporary folder.
+LIBRARIES = ("sklearn.ensemble", "torch._dynamo")
 
 
 def measure(world: Path, request: CostRequest, settings: Settings, progress: Progress) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
     else:
         latest = opened.table(time.time(), door, progress)
         judged, by = Judged(latest.label, np.full(len(latest), "fraud", object)), "labels as known today"
-    cost = measure_cost(table, judged, FITTERS, request, progress)
+    cost = measure_cost(table, judged, FITTERS, request, progress, LIBRARIES)
     facts = {"provenance": opened.manifest["provenance"], "judged_by": by}
     asked = {**asdict(request), "until": request.until.isoformat()}
     return {

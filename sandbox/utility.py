@@ -133,6 +133,7 @@ def measure_cost(
     fitters: Mapping[str, Fitter],
     request: CostRequest,
     progress: Progress | None = None,
+    libraries: Sequence[str] = (),
 ) -> Cost:
     """Train on raw rows and on their release, in a process of its own, and compare on later orders.
 
@@ -142,6 +143,7 @@ def measure_cost(
         fitters: By model name; functions of a module, since they go to the process by name.
         request: What is asked for.
         progress: Told after each model.
+        libraries: Modules that the fitters need and that must be loaded before the process locks itself.
 
     Raises:
         Invalid: If columns differ in length, or no fitter is given.
@@ -151,7 +153,7 @@ def measure_cost(
     if not fitters or any(len(c) != len(table) for c in (judged.label, judged.kind)):
         raise Invalid("a cost needs a fitter, and one label and kind per order", field="judged")
     job, kinds = _job(table, judged, tuple(fitters.values()), request)
-    answer = _ask(job, len(kinds), progress)
+    answer = _ask(job, len(kinds), progress, tuple(libraries))
     names = {ALL: "all", OTHER: "other", **dict(enumerate(kinds))}
     models = list(fitters)
     cells = tuple(
@@ -242,12 +244,12 @@ def _counts(job: Job) -> dict[str, int]:
 
 
 @contextmanager
-def _process(job: Job) -> Iterator[tuple[Connection, SpawnProcess]]:
-    """The process at work; ended when the caller is done with it."""
+def _process(libraries: tuple[str, ...]) -> Iterator[tuple[Connection, SpawnProcess]]:
+    """The process, waiting for its job; ended when the caller is done with it."""
     # A fresh interpreter: a forked one would have the caller's memory, open files and keys.
     context = get_context("spawn")
-    mine, its = context.Pipe(duplex=False)
-    process = context.Process(target=serve, args=(its, job), daemon=True)
+    mine, its = context.Pipe()
+    process = context.Process(target=serve, args=(its, libraries), daemon=True)
     process.start()
     its.close()
     try:
@@ -258,19 +260,21 @@ def _process(job: Job) -> Iterator[tuple[Connection, SpawnProcess]]:
         process.join()
 
 
-def _ask(job: Job, kinds: int, progress: Progress | None) -> Answer:
-    """Start the process and read numbers until the answer comes."""
-    with _process(job) as (pipe, process):
-        while True:
-            try:
-                got = answer_of(pipe.recv_bytes(job.longest_message(kinds)), len(job.fitters), kinds)
-            except EOFError:
-                process.join()
-                raise Unavailable(
-                    f"the utility process ended with {process.exitcode} and without an answer; systems stop"
-                    " processes when memory runs out"
-                ) from None
-            if isinstance(got, Answer):
-                return got
-            if progress is not None:
-                progress("models", *got)
+def _ask(job: Job, kinds: int, progress: Progress | None, libraries: tuple[str, ...]) -> Answer:
+    """Start the process, send the job and read numbers until the answer comes."""
+    with _process(libraries) as (pipe, process):
+        try:
+            pipe.send(job)
+            while True:
+                message = pipe.recv_bytes(job.longest_message(kinds))
+                got = answer_of(message, len(job.fitters), kinds)
+                if isinstance(got, Answer):
+                    return got
+                if progress is not None:
+                    progress("models", *got)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            process.join()
+            raise Unavailable(
+                f"the utility process ended with code {process.exitcode} and without an answer; systems"
+                " stop processes when memory runs out"
+            ) from None

@@ -1,6 +1,6 @@
 """The utility process: fits on raw rows and on their release, and answers with numbers only.
 
-It locks itself before it fits: no output but one pipe, no file may grow (a limit of the operating
+It locks itself before it is sent a row: no output but one pipe, no file may grow (a limit of the operating
 system), and an audit hook refuses new files, other processes and network. What it sends are lists
 of numbers of a fixed length, which the caller checks one by one.
 """
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -161,14 +162,20 @@ def _cell(line: list[float], models: int, kinds: int) -> AnswerCell:
     return AnswerCell(model, kind, bool(unseen), orders, units, figures[:5], figures[5:])
 
 
-def serve(pipe: Connection, job: Job) -> None:
-    """Body of the process."""
+def serve(pipe: Connection, libraries: tuple[str, ...]) -> None:
+    """Body of the process: load libraries, lock, and only then take in rows.
+
+    Some libraries cannot be loaded once no temporary file may be made.
+    """
+    for name in libraries:
+        import_module(name)
     lock()
 
     def send(*lines: list[float]) -> None:
         pipe.send_bytes(json.dumps(lines).encode())
 
     try:
+        job: Job = pipe.recv()
         cells = measure(job, lambda done, total: send([_PROGRESS, done, total]))
         send([_CELLS], *cells)
     except _Stopped as stop:
@@ -181,7 +188,7 @@ def lock() -> None:
     """Take from this process what it could carry rows out with.
 
     The size limit binds native code too; the hook is a tripwire for Python code (ctypes could step
-    around it), and reading stays allowed, since libraries are loaded late.
+    around it). Reading stays allowed, since Python loads modules late.
     """
     sys.dont_write_bytecode = True
     silent = os.open(os.devnull, os.O_RDWR)
