@@ -71,6 +71,7 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
         "request": asked,
         "figures": figures(cost),
         "asks": ASKS,
+        "models": list(FITTERS),
         "worst": {model: worst(cost, model) for model in FITTERS},
         **cost.to_json(),
     }

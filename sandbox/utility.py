@@ -278,3 +278,7 @@ def _ask(job: Job, kinds: int, progress: Progress | None, libraries: tuple[str, 
                 f"the utility process ended with code {process.exitcode} and without an answer; systems"
                 " stop processes when memory runs out"
             ) from None
+        except OSError:
+            raise CheckFailed(
+                "the utility process sent more than any answer holds", field="utility"
+            ) from None

@@ -288,15 +288,16 @@ def _score(
     return found
 
 
-def _both(job: Job, variant: int, seed: int) -> tuple[TrainingRows, TrainingRows]:
-    """The accepted raw rows of a variant, and the rows of their release."""
+def _both(job: Job, variant: int, seed: int) -> Iterator[TrainingRows]:
+    """The accepted raw rows of a variant, then the rows of their release."""
     left_out = (job.kind >= 0) & (variant >= 0) & (job.fold[job.kind] == variant)
     history = job.table.take(job.train & ~left_out)
     request = ReleaseRequest(
         until=job.request.until, seed=seed, provenance="simulated", now=0.0, code="", k=job.request.k
     )
     try:
-        return raw_rows(history, request.until), release_rows(history, request, np.random.default_rng(seed))
+        yield raw_rows(history, request.until)
+        yield release_rows(history, request, np.random.default_rng(seed))
     except RiskgraphError as error:
         raise _Stopped(_RELEASING) from error
 

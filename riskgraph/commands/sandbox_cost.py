@@ -51,15 +51,9 @@ def show_cost(console: Console, result: dict[str, Any]) -> None:
         said = (f"{o} {kind} orders of {units} persons" for kind, (o, units) in of.items())
         console.print(f"{where}: {', '.join(said)}")
     console.print(f"test orders are judged by {result['judged_by']} ({result['provenance']})")
-    for title, all_kinds in (("What the release costs", True), ("By kind of fraud", False)):
-        columns = ("model", "fraud", "orders", "AUC raw", "release", "loss", "95 %")
-        table = Table(*columns, "recall raw", "release", "loss", "95 %", title=title)
-        for cell in result["cells"]:
-            if (cell["kind"] == "all") == all_kinds:
-                kind = f"{cell['kind']}, unseen" if cell["unseen"] else cell["kind"]
-                figures = (*_figures(cell["auc"], 4), *_figures(cell["recall"], 3))
-                table.add_row(cell["model"], kind, str(cell["orders"]), *figures)
-        console.print(table)
+    for model in result["models"]:
+        for figure, title, digits in (("auc", "AUC", 4), ("recall", "recall at 0.38 % FPR", 3)):
+            _show_figure(console, [c for c in result["cells"] if c["model"] == model], figure, title, digits)
     for name, ask in result["asks"].items():
         if name in result["figures"]:
             value = result["figures"][name]
@@ -71,7 +65,12 @@ def show_cost(console: Console, result: dict[str, Any]) -> None:
             console.print(f"{model} loses most of {most['kind']} ({how}): recall {most['recall_loss']:+.3f}")
 
 
-def _figures(loss: dict[str, float], digits: int) -> tuple[str, ...]:
-    raw, release = (f"{loss[n]:.{digits}f}" for n in ("raw", "release"))
-    ends = f"{loss['lower']:+.{digits}f}..{loss['upper']:+.{digits}f}"
-    return raw, release, f"{loss['loss']:+.{digits}f}", ends
+def _show_figure(console: Console, cells: list[dict[str, Any]], figure: str, title: str, digits: int) -> None:
+    table = Table("fraud", "orders", "raw", "release", "loss", "95 %", title=f"{cells[0]['model']}: {title}")
+    for cell in cells:
+        loss = cell[figure]
+        kind = f"{cell['kind']}, unseen" if cell["unseen"] else cell["kind"]
+        raw, release = (f"{loss[n]:.{digits}f}" for n in ("raw", "release"))
+        ends = f"{loss['lower']:+.{digits}f}..{loss['upper']:+.{digits}f}"
+        table.add_row(kind, str(cell["orders"]), raw, release, f"{loss['loss']:+.{digits}f}", ends)
+    console.print(table)
