@@ -25,7 +25,7 @@ from tests.sandbox.conftest import UNTIL, build_world
 REQUEST = CostRequest(UNTIL, seeds=1, folds=0, reps=20)
 
 
-def _both(early: OrderTable, late: OrderTable) -> OrderTable:
+def two_times(early: OrderTable, late: OrderTable) -> OrderTable:
     """One table of two times; nobody of the first comes back in the second."""
     shift = {name: 10**7 for name in ("account", "device", "card", "address")}
     moved = {n: np.where(getattr(late, n) >= 0, getattr(late, n) + s, -1) for n, s in shift.items()}
@@ -41,7 +41,7 @@ def _both(early: OrderTable, late: OrderTable) -> OrderTable:
 def history() -> OrderTable:
     early = build_world(3, honest=2400, fraud=1000, honest_people=900, fraud_people=440)
     late = build_world(4, honest=1200, fraud=500, honest_people=500, fraud_people=200)
-    return _both(early, late)
+    return two_times(early, late)
 
 
 @pytest.fixture(scope="module")
