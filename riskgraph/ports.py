@@ -7,6 +7,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from riskgraph.core.context import OrderContext
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
@@ -116,6 +119,45 @@ class Signer(Verifier, Protocol):
     """Makes this installation's signatures too."""
 
     def sign(self, data: bytes) -> bytes: ...
+
+
+class TrainingRows(Protocol):
+    """M rows to fit on.
+
+    Attributes:
+        components: float32[M, 259], NaN where absent.
+        availability: object[M], availability class.
+        label: int8[M], 1 fraud, 0 honest.
+        weight: float64[M], positive.
+        cluster: int32[M], what is held out as a whole, negative where there is nothing such.
+    """
+
+    @property
+    def components(self) -> NDArray[np.float32]: ...
+    @property
+    def availability(self) -> NDArray[np.object_]: ...
+    @property
+    def label(self) -> NDArray[np.int8]: ...
+    @property
+    def weight(self) -> NDArray[np.float64]: ...
+    @property
+    def cluster(self) -> NDArray[np.int32]: ...
+
+
+class ArrayScorer(Protocol):
+    def __call__(
+        self, components: NDArray[np.float32], availability: NDArray[np.object_], /
+    ) -> NDArray[np.float64]:
+        """float64[N], higher for fraud, of components float32[N, 259] and availability classes."""
+
+
+class Fitter(Protocol):
+    """Fits arrays; injected where the sandbox measures what a release costs.
+
+    It goes to another process by name, so it is a function of a module.
+    """
+
+    def __call__(self, rows: TrainingRows, seed: int, /) -> ArrayScorer: ...
 
 
 class Clock(Protocol):

@@ -159,11 +159,15 @@ class _Made:
 
 
 def _group(
-    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books
+    table: OrderTable,
+    order: Order,
+    rng: np.random.Generator,
+    watch: _Watch,
+    barred: Mapping[str, NDArray[np.bool_]],
 ) -> Grouped:
     """Intake, units and groups."""
     with watch.step("units"):
-        intake = admit(table, until=order.request.until, barred=books.barred(table))
+        intake = admit(table, until=order.request.until, barred=barred)
         units = find_units(table)
         mine = Units(units.unit[intake.rows], units.component[intake.rows])
         counts = count_units(mine, table.label[intake.rows])
@@ -189,7 +193,7 @@ def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRo
 
 def _make(table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books) -> _Made:
     """Tables, drawn rows and certificate."""
-    grouped = _group(table, order, rng, watch, books)
+    grouped = _group(table, order, rng, watch, books.barred(table))
     with watch.step("count"):
         independent = independent_count(table, grouped.frame.source, grouped.row_group)
     with watch.step("tables"):
@@ -316,3 +320,23 @@ def write_release(
         with _new_folder(out) as folder:
             _write(folder, out, made, order, watch, books)
     return Release.open(out, signer)
+
+
+def release_rows(
+    table: OrderTable, request: ReleaseRequest, rng: np.random.Generator, progress: Progress | None = None
+) -> ReleasedRows:
+    """The rows that a release of a history would hold; nothing is written, signed or put on record.
+
+    For measuring what a release costs, inside the sandbox.
+
+    Raises:
+        Invalid: If a value of the table is wrong; the field is named.
+        CheckFailed: If a class has too few persons.
+    """
+    watch = _Watch(progress)
+    history = table.take(table.placed_at < microseconds(request.until))
+    with threadpool_limits(limits=1, user_api="blas"):
+        grouped = _group(history, Order(request, ""), rng, watch, {})
+        tables, _ = build_tables(grouped, request.k, rng)
+        del grouped
+        return _draw(tables, rng, watch)

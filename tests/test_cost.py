@@ -1,0 +1,91 @@
+"""What a release costs, wired with the project's own fitters."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from riskgraph import cost
+from riskgraph.commands.sandbox_cost import show_cost
+from riskgraph.core.table import OrderTable
+from riskgraph.eval.window import Truth
+from riskgraph.sandbox.utility import Cell, Cost, CostRequest, Judged, Loss, measure_cost
+from tests.sandbox.conftest import UNTIL, build_world
+from tests.sandbox.test_utility import two_times
+
+
+def _cell(model: str, kind: str, unseen: bool, auc: float, recall: float) -> Cell:
+    losses = (Loss(0.9, 0.9 - x, x, x - 0.01, x + 0.01) for x in (auc, recall))
+    return Cell(model, kind, unseen, 80, 60, *losses)
+
+
+COST = Cost(
+    {
+        f"{w}_{c}_{n}": 100
+        for w in ("train", "test")
+        for c in ("fraud", "honest")
+        for n in ("orders", "units")
+    },
+    (
+        _cell("trees", "all", False, 0.01, 0.02),
+        _cell("network", "all", False, 0.001, 0.03),
+        _cell("network", "farm", False, 0.001, 0.05),
+        _cell("network", "all", True, 0.002, 0.01),
+        _cell("network", "takeover", True, 0.002, 0.07),
+    ),
+)
+
+
+def test_figures_take_the_larger_of_known_and_unseen_kinds() -> None:
+    found = cost.figures(COST)
+    assert found["auc_loss_trees"] == 0.01
+    assert found["auc_loss_network"] == 0.002
+    assert found["recall_loss_network"] == 0.03
+    assert set(cost.ASKS) <= set(found)
+
+
+def test_the_worst_kind_is_named_and_whether_it_was_seen() -> None:
+    assert cost.worst(COST, "network")["kind"] == "takeover"
+    assert cost.worst(COST, "network")["unseen"] is True
+    assert cost.worst(COST, "trees") == {}
+
+
+def test_truth_is_joined_by_order_and_what_it_does_not_know_is_not_judged() -> None:
+    table = build_world(1, honest=30, fraud=10, honest_people=10, fraud_people=5)
+    names = table.order_id[::-1][:35]
+    fraud, kind = np.arange(35) % 2 == 0, np.array(["farm"] * 35, dtype=object)
+    none, nan = np.full(35, None, dtype=object), np.full(35, np.nan)
+    judged = cost.by_truth(table, Truth(names, fraud, none, kind, nan, none))
+    assert judged.label[::-1][:35].tolist() == fraud.astype(int).tolist()
+    assert (judged.label[:5] == -1).all()
+
+
+def test_the_page_names_each_figure_and_whether_the_ask_holds() -> None:
+    result = {"provenance": "simulated", "judged_by": "truth", "figures": cost.figures(COST)}
+    result |= {"asks": cost.ASKS, "models": list(cost.FITTERS), **COST.to_json()}
+    result["worst"] = {model: cost.worst(COST, model) for model in cost.FITTERS}
+    console = Console(width=80, file=io.StringIO())
+    show_cost(console, json.loads(json.dumps(result)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "auc_loss_network 0.0020, asked at most 0.002: holds" in text
+    assert "recall_loss_network 0.0300, asked at most 0.02: DOES NOT HOLD" in text
+    assert "takeover, unseen" in text
+    assert "…" not in text
+
+
+@pytest.mark.slow
+def test_trees_and_network_fit_in_the_locked_process() -> None:
+    early = build_world(3, honest=2400, fraud=700, honest_people=900, fraud_people=240)
+    late = build_world(4, honest=1200, fraud=500, honest_people=500, fraud_people=200)
+    table: OrderTable = two_times(early, late)
+    judged = Judged(table.label, np.full(len(table), "fraud", dtype=object))
+    request = CostRequest(UNTIL, seeds=1, folds=0, reps=20)
+    found = measure_cost(table, judged, cost.FITTERS, request, None, cost.LIBRARIES)
+    for model in cost.FITTERS:
+        cell = found.cell(model)
+        assert cell is not None
+        assert min(cell.auc.raw, cell.auc.release) > 0.7
