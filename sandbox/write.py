@@ -25,7 +25,8 @@ from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, RiskgraphError
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, signed_line
-from riskgraph.sandbox.count import independent_count
+from riskgraph.sandbox.cells import UsedRows, count_cells
+from riskgraph.sandbox.count import PersonCount
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
 from riskgraph.sandbox.frame import build_frame
@@ -40,6 +41,7 @@ from riskgraph.sandbox.manifest import (
     stamp,
     strata_of,
 )
+from riskgraph.sandbox.pairs import pair_ends
 from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, too_few
 from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
@@ -50,7 +52,7 @@ from riskgraph.sandbox.units import Units, count_units, find_units
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
 
-_STEPS = ("units", "partition", "count", "tables", "draw", "rake", "write")
+_STEPS = ("units", "partition", "count", "tables", "cells", "draw", "rake", "write")
 
 
 @dataclass
@@ -76,7 +78,7 @@ class _Watch:
     def timings(self, rows: int) -> dict[str, float]:
         """Seconds by step; ``partition_s`` includes intake and unit count."""
         s = self.seconds
-        out = {f"{n}_s": s[n] for n in ("count", "tables", "r1_r3", "r4", "draw", "rake", "write")}
+        out = {f"{n}_s": s[n] for n in ("count", "cells", "tables", "r1_r3", "r4", "draw", "rake", "write")}
         out |= {"partition_s": s["units"] + s["partition"], "total_s": self.elapsed()}
         return {name: round(value, 3) for name, value in out.items()} | {"rows": rows}
 
@@ -127,15 +129,21 @@ def _make(
     """Tables, drawn rows, certificate, and when the row-to-group map was destroyed."""
     grouped = _group(table, order, rng, watch)
     with watch.step("count"):
-        independent = independent_count(table, grouped.frame.source, grouped.row_group)
+        persons = PersonCount(table, grouped.frame.source)
+        by_group = persons.groups(grouped.row_group)
     with watch.step("tables"):
         tables, seconds = build_tables(grouped, order.request.k, rng)
     watch.seconds |= seconds
+    with watch.step("cells"):
+        frame = grouped.frame
+        used = UsedRows(persons.person, frame.label, frame.stratum, frame.values, frame.states)
+        by_cell = count_cells(used, tables, pair_ends())
+    independent = by_group.as_dict() | by_cell.as_dict()
     held = certificate(order.request.k, grouped, tables.groups, independent)
     check_certificate(held)
     # with map and raw rows together a release would only be pseudonymous (PIPL Art. 73)
     grouped.split.group.fill(-1)
-    del grouped
+    del grouped, frame, used
     destroyed = stamp(order.request.now + watch.elapsed())
     return tables, _draw(tables, rng, watch), held, destroyed
 
