@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +124,17 @@ def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRo
         return join((parts[0], parts[1]), rng)
 
 
-def _make(
+def _before(table: OrderTable, until: date) -> OrderTable:
+    """The orders of a table before a day; of one in time order not even a copy."""
+    inside = table.placed_at < microseconds(until)
+    count = int(inside.sum())
+    return table.take(slice(count) if inside[:count].all() else inside)
+
+
+def _tables(
     table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch
-) -> tuple[Tables, ReleasedRows, dict[str, Any], str]:
-    """Tables, drawn rows, certificate, and when the row-to-group map was destroyed."""
+) -> tuple[Tables, dict[str, Any], str]:
+    """Tables, certificate, and when the row-to-group map was destroyed."""
     grouped = _group(table, order, rng, watch)
     with watch.step("count"):
         persons = PersonCount(table, grouped.frame.source)
@@ -143,9 +151,7 @@ def _make(
     check_certificate(held)
     # with map and raw rows together a release would only be pseudonymous (PIPL Art. 73)
     grouped.split.group.fill(-1)
-    del grouped, frame, used
-    destroyed = stamp(order.request.now + watch.elapsed())
-    return tables, _draw(tables, rng, watch), held, destroyed
+    return tables, held, stamp(order.request.now + watch.elapsed())
 
 
 def _write(
@@ -255,11 +261,13 @@ def write_release(
     _check_free(out)
     rng, commitment = _generator(request, signer)
     order, watch, log = Order(request, commitment), _Watch(progress), _Log(audit_log, signer)
-    with _refusal_on_record(order, watch, log):
-        history = table.take(table.placed_at < microseconds(request.until))
-        # sums must not depend on how many cores a machine has, nor wait for threads that share one
-        with threadpool_limits(limits=1, user_api="blas"):
-            made = _make(history, order, rng, watch)
+    # sums must not depend on how many cores a machine has, nor wait for threads that share one
+    with _refusal_on_record(order, watch, log), threadpool_limits(limits=1, user_api="blas"):
+        tables, held, destroyed = _tables(_before(table, request.until), order, rng, watch)
+        # rows are drawn from tables alone; where nobody else holds the raw ones, they go now
+        del table
+        rows = _draw(tables, rng, watch)
     with _new_folder(out) as folder:
-        log.append(_write(folder, made, order, watch, signer))
+        log.append(_write(folder, (tables, rows, held, destroyed), order, watch, signer))
+    del tables, rows
     return Release.open(out, signer)
