@@ -128,7 +128,9 @@ def _before(table: OrderTable, until: date) -> OrderTable:
     """The orders of a table before a day; of one in time order not even a copy."""
     inside = table.placed_at < microseconds(until)
     count = int(inside.sum())
-    return table.take(slice(count) if inside[:count].all() else inside)
+    if not inside[:count].all():
+        return table.take(inside)
+    return OrderTable(**{name: column[:count] for name, column in vars(table).items()})
 
 
 def _tables(

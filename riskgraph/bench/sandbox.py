@@ -128,10 +128,8 @@ def crowds(bench: Bench) -> list[Figure]:
     bench.release(SMALL)
     found = [made.manifest["certificate"] for made in bench.made.values()]
     counted = [held["independent"] for held in found]
-    groups = " and ".join(f"{held['groups']} groups" for held in found)
-    note = (
-        f"independent count over {groups} of releases of {' and '.join(f'{n:,}' for n in bench.made)} orders"
-    )
+    groups, orders = sum(held["groups"] for held in found), " and ".join(f"{n:,}" for n in bench.made)
+    note = f"independent count over {groups} groups of releases of {orders} simulated orders"
 
     def least(name: str, unit: str, ask: str) -> Figure:
         return Figure(name, min(c[name] for c in counted), unit, f"ask: at least {ask}; {note}")

@@ -43,6 +43,6 @@ class OrderTable:
     def __len__(self) -> int:
         return len(self.order_id)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> OrderTable:
-        """The given rows, as a mask, as indexes, or as a slice, which copies nothing."""
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> OrderTable:
+        """The given rows, as a mask or as indexes."""
         return OrderTable(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
