@@ -94,14 +94,13 @@ def small(bench: Bench) -> list[Figure]:
     """Speed of the release of 100,000 orders."""
     made = bench.release(SMALL)
     spent = made.manifest["timings"]
-    core = spent["partition_s"] + spent["count_s"] + spent["cells_s"] + spent["r1_r3_s"]
+    core = spent["partition_s"] + spent["count_s"] + spent["r1_r3_s"]
     rows = f"simulated world of {SMALL:,} orders, {spent['rows']:,} of them labelled, mature and consented"
+    asked = "ask: at least 20,000; partition, both counts of units, count of the cells, R1-R3"
+    bare = f"without the count of the cells {spent['rows'] / core:,.0f}"
     return [
         Figure(
-            "partition_rows_s",
-            spent["rows"] / core,
-            "1/s",
-            f"ask: at least 20,000; {rows}; partition, both counts of units, count of cells, R1-R3",
+            "partition_rows_s", spent["rows"] / (core + spent["cells_s"]), "1/s", f"{asked}; {bare}; {rows}"
         ),
         Figure("s_100k", made.ran.seconds, "s", f"ask: at most 60; {rows}; {_steps(made)}"),
     ]
