@@ -40,14 +40,16 @@ def partition_records(values: ArrayLike, k: int) -> NDArray[np.int32]:
     while stack:
         rows = stack.pop()
         parts = len(rows) // k
-        widths = np.ptp(columns[:, rows], axis=1) / span if parts > 1 else np.zeros(1)
-        widest = int(np.argmax(widths))
-        if widths[widest] == 0:
-            group[rows] = made
-            made += 1
-            continue
-        # a share of whole groups, not the middle: groups then end near k instead of near 1.5 k
-        cut = len(rows) * (parts // 2) // parts
-        order = np.argpartition(columns[widest, rows], cut)
-        stack += [rows[order[:cut]], rows[order[cut:]]]
+        if parts > 1:
+            here = columns.take(rows, axis=1)
+            widths = (np.maximum.reduce(here, axis=1) - np.minimum.reduce(here, axis=1)) / span
+            widest = widths.argmax()
+            if widths[widest] > 0:
+                # a share of whole groups, not the middle: groups then end near k instead of near 1.5 k
+                cut = len(rows) * (parts // 2) // parts
+                order = here[widest].argpartition(cut)
+                stack += [rows[order[:cut]], rows[order[cut:]]]
+                continue
+        group[rows] = made
+        made += 1
     return group
