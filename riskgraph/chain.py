@@ -174,20 +174,26 @@ def release(
 ) -> dict[str, Any]:
     """Release a world's training window; the audit record goes into the release and into the home."""
     opened = open_world(world)
-    table = world_table(opened, midnight(until), bootstrap.open_door(settings), progress)
-    # The moment at which the map of rows to groups is destroyed is counted from here.
-    request = ReleaseRequest(
-        until=until,
-        seed=seed,
-        provenance=opened.manifest["provenance"],
-        now=time.time(),
-        code=bootstrap.code_version(),
-        k=k,
-    )
     # In the home too: a refusal leaves no release to lie in, and is on record all the same.
     signer, log = bootstrap.open_signer(settings), auditing.log_path(settings)
-    ledger = auditing.ledger_path(settings)
-    made = write_release(table, out, request, signer, progress=progress, audit_log=log, ledger=ledger)
+    made = write_release(
+        # held by nobody else, so that it can go before rows are drawn
+        world_table(opened, midnight(until), bootstrap.open_door(settings), progress),
+        out,
+        ReleaseRequest(
+            until=until,
+            seed=seed,
+            provenance=opened.manifest["provenance"],
+            # The moment at which the map of rows to groups is destroyed is counted from here.
+            now=time.time(),
+            code=bootstrap.code_version(),
+            k=k,
+        ),
+        signer,
+        progress=progress,
+        audit_log=log,
+        ledger=auditing.ledger_path(settings),
+    )
     return {
         "release_id": made.release_id,
         "path": str(out),

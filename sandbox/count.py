@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from riskgraph.core.table import OrderTable
 
-CHECKER = "scipy.sparse.csgraph over raw entities, version 1"
+CHECKER = "scipy.sparse.csgraph over raw entities, version 2"
 _MOST_ACCOUNTS = 8
 _MOST_ORDERS = 500
 
@@ -42,6 +42,41 @@ class GroupCount:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+class PersonCount:
+    """Persons and components of a history, derived again from its raw entities.
+
+    Args:
+        table: The history, raw entities and all.
+        rows: intp[M], positions in the table of the rows that were used.
+    """
+
+    def __init__(self, table: OrderTable, rows: NDArray[np.intp]) -> None:
+        person = _persons(table)
+        self.clan = _clans(table, person)[rows]
+        self.person = person[rows]
+
+    def groups(self, group: NDArray[np.int32]) -> GroupCount:
+        """Count persons and components in every group: int32[M], the group of each used row."""
+        order = np.argsort(group, kind="stable")
+        bounds = np.flatnonzero(np.diff(group[order])) + 1
+        worst: list[tuple[int, int, int, float, float]] = []
+        for members in np.split(order, bounds):
+            _, first, orders = np.unique(self.person[members], return_index=True, return_counts=True)
+            by_unit = np.unique(self.clan[members][first], return_counts=True)[1]
+            by_row = np.unique(self.clan[members], return_counts=True)[1]
+            share = max(by_unit.max() / len(first), by_row.max() / len(members))
+            worst.append((len(first), len(by_unit), len(members), share, orders.max() / len(members)))
+        units, components, sizes, clan_share, unit_share = zip(*worst, strict=True)
+        return GroupCount(
+            groups=len(worst),
+            min_units=min(units),
+            min_components=min(components),
+            min_rows=min(sizes),
+            max_component_share=float(max(clan_share)),
+            max_unit_share=float(max(unit_share)),
+        )
 
 
 def _incidence(rows: NDArray[np.int64], entity: NDArray[np.int64], height: int) -> csr_array:
@@ -91,31 +126,5 @@ def _clans(table: OrderTable, person: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def independent_count(table: OrderTable, rows: NDArray[np.intp], group: NDArray[np.int32]) -> GroupCount:
-    """Count persons and components in every group.
-
-    Args:
-        table: The history, raw entities and all.
-        rows: intp[M], positions in the table of the rows that were used.
-        group: int32[M], their groups.
-    """
-    person = _persons(table)
-    clan = _clans(table, person)[rows]
-    person = person[rows]
-    order = np.argsort(group, kind="stable")
-    bounds = np.flatnonzero(np.diff(group[order])) + 1
-    worst: list[tuple[int, int, int, float, float]] = []
-    for members in np.split(order, bounds):
-        _, first, orders = np.unique(person[members], return_index=True, return_counts=True)
-        by_unit = np.unique(clan[members][first], return_counts=True)[1]
-        by_row = np.unique(clan[members], return_counts=True)[1]
-        share = max(by_unit.max() / len(first), by_row.max() / len(members))
-        worst.append((len(first), len(by_unit), len(members), share, orders.max() / len(members)))
-    units, components, sizes, clan_share, unit_share = zip(*worst, strict=True)
-    return GroupCount(
-        groups=len(worst),
-        min_units=min(units),
-        min_components=min(components),
-        min_rows=min(sizes),
-        max_component_share=float(max(clan_share)),
-        max_unit_share=float(max(unit_share)),
-    )
+    """Count persons and components in every group, see :class:`PersonCount`."""
+    return PersonCount(table, rows).groups(group)

@@ -11,7 +11,7 @@ import numpy as np
 
 from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.audit import empty_record
-from riskgraph.sandbox.count import CHECKER, GroupCount
+from riskgraph.sandbox.count import CHECKER
 from riskgraph.sandbox.draw import DRAWS
 from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
 from riskgraph.sandbox.measures import (
@@ -59,7 +59,7 @@ def stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def certificate(k: int, grouped: Grouped, groups: Groups, independent: GroupCount) -> dict[str, Any]:
+def certificate(k: int, grouped: Grouped, groups: Groups, independent: Mapping[str, Any]) -> dict[str, Any]:
     """The partition's own count beside the independent one."""
     items, group = grouped.items, grouped.split.group
     clans, persons = [], []
@@ -80,7 +80,7 @@ def certificate(k: int, grouped: Grouped, groups: Groups, independent: GroupCoun
         "min_rows": int(groups.rows.min()),
         "max_component_share": max(clans),
         "max_unit_share": max(persons),
-        "independent": {**independent.as_dict(), "checker": CHECKER},
+        "independent": {**independent, "checker": CHECKER},
     }
 
 

@@ -49,6 +49,13 @@ def check_certificate(certificate: Mapping[str, Any]) -> None:
                     f"certificate: {field} is {abs(got):g} by the {name} count, {abs(least):g} is asked",
                     field=f"certificate.{field}",
                 )
+    cells = certificate["independent"].get("min_cell_units", 0)
+    if cells < k:
+        which = certificate["independent"].get("thinnest_cell", "no cell was counted")
+        raise CheckFailed(
+            f"certificate: min_cell_units is {cells} by the independent count, {k} is asked ({which})",
+            field="certificate.min_cell_units",
+        )
     same = ("groups", "min_units", "min_components", "min_rows")
     for field in same:
         if certificate[field] != certificate["independent"][field]:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, RiskgraphError
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, check_chained, next_entry, sealed_line
-from riskgraph.sandbox.count import independent_count
+from riskgraph.sandbox.cells import UsedRows, count_cells
+from riskgraph.sandbox.count import PersonCount
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
 from riskgraph.sandbox.frame import build_frame
@@ -46,6 +48,7 @@ from riskgraph.sandbox.manifest import (
     stamp,
     strata_of,
 )
+from riskgraph.sandbox.pairs import pair_ends
 from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, too_few
 from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
@@ -56,7 +59,7 @@ from riskgraph.sandbox.units import Units, count_units, find_units
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
 
-_STEPS = ("units", "partition", "count", "tables", "draw", "rake", "write")
+_STEPS = ("units", "partition", "count", "tables", "cells", "draw", "rake", "write")
 
 
 @dataclass
@@ -82,7 +85,7 @@ class _Watch:
     def timings(self, rows: int) -> dict[str, float]:
         """Seconds by step; ``partition_s`` includes intake and unit count."""
         s = self.seconds
-        out = {f"{n}_s": s[n] for n in ("count", "tables", "r1_r3", "r4", "draw", "rake", "write")}
+        out = {f"{n}_s": s[n] for n in ("count", "cells", "tables", "r1_r3", "r4", "draw", "rake", "write")}
         out |= {"partition_s": s["units"] + s["partition"], "total_s": self.elapsed()}
         return {name: round(value, 3) for name, value in out.items()} | {"rows": rows}
 
@@ -142,17 +145,16 @@ def _open_books(request: ReleaseRequest, signer: Signer, log: Path | None, ledge
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Counted:
     """All that is known of a release when the map of rows to groups is gone.
 
     Attributes:
-        tables, rows: What is released.
+        tables: What rows are drawn from.
         held: Its certificate. destroyed: When the map was overwritten.
         entered: Keyed digests of the records that went in, sorted; None where no ledger is kept.
     """
 
     tables: Tables
-    rows: ReleasedRows
     held: dict[str, Any]
     destroyed: str
     entered: Digests | None
@@ -191,32 +193,49 @@ def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRo
         return join((parts[0], parts[1]), rng)
 
 
-def _make(table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books) -> _Made:
-    """Tables, drawn rows and certificate."""
+def _before(table: OrderTable, until: date) -> OrderTable:
+    """The orders of a table before a day; of one in time order not even a copy."""
+    inside = table.placed_at < microseconds(until)
+    count = int(inside.sum())
+    if not inside[:count].all():
+        return table.take(inside)
+    return OrderTable(**{name: column[:count] for name, column in vars(table).items()})
+
+
+def _tables(
+    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books
+) -> _Counted:
+    """All that is released but the rows, which are drawn from it."""
     grouped = _group(table, order, rng, watch, books.barred(table))
     with watch.step("count"):
-        independent = independent_count(table, grouped.frame.source, grouped.row_group)
+        persons = PersonCount(table, grouped.frame.source)
+        by_group = persons.groups(grouped.row_group)
     with watch.step("tables"):
         tables, seconds = build_tables(grouped, order.request.k, rng)
     watch.seconds |= seconds
+    with watch.step("cells"):
+        frame = grouped.frame
+        used = UsedRows(persons.person, frame.label, frame.stratum, frame.values, frame.states)
+        by_cell = count_cells(used, tables, pair_ends())
+    independent = by_group.as_dict() | by_cell.as_dict()
     held = certificate(order.request.k, grouped, tables.groups, independent)
     check_certificate(held)
     # Sorted, since rows of one group lie together in the frame.
     entered = np.sort(books.ledger.digests(table.order_id[grouped.frame.source])) if books.ledger else None
     # with map and raw rows together a release would only be pseudonymous (PIPL Art. 73)
     grouped.split.group.fill(-1)
-    del grouped
-    destroyed = stamp(order.request.now + watch.elapsed())
-    return _Made(tables, _draw(tables, rng, watch), held, destroyed, entered)
+    return _Counted(tables, held, stamp(order.request.now + watch.elapsed()), entered)
 
 
-def _write(folder: Path, out: Path, made: _Made, order: Order, watch: _Watch, books: _Books) -> None:
+def _write(
+    folder: Path, out: Path, made: _Counted, rows: ReleasedRows, order: Order, watch: _Watch, books: _Books
+) -> None:
     """Fill a folder with a release that will lie in ``out``, and log it."""
     facts, held = watch.facts, made.held
     if facts is None:
         raise RuntimeError("a release is written after its intake")
     with watch.step("write"):
-        sizes = {**write_tables(folder, made.tables), ROWS: write_rows(folder, made.rows)}
+        sizes = {**write_tables(folder, made.tables), ROWS: write_rows(folder, rows)}
         files = {name: {"rows": n, "sha256": file_sha256(folder / name)} for name, n in sizes.items()}
     release_id = "rel-" + hashlib.sha256(canonical_json(files)).hexdigest()[:16]
     output = {"release_id": release_id, "groups": held["groups"], "fraud_groups": held["fraud_groups"]}
@@ -312,13 +331,15 @@ def write_release(
     order, watch = Order(request, commitment), _Watch(progress)
     books = _open_books(request, signer, audit_log, ledger)
     with books.held():
-        with _refusal_on_record(order, watch, books):
-            history = table.take(table.placed_at < microseconds(request.until))
-            # sums must not depend on how many cores a machine has, nor wait for threads that share one
-            with threadpool_limits(limits=1, user_api="blas"):
-                made = _make(history, order, rng, watch, books)
+        # sums must not depend on how many cores a machine has, nor wait for threads that share one
+        with _refusal_on_record(order, watch, books), threadpool_limits(limits=1, user_api="blas"):
+            counted = _tables(_before(table, request.until), order, rng, watch, books)
+            # rows are drawn from tables alone; where nobody else holds the raw ones, they go now
+            del table
+            rows = _draw(counted.tables, rng, watch)
         with _new_folder(out) as folder:
-            _write(folder, out, made, order, watch, books)
+            _write(folder, out, counted, rows, order, watch, books)
+    del counted, rows
     return Release.open(out, signer)
 
 
@@ -334,9 +355,8 @@ def release_rows(
         CheckFailed: If a class has too few persons.
     """
     watch = _Watch(progress)
-    history = table.take(table.placed_at < microseconds(request.until))
     with threadpool_limits(limits=1, user_api="blas"):
-        grouped = _group(history, Order(request, ""), rng, watch, {})
+        grouped = _group(_before(table, request.until), Order(request, ""), rng, watch, {})
         tables, _ = build_tables(grouped, request.k, rng)
         del grouped
         return _draw(tables, rng, watch)

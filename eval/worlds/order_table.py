@@ -160,8 +160,9 @@ def _entities(table: Any, hasher: EntityHasher) -> dict[str, NDArray[np.int64]]:
 
 
 def _labels(table: Any, outcomes: dict[str, list[Outcome]], known_at: float) -> NDArray[np.int8]:
+    """Labels of one part; its outcomes are taken out of the dict, for a million orders have gigabytes."""
     keys = zip(*(table[c].to_pylist() for c in ("merchant_id", "channel_code", "order_id")), strict=True)
-    labels = (label_at(outcomes.get(order_key(*key), ()), known_at) for key in keys)
+    labels = (label_at(outcomes.pop(order_key(*key), ()), known_at) for key in keys)
     return np.array([-1 if label is None else label for label in labels], dtype=np.int8)
 
 
@@ -177,23 +178,35 @@ def _availability(table: Any, states: NDArray[np.uint8]) -> NDArray[np.object_]:
 
 
 def _derived_parts(world: World, sizes: list[int]) -> Iterator[Any]:
-    whole = arrow().concat_tables([parquet().read_table(p) for p in derived_files(world)])
-    start = 0
+    """The computed nodes of each part, a file at a time."""
+    files = derived_files(world)
+    held = parquet().read_table(files[0])
+    unread = iter(files[1:])
     for size in sizes:
-        yield whole.slice(start, size)
-        start += size
+        while held.num_rows < size:
+            held = arrow().concat_tables([held, parquet().read_table(next(unread))])
+        yield held.slice(0, size)
+        held = held.slice(size)
+
+
+def _outcomes(world: World, known_at: float) -> dict[str, list[Outcome]]:
+    """Outcomes reported by a moment, by order."""
+    out: dict[str, list[Outcome]] = {}
+    for outcome in world.outcomes():
+        if outcome.reported_at <= known_at:
+            out.setdefault(outcome.order_key, []).append(outcome)
+    return out
 
 
 def order_table(world: World, known_at: float | None, door: Door, progress: Progress) -> OrderTable:
     """See :meth:`World.table`."""
     replay(world, door, progress)
-    by_order: dict[str, list[Outcome]] = {}
-    for outcome in world.outcomes():
-        by_order.setdefault(outcome.order_key, []).append(outcome)
+    at = math.inf if known_at is None else known_at
+    by_order = _outcomes(world, at)
     sizes = [parquet().read_metadata(p).num_rows for p in world.order_files]
     hasher = world.hasher(door)
-    at = math.inf if known_at is None else known_at
-    parts: dict[str, list[NDArray[Any]]] = {}
+    whole: dict[str, NDArray[Any]] = {}
+    start = 0
     for i, (table, derived) in enumerate(zip(world.parts(), _derived_parts(world, sizes), strict=True)):
         progress("order table", i, len(sizes))
         name = world.order_files[i].relative_to(world.path).as_posix()
@@ -209,6 +222,10 @@ def order_table(world: World, known_at: float | None, door: Door, progress: Prog
             "training_consent": _purposes(table)["model_training"] == 1,
         }
         for column, values in columns.items():
-            parts.setdefault(column, []).append(values)
+            if not start:
+                # room for all parts at once: joining them at the end would hold everything twice
+                whole[column] = np.empty((sum(sizes), *values.shape[1:]), dtype=values.dtype)
+            whole[column][start : start + len(values)] = values
+        start += len(table)
     progress("order table", len(sizes), len(sizes))
-    return OrderTable(**{column: np.concatenate(values) for column, values in parts.items()})
+    return OrderTable(**whole)

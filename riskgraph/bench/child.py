@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,10 @@ class Ran:
     peak_mb: float
 
 
-def run(*arguments: object, poll: Callable[[], None] = lambda: None) -> Ran:
-    """Run ``riskgraph ARGUMENTS``; ``poll`` is called while it runs.
+def run(
+    *arguments: object, poll: Callable[[], None] = lambda: None, environment: Mapping[str, str] | None = None
+) -> Ran:
+    """Run ``riskgraph ARGUMENTS``; ``poll`` is called while it runs, ``environment`` is added to its own.
 
     Raises:
         CheckFailed: If it ends with another code than 0, with its last words.
@@ -34,7 +37,8 @@ def run(*arguments: object, poll: Callable[[], None] = lambda: None) -> Ran:
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         command = [sys.executable, "-m", "riskgraph", *map(str, arguments)]
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        environment = {**os.environ, **(environment or {})}
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
         peak = 0.0
         try:
             while child.poll() is None:

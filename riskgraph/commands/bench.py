@@ -43,6 +43,15 @@ def bench_worlds(only: Only = "", as_json: AsJson = False) -> None:
     _measure(worlds.PARTS.values(), worlds.run, only, as_json)
 
 
+@app.command("sandbox")
+def bench_sandbox(only: Only = "", as_json: AsJson = False) -> None:
+    """The release: crowds, time, memory, and other tools beside it. At most 25 minutes on 2 cores."""
+    bootstrap.require_extra("riskgraph bench sandbox")
+    from riskgraph.bench import sandbox
+
+    _measure(sandbox.PARTS.values(), sandbox.run, only, as_json)
+
+
 def _measure(
     groups: Names, run: Callable[[set[str], Progress], list[Figure]], only: str, as_json: bool
 ) -> None:
