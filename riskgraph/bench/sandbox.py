@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph import bootstrap, chain
+from riskgraph import attacks, bootstrap, chain
 from riskgraph.bench import Figure, child, measure, peers
 from riskgraph.core.errors import Unavailable
 from riskgraph.ports import Progress
@@ -34,6 +34,7 @@ ANONYPY_ROWS = 100_000
 ANJANA_ASKED, ANJANA_PLAIN = 30_000, 5_000
 MDAV_ROWS = 20_000
 SEED = 20
+ATTACKED_SEED = 7
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,21 @@ def _records(frame: Frame, points: NDArray[np.float32]) -> Items:
     )
 
 
+def attacked(bench: Bench) -> list[Figure]:
+    """What an attacker who knows whole records learns from releases of either half of the demo's persons."""
+    world = bench.folder / "world-attacked"
+    chain.simulate("demo", seed=ATTACKED_SEED, orders=None, out=world, progress=bench.progress)
+    chain.replay(world, bench.settings, bench.progress)
+    found = attacks.attack(
+        world, until=UNTIL, seed=0, k=K, kind="order2", out=None, settings=bench.settings,
+        progress=bench.progress,
+    )["figures"]  # fmt: skip
+    return [
+        Figure(name, row["value"], "1", row["note"], row["lower"], row["upper"])
+        for name, row in found.items()
+    ]
+
+
 # A part and the names of its figures: whoever adds figures adds a function above and a line here.
 PARTS: dict[Callable[[Bench], list[Figure]], tuple[str, ...]] = {
     small: ("partition_rows_s", "s_100k"),
@@ -244,6 +260,10 @@ PARTS: dict[Callable[[Bench], list[Figure]], tuple[str, ...]] = {
     speed_anjana: ("speed_vs_anjana",),
     information_loss: ("ncp_ratio",),
     microaggregation: ("sse_ratio_mdav",),
+    attacked: (
+        *("linkage", "membership_data_auc", "membership_model_auc"),
+        *("singling_out", "linkability", "inference"),
+    ),
 }
 
 

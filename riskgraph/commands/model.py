@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
-from riskgraph import auditing, bootstrap, promotion, training_process
+from riskgraph import bootstrap, promotion, training_process
 from riskgraph.commands.ui import AsJson, PublicKey, emit, err, progress_bars
 from riskgraph.settings import Settings
 
@@ -52,6 +52,8 @@ def train(
     with progress_bars() as progress:
         made = training_process.train(release, out, kind.value, seed, verifier, progress, as_user)
     if public_key is None:
+        from riskgraph import auditing
+
         # Whoever trains by a public key has no key to sign a record with, nor the log.
         auditing.log_read(made.card, settings)
     for note in made.notes:

@@ -61,6 +61,15 @@ def settings(chain: Path) -> Settings:
     return Settings(home=chain / "home")
 
 
+def in_process(chain: Path, release: Path, out: Path, kind: Any, progress: Any = lambda *_: None) -> None:
+    """Training without a process of its own."""
+    from riskgraph.models.train import train as train_here
+    from riskgraph.sandbox import Release
+
+    opened = Release.open(release, bootstrap.open_verifier(settings(chain)))
+    train_here([opened], out, kind=kind, progress=progress)
+
+
 def train(chain: Path, out: Path, kind: str = "order2", **options: Any) -> training_process.Trained:
     verifier = bootstrap.open_verifier(settings(chain))
     return training_process.train([chain / "release"], out, kind, 0, verifier, **options)
@@ -217,13 +226,11 @@ def add_raw(release: Path) -> None:
 def test_a_release_that_does_not_hold_is_refused_in_the_same_words_as_in_one_process(
     change, named, chain, tmp_path
 ):
-    from riskgraph import chain as in_process
-
     release = tmp_path / "release"
     shutil.copytree(chain / "release", release)
     change(release)
     with pytest.raises(CheckFailed, match=named) as told:
-        in_process.train([release], tmp_path / "model", "gbdt", 0, settings(chain), lambda *_: None)
+        in_process(chain, release, tmp_path / "model", "gbdt")
     ran = riskgraph(
         "train", "--release", release, "--kind", "gbdt", "--out", tmp_path / "model", home=chain / "home"
     )
@@ -394,13 +401,9 @@ def test_another_user_has_no_groups_of_root_and_no_way_back(scratch, stranger):
 @needs_torch
 @pytest.mark.slow
 def test_the_model_and_its_progress_are_those_of_training_in_one_process(chain, tmp_path):
-    from riskgraph import chain as in_process
-
     steps: dict[str, list[tuple[object, ...]]] = {"one": [], "two": []}
     alone = tmp_path / "one"
-    in_process.train(
-        [chain / "release"], alone, "order2", 0, settings(chain), lambda *s: steps["one"].append(s)
-    )
+    in_process(chain, chain / "release", alone, "order2", lambda *s: steps["one"].append(s))
     card = train(chain, tmp_path / "two", progress=lambda *s: steps["two"].append(s)).card
     assert steps["one"] == steps["two"]
     assert (alone / "tables.npy").read_bytes() == (tmp_path / "two/tables.npy").read_bytes()
