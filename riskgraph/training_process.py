@@ -345,7 +345,9 @@ def libraries() -> list[str]:
     own = [str(p) for p in (spec.submodule_search_locations or ())] if spec else []
     parts = [str(p.resolve()) for folder in own for p in Path(folder).iterdir() if p.is_dir()]
     paths = [p for p in sys.path if not Path(p, "pyproject.toml").is_file()]
-    listed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    # What an editable install leaves in a checkout; libraries look for entry points there.
+    listed = [str(p) for folder in own for p in Path(folder).parent.glob("*.egg-info")]
+    listed += [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return [*listed, *own, *parts, *paths]
 
 
