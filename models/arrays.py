@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.models.calibration import calibrate
-from riskgraph.models.rows import RowsLike, split, stack
+from riskgraph.models.rows import split, stack
 from riskgraph.models.train import Kind, _fit
+from riskgraph.ports import TrainingRows
 
 Score = Callable[[NDArray[np.float32], NDArray[np.object_]], NDArray[np.float64]]
 
 
-def fit_scorer(rows: RowsLike, seed: int, *, kind: Kind) -> Score:
+def fit_scorer(rows: TrainingRows, seed: int, *, kind: Kind) -> Score:
     """Fit with the code, recipe and early stopping of ``train`` and return what scores rows.
 
     Args:

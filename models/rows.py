@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NodeSpec, catalog
 from riskgraph.core.errors import Invalid
+from riskgraph.ports import TrainingRows
 
 # Below these a held-out quarter could not tell when to stop.
 MIN_FRAUD, MIN_HONEST = 20, 100
 # With fewer, one cluster is more than the quarter that is held out.
 _MIN_CLUSTERS = 4
-
-
-class RowsLike(Protocol):
-    """What a release offers as ``rows``; see :class:`Rows` for shapes."""
-
-    @property
-    def components(self) -> NDArray[np.float32]: ...
-    @property
-    def availability(self) -> NDArray[np.object_]: ...
-    @property
-    def label(self) -> NDArray[np.int8]: ...
-    @property
-    def weight(self) -> NDArray[np.float64]: ...
-    @property
-    def cluster(self) -> NDArray[np.int32]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +53,7 @@ class Rows:
         return float(self.weight[self.fraud].sum() / self.weight.sum())
 
 
-def stack(sources: Sequence[RowsLike]) -> Rows:
+def stack(sources: Sequence[TrainingRows]) -> Rows:
     """Rows of several releases; clusters stay apart.
 
     Raises:
