@@ -83,7 +83,7 @@ def _history(opened: worlds.World, until: date, settings: Settings, progress: Pr
     """All orders placed before a day, labels as known on it."""
     door, midnight = bootstrap.open_door(settings), datetime.combine(until, clock_time(), UTC).timestamp()
     worlds.replay(opened, door, progress)
-    table = opened.table(midnight, door, progress)
+    table = auditing.without_erased(opened.table(midnight, door, progress), settings)
     return table.take(table.placed_at < int(midnight * 1e6))
 
 

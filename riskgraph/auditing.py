@@ -11,6 +11,7 @@ from typing import Any
 from riskgraph import bootstrap
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, NotFound
+from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import (
     Ledger,
     Release,
@@ -23,7 +24,7 @@ from riskgraph.sandbox import (
     verify_audit,
     verify_copy,
 )
-from riskgraph.sandbox.audit import AUDIT
+from riskgraph.sandbox.audit import AUDIT, check_chained
 from riskgraph.sandbox.certificate import check_choice, render_certificate
 from riskgraph.settings import Settings
 
@@ -81,6 +82,15 @@ def _event(event: str, purpose: str, **fields: Any) -> Record:
     return {**record, "ts": stamp(time.time()), "event": event, "purpose": purpose, **fields}
 
 
+def check_log(settings: Settings) -> None:
+    """See before any work that the log can be continued.
+
+    Raises:
+        CheckFailed: If it was begun by a version without a chain.
+    """
+    check_chained(log_path(settings))
+
+
 def log_read(card: Mapping[str, Any], settings: Settings) -> None:
     """Put on record which model was made of which releases; ``card`` is as training returns it."""
     signer, digest = bootstrap.open_signer(settings), hashlib.sha256(canonical_json(card)).hexdigest()
@@ -94,14 +104,34 @@ def log_read(card: Mapping[str, Any], settings: Settings) -> None:
         append_audit(log_path(settings), _event("read", "training of fraud models", **fields), signer)
 
 
+def log_cost(result: Mapping[str, Any], settings: Settings) -> None:
+    """Put on record that models were fitted on raw orders inside the sandbox, and what was measured."""
+    known = {name: result[name] for name in ("figures", "judged_by", "counts")}
+    append_audit(
+        log_path(settings),
+        _event("cost", "what training on a release costs", input=result["request"], utility=known),
+        bootstrap.open_signer(settings),
+    )
+
+
+def without_erased(table: OrderTable, settings: Settings) -> OrderTable:
+    """The orders that were not erased: nothing more is learned from those (GDPR Art. 17; PIPL Art. 47)."""
+    if not ledger_path(settings).exists():
+        return table
+    return table.take(~_ledger(settings).is_erased(table.order_id))
+
+
+def _ledger(settings: Settings) -> Ledger:
+    signer, code = bootstrap.open_signer(settings), bootstrap.code_version()
+    return Ledger(ledger_path(settings), log_path(settings), signer, code, stamp(time.time()))
+
+
 def erase(orders: Sequence[str], settings: Settings) -> Record:
     """Bar orders from every later release, and put that on record; no release is made again."""
     named = sorted(set(orders))
-    if not named:
-        raise Invalid("no order was named", field="order")
-    signer, code = bootstrap.open_signer(settings), bootstrap.code_version()
-    ledger = Ledger(ledger_path(settings), log_path(settings), signer, code, stamp(time.time()))
-    return ledger.erase(named)
+    if not named or not all(named):
+        raise Invalid("no order was named, or one without an id", field="order")
+    return _ledger(settings).erase(named)
 
 
 def certificate(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from riskgraph import bootstrap
+from riskgraph import auditing, bootstrap
 from riskgraph.core.table import OrderTable
 from riskgraph.eval import worlds
 from riskgraph.eval.window import Truth, join
@@ -56,16 +56,17 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
     bootstrap.require_extra("riskgraph sandbox cost", "train")
     opened, door = worlds.World.open(world), bootstrap.open_door(settings)
     worlds.replay(opened, door, progress)
-    table = opened.table(microseconds(request.until) / 1e6, door, progress)
+    cut = microseconds(request.until) / 1e6
+    table = auditing.without_erased(opened.table(cut, door, progress), settings)
     if opened.simulated:
         judged, by = by_truth(table, worlds.truth_of(opened)), "the truth of the simulated world"
     else:
-        latest = opened.table(time.time(), door, progress)
+        latest = auditing.without_erased(opened.table(time.time(), door, progress), settings)
         judged, by = Judged(latest.label, np.full(len(latest), "fraud", object)), "labels as known today"
     cost = measure_cost(table, judged, FITTERS, request, progress, LIBRARIES)
     facts = {"provenance": opened.manifest["provenance"], "judged_by": by}
     asked = {**asdict(request), "until": request.until.isoformat()}
-    return {
+    result = {
         "world": str(world),
         **facts,
         "request": asked,
@@ -75,6 +76,8 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
         "worst": {model: worst(cost, model) for model in FITTERS},
         **cost.to_json(),
     }
+    auditing.log_cost(result, settings)
+    return result
 
 
 def by_truth(table: OrderTable, truth: Truth) -> Judged:

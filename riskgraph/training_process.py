@@ -8,16 +8,18 @@ relays progress and errors, and puts the model in its place only once it is whol
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -93,20 +95,21 @@ def train(
     """
     with _scratch() as scratch:
         account, notes = choose_account(as_user, scratch)
-        made, key = scratch / "model", scratch / "signer.pem"
+        work = scratch / "work"
+        work.mkdir(0o700)
+        made, key = work / "model", work / "signer.pem"
         key.write_bytes(verifier.public_pem)
         key.chmod(0o644)
         handed = [path.resolve() for path in releases]
         if account is not None:
-            handed = [_copy(p, scratch / str(n), verifier, account) for n, p in enumerate(handed)]
+            handed = [_copy(p, work / str(n), verifier, account) for n, p in enumerate(handed)]
+            # The folder around it stays root's: what lies in a folder of its own, that user can rename.
+            scratch.chmod(0o711)
             # Last: from here on that user could lead a file that root writes elsewhere, by a link.
-            os.chown(scratch, account.uid, account.gid)
+            os.chown(work, account.uid, account.gid)
         job = Job(tuple(map(str, handed)), str(made), kind, seed, str(key))
-        refused = _run(job, scratch, account, progress)
-        if account is not None:
-            # No other process of that user may change the model between check and copy.
-            os.chown(scratch, os.geteuid(), os.getegid())
-        card = _place(made, out)
+        refused = _run(job, work, account, progress)
+        card = _place(_fetch(made, scratch / "fetched"), out)
     told = [f"the tripwire around training refused {count} x {rule}" for rule, count in refused.items()]
     return Trained(card, (*notes, *told))
 
@@ -123,7 +126,9 @@ def choose_account(name: str | None, scratch: Path) -> tuple[Account | None, lis
             return None, []
         found = (known for known in map(_account, OWN_USERS) if known is not None)
         own = next((known for known in found if _can_run(known, scratch)), None)
-        return own, [] if own else [_AS_ROOT]
+        if own is None:
+            return None, [_AS_ROOT]
+        return own, [] if own.name == OWN_USERS[0] else [_SHARED_USER.format(name=own.name)]
     account = _account(name)
     if account is None:
         raise Invalid(f"--as-user: there is no user {name!r}", field="--as-user")
@@ -140,6 +145,10 @@ def choose_account(name: str | None, scratch: Path) -> tuple[Account | None, lis
     return account, []
 
 
+_SHARED_USER = (
+    "trained as {name}, which other services may run as too and could have reached into training; "
+    "docs/operations.md says how to make a user for it"
+)
 _AS_ROOT = (
     f"root trained, who can read everything: none of {', '.join(OWN_USERS)} can run this Python; "
     "docs/operations.md says how to train as a user of its own"
@@ -244,11 +253,18 @@ def _run(job: Job, scratch: Path, account: Account | None, progress: Progress | 
             raise
         finally:
             child.wait()
+            _end_session(child.pid)
             stderr.seek(0)
             sys.stderr.write(stderr.read().decode("utf-8", "replace"))
     if refused is None or child.returncode != 0:
         raise RiskgraphError(_how_it_ended(child.returncode))
     return refused
+
+
+def _end_session(leader: int) -> None:
+    """End what the child has started and left behind: it could still change the model."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _tell(pipe: BinaryIO | Any, message: Mapping[str, Any]) -> None:
@@ -278,6 +294,34 @@ def _raised(told: Mapping[str, Any]) -> Exception:
     return error
 
 
+def _fetch(made: Path, into: Path) -> Path:
+    """The child's files as the parent's own; checks are made on these, which nobody else can change.
+
+    A link would have the parent, who may read everything, put raw data into the model's folder. So no link
+    is followed, and a file with a second name is none of the child's.
+
+    Raises:
+        CheckFailed: If anything but plain files lies there.
+    """
+    into.mkdir(0o700)
+    try:
+        folder = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            for name in os.listdir(folder):
+                # Not blocking: a pipe that lies there would never end.
+                source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+                with open(source, "rb") as file, (into / name).open("wb") as copy:
+                    kept = os.fstat(source)
+                    if not stat.S_ISREG(kept.st_mode) or kept.st_nlink != 1:
+                        raise OSError(errno.EINVAL, "not a plain file")
+                    shutil.copyfileobj(file, copy)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise CheckFailed("training left other files than its card names", field="out") from error
+    return into
+
+
 def _place(made: Path, out: Path) -> dict[str, Any]:
     """Move a whole model into place, the card last; what the child left besides is refused.
 
@@ -289,10 +333,7 @@ def _place(made: Path, out: Path) -> dict[str, Any]:
 
     card = read_card(made)
     names = [*card.files, CARD_FILE]
-    # A link would have the parent, who may read everything, put raw data into the model's folder.
-    left = list(made.iterdir())
-    linked = any(p.is_symlink() or not p.is_file() for p in left) or made.is_symlink()
-    if linked or {p.name for p in left} != set(names):
+    if {path.name for path in made.iterdir()} != set(names):
         raise CheckFailed("training left other files than its card names", field="out")
     out.mkdir(parents=True, exist_ok=True)
     for name in names:

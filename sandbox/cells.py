@@ -55,7 +55,8 @@ class CellCount:
     thinnest_cell: str
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        """For the certificate. Which cell is thinnest would tell the exact count of a cell with noise."""
+        return {"cells": self.cells, "min_cell_units": self.min_cell_units}
 
 
 class _Crowd:

@@ -137,6 +137,10 @@ class Ledger:
             out |= _among(digests, self.of_release(release_id))
         return out
 
+    def is_erased(self, order_ids: Sequence[object] | NDArray[np.object_]) -> NDArray[np.bool_]:
+        """bool[N]: which orders were erased."""
+        return _among(self.digests(order_ids), self.erased())
+
     def barred(self, order_ids: Sequence[object] | NDArray[np.object_]) -> dict[str, NDArray[np.bool_]]:
         """Orders that must not enter a release, as a mask by reason."""
         digests = self.digests(order_ids)

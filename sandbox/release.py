@@ -51,9 +51,9 @@ def check_certificate(certificate: Mapping[str, Any]) -> None:
                 )
     cells = certificate["independent"].get("min_cell_units", 0)
     if cells < k:
-        which = certificate["independent"].get("thinnest_cell", "no cell was counted")
         raise CheckFailed(
-            f"certificate: min_cell_units is {cells} by the independent count, {k} is asked ({which})",
+            f"certificate: a released cell stands for fewer than {k} persons by the independent count, or "
+            "cells were not counted",
             field="certificate.min_cell_units",
         )
     same = ("groups", "min_units", "min_components", "min_rows")

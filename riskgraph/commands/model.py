@@ -49,11 +49,14 @@ def train(
     bootstrap.require_extra(f"riskgraph train --kind {kind.value}", extra)
     settings = Settings.from_environment()
     verifier = bootstrap.open_verifier(settings, public_key)
-    with progress_bars() as progress:
-        made = training_process.train(release, out, kind.value, seed, verifier, progress, as_user)
     if public_key is None:
         from riskgraph import auditing
 
+        # Before any work: what was trained must be able to go on record.
+        auditing.check_log(settings)
+    with progress_bars() as progress:
+        made = training_process.train(release, out, kind.value, seed, verifier, progress, as_user)
+    if public_key is None:
         # Whoever trains by a public key has no key to sign a record with, nor the log.
         auditing.log_read(made.card, settings)
     for note in made.notes:

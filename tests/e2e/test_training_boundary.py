@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -185,6 +186,7 @@ def test_training_that_opens_a_raw_file_fails_the_check_and_has_no_store_loaded(
 
 # A child that has a model at once, and a library that tried what it may not.
 READY = """
+import select
 import shutil
 job = json.loads(sys.stdin.readline())
 shutil.copytree({model!r}, job["out"], ignore=shutil.ignore_patterns("__*"))
@@ -287,15 +289,61 @@ def file_beside(made: Path, raw: Path) -> None:
     shutil.copy(raw, made / "more.npy")
 
 
-@pytest.mark.parametrize("change", [link_beside, link_instead, file_beside])
+def pipe_beside(made: Path, raw: Path) -> None:
+    os.mkfifo(made / "more.npy")
+
+
+def second_name(made: Path, raw: Path) -> None:
+    (made / "tables.npy").unlink()
+    os.link(raw, made / "tables.npy")
+
+
+def folder_of_another(made: Path, raw: Path) -> None:
+    made.rename(made.with_name("elsewhere"))
+    made.symlink_to(made.with_name("elsewhere"))
+
+
+CHANGES = [link_beside, link_instead, file_beside, pipe_beside, second_name, folder_of_another]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_child_cannot_have_its_parent_fetch_other_files_than_the_model(change, tmp_path):
     made, raw, out = tmp_path / "made", tmp_path / "raw", tmp_path / "out"
     shutil.copytree(str(shipped_champion()), made, ignore=shutil.ignore_patterns("__*"))
     raw.write_text("raw")
     change(made, raw)
     with pytest.raises(CheckFailed, match="other files"):
-        training_process._place(made, out)
+        training_process._place(training_process._fetch(made, tmp_path / "fetched"), out)
     assert not out.exists()
+
+
+def test_the_folder_that_a_user_trains_in_lies_in_one_that_it_cannot_rename(chain, tmp_path, monkeypatch):
+    seen: list[tuple[int, int, int]] = []
+    run = training_process._run
+
+    def look(job, work, account, progress):
+        around = work.parent.stat()
+        seen.append((around.st_uid, around.st_mode & 0o022, Path(job.out).is_relative_to(work)))
+        return run(job, work, account, progress)
+
+    monkeypatch.setattr(training_process, "_run", look)
+    train(chain, tmp_path / "model", "gbdt")
+    assert seen == [(os.geteuid(), 0, True)]
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes are watched by pidfd, which Linux has")
+def test_what_the_child_leaves_running_is_ended(tmp_path):
+    code = (
+        "import subprocess, sys; "
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], stdout=-3, stdin=-3); "
+        "print(p.pid, flush=True)"
+    )
+    child = training_process.start(f"import json; {code}", tmp_path, None, subprocess.DEVNULL)
+    watched = select.poll()
+    watched.register(os.pidfd_open(int(child.communicate()[0])), select.POLLIN)
+    assert watched.poll(0) == []
+    training_process._end_session(child.pid)
+    assert watched.poll(60_000) != []
 
 
 def test_a_user_that_is_not_there_is_wrong_input(chain, tmp_path):

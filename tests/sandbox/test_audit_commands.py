@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from riskgraph import auditing, bootstrap
+from riskgraph.chain import open_world, world_table
 from riskgraph.core.fonts import PACKAGE
+from riskgraph.settings import Settings
 from tests.support.cli import riskgraph
 from tests.support.once import made_once
 
@@ -119,6 +122,38 @@ def test_an_erasure_is_put_on_record(home):
     changed = audit(home)
     assert changed.code == 3
     assert "erased.digests is not what the log names" in changed.error
+
+
+def test_an_order_without_an_id_cannot_be_erased(home):
+    assert riskgraph("sandbox", "erase", "", home=home).code == 2
+
+
+def test_nothing_more_is_learned_from_an_erased_order(home, chain):
+    settings = Settings.from_environment({"RISKGRAPH_HOME": str(home)})
+    table = world_table(open_world(chain / "world"), 2e9, bootstrap.open_door(settings), lambda *_: None)
+    assert auditing.without_erased(table, settings) is table
+    gone = str(table.order_id[7])
+    riskgraph("sandbox", "erase", gone, home=home)
+    left = auditing.without_erased(table, settings)
+    assert len(left) == len(table) - 1
+    assert gone not in left.order_id
+
+
+def test_what_the_cost_process_measured_is_on_record(home):
+    measured = {"figures": {"auc_loss_trees": 0.1}, "judged_by": "its truth", "counts": {}}
+    result = {"request": {"until": "2026-06-30"}, **measured}
+    auditing.log_cost(result, Settings.from_environment({"RISKGRAPH_HOME": str(home)}))
+    last = audit(home).json()[-1]
+    assert (last["event"], last["utility"]["figures"]) == ("cost", {"auc_loss_trees": 0.1})
+
+
+def test_training_does_not_begin_where_it_cannot_go_on_record(home, chain, tmp_path):
+    (home / "sandbox-audit.jsonl").write_text('{"seq": 0}\n')
+    asked = ("--release", chain / "release", "--kind", "gbdt", "--out", tmp_path / "model")
+    ran = riskgraph("train", *asked, home=home)
+    assert ran.code == 3
+    assert "no chain" in ran.error
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(("lang", "word"), [("zh", "训练数据脱敏发布证书"), ("en", "SIMULATED")])
