@@ -37,7 +37,7 @@ class Target:
 
     def weights(self, draw: ClassDraw, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64[18], weight of the rows in each released cell."""
-        return np.bincount(self.cells(draw), weights=weight, minlength=APART + 1)
+        return np.bincount(self.cells(draw), weights=weight, minlength=APART + 1).astype(np.float64)
 
 
 def targets(tables: Tables, draw: ClassDraw, label: int) -> dict[int, Target]:

@@ -88,7 +88,8 @@ def swap(tables: Tables, draw: ClassDraw, label: int, rng: np.random.Generator) 
 
 
 def _nodes(draw: ClassDraw, wanted: dict[int, Target]) -> list[_Node]:
-    places, beside = catalog().component_slices, {}
+    places = catalog().component_slices
+    beside: dict[int, list[tuple[int, int, bool]]] = {}
     for p, target in wanted.items():
         a, b = target.ends
         beside.setdefault(a, []).append((p, b, True))
@@ -98,14 +99,10 @@ def _nodes(draw: ClassDraw, wanted: dict[int, Target]) -> list[_Node]:
         block = places[catalog().component_node[end]]
         filled = ~np.isnan(draw.rows.components[:, block])
         rows = np.flatnonzero(filled[:, end - block.start])
-        parts = np.packbits(filled[rows], axis=1).astype(np.int64) @ [1 << 8 * i for i in range(_bytes(block))]
+        parts = filled[rows] @ (1 << np.arange(filled.shape[1]))
         run = np.unique(np.stack([draw.group[rows], parts]), axis=1, return_inverse=True)[1]
         out.append(_Node(block, end, rows, run.astype(np.float64), tuple(beside[end])))
     return out
-
-
-def _bytes(block: slice) -> int:
-    return (block.stop - block.start + 7) // 8
 
 
 def _propose(node: _Node, rng: np.random.Generator) -> tuple[Rows, Rows]:
