@@ -100,6 +100,10 @@ def _grid(first: NDArray[np.intp], second: NDArray[np.intp]) -> _Grid:
 
 
 _RUNS = [np.cumsum([0, *cuts]) for cuts in product((0, 1), repeat=COARSE_BINS - 1)]
+# bool[10, 25]: each row and column of a table of two coarse codes, 0 for absent.
+_MARGINALS = np.array(
+    [(np.indices((WIDTH, WIDTH))[axis] == code).ravel() for axis in (0, 1) for code in range(WIDTH)]
+)
 _GRIDS = tuple(_grid(first, second) for first, second in product(_RUNS, _RUNS))
 
 
@@ -128,7 +132,20 @@ class _Crowd:
                     shown.remove(min(line & shown, key=lambda cell: (size[cell], cell)))
         if 0 < self.units(sum(grid.bits[cell] for cell in grid.bits.keys() - shown)) < self.k:
             return None
-        return np.where(np.isin(grid.cell, list(shown)), grid.cell, REST).astype(np.uint8)
+        cell = np.where(np.isin(grid.cell, list(shown)), grid.cell, REST).astype(np.uint8)
+        return None if self._pinned(cell) else cell
+
+    def _pinned(self, cell: Codes) -> bool:
+        """Whether exact marginals and released cells together fix a cell of under k units."""
+        size = np.array([self.units(1 << code) for code in range(WIDTH**2)])
+        # a line that nobody is in shows by its marginal, and all its cells are 0
+        empty = _MARGINALS[_MARGINALS @ size == 0].any(axis=0)
+        place = np.full((WIDTH, WIDTH), APART)
+        place[1:, 1:] = cell.reshape(COARSE_BINS, COARSE_BINS)
+        cells = [place.ravel() == number for number in np.unique(cell)]
+        known = np.vstack([_MARGINALS, np.eye(WIDTH**2)[empty], *cells])
+        fixed = np.diag(np.linalg.pinv(known) @ known) > 1 - 1e-6
+        return bool((fixed & (place.ravel() != APART) & (size > 0) & (size < self.k)).any())
 
 
 def _told(counts: NDArray[np.int64], cell: Codes) -> float:
