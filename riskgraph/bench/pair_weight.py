@@ -18,10 +18,10 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.core.table import OrderTable
 from riskgraph.models import CompiledModel
-from riskgraph.models.rows import Rows
+from riskgraph.models.rows import Rows, RowsLike
 from riskgraph.models.train import _train_rows
 from riskgraph.ports import Progress, Signer
-from riskgraph.sandbox import Release, ReleaseRequest, admit, write_release
+from riskgraph.sandbox import ReleaseRequest, admit, write_release
 
 # Three of the front end, one across, four of the rest; ends that are nearly independent in simulated
 # histories, so that the weight is the planted one's; no node twice, so that all can be planted at once.
@@ -132,10 +132,14 @@ def measure_pairs(
     signer: Signer,
     *,
     share: float = SHARE,
+    clusters: bool = False,
     epochs: int | None = None,
     progress: Progress | None = None,
 ) -> list[PairWeight]:
     """Plant pairs, train on raw rows and on their release, and compare.
+
+    Training on a release holds out whole clusters of fraud, and stops where these do: weights are then
+    smaller whatever the release holds. Raw rows have no clusters, so both sides hold out single rows.
 
     Args:
         table: Orders of a simulated history, with labels as known.
@@ -143,6 +147,7 @@ def measure_pairs(
         request: Of the release; its seed is also that of planting and training.
         signer: Signs the release.
         share: Of the fraud orders that are coupled.
+        clusters: Train on the release as it is, by cluster; on raw rows by row all the same.
         epochs: Of training, the usual number if left out.
         progress: Told of releases and epochs.
     """
@@ -153,22 +158,26 @@ def measure_pairs(
         availability=planted.availability[taken.rows],
         label=planted.label[taken.rows],
         weight=np.ones(len(taken.rows)),
-        cluster=np.full(len(taken.rows), -1, dtype=np.int32),
+        cluster=_none(len(taken.rows)),
     )
     with tempfile.TemporaryDirectory() as folder:
         made = write_release(planted, Path(folder) / "release", request, signer, progress=progress)
+        released = made.rows if clusters else replace(made.rows, cluster=_none(len(made.rows)))
         models = [
             _trained(source, Path(folder) / name, request.seed, epochs, progress)
-            for name, source in (("raw", raw), ("released", made))
+            for name, source in (("raw", raw), ("released", released))
         ]
         found = [[contrast(m, p, raw.components, raw.label) for m in models] for p in pairs]
     return [PairWeight(p, request.seed, *weights) for p, weights in zip(pairs, found, strict=True)]
 
 
+def _none(rows: int) -> NDArray[np.int32]:
+    return np.full(rows, -1, dtype=np.int32)
+
+
 def _trained(
-    source: Rows | Release, out: Path, seed: int, epochs: int | None, progress: Progress | None
+    rows: RowsLike, out: Path, seed: int, epochs: int | None, progress: Progress | None
 ) -> CompiledModel:
-    rows = source.rows if isinstance(source, Release) else source
     # the private part of training on purpose: both sides must go through the very same code
     _train_rows([rows], _ORIGIN, out, seed=seed, epochs=epochs, progress=progress)
     return CompiledModel.load(out)
