@@ -99,8 +99,9 @@ def _nodes(draw: ClassDraw, wanted: dict[int, Target]) -> list[_Node]:
         block = places[catalog().component_node[end]]
         filled = ~np.isnan(draw.rows.components[:, block])
         rows = np.flatnonzero(filled[:, end - block.start])
-        parts = filled[rows] @ (1 << np.arange(filled.shape[1]))
-        run = np.unique(np.stack([draw.group[rows], parts]), axis=1, return_inverse=True)[1]
+        width = filled.shape[1]
+        parts = filled[rows] @ (1 << np.arange(width))
+        run = np.unique((draw.group[rows] << width) + parts, return_inverse=True)[1]
         out.append(_Node(block, end, rows, run.astype(np.float64), tuple(beside[end])))
     return out
 
