@@ -1,7 +1,8 @@
 """An independent count of the persons behind every released cell of R3 and R4.
 
 Like ``count``, it shares no code with what makes the tables: it takes the tables as they are released and
-puts each used row, by its value, into the cells that it belongs to.
+puts each used row, by its value, into the cells that it belongs to. What subtraction gives is a cell too: a
+line of a joint table, as its marginal tells it, less the cells of the line that are shown.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from riskgraph.sandbox.tables import Tables
 
 _CLASSES = ("honest", "fraud")
-_NOT_BOTH = 17
+# A joint table as rows and columns of codes, 0 for absent; of its entries one is the rest, and one no cell.
+_CODES = 5
+_REST, _NOT_BOTH = 16, 17
 _DIGITS = 3
 
 Ints = NDArray[np.int64]
@@ -68,10 +71,14 @@ class _Crowd:
 
     def count(self, cell: NDArray[np.int64], cells: int) -> Ints:
         """int64[cells], persons with a row in each cell; rows in no cell have -1."""
-        seen = np.zeros((self._persons, cells + 1), dtype=np.bool_)
-        seen[self._place, cell] = True
-        out: Ints = seen[:, :cells].sum(axis=0)
+        out: Ints = self.seen(cell, cells).sum(axis=1)
         return out
+
+    def seen(self, cell: NDArray[np.integer[Any]], cells: int) -> NDArray[np.bool_]:
+        """bool[cells, persons], who has a row in each cell; rows in no cell have -1."""
+        seen = np.zeros((cells + 1, self._persons), dtype=np.bool_)
+        seen[cell, self._place] = True
+        return seen[:cells]
 
     def among(self, rows: NDArray[np.intp]) -> int:
         """Persons behind some rows."""
@@ -167,15 +174,45 @@ def _pair_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Iter
         coarse = {}
         for j in ends:
             bins = _bins(tables.scales[j].edges, rows.values[j].take(places))
-            coarse[j] = np.append(tables.scales[j].coarse, np.int8(-1))[bins]
+            coarse[j] = np.append(tables.scales[j].coarse + 1, np.int8(0))[bins]
         for p, (a, b) in enumerate(pairs.tolist()):
-            both = (coarse[a] >= 0) & (coarse[b] >= 0)
-            # the last entry stands for rows that lack an end
-            released = np.append(tables.pairs.cell[label, p], np.uint8(_NOT_BOTH)).astype(np.int64)
-            cell = released[np.where(both, coarse[a] * np.int64(4) + coarse[b], -1)]
-            persons = crowd.count(cell, _NOT_BOTH + 1)
-            for c in np.flatnonzero(tables.pairs.total[label, p, :_NOT_BOTH] > 0).tolist():
-                yield f"R4 {_CLASSES[label]} {names[a]} x {names[b]} cell {c}", int(persons[c])
+            seen = crowd.seen(coarse[a] * np.int8(_CODES) + coarse[b], _CODES**2)
+            told = np.flatnonzero(tables.pairs.total[label, p, :_NOT_BOTH] > 0).tolist()
+            for what, persons in _table_cells(tables.pairs.cell[label, p], told, seen):
+                yield f"R4 {_CLASSES[label]} {names[a]} x {names[b]} {what}", persons
+
+
+def _table_cells(
+    cell: NDArray[np.uint8], told: list[int], seen: NDArray[np.bool_]
+) -> Iterator[tuple[str, int]]:
+    """Each entry of a joint table that is told, and what each line hides, with the persons behind it."""
+
+    def persons(codes: NDArray[np.bool_]) -> int:
+        return int(np.count_nonzero(seen[codes.ravel()].any(axis=0)))
+
+    place = np.full((_CODES, _CODES), _NOT_BOTH, dtype=np.uint8)
+    place[1:, 1:] = cell.reshape(_CODES - 1, _CODES - 1)
+    for c in told:
+        yield f"cell {c}", persons(place == c)
+    for name, line in _lines(place):
+        # those that lack the other end lie in the marginal too
+        if persons(line & (place == _REST)):
+            yield f"line {name}", persons(line & (place >= _REST))
+
+
+def _lines(place: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Rows and columns with a cell that is shown; those that share one are one line."""
+    for axis, table in (("row", place), ("column", place.T)):
+        shown = [set(codes.tolist()) - {_REST, _NOT_BOTH} for codes in table]
+        first = 1
+        for code in range(1, _CODES):
+            if code + 1 < _CODES and shown[code] & shown[code + 1]:
+                continue
+            line = np.zeros(place.shape, dtype=np.bool_)
+            (line if axis == "row" else line.T)[first : code + 1] = True
+            if shown[code]:
+                yield f"{axis} {first}", line
+            first = code + 1
 
 
 def _cause_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:

@@ -1,4 +1,4 @@
-"""Steps 7 and 9: rows drawn from the released tables alone, then raked to R4.
+"""Step 7: rows drawn from the released tables alone; then come swaps and raking to R4.
 
 Drawing is post-processing: it tells nothing that the tables do not tell. Both classes are drawn the
 same way, so that a model cannot learn the sampler.
@@ -16,13 +16,15 @@ from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.subgraph import State
 from riskgraph.sandbox.absence import CAUSES, PARTS
 from riskgraph.sandbox.frame import COMPONENT_COUNT
-from riskgraph.sandbox.pairs import pair_ends
+from riskgraph.sandbox.pairs import coarse_codes, pair_ends
 from riskgraph.sandbox.shape import Shape
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.tables import Tables
 
 # Honest and fraud. More rows, of less weight each, fill the cells of the joint tables of rare fraud.
 DRAWS = (1, 6)
+# Honest groups have too few drawn rows for swaps, and need none: raking reaches their tables.
+SWAPPED = (False, True)
 _NODE = np.array(catalog().component_node)
 _PURPOSES = sorted({n.purpose for n in catalog()})
 _PURPOSE = np.array([_PURPOSES.index(n.purpose) for n in catalog()])
@@ -58,13 +60,16 @@ class ClassDraw:
 
     Attributes:
         rows: With equal weights.
-        codes: Bins of the components that pairs use, ``{component: uint8[M]}``, 0 where absent.
-        stratum: int16[M], pattern codes.
+        group: intp[M]. coarse: 1 + coarse bin of the components that pairs use, 0 where absent,
+            ``{component: uint8[M]}``.
+        latent: float32[M, 400], standard normals that the rows were made from; only of the class
+            that is swapped.
     """
 
     rows: ReleasedRows
-    codes: dict[int, NDArray[np.uint8]]
-    stratum: NDArray[np.int16]
+    group: NDArray[np.intp]
+    coarse: dict[int, NDArray[np.uint8]]
+    latent: Floats | None
 
 
 def _quantile(shape: Shape, label: int, u: Floats) -> tuple[Floats, NDArray[np.uint8]]:
@@ -156,10 +161,11 @@ def draw_class(tables: Tables, label: int, rng: np.random.Generator) -> ClassDra
     latent = _latent(tables.correlation, len(group), rng)
     flags = _flags(tables, group, latent[COMPONENT_COUNT:])
     states = _states(tables, label, group, flags, rng)
+    kept = np.ascontiguousarray(latent.T) if SWAPPED[label] else None
     values = latent[:COMPONENT_COUNT]
     gone = _missing_parts(tables, label, flags, states, rng)
     ends = set(pair_ends().ravel().tolist())
-    codes = {}
+    coarse = {}
     for j, shape in enumerate(tables.shapes):
         values[j] = tables.groups.mean[group, j] + tables.groups.sd[group, j] * values[j]
         there = ~gone[j]
@@ -167,8 +173,8 @@ def draw_class(tables: Tables, label: int, rng: np.random.Generator) -> ClassDra
         values[j] = np.nan
         values[j, there] = drawn
         if j in ends:
-            codes[j] = np.zeros(len(group), dtype=np.uint8)
-            codes[j][there] = place
+            coarse[j] = np.zeros(len(group), dtype=np.uint8)
+            coarse[j][there] = coarse_codes(tables.scales[j], place)
     names = {int(s): Pattern.of(int(s)).availability for s in np.unique(tables.groups.stratum)}
     rows = ReleasedRows(
         components=np.ascontiguousarray(values.T),
@@ -178,7 +184,7 @@ def draw_class(tables: Tables, label: int, rng: np.random.Generator) -> ClassDra
         weight=np.full(len(group), 1.0 / DRAWS[label]),
         cluster=tables.cluster[group],
     )
-    return ClassDraw(rows, codes, tables.groups.stratum[group])
+    return ClassDraw(rows, group, coarse, kept)
 
 
 def join(parts: tuple[ReleasedRows, ReleasedRows], rng: np.random.Generator) -> ReleasedRows:

@@ -16,6 +16,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.absence import PARTS
 from riskgraph.sandbox.bins import Binned, Scale
 from riskgraph.sandbox.frame import COMPONENT_COUNT
+from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.partition import Grouped, Partition
 from riskgraph.sandbox.shape import Shape
 
@@ -131,7 +132,8 @@ def noised_groups(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[G
     rows = np.bincount(group, weights=items.rows[kept], minlength=count).astype(np.int64)
     mean, sd = _moments(sums, split.label, k)
     share = presence_shares(sums, rows)
-    noise = rng.normal(0, PRESENCE_NOISE, share.shape)
+    # in a small group 2 % are a row or two: the count of rows that lack a node would be as good as told
+    noise = rng.normal(0, 1, share.shape) * np.maximum(PRESENCE_NOISE, NOISE_SD / rows)[:, None]
     # a share of exactly 0 or 1 is a fact about at least k persons (a block that is not there)
     noised = np.where((share > 0) & (share < 1), np.clip(share + noise, 0.005, 0.995), share)
     released = Groups(

@@ -31,7 +31,7 @@ from riskgraph.sandbox.tables import Tables
 from riskgraph.sandbox.units import ClassUnits
 
 SCHEMA = "riskgraph.release/1"
-ALGORITHM = "method-g-raked/1"
+ALGORITHM = "method-g/2"
 UNIT = "account, merged over shared card, or device and address; entities on over 8 accounts merge nobody"
 
 
@@ -91,7 +91,15 @@ def _algorithm(order: Order) -> dict[str, Any]:
         "unit_def": UNIT,
         "label_mode": "apart",
         "whole_units": "per stratum",
-        "noise_sd": {"mean": MEAN_NOISE, "sd": SD_NOISE, "presence": PRESENCE_NOISE, "pair_cells": NOISE_SD},
+        "noise_sd": {
+            "mean": MEAN_NOISE,
+            "sd": SD_NOISE,
+            "presence": PRESENCE_NOISE,
+            # of rows: the least behind a group's share of presence, and what counts of R3 and R4 carry
+            "presence_rows": NOISE_SD,
+            "bin_rows": NOISE_SD,
+            "pair_cells": NOISE_SD,
+        },
         "draws": {"honest": DRAWS[0], "fraud": DRAWS[1]},
         "corr_mode": "honest residuals",
         "seed_commitment": order.seed_commitment,

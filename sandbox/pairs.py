@@ -1,13 +1,16 @@
 """R4: joint tables of the catalogue's template pairs, per class, on at most 4 coarse bins each.
 
-Cells count rows in which both ends are present. Cells under k units go to one rest cell; all counts
-carry noise of sd 5.
+Cells count rows in which both ends are present. Neighbouring bins may be merged, and what is not shown
+lies in one rest cell, so that no line of a table tells of fewer than k units by subtraction. A count
+gives only the shape of a table, with noise of sd 5 in each cell; the size comes from R2, else two tables
+that share an end would tell how many rows lack the other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +23,7 @@ NOISE_SD = 5.0
 CELLS = COARSE_BINS * COARSE_BINS
 REST = CELLS
 APART = CELLS + 1
+WIDTH = COARSE_BINS + 1
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,10 @@ class PairTables:
     """Released pair tables.
 
     Attributes:
-        cell: uint8[2, 284, 16]: the released cell that each coarse cell counts towards: itself, or
-            16 for the rest cell.
+        cell: uint8[2, 284, 16]: the released cell that each coarse cell counts towards: the first of
+            those that it is merged with, or 16 for the rest cell, or 17 if nothing is told.
         total: float64[2, 284, 18]: rows in each released cell; 16 the rest cell, 17 the rows in
-            which not both ends are present.
+            which not both ends are present, by R2.
     """
 
     cell: NDArray[np.uint8]
@@ -63,56 +67,157 @@ def joint_cells(first: Codes, second: Codes) -> Codes:
     return cells
 
 
-def _release(counts: NDArray[np.float64], seen: NDArray[np.uint32], k: int) -> NDArray[np.uint8]:
-    """Released cell of each coarse cell; a rest of under k units takes the smallest large cell along.
+@dataclass(frozen=True)
+class _Grid:
+    """A table whose neighbouring coarse bins are merged in one way.
 
-    Args:
-        counts: float64[16], rows in each coarse cell.
-        seen: uint32[units], bit per coarse cell in which the unit has a row.
-        k: Least number of units.
+    Attributes:
+        cell: uint8[16], the first coarse cell of the merged cell that each coarse cell lies in.
+        bits: For each merged cell the bits of its coarse cells, ``5 first + second``.
+        lines: The whole table, then its rows and columns: the merged cells of each, and the bits of
+            what belongs to the line but lacks the other end.
     """
 
-    def units(cells: NDArray[np.intp]) -> int:
-        bits = np.uint32(sum(1 << int(c) for c in cells))
-        return int(np.count_nonzero(seen & bits))
-
-    size = np.array([units(np.array([c])) for c in range(CELLS)])
-    cell = np.where(size < k, REST, np.arange(CELLS)).astype(np.uint8)
-    large = sorted(np.flatnonzero(size >= k), key=lambda c: -counts[c])
-    rest = np.flatnonzero(cell == REST)
-    while counts[rest].any() and large and units(rest) < k:
-        cell[large.pop()] = REST
-        rest = np.flatnonzero(cell == REST)
-    if counts[rest].any() and units(rest) < k:
-        cell[:] = APART  # nothing of this pair can be told
-    return cell
+    cell: Codes
+    bits: dict[int, int]
+    lines: tuple[tuple[frozenset[int], int], ...]
 
 
-def fit_pairs(frame: Frame, binned: Binned, k: int, rng: np.random.Generator) -> PairTables:
-    """Count, merge and noise the tables of all template pairs."""
+def _grid(first: NDArray[np.intp], second: NDArray[np.intp]) -> _Grid:
+    """The grid of a run number for each of the four coarse bins of both ends."""
+    starts = [np.searchsorted(runs, runs) for runs in (first, second)]
+    cell = (starts[0][:, None] * COARSE_BINS + starts[1]).astype(np.uint8)
+    bits: dict[int, int] = {}
+    for i, j in np.ndindex(COARSE_BINS, COARSE_BINS):
+        bits[int(cell[i, j])] = bits.get(int(cell[i, j]), 0) | 1 << (i + 1) * WIDTH + j + 1
+    lines = [(frozenset(bits), 0)]
+    for axis, place in product((0, 1), range(COARSE_BINS)):
+        run = np.flatnonzero(starts[axis] == place)
+        if len(run):
+            lacking = sum(1 << (int(i) + 1) * (WIDTH, 1)[axis] for i in run)
+            lines.append((frozenset(cell.take(run, axis).ravel().tolist()), lacking))
+    return _Grid(cell.ravel(), bits, tuple(lines))
+
+
+_RUNS = [np.cumsum([0, *cuts]) for cuts in product((0, 1), repeat=COARSE_BINS - 1)]
+# bool[10, 25]: each row and column of a table of two coarse codes, 0 for absent.
+_MARGINALS = np.array(
+    [(np.indices((WIDTH, WIDTH))[axis] == code).ravel() for axis in (0, 1) for code in range(WIDTH)]
+)
+_GRIDS = tuple(_grid(first, second) for first, second in product(_RUNS, _RUNS))
+
+
+class _Crowd:
+    """Units of one class by the cells that they have a row in."""
+
+    def __init__(self, seen: NDArray[np.uint32], k: int) -> None:
+        self.kinds, self.number = np.unique(seen, return_counts=True)
+        self.k, self.known = k, {0: 0}
+
+    def units(self, bits: int) -> int:
+        if bits not in self.known:
+            self.known[bits] = int(self.number[(self.kinds & np.uint32(bits)) != 0].sum())
+        return self.known[bits]
+
+    def pool(self, grid: _Grid) -> Codes | None:
+        """uint8[16], released cell of each coarse cell, or None if the rest would be too small."""
+        size = {cell: self.units(bits) for cell, bits in grid.bits.items()}
+        shown = {cell for cell, units in size.items() if units >= self.k}
+        before = -1
+        while before != len(shown):
+            before = len(shown)
+            for line, lacking in grid.lines:
+                hidden = sum(grid.bits[cell] for cell in line - shown)
+                if self.units(hidden) and line & shown and self.units(hidden | lacking) < self.k:
+                    shown.remove(min(line & shown, key=lambda cell: (size[cell], cell)))
+        if 0 < self.units(sum(grid.bits[cell] for cell in grid.bits.keys() - shown)) < self.k:
+            return None
+        cell = np.where(np.isin(grid.cell, list(shown)), grid.cell, REST).astype(np.uint8)
+        return None if self._pinned(cell) else cell
+
+    def _pinned(self, cell: Codes) -> bool:
+        """Whether exact marginals and released cells together fix a cell of under k units."""
+        size = np.array([self.units(1 << code) for code in range(WIDTH**2)])
+        # a line that nobody is in shows by its marginal, and all its cells are 0
+        empty = _MARGINALS[_MARGINALS @ size == 0].any(axis=0)
+        place = np.full((WIDTH, WIDTH), APART)
+        place[1:, 1:] = cell.reshape(COARSE_BINS, COARSE_BINS)
+        cells = [place.ravel() == number for number in np.unique(cell)]
+        known = np.vstack([_MARGINALS, np.eye(WIDTH**2)[empty], *cells])
+        fixed = np.diag(np.linalg.pinv(known) @ known) > 1 - 1e-6
+        return bool((fixed & (place.ravel() != APART) & (size > 0) & (size < self.k)).any())
+
+
+def _told(counts: NDArray[np.int64], cell: Codes) -> float:
+    """What a table tells beside its marginals: Kullback-Leibler divergence from independence, times rows."""
+    alone = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / max(1, counts.sum())
+    seen, expected = (np.bincount(cell, weights=n.ravel(), minlength=CELLS + 1) for n in (counts, alone))
+    filled = seen > 0
+    return float((seen[filled] * np.log(seen[filled] / expected[filled])).sum())
+
+
+def pool_cells(counts: NDArray[np.int64], seen: NDArray[np.uint32], k: int) -> Codes:
+    """Which cells of a table are shown, alone or merged with neighbours, and which go to the rest.
+
+    A marginal less the shown cells of its line tells how many rows the line hides, together with those
+    that lack the other end. So what a line hides stands for k units or nobody, and so does the rest. Of
+    all ways to merge neighbouring bins the one is taken that tells most.
+
+    Args:
+        counts: int64[4, 4], rows in each coarse cell.
+        seen: uint32[units], bit ``5 first + second`` for each two coarse codes that a unit has a row with.
+        k: Least number of units.
+
+    Returns:
+        uint8[16], the released cell of each coarse cell; 17 everywhere if nothing can be told.
+    """
+    crowd, best, most = _Crowd(seen, k), np.full(CELLS, APART, dtype=np.uint8), 0.0
+    grids = sorted(((_told(counts, g.cell), -i) for i, g in enumerate(_GRIDS)), reverse=True)
+    for bound, place in grids:
+        # pooling takes information away and never adds any
+        if bound <= most:
+            break
+        cell = crowd.pool(_GRIDS[-place])
+        if cell is not None and (told := _told(counts, cell)) > most:
+            best, most = cell, told
+    return best
+
+
+def fit_pairs(
+    frame: Frame, binned: Binned, both: NDArray[np.float64], k: int, rng: np.random.Generator
+) -> PairTables:
+    """Count, pool and noise the tables of all template pairs.
+
+    Args:
+        frame: The accepted rows.
+        binned: Their bins.
+        both: float64[2, 284], rows of each class with both ends of each pair, by R2.
+        k: Least number of units behind a cell.
+        rng: Source of the noise.
+    """
     ends = pair_ends()
     coarse = {int(e): coarse_codes(binned.scales[e], binned.codes[e]) for e in np.unique(ends)}
     cell = np.empty((2, len(ends), CELLS), dtype=np.uint8)
     total = np.zeros((2, len(ends), APART + 1))
     for p, (a, b) in enumerate(ends):
-        joint = joint_cells(coarse[int(a)], coarse[int(b)])
+        joint = coarse[int(a)] * np.uint8(WIDTH) + coarse[int(b)]
         bits = np.bitwise_or.reduceat(np.left_shift(1, joint, dtype=np.uint32), frame.unit_starts)
         for label in (0, 1):
-            counts = np.bincount(joint[frame.rows_of(label)], minlength=APART + 1).astype(np.float64)
-            seen = bits[frame.units_of(label)]
-            cell[label, p] = _release(counts[:CELLS], seen, k)
-            total[label, p] = _noised(counts, cell[label, p], rng)
+            rows = frame.rows_of(label)
+            counts = np.bincount(joint[rows], minlength=WIDTH**2).reshape(WIDTH, WIDTH)
+            cell[label, p] = pool_cells(counts[1:, 1:], bits[frame.units_of(label)], k)
+            shape = _noised(counts[1:, 1:].ravel(), cell[label, p], rng)
+            total[label, p, :APART] = both[label, p] * shape
+            total[label, p, APART] = rows.stop - rows.start - total[label, p, :APART].sum()
     return PairTables(cell, total)
 
 
 def _noised(
-    counts: NDArray[np.float64], cell: NDArray[np.uint8], rng: np.random.Generator
+    counts: NDArray[np.int64], cell: NDArray[np.uint8], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Counts by released cell with noise; the cells and the rest of the class sum to its rows."""
-    out = np.zeros(APART + 1)
-    np.add.at(out, cell, counts[:CELLS])
+    """float64[17]: share of each released cell, from counts with noise; all 0 if nothing is told."""
+    out = np.bincount(cell, weights=counts, minlength=APART + 1)[:APART].astype(np.float64)
     filled = out > 0
-    out[filled] = np.maximum(out[filled] + rng.normal(0, NOISE_SD, int(filled.sum())), 0.0)
-    out[:APART] *= min(1.0, counts.sum() / max(out[:APART].sum(), 1e-9))
-    out[APART] = counts.sum() - out[:APART].sum()
+    out[filled] = np.maximum(out[filled] + rng.normal(0, NOISE_SD, int(filled.sum())), 1.0)
+    out /= max(out.sum(), 1.0)
     return out

@@ -16,6 +16,7 @@ from riskgraph.sandbox.absence import FLAG_COUNT, PARTS
 from riskgraph.sandbox.bins import CODES, Binned, Scale, distinct_rows, round_up
 from riskgraph.sandbox.bounds import category_components, component_bounds, whole_components
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
+from riskgraph.sandbox.pairs import NOISE_SD
 
 MAX_CELLS = 4
 SHRINK = 0.03
@@ -143,13 +144,18 @@ def _component(frame: Frame, binned: Binned, j: int, honest: _Sorted, k: int) ->
     return _Cells(cells.bin[order], cells.lower[order], cells.upper[order], weight[order])
 
 
-def fit_shapes(frame: Frame, binned: Binned, k: int) -> tuple[Shape, ...]:
-    """Shapes of all 259 components."""
+def fit_shapes(frame: Frame, binned: Binned, k: int, rng: np.random.Generator) -> tuple[Shape, ...]:
+    """Shapes of all 259 components; counts of bins carry noise.
+
+    Exact shares would be fractions with one denominator, the rows that have the component: it could be
+    guessed from them, and the class less it is an exact count of rows that lack it.
+    """
     first = frame.unit_starts[frame.units_of(0)]
     shapes = []
     for j, (scale, support) in enumerate(zip(binned.scales, binned.support, strict=True)):
         low, high = (float(b[j]) for b in component_bounds())
-        tally = support.rows.astype(np.float64)
+        noise = rng.normal(0, NOISE_SD, support.rows.shape)
+        tally = np.where(support.rows > 0, np.maximum(support.rows + noise, 1.0), 0.0)
         if support.holders[1] < k:
             # too few fraud units have the component at all: no marginal of their own
             tally[1] = tally[0]

@@ -53,13 +53,14 @@ from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, too_few
 from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
 from riskgraph.sandbox.request import ReleaseRequest
+from riskgraph.sandbox.swap import swap
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows
 from riskgraph.sandbox.units import Units, count_units, find_units
 
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
 
-_STEPS = ("units", "partition", "count", "tables", "cells", "draw", "rake", "write")
+_STEPS = ("units", "partition", "count", "tables", "cells", "draw", "swap", "rake", "write")
 
 
 @dataclass
@@ -85,7 +86,8 @@ class _Watch:
     def timings(self, rows: int) -> dict[str, float]:
         """Seconds by step; ``partition_s`` includes intake and unit count."""
         s = self.seconds
-        out = {f"{n}_s": s[n] for n in ("count", "cells", "tables", "r1_r3", "r4", "draw", "rake", "write")}
+        inner = ("r1_r3", "r4")
+        out = {f"{n}_s": s[n] for n in (*_STEPS[2:5], *inner, *_STEPS[5:])}
         out |= {"partition_s": s["units"] + s["partition"], "total_s": self.elapsed()}
         return {name: round(value, 3) for name, value in out.items()} | {"rows": rows}
 
@@ -186,6 +188,8 @@ def _group(
 def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRows:
     with watch.step("draw"):
         drawn = [draw_class(tables, label, rng) for label in (0, 1)]
+    with watch.step("swap"):
+        drawn[1] = swap(tables, drawn[1], 1, rng)
     with watch.step("rake"):
         parts = []
         for label, part in enumerate(drawn):

@@ -212,6 +212,26 @@ def _thin_pair(tables: Tables, grouped: Grouped) -> Tables:
     raise AssertionError("no pair has a rest")
 
 
+def _thin_line(tables: Tables, grouped: Grouped) -> Tables:
+    """A table that shows the large cells of one row: its marginal less these tells of a few persons."""
+    codes, unit = grouped.binned.codes, grouped.frame.unit
+    for p, ends in enumerate(write_module.pair_ends()):
+        a, b = (np.append(tables.scales[j].coarse + 1, 0)[codes[j].astype(int) - 1] for j in ends)
+        mine = grouped.frame.label == 1
+        for code in range(1, 5):
+            row = [len(np.unique(unit[mine & (a == code) & (b == other)])) for other in range(5)]
+            large = [other for other in range(1, 5) if row[other] >= K]
+            if large and 0 < sum(row[1:]) - sum(row[j] for j in large) < K - row[0]:
+                cell, total = tables.pairs.cell.copy(), tables.pairs.total.copy()
+                places = [4 * (code - 1) + other - 1 for other in large]
+                cell[1, p], cell[1, p, places] = 16, places
+                total[1, p, :17] = 0.0
+                total[1, p, [*places, 16]] = 100.0
+                pairs = dataclasses.replace(tables.pairs, cell=cell, total=total)
+                return dataclasses.replace(tables, pairs=pairs)
+    raise AssertionError("no table has a row that hides a few persons")
+
+
 def _inner(tables: Tables, grouped: Grouped) -> tuple[int, int]:
     """A component and a cell between two others of its bin, with few orders near its lower end."""
     for j, shape in enumerate(tables.shapes):
@@ -248,7 +268,12 @@ def _thin_bin(tables: Tables, grouped: Grouped) -> Tables:
 
 @pytest.mark.parametrize(
     ("change", "where"),
-    [(_thin_pair, r"R4 fraud .* cell"), (_thin_cell, r"R3 honest .* cell"), (_thin_bin, r"R3 .* bin 0")],
+    [
+        (_thin_pair, r"R4 fraud .* cell"),
+        (_thin_line, r"R4 fraud .* line row"),
+        (_thin_cell, r"R3 honest .* cell"),
+        (_thin_bin, r"R3 .* bin 0"),
+    ],
 )
 def test_a_release_with_a_thin_cell_is_refused_and_audited(
     history: OrderTable,

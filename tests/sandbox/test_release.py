@@ -290,10 +290,8 @@ def test_an_interaction_planted_only_in_fraud_keeps_most_of_its_weight(
     raw = _pair_weight(world.components, world.label, np.ones(len(world)))
     rows = release.rows
     drawn = _pair_weight(rows.components, rows.label, rows.weight)
-    unraked = _pair_weight(rows.components, rows.label, np.where(rows.label == 1, 1 / 6, 1.0))
     assert raw > 2
-    assert drawn >= 0.6 * raw
-    assert unraked < drawn
+    assert drawn >= 0.7 * raw
 
 
 def test_no_column_names_a_person_a_group_or_a_time(release: Release) -> None:
