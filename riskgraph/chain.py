@@ -37,6 +37,7 @@ from riskgraph.models.card import Card
 from riskgraph.models.train import train as train_model
 from riskgraph.pipeline import Line, Stages, judge, observe
 from riskgraph.ports import Progress
+from riskgraph.releasing import audit_log, open_source
 from riskgraph.sandbox import Release, ReleaseRequest, check_fields, verify_audit, write_release
 from riskgraph.settings import Settings
 
@@ -176,7 +177,8 @@ def release(
     world: Path, out: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress
 ) -> dict[str, Any]:
     """Release a world's training window; the audit record goes into the release and into the home."""
-    opened = open_world(world)
+    source = open_source(world, until=until, seed=seed, settings=settings, progress=progress)
+    opened = source.world
     table = world_table(opened, midnight(until), bootstrap.open_door(settings), progress)
     # The moment at which the map of rows to groups is destroyed is counted from here.
     request = ReleaseRequest(
@@ -187,9 +189,10 @@ def release(
         code=bootstrap.code_version(),
         k=k,
     )
-    # In the home too: a refusal leaves no release to lie in, and is on record all the same.
-    signer, log = bootstrap.open_signer(settings), settings.home / "sandbox-audit.jsonl"
-    made = write_release(table, out, request, signer, progress=progress, audit_log=log)
+    made = write_release(
+        table, out, request, bootstrap.open_signer(settings), progress=progress,
+        audit_log=audit_log(settings), policy=source.policy, rejected=source.rejected,
+    )  # fmt: skip
     return {
         "release_id": made.release_id,
         "path": str(out),

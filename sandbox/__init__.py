@@ -8,14 +8,17 @@ from riskgraph.sandbox import _extra as _extra
 from riskgraph.sandbox.audit import append_audit, verify_audit
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import read_rows, read_table
-from riskgraph.sandbox.intake import admit, check_fields
+from riskgraph.sandbox.intake import Rejected, admit, check_fields, search_values
+from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.release import Release
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.units import ClassUnits, Units, count_units, describe, find_units
-from riskgraph.sandbox.write import write_release
+from riskgraph.sandbox.write import refused_names_on_record, write_release
 
 __all__ = [
     "ClassUnits",
+    "Policy",
+    "Rejected",
     "Release",
     "ReleaseRequest",
     "ReleasedRows",
@@ -28,6 +31,8 @@ __all__ = [
     "find_units",
     "read_rows",
     "read_table",
+    "refused_names_on_record",
+    "search_values",
     "verify_audit",
     "write_release",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +14,10 @@ from riskgraph.sandbox.audit import empty_record
 from riskgraph.sandbox.count import CHECKER, GroupCount
 from riskgraph.sandbox.draw import DRAWS
 from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
+from riskgraph.sandbox.intake import Rejected
 from riskgraph.sandbox.pairs import NOISE_SD
-from riskgraph.sandbox.partition import Grouped
+from riskgraph.sandbox.partition import Grouped, orders_cap
+from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.units import ClassUnits
@@ -27,21 +29,29 @@ UNIT = "account, merged over shared card, or device and address; entities on ove
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for, and a hash that binds its seed without telling it."""
+    """What was asked for, a hash that binds its seed without telling it, and the policy table."""
 
     request: ReleaseRequest
     seed_commitment: str
+    policy: Policy
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about the input after intake."""
+    """What is known about the input after intake.
+
+    Attributes:
+        counts, accepted: Before the cap on orders of a unit.
+        rejected: Fields in whose values a special category was found.
+    """
 
     counts: tuple[ClassUnits, ...]
     records: int
     accepted: int
     dropped: dict[str, int]
     clipped: int
+    withheld: int
+    rejected: tuple[Rejected, ...] = ()
 
 
 def stamp(seconds: float) -> str:
@@ -80,6 +90,7 @@ def _algorithm(order: Order) -> dict[str, Any]:
         "unit_def": UNIT,
         "label_mode": "apart",
         "whole_units": "per stratum",
+        "orders_per_unit_and_class": orders_cap(order.request.k),
         "noise_sd": {"mean": MEAN_NOISE, "sd": SD_NOISE, "presence": PRESENCE_NOISE, "pair_cells": NOISE_SD},
         "draws": {"honest": DRAWS[0], "fraud": DRAWS[1]},
         "corr_mode": "honest residuals",
@@ -94,18 +105,32 @@ def _window(order: Order, facts: Facts) -> dict[str, Any]:
         "accepted": facts.accepted,
         "dropped": facts.dropped,
         "clipped_values": facts.clipped,
+        "withheld_nodes": facts.withheld,
+        "policy": order.policy.as_dict(),
         "classes": [c.as_dict() for c in facts.counts],
     }
 
 
-def audit_of_refusal(order: Order, facts: Facts | None, code: str, message: str) -> dict[str, Any]:
-    """Audit record of a release that was not made."""
+def _fields(rejected: Sequence[Rejected]) -> dict[str, Any]:
+    return {
+        "accepted_hash": catalog().sha256,
+        "rejected": [r.as_dict() for r in rejected],
+        "bounds_version": catalog().version,
+    }
+
+
+def audit_of_refusal(
+    order: Order, facts: Facts | None, code: str, message: str, rejected: Sequence[Rejected] = ()
+) -> dict[str, Any]:
+    """Audit record of a release that was not made; ``rejected`` are refused fields."""
     return {
         **empty_record(),
         "ts": stamp(order.request.now),
         "event": "refusal",
         "actor": {"service": "sandbox", "uid": None, "code_commit": order.request.code},
+        "legal_basis": order.policy.legal_basis(),
         "input": _window(order, facts) if facts else {"until": order.request.until.isoformat()},
+        "fields": _fields(rejected),
         "algorithm": _algorithm(order),
         "verdict": "refused",
         "refused_reasons": [{"code": code, "message": message}],
@@ -121,8 +146,9 @@ def audit_of_release(
         "ts": stamp(order.request.now),
         "event": "release",
         "actor": {"service": "sandbox", "uid": None, "code_commit": order.request.code},
+        "legal_basis": order.policy.legal_basis(),
         "input": _window(order, facts),
-        "fields": {"accepted_hash": catalog().sha256, "rejected": [], "bounds_version": catalog().version},
+        "fields": _fields(facts.rejected),
         "algorithm": _algorithm(order),
         "output": dict(output),
         "k_check": dict(held),

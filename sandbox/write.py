@@ -14,22 +14,23 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
-from riskgraph.core.errors import Conflict, RiskgraphError
+from riskgraph.core.errors import Conflict, RiskgraphError, SensitiveField, UnknownField
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, signed_line
 from riskgraph.sandbox.count import independent_count
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
 from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.intake import admit, microseconds
+from riskgraph.sandbox.intake import Rejected, admit, microseconds, rejected_names
 from riskgraph.sandbox.manifest import (
     Facts,
     Order,
@@ -40,12 +41,13 @@ from riskgraph.sandbox.manifest import (
     stamp,
     strata_of,
 )
-from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, too_few
+from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Shortage, orders_cap, too_few
+from riskgraph.sandbox.policy import Policy, objectors
 from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows
-from riskgraph.sandbox.units import Units, count_units, find_units
+from riskgraph.sandbox.units import Units, count_units, find_units, new_units_per_day
 
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
@@ -58,6 +60,7 @@ class _Watch:
     """Seconds per step, the caller's progress bar, and what is known so far."""
 
     progress: Progress | None
+    rejected: tuple[Rejected, ...] = ()
     facts: Facts | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
@@ -97,18 +100,34 @@ def _generator(request: ReleaseRequest, signer: Signer) -> tuple[np.random.Gener
 def _group(table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch) -> Grouped:
     """Intake, units and groups."""
     with watch.step("units"):
-        intake = admit(table, until=order.request.until)
+        k, policy = order.request.k, order.policy
         units = find_units(table)
-        mine = Units(units.unit[intake.rows], units.component[intake.rows])
-        counts = count_units(mine, table.label[intake.rows])
-    watch.facts = Facts(counts, len(table), len(intake.rows), intake.dropped, intake.clipped)
-    with watch.step("partition"):
+        intake = admit(table, until=order.request.until, policy=policy, unit=units.unit, cap=orders_cap(k))
+        rows = np.concatenate([intake.rows, intake.over_cap])
+        mine = Units(units.unit[rows], units.component[rows])
+        counts = count_units(mine, table.label[rows])
+    watch.facts = Facts(
+        counts, len(table), len(rows), intake.dropped, intake.clipped, intake.withheld, watch.rejected
+    )
+    with watch.step("partition"), _pace_of(table, rows, mine):
         for count in counts:
-            if count.units < MIN_GROUPS * order.request.k:
-                raise too_few(count.label, count.units, count.components, 0, order.request.k)
-        grouped = group_rows(build_frame(table, intake, units, order.request.k), order.request.k, rng)
-    intake.dropped.update(grouped.split.dropped)
+            if count.units < MIN_GROUPS * k:
+                missing = MIN_GROUPS * k - count.units
+                raise too_few(count.label, count.units, count.components, 0, k, missing)
+        grouped = group_rows(build_frame(table, intake, units, k), k, rng)
+    for reason, lost in grouped.split.dropped.items():
+        intake.dropped[reason] = intake.dropped.get(reason, 0) + lost
     return grouped
+
+
+@contextmanager
+def _pace_of(table: OrderTable, rows: NDArray[np.intp], units: Units) -> Iterator[None]:
+    """A refusal for want of units says how much longer the window would have to be."""
+    try:
+        yield
+    except Shortage as short:
+        mine = table.label[rows] == short.label
+        raise short.at_pace(new_units_per_day(units.unit[mine], table.placed_at[rows][mine])) from None
 
 
 def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRows:
@@ -198,7 +217,21 @@ def _refusal_on_record(order: Order, watch: _Watch, log: _Log) -> Iterator[None]
     try:
         yield
     except RiskgraphError as error:
-        log.append(audit_of_refusal(order, watch.facts, error.code, error.message))
+        log.append(audit_of_refusal(order, watch.facts, error.code, error.message, watch.rejected))
+        raise
+
+
+@contextmanager
+def refused_names_on_record(
+    request: ReleaseRequest, signer: Signer, audit_log: Path, policy: Policy
+) -> Iterator[None]:
+    """A history that is refused for the name of a field, before it can be read, is on record too."""
+    try:
+        yield
+    except (SensitiveField, UnknownField) as error:
+        order = Order(request, _generator(request, signer)[1], policy)
+        record = audit_of_refusal(order, None, error.code, error.message, rejected_names(error))
+        append_audit(audit_log, record, signer)
         raise
 
 
@@ -224,6 +257,8 @@ def write_release(
     *,
     progress: Progress | None = None,
     audit_log: Path | None = None,
+    policy: Policy | None = None,
+    rejected: tuple[Rejected, ...] = (),
 ) -> Release:
     """Make a k-anonymous release of a history of orders.
 
@@ -234,6 +269,8 @@ def write_release(
         signer: Signs manifest and audit records.
         progress: Told of each step.
         audit_log: A log to append the release, or its refusal, to.
+        policy: What an order may give for training; by default what the law asks for.
+        rejected: What was found in the texts of the history (``search_values``), for the record.
 
     Returns:
         The release, opened and verified.
@@ -246,8 +283,11 @@ def write_release(
     out = Path(out)
     _check_free(out)
     rng, commitment = _generator(request, signer)
-    order, watch, log = Order(request, commitment), _Watch(progress), _Log(audit_log, signer)
+    order = Order(request, commitment, policy or Policy.default())
+    watch, log = _Watch(progress, rejected), _Log(audit_log, signer)
     with _refusal_on_record(order, watch, log):
+        # An objection that came after the window counts as well.
+        table = replace(table, objected=objectors(table))
         history = table.take(table.placed_at < microseconds(request.until))
         # sums must not depend on how many cores a machine has, nor wait for threads that share one
         with threadpool_limits(limits=1, user_api="blas"):

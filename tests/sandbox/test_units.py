@@ -32,6 +32,9 @@ def _table(rows: list[Row], label: int = 0) -> OrderTable:
         address=columns[3],
         label=np.full(count, label, dtype=np.int8),
         training_consent=np.ones(count, dtype=np.bool_),
+        jurisdiction=np.zeros(count, dtype=np.int8),
+        purposes=np.full((count, 4), -1, dtype=np.int8),
+        objected=np.zeros(count, dtype=np.bool_),
     )
 
 
