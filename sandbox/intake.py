@@ -171,7 +171,7 @@ def _admit_values(
         barred = present & ~policy.may_give(codes[part]).T
         if barred.any():
             withheld += int(barred.sum())
-            states[barred.T] = State.REFUSED
+            states[barred.T] = policy.cause(codes[part])[barred.T]
             values[barred.take(_NODE, axis=0)] = np.nan
         outside = int(np.count_nonzero((values < low) | (values > high)))
         out[:, start : start + _CHUNK] = np.clip(values, low, high) if outside else values
@@ -191,11 +191,12 @@ def _check_agree(stray: NDArray[np.bool_], empty: NDArray[np.bool_]) -> None:
 
 
 def _availability(words: NDArray[np.object_], states: NDArray[np.uint8]) -> NDArray[np.object_]:
-    """Changed in place: a row whose front end the policy took away is a refusal (contracts, section 2)."""
+    """Changed in place where the policy took a row's front end away (contracts, section 2)."""
     sdk = states[:, _SDK]
     fronts = np.array([str(word).endswith("/front_end") for word in words.tolist()], dtype=np.bool_)
     for row in np.flatnonzero(fronts & ~(sdk == State.PRESENT).any(axis=1)):
-        words[row] = f"{str(words[row]).partition('/')[0]}/refused"
+        front = "refused" if (sdk[row] == State.REFUSED).any() else "no_front_end"
+        words[row] = f"{str(words[row]).partition('/')[0]}/{front}"
     return words
 
 

@@ -251,17 +251,17 @@ def _check_class(items: Items, group: NDArray[np.int32], label: int, k: int) -> 
 def _missing(items: Items, label: int, k: int) -> int:
     """Units that would have to come, at best, for two crowds: both in one stratum, or one in each of two.
 
-    A stratum of u units of which c hang together lacks k - u of them, and 2c - u that stand apart.
+    A stratum of u units of which c hang together lacks k - u of them, and 2c - u that stand apart; one
+    that is not there yet lacks k.
     """
-    one, two = [], []
+    one, two = [k, k], [MIN_GROUPS * k]
     for stratum in np.unique(items.stratum[items.label == label]):
         mine = (items.label == label) & (items.stratum == stratum)
         sizes = np.unique(items.component[mine], return_counts=True)[1]
         units, dominant, lacking = int(mine.sum()), int(sizes.max()), MIN_COMPONENTS - len(sizes)
         one.append(max(k - units, 2 * dominant - units, lacking, 0))
         two.append(max(2 * k - units, 2 * dominant - units, lacking, 0))
-    one.sort()
-    return max(1, min([*two, sum(one[:2])] if len(one) > 1 else [*two, MIN_GROUPS * k]))
+    return max(1, min([*two, sum(sorted(one)[:2])]))
 
 
 def too_few(label: int, units: int, components: int, groups: int, k: int, missing: int) -> Shortage:

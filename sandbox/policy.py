@@ -1,8 +1,9 @@
 """The policy table: what an order may give for training.
 
 Jurisdiction × legal class × purpose. A node may be given where the rule of its own purpose and that of
-``model_training`` allow it; else it is absent with the cause *refused*, whatever lies there. An order
-that may give nothing is left out, and so is one whose shopper objected (GDPR Art. 21(1); PIPL Art. 44).
+``model_training`` allow it, whatever lies there; else it is absent: *refused* where the shopper did not
+grant the purpose, *not delivered* where the table bars the cell. An order that may give nothing is left
+out, and so is one whose shopper objected (GDPR Art. 21(1); PIPL Art. 44).
 
 What is not known: the age of a shopper. Nothing in an order says whether it is a child's (consent of a
 parent: GDPR Art. 8, PIPL Art. 31; under 14 every record is sensitive, PIPL Art. 28). So children's orders
@@ -28,6 +29,7 @@ from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import JURISDICTIONS
+from riskgraph.core.subgraph import State
 from riskgraph.core.table import NODE_PURPOSES, OrderTable
 
 SCHEMA = "training-policy/1"
@@ -36,7 +38,7 @@ TRAINING = "model_training"
 PURPOSES = (*NODE_PURPOSES, TRAINING)
 # From loose to strict.
 RULES = ("not_asked", "granted", "barred")
-_GRANTED, _BARRED = RULES.index("granted"), RULES.index("barred")
+_GRANTED = RULES.index("granted")
 _CLASS = np.array([CLASSES.index(n.pipl_class.removesuffix("·S")) for n in catalog()])
 _OWN = [None if n.purpose == "none" else NODE_PURPOSES.index(n.purpose) for n in catalog()]
 _PATTERNS = 1 << len(PURPOSES)
@@ -95,12 +97,22 @@ class Policy:
     @cached_property
     def _may(self) -> NDArray[np.bool_]:
         """bool[3 * 32, 137]: whether an order with a code (:meth:`codes`) may give a node."""
+        return self._over_nodes(
+            (np.arange(_PATTERNS)[:, None] >> np.arange(len(PURPOSES)) & 1).astype(np.bool_)
+        )
+
+    @cached_property
+    def _open(self) -> NDArray[np.bool_]:
+        """bool[3 * 32, 137]: whether it might give the node, had every purpose been granted."""
+        return self._over_nodes(np.ones((_PATTERNS, len(PURPOSES)), dtype=np.bool_))
+
+    def _over_nodes(self, granted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """bool[3 * 32, 137] from the grants of each pattern, bool[32, 5]."""
         rule = np.zeros((len(JURISDICTIONS), len(CLASSES), len(PURPOSES)), dtype=np.int8)
         for name, word in self.rules.items():
             place, kind, purpose = name.split(".")
             at = JURISDICTIONS.index(place), CLASSES.index(kind), PURPOSES.index(purpose)
             rule[at] = RULES.index(word)
-        granted = (np.arange(_PATTERNS)[:, None] >> np.arange(len(PURPOSES)) & 1).astype(np.bool_)
         # [jurisdiction, class, pattern of grants, purpose]
         allowed: NDArray[np.bool_] = (rule < _GRANTED)[:, :, None, :] | (
             (rule == _GRANTED)[:, :, None, :] & granted
@@ -131,6 +143,10 @@ class Policy:
         """bool[N, 137]: which nodes orders with these codes may give."""
         out: NDArray[np.bool_] = self._may[codes]
         return out
+
+    def cause(self, codes: NDArray[np.int16]) -> NDArray[np.uint8]:
+        """uint8[N, 137]: the cause of absence of a node that such an order may not give."""
+        return np.where(self._open[codes], State.REFUSED, State.NOT_DELIVERED).astype(np.uint8)
 
     def gives_nothing(self, codes: NDArray[np.int16]) -> NDArray[np.bool_]:
         """bool[N]: orders that may give no node at all."""

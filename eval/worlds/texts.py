@@ -20,15 +20,19 @@ _LINKS = {*ENTITY_COLUMNS, "card_bin"}
 
 
 def texts(world: World) -> dict[str, Counter[str]]:
-    """How often each text stands in each field, without digits: ``{"items.category": {"3c": 7, …}, …}``.
+    """How often each text stands in each field, without digits: ``{"items.category": {"toys": 7}, …}``.
 
-    Digits say nothing about a special category, and without them ids are few.
+    Digits say nothing about a special category, and without them ids are few. Fields of outcomes are
+    named ``outcomes.reason`` and so on.
     """
     found: dict[str, Counter[str]] = {}
-    for paths, types in ((world.order_files, order_types()), (world.outcome_files, outcome_types())):
+    for before, paths, types in (
+        ("", world.order_files, order_types()),
+        ("outcomes.", world.outcome_files, outcome_types()),
+    ):
         for path in paths:
             for field, column in _columns(path, types):
-                found.setdefault(field, Counter()).update(_counted(column))
+                found.setdefault(before + field, Counter()).update(_counted(column))
     return found
 
 
