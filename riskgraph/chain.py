@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
@@ -174,8 +174,9 @@ def world_table(world: worlds.World, known_at: float, door: Door, progress: Prog
 
 
 def release(
-    world: Path, out: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress
-) -> dict[str, Any]:
+    world: Path, out: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress,
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Release a world's training window; the audit record goes into the release and into the home."""
     source = open_source(world, until=until, seed=seed, settings=settings, progress=progress)
     opened = source.world
@@ -191,7 +192,7 @@ def release(
     )
     made = write_release(
         table, out, request, bootstrap.open_signer(settings), progress=progress,
-        audit_log=audit_log(settings), policy=source.policy, rejected=source.rejected,
+        audit_log=audit_log(settings), policy=source.policy, rejected=source.rejected, tell=tell,
     )  # fmt: skip
     return {
         "release_id": made.release_id,

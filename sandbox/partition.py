@@ -231,7 +231,8 @@ class Shortage(CheckFailed):
             advice = f"no new {name} units came in the later half of the window: waiting will not help"
         else:
             days = math.ceil(self.missing / per_day)
-            advice = f"about {days} more days at {per_day:.2g} new {name} units a day, as of late"
+            more = f"about {days} more day{'s' if days > 1 else ''}"
+            advice = f"{more} at {per_day:.2g} new {name} units a day, as of late"
         return Shortage(f"{self.message} ({advice})", self.label, self.missing)
 
 

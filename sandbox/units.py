@@ -8,7 +8,7 @@ entity; only entities on more than 500 orders are cut there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -190,6 +190,8 @@ def new_units_per_day(unit: Ints, placed_at: Ints) -> float:
     return fresh / ((int(placed_at.max()) - middle) / _DAY)
 
 
-def describe(counts: Sequence[ClassUnits]) -> str:
-    """One line per class."""
-    return "\n".join(str(c) for c in counts)
+def describe(counts: Sequence[ClassUnits], dropped: Mapping[str, int] | None = None) -> str:
+    """One line per class, and one of the orders that were left out, by reason."""
+    lines = [str(c) for c in counts]
+    left = [f"{rows} {reason}" for reason, rows in (dropped or {}).items() if rows]
+    return "\n".join([*lines, f"left out: {', '.join(left)}"] if left else lines)

@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,11 +47,12 @@ from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows
-from riskgraph.sandbox.units import Units, count_units, find_units, new_units_per_day
+from riskgraph.sandbox.units import Units, count_units, describe, find_units, new_units_per_day
 
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
 
+Tell = Callable[[str], None]
 _STEPS = ("units", "partition", "count", "tables", "draw", "rake", "write")
 
 
@@ -60,6 +61,7 @@ class _Watch:
     """Seconds per step, the caller's progress bar, and what is known so far."""
 
     progress: Progress | None
+    tell: Tell | None = None
     rejected: tuple[Rejected, ...] = ()
     facts: Facts | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -109,6 +111,8 @@ def _group(table: OrderTable, order: Order, rng: np.random.Generator, watch: _Wa
     watch.facts = Facts(
         counts, len(table), len(rows), intake.dropped, intake.clipped, intake.withheld, watch.rejected
     )
+    if watch.tell is not None:
+        watch.tell(describe(counts, intake.dropped))
     with watch.step("partition"), _pace_of(table, rows, mine):
         for count in counts:
             if count.units < MIN_GROUPS * k:
@@ -259,6 +263,7 @@ def write_release(
     audit_log: Path | None = None,
     policy: Policy | None = None,
     rejected: tuple[Rejected, ...] = (),
+    tell: Tell | None = None,
 ) -> Release:
     """Make a k-anonymous release of a history of orders.
 
@@ -271,6 +276,7 @@ def write_release(
         audit_log: A log to append the release, or its refusal, to.
         policy: What an order may give for training; by default what the law asks for.
         rejected: What was found in the texts of the history (``search_values``), for the record.
+        tell: Told before anything is partitioned who is counted, and what was left out.
 
     Returns:
         The release, opened and verified.
@@ -284,7 +290,7 @@ def write_release(
     _check_free(out)
     rng, commitment = _generator(request, signer)
     order = Order(request, commitment, policy or Policy.default())
-    watch, log = _Watch(progress, rejected), _Log(audit_log, signer)
+    watch, log = _Watch(progress, tell, rejected), _Log(audit_log, signer)
     with _refusal_on_record(order, watch, log):
         # An objection that came after the window counts as well.
         table = replace(table, objected=objectors(table))

@@ -239,7 +239,7 @@ _USUAL = frozenset(
     currency list_total items sku category quantity price list_price released_at coupons code kind
     claimed_at promo_thresholds account_created_at recipient ship_to lat lon entities account device card
     card_bin address phone ip opaque guest_key consent record_id policy_version at purposes behavior
-    motion location model_training session signals n bins absent timeout_ms late""".split()
+    motion location model_training objected session signals n bins absent timeout_ms late""".split()
 )
 assert not any(map(is_sensitive, _USUAL))
 

@@ -98,6 +98,7 @@ def test_counts_per_class_name_the_largest_unit_and_component() -> None:
     assert (clean.orders, clean.units) == (0, 0)
     assert (fraud.units, fraud.components, fraud.largest_unit, fraud.largest_component) == (3, 2, 2, 2)
     assert "3 units in 2 components" in describe([clean, fraud])
+    assert describe([fraud], {"cap": 3, "residual": 0}).splitlines()[1] == "left out: 3 cap"
 
 
 entity = st.integers(-1, 12)
@@ -232,7 +233,7 @@ def test_a_class_with_too_few_units_is_told_how_many_and_how_many_days_are_missi
     missing, per_day = 100 - persons, persons / 50
     assert caught.value.missing == missing
     assert f"at least {missing} more fraud units" in caught.value.message
-    days = int(caught.value.message.split("about ")[1].split(" more days")[0])
+    days = int(caught.value.message.split("about ")[1].split(" more day")[0])
     assert days == pytest.approx(missing / per_day, rel=0.1)
     assert not (tmp_path / "release").exists()
 
@@ -240,10 +241,13 @@ def test_a_class_with_too_few_units_is_told_how_many_and_how_many_days_are_missi
 def test_where_nobody_new_comes_a_longer_window_is_not_promised(
     make_world: Callable[..., OrderTable], signer: Any, tmp_path: Path
 ) -> None:
-    table = _few_fraud(make_world, 40)
+    table, told = _few_fraud(make_world, 40), []
     old = np.where(table.label == 1, table.placed_at.min() - 60 * DAY, table.placed_at)
+    table = dataclasses.replace(table, placed_at=old)
     with pytest.raises(Shortage, match="waiting will not help"):
-        write_release(dataclasses.replace(table, placed_at=old), tmp_path / "release", REQUEST, signer)
+        write_release(table, tmp_path / "release", REQUEST, signer, tell=told.append)
+    # Who is counted is told before anything is partitioned, and so before the refusal.
+    assert "fraud: 40 orders of 40 units in 40 components" in told[0]
 
 
 @pytest.mark.parametrize(
