@@ -195,36 +195,43 @@ class _Patterns:
         # The words run together too: skincolor.
         return cls(_any_of(words + " " + words.replace("_", "")), re.compile(_alternatives(chinese)))
 
+    def match(self, words: str, chinese: str) -> bool:
+        joined = f"_{words.replace('_', '')}_"  # r_a_c_e
+        return bool(self.chinese.search(chinese) or self.words.search(words) or self.words.search(joined))
+
+
+class _Lexicon:
+    """Words by category, and all of them in one pattern, since most texts have none."""
+
+    def __init__(self, lists: dict[Category, tuple[str, str]]) -> None:
+        self._each = {category: _Patterns.of(*words) for category, words in lists.items()}
+        self._all = _Patterns.of(*(" ".join(words) for words in zip(*lists.values(), strict=True)))
+
+    def category(self, text: str) -> Category | None:
+        """The first category that a text speaks of, in any spelling."""
+        folded = unicodedata.normalize("NFKC", text)
+        chinese = "" if folded.isascii() else _PASSES_CHINESE.sub("-", folded.translate(_SIMPLIFIED))
+        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", folded)
+        words = _PASSES.sub("", _canonical(re.findall("[a-z]+", spaced.lower())))
+        if not self._all.match(words, chinese):
+            return None
+        return next(category for category, asks in self._each.items() if asks.match(words, chinese))
+
 
 _PASSES, _PASSES_CHINESE = _any_of(_HARMLESS), re.compile(_alternatives(_CHINESE_HARMLESS))
-_NAMES = {c: _Patterns.of(c.words, c.chinese) for c in CATEGORIES}
-_VALUES = {c: _Patterns.of(f"{c.words} {c.values}", f"{c.chinese} {c.chinese_values}") for c in CATEGORIES}
-
-
-def _found(text: str, patterns: dict[Category, _Patterns]) -> Category | None:
-    """The first category that a text speaks of, in any spelling."""
-    folded = unicodedata.normalize("NFKC", text)
-    chinese = ""
-    if not folded.isascii():
-        chinese = _PASSES_CHINESE.sub("-", folded.translate(_SIMPLIFIED))
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", folded)
-    left = _PASSES.sub("", _canonical(re.findall("[a-z]+", spaced.lower())))
-    joined = f"_{left.replace('_', '')}_"  # r_a_c_e
-    for category, asks in patterns.items():
-        if asks.chinese.search(chinese) or asks.words.search(left) or asks.words.search(joined):
-            return category
-    return None
+_NAMES = _Lexicon({c: (c.words, c.chinese) for c in CATEGORIES})
+_VALUES = _Lexicon({c: (f"{c.words} {c.values}", f"{c.chinese} {c.chinese_values}") for c in CATEGORIES})
 
 
 @lru_cache(maxsize=4096)
 def category_of_name(name: str) -> Category | None:
     """The special category that a field name asks for, or None."""
-    return _found(name, _NAMES)
+    return _NAMES.category(name)
 
 
 def category_of_value(value: str) -> Category | None:
     """The special category that a value names, or None; for the sandbox, never on an order's way."""
-    return _found(value, _VALUES)
+    return _VALUES.category(value)
 
 
 def is_sensitive(name: str) -> bool:
