@@ -200,6 +200,25 @@ def _availability(words: NDArray[np.object_], states: NDArray[np.uint8]) -> NDAr
     return words
 
 
+def _choose_rows(
+    table: OrderTable, until: date, nothing: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], dict[str, int]]:
+    """Positions of the rows that count, and how many do not by reason; ``nothing``: may give nothing."""
+    reasons = {
+        "objected": objectors(table),
+        "no_consent": nothing & ~table.training_consent,
+        "barred": nothing,
+        "too_recent": table.placed_at > microseconds(until - SETTLED_AFTER),
+        "unlabelled": ~np.isin(table.label, (0, 1)),
+    }
+    kept = np.ones(len(table), dtype=np.bool_)
+    dropped = {}
+    for name, mask in reasons.items():
+        dropped[name] = int((kept & mask).sum())
+        kept &= ~mask
+    return np.flatnonzero(kept), dropped
+
+
 def admit(
     table: OrderTable,
     *,
@@ -226,21 +245,7 @@ def admit(
     """
     policy = policy or Policy.default()
     codes = policy.codes(table)
-    nothing = policy.gives_nothing(codes)
-    latest = microseconds(until - SETTLED_AFTER)
-    reasons = {
-        "objected": objectors(table),
-        "no_consent": nothing & ~table.training_consent,
-        "barred": nothing,
-        "too_recent": table.placed_at > latest,
-        "unlabelled": ~np.isin(table.label, (0, 1)),
-    }
-    kept = np.ones(len(table), dtype=np.bool_)
-    dropped = {}
-    for name, mask in reasons.items():
-        dropped[name] = int((kept & mask).sum())
-        kept &= ~mask
-    rows = np.flatnonzero(kept)
+    rows, dropped = _choose_rows(table, until, policy.gives_nothing(codes))
     over = rows[:0]
     if unit is not None and cap is not None:
         stay = newest(unit[rows] * 2 + table.label[rows], table.placed_at[rows], cap)
