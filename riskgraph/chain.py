@@ -178,7 +178,7 @@ def release(
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Release a world's training window; the audit record goes into the release and into the home."""
-    source = open_source(world, until=until, seed=seed, settings=settings, progress=progress)
+    source = open_source(world, until=until, k=k, seed=seed, settings=settings, progress=progress)
     opened = source.world
     table = world_table(opened, midnight(until), bootstrap.open_door(settings), progress)
     # The moment at which the map of rows to groups is destroyed is counted from here.

@@ -40,7 +40,9 @@ def training_policy(settings: Settings) -> Policy:
     return Policy.default().tightened({} if own is None else own)
 
 
-def open_source(world: Path, *, until: date, seed: int, settings: Settings, progress: Progress) -> Source:
+def open_source(
+    world: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress
+) -> Source:
     """Open a world for a release; one that is refused for the name of a column is on record.
 
     Raises:
@@ -49,7 +51,7 @@ def open_source(world: Path, *, until: date, seed: int, settings: Settings, prog
     """
     policy, signer = training_policy(settings), bootstrap.open_signer(settings)
     # The provenance is not known before the world is open.
-    asked = ReleaseRequest(until, seed, "merchant", time.time(), bootstrap.code_version())
+    asked = ReleaseRequest(until, seed, "merchant", time.time(), bootstrap.code_version(), k)
     with refused_names_on_record(asked, signer, audit_log(settings), policy):
         opened = worlds.World.open(world)
     progress("search texts", 0, 1)

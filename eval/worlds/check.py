@@ -85,9 +85,10 @@ def _check_columns(name: str, schema: Any, known: dict[str, Any], required: tupl
             raise Invalid(f"{name}: column {column} is missing", field=f"{name}:{column}")
     for column in schema.names:
         if column in _GRF_COLUMNS:
-            raise Invalid(
+            raise UnknownField(
                 f"{name}: {column} is computed by riskgraph alone and cannot be delivered",
                 field=f"{name}:{column}",
+                names=(column,),
             )
     unknown = [column for column in schema.names if column not in known]
     sensitive = tuple(filter(is_sensitive, unknown))

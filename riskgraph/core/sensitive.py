@@ -17,7 +17,8 @@ from typing import Any
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import SensitiveField
 
-_SPECIAL = "GDPR 9(1); PIPL 28"
+# PIPL Art. 28 names religion, health and biometrics; the others may fall under its general words.
+_BOTH, _GDPR = "GDPR 9(1); PIPL 28", "GDPR 9(1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Category:
 CATEGORIES = (
     Category(
         "racial_or_ethnic_origin",
-        _SPECIAL,
+        _GDPR,
         """race racial ethnicity ethnic ethnos nationality citizenship minority tribe tribal caste indigenous
         aboriginal complexion skin_color skin_colour skin_tone native_place native_name native_script
         name_script script_of_name name_in_native_script native_language mother_tongue name_origin
@@ -54,7 +55,7 @@ CATEGORIES = (
     ),
     Category(
         "religion_or_belief",
-        _SPECIAL,
+        _BOTH,
         """religion religious faith church mosque synagogue belief creed sect kosher halal muslim islamic
         islam christian catholic protestant jewish hindu buddhist sikh atheist philosophical prayer baptism
         ramadan hijab dietary diet_type diet_category diet_preference food_taboo zongjiao xinyang qingzhen""",
@@ -65,16 +66,16 @@ CATEGORIES = (
     ),
     Category(
         "political_opinion",
-        _SPECIAL,
+        _GDPR,
         "ideology politics political party voter partisan zhengzhi dangpai",
         "政治 政见 政党 党派 党员 党籍 入党 选民",
         "communist",
         "共产党 国民党 民进党",
     ),
-    Category("trade_union_membership", _SPECIAL, "union works_council gonghui", "工会"),
+    Category("trade_union_membership", _GDPR, "union works_council gonghui", "工会"),
     Category(
         "health",
-        _SPECIAL,
+        _BOTH,
         """health healthcare medical medication disease illness sickness symptom diagnosis diagnoses therapy
         prescription psychiatric disability disabled handicap handicapped pregnant pregnancy menstrual
         menstruation menopause fertility infertility abortion vaccine vaccination vaccinated allergy hiv
@@ -89,20 +90,20 @@ CATEGORIES = (
     ),
     Category(
         "genetic_data",
-        _SPECIAL,
+        _GDPR,
         "genetic gene genome genomic dna genotype chromosome",
         "基因 遗传 染色体",
     ),
     Category(
         "biometric_data",
-        _SPECIAL,
+        _BOTH,
         """biometric faceprint face_template face_scan face_recognition fingerprint finger_print voiceprint
         voice_print palmprint palm_print iris retina facial gait liveness""",
         "生物识别 人脸 面部识别 面部特征 指纹 掌纹 声纹 虹膜 视网膜 步态识别 步态特征",
     ),
     Category(
         "sex_life_or_orientation",
-        _SPECIAL,
+        _GDPR,
         """sexuality sexual sex_life orientation lgbt lgbtq lgbtqia gay lesbian bisexual homosexual
         transgender intersex""",
         "性取向 性倾向 同性恋 双性恋 跨性别 性生活 性伴侣",

@@ -223,7 +223,7 @@ def test_a_world_refused_for_the_name_of_a_column_is_on_record(
     write_manifest(tmp_path / "w", {"provenance": "merchant", "entities": {}, "counts": {}})
     home = bootstrap.simulated_settings(tmp_path / "home")
     with pytest.raises(error, match=column):
-        open_source(tmp_path / "w", until=UNTIL, seed=1, settings=home, progress=lambda *_: None)
+        open_source(tmp_path / "w", until=UNTIL, k=50, seed=1, settings=home, progress=lambda *_: None)
     (record,) = verify_audit(audit_log(home), bootstrap.open_verifier(home))
     assert record["event"] == "refusal"
     assert record["fields"]["rejected"] == [
