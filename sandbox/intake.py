@@ -108,7 +108,7 @@ def check_fields(names: Iterable[str]) -> None:
 
 def rejected_names(error: RiskgraphError) -> tuple[Rejected, ...]:
     """Fields that an error refused by name; empty for any other error."""
-    if not isinstance(error, SensitiveField | UnknownField):
+    if not isinstance(error, UnknownField):
         return ()
     out = []
     for name, count in Counter(error.names).items():

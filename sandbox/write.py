@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
-from riskgraph.core.errors import Conflict, RiskgraphError, SensitiveField, UnknownField
+from riskgraph.core.errors import Conflict, RiskgraphError, UnknownField
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, signed_line
 from riskgraph.sandbox.count import independent_count
@@ -232,7 +232,7 @@ def refused_names_on_record(
     """A history that is refused for the name of a field, before it can be read, is on record too."""
     try:
         yield
-    except (SensitiveField, UnknownField) as error:
+    except UnknownField as error:
         order = Order(request, _generator(request, signer)[1], policy)
         record = audit_of_refusal(order, None, error.code, error.message, rejected_names(error))
         append_audit(audit_log, record, signer)
