@@ -143,6 +143,8 @@ class MerchantProfile:
             ("recipients", list),
             ("delivered_sources", list),
             ("degraded_policy.none_under", dict),
+            # Optional; what it may say is the sandbox's to judge, which is not part of every install.
+            ("training", dict),
         ):
             value = self.get(path)
             if value is not None and not isinstance(value, kind):

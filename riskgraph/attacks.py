@@ -22,7 +22,8 @@ from riskgraph.eval import worlds
 from riskgraph.models import load_model
 from riskgraph.models.train import train
 from riskgraph.ports import Progress
-from riskgraph.sandbox import Release, ReleaseRequest, admit, append_audit, write_release
+from riskgraph.releasing import training_policy
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, append_audit, write_release
 from riskgraph.sandbox.attack import (
     Published,
     Raw,
@@ -38,6 +39,7 @@ from riskgraph.sandbox.attack import (
     true_groups,
 )
 from riskgraph.sandbox.audit import empty_record
+from riskgraph.sandbox.choice import choose, window
 from riskgraph.settings import Settings
 
 KINDS = ("order2", "gbdt", "none")
@@ -83,8 +85,7 @@ def _history(opened: worlds.World, until: date, settings: Settings, progress: Pr
     """All orders placed before a day, labels as known on it."""
     door, midnight = bootstrap.open_door(settings), datetime.combine(until, clock_time(), UTC).timestamp()
     worlds.replay(opened, door, progress)
-    table = auditing.without_erased(opened.table(midnight, door, progress), settings)
-    return table.take(table.placed_at < int(midnight * 1e6))
+    return window(auditing.without_erased(opened.table(midnight, door, progress), settings), until)
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,12 @@ def _attack_halves(
     table: OrderTable, request: ReleaseRequest, kind: str, settings: Settings, progress: Progress
 ) -> tuple[list[Half], Result]:
     """Release each half in a temporary folder, attack both, and throw the releases away."""
-    split = split_history(table, admit(table, until=request.until).rows, request.seed)
+    policy = training_policy(settings)
+    usable = choose(table, until=request.until, k=request.k, policy=policy)[0].rows
+    split = split_history(table, usable, request.seed)
     with tempfile.TemporaryDirectory() as spare:
         halves = [
-            _release_half(table, side, split, request, Path(spare) / name, kind, settings, progress)
+            _release_half(table, side, split, request, policy, Path(spare) / name, kind, settings, progress)
             for name, side in (("first", split.first), ("second", ~split.first))
         ]
         # Inside the folder's life: a model reads its tables from there.
@@ -119,17 +122,19 @@ def _attack_halves(
 
 
 def _release_half(
-    table: OrderTable, side: NDArray[np.bool_], split: Split, request: ReleaseRequest, folder: Path,
-    kind: str, settings: Settings, progress: Progress,
+    table: OrderTable, side: NDArray[np.bool_], split: Split, request: ReleaseRequest, policy: Policy,
+    folder: Path, kind: str, settings: Settings, progress: Progress,
 ) -> Half:  # fmt: skip
     # Only this half goes in: the others must not even help to tell persons apart.
     inside = np.flatnonzero(side)
     history, signer = table.take(inside), bootstrap.open_signer(settings)
-    release = write_release(history, folder / "release", request, signer, progress=progress)
+    release = write_release(
+        history, folder / "release", request, signer, progress=progress, policy=policy
+    )  # fmt: skip
     published = read_published(release)
-    truth = true_groups(history, request, published)
+    truth = true_groups(history, request, published, policy)
     scorer = None if kind == "none" else _trained(release, folder / "model", kind, progress)
-    return Half(published, raw_of(table, inside[truth.rows], split), truth.group, scorer)
+    return Half(published, raw_of(truth.entered, inside[truth.rows], split), truth.group, scorer)
 
 
 def _trained(release: Release, folder: Path, kind: str, progress: Progress) -> Scorer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
@@ -34,6 +34,7 @@ from riskgraph.eval.worlds.writer import new_folder
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
 from riskgraph.ports import Progress
+from riskgraph.releasing import open_source
 from riskgraph.sandbox import ReleaseRequest, check_fields, write_release
 from riskgraph.settings import Settings
 
@@ -170,29 +171,32 @@ def world_table(world: worlds.World, known_at: float, door: Door, progress: Prog
 
 
 def release(
-    world: Path, out: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress
-) -> dict[str, Any]:
+    world: Path, out: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress,
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Release a world's training window; the audit record goes into the release and into the home."""
-    opened = open_world(world)
-    # In the home too: a refusal leaves no release to lie in, and is on record all the same.
-    signer, log = bootstrap.open_signer(settings), auditing.log_path(settings)
+    source = open_source(world, until=until, k=k, seed=seed, settings=settings, progress=progress)
     made = write_release(
         # held by nobody else, so that it can go before rows are drawn
-        world_table(opened, midnight(until), bootstrap.open_door(settings), progress),
+        world_table(source.world, midnight(until), bootstrap.open_door(settings), progress),
         out,
         ReleaseRequest(
             until=until,
             seed=seed,
-            provenance=opened.manifest["provenance"],
+            provenance=source.world.manifest["provenance"],
             # The moment at which the map of rows to groups is destroyed is counted from here.
             now=time.time(),
             code=bootstrap.code_version(),
             k=k,
         ),
-        signer,
+        bootstrap.open_signer(settings),
         progress=progress,
-        audit_log=log,
+        # In the home too: a refusal leaves no release to lie in, and is on record all the same.
+        audit_log=auditing.log_path(settings),
         ledger=auditing.ledger_path(settings),
+        policy=source.policy,
+        rejected=source.rejected,
+        tell=tell,
     )
     return {
         "release_id": made.release_id,

@@ -18,6 +18,7 @@ from riskgraph.eval import worlds
 from riskgraph.eval.window import Truth, join
 from riskgraph.models.arrays import fit_scorer
 from riskgraph.ports import ArrayScorer, Fitter, Progress, TrainingRows
+from riskgraph.releasing import training_policy
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.utility import Cell, Cost, CostRequest, Judged, measure_cost
 from riskgraph.settings import Settings
@@ -63,7 +64,8 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
     else:
         latest = auditing.without_erased(opened.table(time.time(), door, progress), settings)
         judged, by = Judged(latest.label, np.full(len(latest), "fraud", object)), "labels as known today"
-    cost = measure_cost(table, judged, FITTERS, request, progress, LIBRARIES)
+    policy = training_policy(settings)
+    cost = measure_cost(table, judged, FITTERS, request, progress, LIBRARIES, policy)
     facts = {"provenance": opened.manifest["provenance"], "judged_by": by}
     asked = {**asdict(request), "until": request.until.isoformat()}
     result = {

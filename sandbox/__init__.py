@@ -16,17 +16,20 @@ from riskgraph.sandbox.audit import (
 from riskgraph.sandbox.baseline import human_baseline
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import read_rows, read_table
-from riskgraph.sandbox.intake import admit, check_fields
+from riskgraph.sandbox.intake import Rejected, admit, check_fields, search_values
 from riskgraph.sandbox.ledger import Ledger, check_ledger
 from riskgraph.sandbox.manifest import stamp
+from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.release import Release
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.units import ClassUnits, Units, count_units, describe, find_units
-from riskgraph.sandbox.write import write_release
+from riskgraph.sandbox.write import refused_names_on_record, write_release
 
 __all__ = [
     "ClassUnits",
     "Ledger",
+    "Policy",
+    "Rejected",
     "Release",
     "ReleaseRequest",
     "ReleasedRows",
@@ -44,6 +47,8 @@ __all__ = [
     "read_log",
     "read_rows",
     "read_table",
+    "refused_names_on_record",
+    "search_values",
     "stamp",
     "verify_audit",
     "verify_copy",

@@ -114,12 +114,12 @@ def _starts(*keys: NDArray[np.int8] | NDArray[np.int16] | NDArray[np.int64]) -> 
 def build_frame(table: OrderTable, intake: Intake, units: Units, k: int) -> Frame:
     """Sort the accepted rows and take away the blocks that their strata lost.
 
-    The values of ``intake`` are taken over: they are sorted in place, for they are the largest array.
+    Values and states of ``intake`` are taken over: they are changed in place, for they are large.
     """
     rows = intake.rows
     label, unit = table.label[rows], units.unit[rows]
-    states, values = table.states[rows], intake.values
-    before = patterns(states, table.availability[rows])
+    states, values = intake.states, intake.values
+    before = patterns(states, intake.availability)
     after = merge_patterns(before, unit, label, k)[before]
     suppress(values, states, before, after)
     order = np.lexsort((after, unit, label))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,17 +14,18 @@ from riskgraph.sandbox.audit import empty_record
 from riskgraph.sandbox.count import CHECKER
 from riskgraph.sandbox.draw import DRAWS
 from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
+from riskgraph.sandbox.intake import Rejected
 from riskgraph.sandbox.measures import (
     diversity,
     dominance,
-    legal_basis,
     loss,
     not_measured,
     risk,
     size_histogram,
 )
 from riskgraph.sandbox.pairs import NOISE_SD
-from riskgraph.sandbox.partition import Grouped
+from riskgraph.sandbox.partition import Grouped, orders_cap
+from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.tables import Tables
@@ -37,21 +38,29 @@ UNIT = "account, merged over shared card, or device and address; entities on ove
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for, and a hash that binds its seed without telling it."""
+    """What was asked for, a hash that binds its seed without telling it, and the policy table."""
 
     request: ReleaseRequest
     seed_commitment: str
+    policy: Policy
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about the input after intake."""
+    """What is known about the input after intake.
+
+    Attributes:
+        counts, accepted: Before the cap on orders of a unit.
+        rejected: Fields in whose values a special category was found.
+    """
 
     counts: tuple[ClassUnits, ...]
     records: int
     accepted: int
     dropped: dict[str, int]
     clipped: int
+    withheld: int
+    rejected: tuple[Rejected, ...] = ()
 
 
 def stamp(seconds: float) -> str:
@@ -91,6 +100,7 @@ def _algorithm(order: Order) -> dict[str, Any]:
         "unit_def": UNIT,
         "label_mode": "apart",
         "whole_units": "per stratum",
+        "orders_per_unit_and_class": orders_cap(order.request.k),
         "noise_sd": {
             "mean": MEAN_NOISE,
             "sd": SD_NOISE,
@@ -113,21 +123,37 @@ def _window(order: Order, facts: Facts) -> dict[str, Any]:
         "accepted": facts.accepted,
         "dropped": facts.dropped,
         "clipped_values": facts.clipped,
+        "withheld_nodes": facts.withheld,
+        "policy": order.policy.as_dict(),
         "classes": [c.as_dict() for c in facts.counts],
     }
 
 
-def _record(order: Order, event: str) -> dict[str, Any]:
+def _legal_basis(order: Order) -> dict[str, Any]:
+    """Articles that the policy table rests on, by law; no natural person stands behind a simulated order."""
+    if order.request.provenance == "simulated":
+        return {"gdpr": None, "pipl": None}
+    return {**order.policy.legal_basis()}
+
+
+def _record(order: Order, event: str, rejected: Sequence[Rejected]) -> dict[str, Any]:
     record = empty_record()
     record["actor"]["code_commit"] = order.request.code
-    ground = legal_basis(order.request.provenance)
-    return {**record, "ts": stamp(order.request.now), "event": event, "legal_basis": ground}
+    record["fields"] = {
+        "accepted_hash": catalog().sha256,
+        "rejected": [r.as_dict() for r in rejected],
+        "bounds_version": catalog().version,
+    }
+    now = stamp(order.request.now)
+    return {**record, "ts": now, "event": event, "legal_basis": _legal_basis(order)}
 
 
-def audit_of_refusal(order: Order, facts: Facts | None, code: str, message: str) -> dict[str, Any]:
-    """Audit record of a release that was not made."""
+def audit_of_refusal(
+    order: Order, facts: Facts | None, code: str, message: str, rejected: Sequence[Rejected] = ()
+) -> dict[str, Any]:
+    """Audit record of a release that was not made; ``rejected`` are refused fields."""
     return {
-        **_record(order, "refusal"),
+        **_record(order, "refusal", rejected),
         "input": _window(order, facts) if facts else {"until": order.request.until.isoformat()},
         "algorithm": _algorithm(order),
         "verdict": "refused",
@@ -152,9 +178,8 @@ def audit_of_release(
     exempt = {"exempt": "simulated"} if provenance == "simulated" else {"exempt": None}
     unknown = {"records_already_released": None, "releases_overlapping": None}
     return {
-        **_record(order, "release"),
+        **_record(order, "release", facts.rejected),
         "input": _window(order, facts),
-        "fields": {"accepted_hash": catalog().sha256, "rejected": [], "bounds_version": catalog().version},
         "algorithm": _algorithm(order),
         "k_check": dict(held),
         "diversity": diversity(groups),

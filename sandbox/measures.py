@@ -123,20 +123,6 @@ def risk(groups: Groups) -> dict[str, Any]:
     }
 
 
-def legal_basis(provenance: str) -> dict[str, Any]:
-    """Ground for the use of orders as training data: consent to the purpose ``model_training``.
-
-    Rows without it do not enter (GDPR Art. 6(1)(a); PIPL Art. 13(1)(1)). Behind a simulated order
-    stands no natural person, so neither law applies.
-    """
-    if provenance == "simulated":
-        return {"gdpr": None, "pipl": None}
-    return {
-        "gdpr": "Art. 6(1)(a): consent to the purpose model_training",
-        "pipl": "Art. 13(1)(1): consent to the purpose model_training",
-    }
-
-
 def not_measured(provenance: str, ledger: bool) -> dict[str, str]:
     """Why a field of a release's record is null."""
     out = dict(NOT_MEASURED)

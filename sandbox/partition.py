@@ -7,6 +7,7 @@ ring is not a crowd.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,6 +111,15 @@ def is_crowd(component: Ints, rows: Ints, k: int) -> bool:
     return bool(by_rows.max() <= MAX_COMPONENT_SHARE * rows.sum())
 
 
+def orders_cap(k: int) -> int:
+    """Most orders of a unit in a class, so that it is never above a fifth of any group.
+
+    With c orders beside k - 1 units of one order each its share is c / (c + k - 1); at most a fifth where
+    c <= (k - 1) / 4, which is 12 at k = 50.
+    """
+    return int(MAX_UNIT_SHARE * (k - 1) / (1 - MAX_UNIT_SHARE) + 1e-9)
+
+
 def _features(items: Items, chosen: Ints) -> Floats:
     """float32[n, 259 + 137]: an item's mean z (absent counts 0) and half-weighted absence shares."""
     rows = items.rows[chosen, None].astype(np.float32)
@@ -202,20 +212,67 @@ def partition(items: Items, k: int, rng: np.random.Generator) -> Partition:
     return Partition(group, np.array(labels, np.int8), np.array(strata, np.int16), dropped)
 
 
+class Shortage(CheckFailed):
+    """A class cannot be split into two crowds.
+
+    Attributes:
+        label: The class.
+        missing: At least so many more units of it are needed.
+    """
+
+    def __init__(self, message: str, label: int, missing: int) -> None:
+        super().__init__(message, field="label")
+        self.label, self.missing = label, missing
+
+    def at_pace(self, per_day: float) -> Shortage:
+        """The same refusal with how much longer a window would have to be, at so many new units a day."""
+        name = _name(self.label)
+        if per_day <= 0:
+            advice = f"no new {name} units came in the later half of the window: waiting will not help"
+        else:
+            days = math.ceil(self.missing / per_day)
+            more = f"about {days} more day{'s' if days > 1 else ''}"
+            advice = f"{more} at {per_day:.2g} new {name} units a day, as of late"
+        return Shortage(f"{self.message} ({advice})", self.label, self.missing)
+
+
+def _name(label: int) -> str:
+    return "fraud" if label else "honest"
+
+
 def _check_class(items: Items, group: NDArray[np.int32], label: int, k: int) -> None:
     mine = items.label == label
     grouped = mine & (group >= 0)
     groups = len(np.unique(group[grouped]))
     if groups < MIN_GROUPS or len(np.unique(items.unit[grouped])) < MIN_GROUPS * k:
         units, components = (len(np.unique(v[mine])) for v in (items.unit, items.component))
-        raise too_few(label, units, components, groups, k)
+        raise too_few(label, units, components, groups, k, _missing(items, label, k))
 
 
-def too_few(label: int, units: int, components: int, groups: int, k: int) -> CheckFailed:
+def _missing(items: Items, label: int, k: int) -> int:
+    """Units that would have to come, at best, for two crowds: both in one stratum, or one in each of two.
+
+    A stratum of u units of which c hang together lacks k - u of them, and 2c - u that stand apart; one
+    that is not there yet lacks k.
+    """
+    one, two = [k, k], [MIN_GROUPS * k]
+    for stratum in np.unique(items.stratum[items.label == label]):
+        mine = (items.label == label) & (items.stratum == stratum)
+        sizes = np.unique(items.component[mine], return_counts=True)[1]
+        units, dominant, lacking = int(mine.sum()), int(sizes.max()), MIN_COMPONENTS - len(sizes)
+        one.append(max(k - units, 2 * dominant - units, lacking, 0))
+        two.append(max(2 * k - units, 2 * dominant - units, lacking, 0))
+    return max(1, min([*two, sum(sorted(one)[:2])]))
+
+
+def too_few(label: int, units: int, components: int, groups: int, k: int, missing: int) -> Shortage:
     """The refusal of a class that cannot be split into two crowds."""
-    return CheckFailed(
-        f"the {'fraud' if label else 'honest'} class has {units} units in {components} components and "
-        f"forms {groups} groups; at least {MIN_GROUPS * k} units in {MIN_GROUPS} groups of {k} are "
-        f"needed, each from {MIN_COMPONENTS} components or more: take a longer window",
-        field="label",
+    name = _name(label)
+    return Shortage(
+        f"the {name} class has {units} units in {components} components and forms {groups} groups; "
+        f"at least {MIN_GROUPS * k} units in {MIN_GROUPS} groups of {k} are needed, each from "
+        f"{MIN_COMPONENTS} components or more: at least {missing} more {name} units that share nothing with "
+        "the largest component are missing; take a longer window",
+        label,
+        missing,
     )

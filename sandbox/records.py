@@ -41,15 +41,23 @@ def partition_records(values: ArrayLike, k: int) -> NDArray[np.int32]:
         rows = stack.pop()
         parts = len(rows) // k
         if parts > 1:
-            here = columns.take(rows, axis=1)
-            widths = (np.maximum.reduce(here, axis=1) - np.minimum.reduce(here, axis=1)) / span
-            widest = widths.argmax()
-            if widths[widest] > 0:
-                # a share of whole groups, not the middle: groups then end near k instead of near 1.5 k
-                cut = len(rows) * (parts // 2) // parts
-                order = here[widest].argpartition(cut)
-                stack += [rows[order[:cut]], rows[order[cut:]]]
+            # a share of whole groups, not the middle: groups then end near k instead of near 1.5 k
+            halves = _halves(columns.take(rows, axis=1), span, len(rows) * (parts // 2) // parts)
+            if halves is not None:
+                stack += [rows[half] for half in halves]
                 continue
         group[rows] = made
         made += 1
     return group
+
+
+def _halves(
+    columns: NDArray[np.float32], span: NDArray[np.float32], cut: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """The ``cut`` records with the least values of the widest field, and the rest; None if all are alike."""
+    widths = (np.maximum.reduce(columns, axis=1) - np.minimum.reduce(columns, axis=1)) / span
+    widest = widths.argmax()
+    if widths[widest] <= 0:
+        return None
+    order = columns[widest].argpartition(cut)
+    return order[:cut], order[cut:]

@@ -86,7 +86,8 @@ def patterns(states: NDArray[np.uint8], availability: NDArray[np.object_]) -> ND
 def _base(availability: str) -> int:
     phase, _, front = availability.partition("/")
     if phase not in PHASES or front not in FRONTS:
-        raise Invalid(f"unknown availability class {availability!r:.60}", field="availability")
+        # Never the word itself: it would stand in the audit record.
+        raise Invalid("availability: a class is not one of the known", field="availability")
     return PHASES.index(phase) * 12 + FRONTS.index(front) * 4
 
 

@@ -8,7 +8,7 @@ entity; only entities on more than 500 orders are cut there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from riskgraph.core.table import OrderTable
 
 HUB_ACCOUNTS = 8
 HUB_ORDERS = 500
+_DAY = 86_400_000_000
 
 Ints = NDArray[np.int64]
 
@@ -159,6 +160,38 @@ def _count_class(units: Units, rows: NDArray[np.bool_], label: int) -> ClassUnit
     )
 
 
-def describe(counts: Sequence[ClassUnits]) -> str:
-    """One line per class."""
-    return "\n".join(str(c) for c in counts)
+def newest(key: Ints, placed_at: Ints, most: int) -> NDArray[np.bool_]:
+    """bool[N]: the newest ``most`` rows of each key; of rows of one time the later in the table is newer."""
+    order = np.lexsort((placed_at, key))
+    ordered = key[order]
+    # How many rows of the same key come after each one.
+    ends = np.searchsorted(ordered, ordered, side="right")
+    out = np.empty(len(key), dtype=np.bool_)
+    out[order] = ends - np.arange(len(key)) <= most
+    return out
+
+
+def new_units_per_day(unit: Ints, placed_at: Ints) -> float:
+    """Units a day that are seen for the first time, over the later half of a history's days.
+
+    The average since its first day would promise too much: everybody is new at first, and then the same
+    people come again.
+
+    Args:
+        unit: int64[N], unit of each order.
+        placed_at: int64[N], microseconds.
+    """
+    if not len(unit) or placed_at.max() == placed_at.min():
+        return 0.0
+    order = np.argsort(placed_at, kind="stable")
+    _, first = np.unique(unit[order], return_index=True)
+    middle = (int(placed_at.min()) + int(placed_at.max())) / 2
+    fresh = int((placed_at[order][first] > middle).sum())
+    return fresh / ((int(placed_at.max()) - middle) / _DAY)
+
+
+def describe(counts: Sequence[ClassUnits], dropped: Mapping[str, int] | None = None) -> str:
+    """One line per class, and one of the orders that were left out, by reason."""
+    lines = [str(c) for c in counts]
+    left = [f"{rows} {reason}" for reason, rows in (dropped or {}).items() if rows]
+    return "\n".join([*lines, f"left out: {', '.join(left)}"] if left else lines)

@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from riskgraph.core.errors import CheckFailed, Invalid, Unavailable
 from riskgraph.core.table import OrderTable
 from riskgraph.ports import Fitter, Progress
-from riskgraph.sandbox.intake import SETTLED_AFTER, microseconds
+from riskgraph.sandbox.choice import chosen
+from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.partition import MIN_GROUPS, too_few
+from riskgraph.sandbox.policy import Policy, objectors
 from riskgraph.sandbox.request import LEAST_K
 from riskgraph.sandbox.units import Units, count_units, find_units
 from riskgraph.sandbox.utility_process import ALL, OTHER, Answer, Job, answer_of, serve
@@ -134,6 +136,7 @@ def measure_cost(
     request: CostRequest,
     progress: Progress | None = None,
     libraries: Sequence[str] = (),
+    policy: Policy | None = None,
 ) -> Cost:
     """Train on raw rows and on their release, in a process of its own, and compare on later orders.
 
@@ -144,6 +147,7 @@ def measure_cost(
         request: What is asked for.
         progress: Told after each model.
         libraries: Modules that the fitters need and that must be loaded before the process locks itself.
+        policy: What an order may give; by default what the law asks for.
 
     Raises:
         Invalid: If columns differ in length, or no fitter is given.
@@ -152,7 +156,7 @@ def measure_cost(
     """
     if not fitters or any(len(c) != len(table) for c in (judged.label, judged.kind)):
         raise Invalid("a cost needs a fitter, and one label and kind per order", field="judged")
-    job, kinds = _job(table, judged, tuple(fitters.values()), request)
+    job, kinds = _job(table, judged, tuple(fitters.values()), request, policy or Policy.default())
     answer = _ask(job, len(kinds), progress, tuple(libraries))
     names = {ALL: "all", OTHER: "other", **dict(enumerate(kinds))}
     models = list(fitters)
@@ -164,17 +168,20 @@ def measure_cost(
 
 
 def _job(
-    table: OrderTable, judged: Judged, fitters: Sequence[Fitter], request: CostRequest
+    table: OrderTable, judged: Judged, fitters: Sequence[Fitter], request: CostRequest, policy: Policy
 ) -> tuple[Job, list[str]]:
     """Divide components between training and test, and kinds between folds."""
+    # here, where the whole history is known: an objection counts for all orders of its account
+    table = replace(table, objected=objectors(table))
     units = find_units(table)
     history = table.placed_at < microseconds(request.until)
-    settled = table.placed_at <= microseconds(request.until - SETTLED_AFTER)
     keeps = history & ~_held_out(units.component, request)[units.component]
-    trained = keeps & settled & table.training_consent & (table.label >= 0)
+    others = {"held_out": ~keeps}
+    trained = chosen(table, units.unit, until=request.until, k=request.k, policy=policy, barred=others)
     known = np.zeros(int(units.component.max(initial=-1)) + 1, dtype=np.bool_)
     known[units.component[trained]] = True
-    test = ~history & ~known[units.component] & table.training_consent & (judged.label >= 0)
+    may = ~table.objected & ~policy.gives_nothing(policy.codes(table))
+    test = ~history & ~known[units.component] & may & (judged.label >= 0)
     _check(units, table.label, trained, request.k, "training")
     _check(units, judged.label, test, LEAST_K, "the test")
     fraud = judged.label == 1
@@ -195,6 +202,7 @@ def _job(
         component=units.component,
         fitters=tuple(fitters),
         request=request,
+        policy=policy,
     )
     return job, [str(k) for k in kinds]
 
@@ -221,7 +229,8 @@ def _check(units: Units, label: NDArray[np.int8], rows: Bools, k: int, where: st
     mine = Units(units.unit[rows], units.component[rows])
     for count in count_units(mine, label[rows]):
         if where == "training" and count.units < MIN_GROUPS * k:
-            raise too_few(count.label, count.units, count.components, 0, k)
+            missing = MIN_GROUPS * k - count.units
+            raise too_few(count.label, count.units, count.components, 0, k, missing)
         if count.units < k:
             kind = "fraud" if count.label else "honest"
             raise CheckFailed(

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -24,9 +23,9 @@ from numpy.typing import NDArray
 from riskgraph.core.errors import CheckFailed, RiskgraphError
 from riskgraph.core.table import OrderTable
 from riskgraph.ports import ArrayScorer, Fitter, TrainingRows
-from riskgraph.sandbox.intake import admit
+from riskgraph.sandbox.choice import choose
+from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.request import LEAST_K, ReleaseRequest
-from riskgraph.sandbox.units import find_units
 from riskgraph.sandbox.utility_metrics import Ranking, Sample, Trials
 from riskgraph.sandbox.write import release_rows
 
@@ -55,7 +54,7 @@ class Job:
         kind: int64[N], code of the kind of fraud, -1 for honest. fold: int64[kinds], -1 for none.
         train, trained, test: bool[N]: orders that a release may read, those that train, those that test.
         unit, component: int64[N].
-        fitters: What fits. request: What is measured.
+        fitters: What fits. request: What is measured. policy: What an order may give.
     """
 
     table: OrderTable
@@ -69,6 +68,7 @@ class Job:
     component: Ints
     fitters: tuple[Fitter, ...]
     request: CostRequest
+    policy: Policy
 
     @property
     def variants(self) -> tuple[int, ...]:
@@ -296,8 +296,8 @@ def _both(job: Job, variant: int, seed: int) -> Iterator[TrainingRows]:
         until=job.request.until, seed=seed, provenance="simulated", now=0.0, code="", k=job.request.k
     )
     try:
-        yield raw_rows(history, request.until)
-        yield release_rows(history, request, np.random.default_rng(seed))
+        yield raw_rows(history, request, job.policy)
+        yield release_rows(history, request, job.policy, np.random.default_rng(seed))
     except RiskgraphError as error:
         raise _Stopped(_RELEASING) from error
 
@@ -313,14 +313,13 @@ class RawRows:
     cluster: NDArray[np.int32]
 
 
-def raw_rows(history: OrderTable, until: date) -> RawRows:
-    """The rows that a release would accept, each with weight one; fraud is held out by whole units."""
-    intake = admit(history, until=until)
-    label = history.label[intake.rows]
-    unit = find_units(history).unit[intake.rows]
+def raw_rows(history: OrderTable, request: ReleaseRequest, policy: Policy) -> RawRows:
+    """The rows that a release would take in, each with weight one; fraud is held out by whole units."""
+    intake, units = choose(history, until=request.until, k=request.k, policy=policy)
+    label, unit = history.label[intake.rows], units.unit[intake.rows]
     return RawRows(
         components=np.ascontiguousarray(intake.values),
-        availability=history.availability[intake.rows],
+        availability=intake.availability,
         label=label,
         weight=np.ones(len(label)),
         cluster=np.where(label == 1, unit, -1).astype(np.int32),

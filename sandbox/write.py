@@ -16,10 +16,9 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +27,16 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
-from riskgraph.core.errors import Conflict, Invalid, RiskgraphError
+from riskgraph.core.errors import Conflict, Invalid, RiskgraphError, UnknownField
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, check_chained, next_entry, sealed_line
 from riskgraph.sandbox.cells import UsedRows, count_cells
+from riskgraph.sandbox.choice import choose, window
 from riskgraph.sandbox.count import PersonCount
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
 from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.intake import admit, microseconds
+from riskgraph.sandbox.intake import Rejected, rejected_names
 from riskgraph.sandbox.ledger import ALREADY, Digests, Ledger
 from riskgraph.sandbox.manifest import (
     Facts,
@@ -49,17 +49,19 @@ from riskgraph.sandbox.manifest import (
     strata_of,
 )
 from riskgraph.sandbox.pairs import pair_ends
-from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, too_few
+from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Shortage, too_few
+from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.swap import swap
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows
-from riskgraph.sandbox.units import Units, count_units, find_units
+from riskgraph.sandbox.units import Units, count_units, describe, new_units_per_day
 
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
 
+Tell = Callable[[str], None]
 _STEPS = ("units", "partition", "count", "tables", "cells", "draw", "swap", "rake", "write")
 
 
@@ -68,6 +70,8 @@ class _Watch:
     """Seconds per step, the caller's progress bar, and what is known so far."""
 
     progress: Progress | None
+    tell: Tell | None = None
+    rejected: tuple[Rejected, ...] = ()
     facts: Facts | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
@@ -171,18 +175,35 @@ def _group(
 ) -> Grouped:
     """Intake, units and groups."""
     with watch.step("units"):
-        intake = admit(table, until=order.request.until, barred=barred)
-        units = find_units(table)
-        mine = Units(units.unit[intake.rows], units.component[intake.rows])
-        counts = count_units(mine, table.label[intake.rows])
-    watch.facts = Facts(counts, len(table), len(intake.rows), intake.dropped, intake.clipped)
-    with watch.step("partition"):
+        k, policy = order.request.k, order.policy
+        intake, units = choose(table, until=order.request.until, k=k, policy=policy, barred=barred)
+        rows = np.concatenate([intake.rows, intake.over_cap])
+        mine = Units(units.unit[rows], units.component[rows])
+        counts = count_units(mine, table.label[rows])
+    watch.facts = Facts(
+        counts, len(table), len(rows), intake.dropped, intake.clipped, intake.withheld, watch.rejected
+    )
+    if watch.tell is not None:
+        watch.tell(describe(counts, intake.dropped))
+    with watch.step("partition"), _pace_of(table, rows, mine):
         for count in counts:
-            if count.units < MIN_GROUPS * order.request.k:
-                raise too_few(count.label, count.units, count.components, 0, order.request.k)
-        grouped = group_rows(build_frame(table, intake, units, order.request.k), order.request.k, rng)
-    intake.dropped.update(grouped.split.dropped)
+            if count.units < MIN_GROUPS * k:
+                missing = MIN_GROUPS * k - count.units
+                raise too_few(count.label, count.units, count.components, 0, k, missing)
+        grouped = group_rows(build_frame(table, intake, units, k), k, rng)
+    for reason, lost in grouped.split.dropped.items():
+        intake.dropped[reason] = intake.dropped.get(reason, 0) + lost
     return grouped
+
+
+@contextmanager
+def _pace_of(table: OrderTable, rows: NDArray[np.intp], units: Units) -> Iterator[None]:
+    """A refusal for want of units says how much longer the window would have to be."""
+    try:
+        yield
+    except Shortage as short:
+        mine = table.label[rows] == short.label
+        raise short.at_pace(new_units_per_day(units.unit[mine], table.placed_at[rows][mine])) from None
 
 
 def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRows:
@@ -195,15 +216,6 @@ def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRo
         for label, part in enumerate(drawn):
             parts.append(ReleasedRows(**{**vars(part.rows), "weight": rake(tables, part, label)}))
         return join((parts[0], parts[1]), rng)
-
-
-def _before(table: OrderTable, until: date) -> OrderTable:
-    """The orders of a table before a day; of one in time order not even a copy."""
-    inside = table.placed_at < microseconds(until)
-    count = int(inside.sum())
-    if not inside[:count].all():
-        return table.take(inside)
-    return OrderTable(**{name: column[:count] for name, column in vars(table).items()})
 
 
 def _tables(
@@ -280,7 +292,21 @@ def _refusal_on_record(order: Order, watch: _Watch, books: _Books) -> Iterator[N
             # Else the advice would be a longer window, when it is a later one that helps.
             error.message += f"; {already} orders were left out, for earlier releases hold them"
             error.args = (error.message,)
-        books.refuse(audit_of_refusal(order, watch.facts, error.code, error.message))
+        books.refuse(audit_of_refusal(order, watch.facts, error.code, error.message, watch.rejected))
+        raise
+
+
+@contextmanager
+def refused_names_on_record(
+    request: ReleaseRequest, signer: Signer, audit_log: Path, policy: Policy
+) -> Iterator[None]:
+    """A history that is refused for the name of a field, before it can be read, is on record too."""
+    try:
+        yield
+    except UnknownField as error:
+        order = Order(request, _generator(request, signer)[1], policy)
+        record = audit_of_refusal(order, None, error.code, error.message, rejected_names(error))
+        append_audit(audit_log, record, signer)
         raise
 
 
@@ -298,17 +324,25 @@ def _new_folder(out: Path) -> Iterator[Path]:
         raise
 
 
+def _make(
+    held: list[OrderTable], order: Order, rng: np.random.Generator, watch: _Watch, books: _Books
+) -> tuple[_Counted, ReleasedRows]:
+    """Tables, and the rows that are drawn from them alone.
+
+    The history is taken out of ``held``: where nobody else holds it, it goes before rows are drawn.
+    """
+    # sums must not depend on how many cores a machine has, nor wait for threads that share one
+    with _refusal_on_record(order, watch, books), threadpool_limits(limits=1, user_api="blas"):
+        counted = _tables(window(held.pop(), order.request.until), order, rng, watch, books)
+        return counted, _draw(counted.tables, rng, watch)
+
+
 def write_release(
-    table: OrderTable,
-    out: Path,
-    request: ReleaseRequest,
-    signer: Signer,
-    *,
-    progress: Progress | None = None,
-    audit_log: Path | None = None,
-    ledger: Path | None = None,
-) -> Release:
-    """Make a k-anonymous release of a history of orders.
+    table: OrderTable, out: Path, request: ReleaseRequest, signer: Signer, *,
+    progress: Progress | None = None, audit_log: Path | None = None, ledger: Path | None = None,
+    policy: Policy | None = None, rejected: tuple[Rejected, ...] = (), tell: Tell | None = None,
+) -> Release:  # fmt: skip
+    """Make a k-anonymous release of a history of orders, and open it.
 
     Args:
         table: All orders of the window, also unlabelled ones: they help to tell persons apart.
@@ -319,36 +353,31 @@ def write_release(
         audit_log: A log to append the release, or its refusal, to.
         ledger: Folder of the ledger of used records: those of earlier releases, and erased ones, do not
             enter. Simulated records are exempt. It needs ``audit_log``.
-
-    Returns:
-        The release, opened and verified.
+        policy: What an order may give for training; by default what the law asks for.
+        rejected: What was found in the texts of the history (``search_values``), for the record.
+        tell: Told before anything is partitioned who is counted, and what was left out.
 
     Raises:
         Invalid: If a value of the table is wrong; the field is named.
         Conflict: If ``out`` holds anything, or another release holds the ledger.
-        CheckFailed: If a class has too few persons, a count does not certify the groups, or log and
-            ledger do not agree.
+        CheckFailed: If a class has too few persons (``Shortage``), a count does not certify the groups,
+            or log and ledger do not agree.
     """
-    out = Path(out)
     _check_free(out)
     rng, commitment = _generator(request, signer)
-    order, watch = Order(request, commitment), _Watch(progress)
-    books = _open_books(request, signer, audit_log, ledger)
+    order, watch = Order(request, commitment, policy or Policy.default()), _Watch(progress, tell, rejected)
+    books, held = _open_books(request, signer, audit_log, ledger), [table]
+    del table
     with books.held():
-        # sums must not depend on how many cores a machine has, nor wait for threads that share one
-        with _refusal_on_record(order, watch, books), threadpool_limits(limits=1, user_api="blas"):
-            counted = _tables(_before(table, request.until), order, rng, watch, books)
-            # rows are drawn from tables alone; where nobody else holds the raw ones, they go now
-            del table
-            rows = _draw(counted.tables, rng, watch)
+        made = _make(held, order, rng, watch, books)
         with _new_folder(out) as folder:
-            _write(folder, out, counted, rows, order, watch, books)
-    del counted, rows
+            _write(folder, out, *made, order, watch, books)
+    del made
     return Release.open(out, signer)
 
 
 def release_rows(
-    table: OrderTable, request: ReleaseRequest, rng: np.random.Generator, progress: Progress | None = None
+    table: OrderTable, request: ReleaseRequest, policy: Policy, rng: np.random.Generator
 ) -> ReleasedRows:
     """The rows that a release of a history would hold; nothing is written, signed or put on record.
 
@@ -358,9 +387,9 @@ def release_rows(
         Invalid: If a value of the table is wrong; the field is named.
         CheckFailed: If a class has too few persons.
     """
-    watch = _Watch(progress)
+    watch = _Watch(None)
     with threadpool_limits(limits=1, user_api="blas"):
-        grouped = _group(_before(table, request.until), Order(request, ""), rng, watch, {})
+        grouped = _group(window(table, request.until), Order(request, "", policy), rng, watch, {})
         tables, _ = build_tables(grouped, request.k, rng)
         del grouped
         return _draw(tables, rng, watch)

@@ -23,6 +23,7 @@ from riskgraph.eval.worlds.seed_case import (
     seed_cases,
 )
 from riskgraph.eval.worlds.simulate import simulate
+from riskgraph.eval.worlds.texts import texts
 from riskgraph.eval.worlds.writer import ROWS_PER_FILE
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "seed_cases",
     "simulate",
     "single_component_leaks",
+    "texts",
     "to_request",
     "workers_for",
 ]

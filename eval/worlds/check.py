@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from riskgraph.core.catalog import catalog
-from riskgraph.core.errors import CheckFailed, Invalid, NotFound, SensitiveField
+from riskgraph.core.errors import CheckFailed, Invalid, NotFound, SensitiveField, UnknownField
 from riskgraph.core.sensitive import is_sensitive
 from riskgraph.eval.worlds.extras import arrow, parquet
 from riskgraph.eval.worlds.schema import REQUIRED, SCHEMA, all_order_types, node_columns, outcome_types
@@ -84,17 +84,26 @@ def _check_columns(name: str, schema: Any, known: dict[str, Any], required: tupl
         if column not in schema.names:
             raise Invalid(f"{name}: column {column} is missing", field=f"{name}:{column}")
     for column in schema.names:
-        where = f"{name}:{column}"
         if column in _GRF_COLUMNS:
-            raise Invalid(
-                f"{name}: {column} is computed by riskgraph alone and cannot be delivered", field=where
+            raise UnknownField(
+                f"{name}: {column} is computed by riskgraph alone and cannot be delivered",
+                field=f"{name}:{column}",
+                names=(column,),
             )
-        if column not in known and is_sensitive(column):
-            raise SensitiveField(
-                f"{name}: {column} asks for special-category data; remove the column", field=where
-            )
-        if column not in known:
-            raise Invalid(f"{name}: column {column} is not part of {SCHEMA}", field=where)
+    unknown = [column for column in schema.names if column not in known]
+    sensitive = tuple(filter(is_sensitive, unknown))
+    for column in sensitive:
+        raise SensitiveField(
+            f"{name}: {column} asks for special-category data; remove the column",
+            field=f"{name}:{column}",
+            names=sensitive,
+        )
+    for column in unknown:
+        where = f"{name}:{column}"
+        raise UnknownField(
+            f"{name}: column {column} is not part of {SCHEMA}", field=where, names=tuple(unknown)
+        )
+    for column in schema.names:
         _check_type(name, column, schema.field(column).type, known[column])
 
 

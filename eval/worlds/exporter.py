@@ -144,7 +144,7 @@ def to_request(row: Mapping[str, Any], signals: Mapping[str, Any], kinds: Mappin
         "entities": entities,
         # Else the door would parse a digest as an address and derive nonsense from it.
         "opaque": [kind for kind in ENTITY_COLUMNS if kinds.get(kind) != "raw"],
-        "consent": {"purposes": purposes},
+        "consent": _filled({"purposes": purposes, "objected": row["objected"]}),
         "signals": sent,
         "absent": _absent(row, sent, purposes),
     }

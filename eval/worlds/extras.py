@@ -24,6 +24,15 @@ def arrow() -> Any:
     return _load("pyarrow")
 
 
+def compute() -> Any:
+    """``pyarrow.compute``.
+
+    Raises:
+        ExtraMissing: If the extra ``lab`` is not installed.
+    """
+    return _load("pyarrow.compute")
+
+
 def parquet() -> Any:
     """``pyarrow.parquet``.
 

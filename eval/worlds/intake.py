@@ -143,6 +143,7 @@ def _order_columns(orders: list[Order], bodies: list[Body]) -> dict[str, list[An
     """Facts as they were sent, not as they default: what is missing must stay missing."""
     ships = [body.get("ship_to") or {} for body in bodies]
     entities = [body.get("entities") or {} for body in bodies]
+    consents = [body.get("consent") or {} for body in bodies]
     granted = [order.consent.purposes for order in orders]
     pairs = list(zip(entities, granted, strict=True))
     sent = ("merchant_id", "order_id", "channel_code", "attempt", "phase", "jurisdiction", "lang")
@@ -163,6 +164,7 @@ def _order_columns(orders: list[Order], bodies: list[Body]) -> dict[str, list[An
         **{kind: [e.get(kind) for e in entities] for kind in (*ENTITY_COLUMNS, "card_bin")},
         "device": [e.get("device") if g.get("device") else None for e, g in pairs],
         **{column: [g.get(purpose) for g in granted] for purpose, column in PURPOSE_COLUMNS.items()},
+        "objected": [consent.get("objected") for consent in consents],
         "absence": [_states(o, b) for o, b in zip(orders, bodies, strict=True)],
     }  # fmt: skip
 

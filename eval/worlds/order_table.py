@@ -13,10 +13,10 @@ from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, NodeSpec, catalo
 from riskgraph.core.components import histogram_components
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid
-from riskgraph.core.order import order_key
+from riskgraph.core.order import JURISDICTIONS, PHASES, order_key
 from riskgraph.core.outcome import Outcome, label_at
 from riskgraph.core.subgraph import State
-from riskgraph.core.table import OrderTable
+from riskgraph.core.table import NODE_PURPOSES, OrderTable
 from riskgraph.eval.worlds.extras import arrow, parquet
 from riskgraph.eval.worlds.hashing import EntityHasher
 from riskgraph.eval.worlds.reader import World
@@ -35,9 +35,10 @@ def _numbers(node: NodeSpec, column: Any, name: str) -> NDArray[np.float64]:
         codes = {word: float(i) for i, word in enumerate(node.words)} | {None: math.nan}
         try:
             return np.array([codes[word] for word in column.to_pylist()], dtype=np.float64)
-        except KeyError as error:
+        except KeyError:
+            # Never the word itself: it would stand in the sandbox's audit record.
             known = ", ".join(node.words)
-            raise Invalid(f"{where} must be one of {known}; got {error}", field=where) from error
+            raise Invalid(f"{where} must be one of {known}", field=where) from None
     # Flags become 0.0 and 1.0.
     pa = arrow()
     number = column.cast(pa.int8()) if node.form is Form.FLAG else column
@@ -166,14 +167,38 @@ def _labels(table: Any, outcomes: dict[str, list[Outcome]], known_at: float) -> 
     return np.array([-1 if label is None else label for label in labels], dtype=np.int8)
 
 
-def _availability(table: Any, states: NDArray[np.uint8]) -> NDArray[np.object_]:
+def _coded(table: Any, column: str, words: tuple[str, ...], name: str) -> NDArray[np.int8]:
+    """Place of each word, -1 where null; a word that is not listed is refused, and not repeated."""
+    places = {word: place for place, word in enumerate(words)} | {None: -1}
+    try:
+        return np.array([places[word] for word in table[column].to_pylist()], dtype=np.int8)
+    except KeyError:
+        where = f"{name}:{column}"
+        raise Invalid(f"{where} must be one of {', '.join(words)}", field=where) from None
+
+
+def _jurisdiction(table: Any, name: str) -> NDArray[np.int8]:
+    places = _coded(table, "jurisdiction", JURISDICTIONS, name)
+    if (places < 0).any():
+        raise Invalid(f"{name}:jurisdiction is missing in some rows", field=f"{name}:jurisdiction")
+    return places
+
+
+def _objected(table: Any) -> NDArray[np.bool_]:
+    if "objected" not in table.column_names:
+        return np.zeros(table.num_rows, dtype=np.bool_)
+    return np.array([value is True for value in table["objected"].to_pylist()], dtype=np.bool_)
+
+
+def _availability(table: Any, states: NDArray[np.uint8], name: str) -> NDArray[np.object_]:
     front = (states[:, _SDK] == State.PRESENT).any(axis=1)
     refused = (states[:, _SDK] == State.REFUSED).any(axis=1)
     word = np.where(front, "front_end", np.where(refused, "refused", "no_front_end"))
-    has_phase = "phase" in table.column_names
-    phases = table["phase"].to_pylist() if has_phase else [None] * table.num_rows
+    phase = np.zeros(table.num_rows, dtype=np.int8)
+    if "phase" in table.column_names:
+        phase = np.maximum(_coded(table, "phase", PHASES, name), 0)
     return np.array(
-        [f"{p or 'pre_auth'}/{w}" for p, w in zip(phases, word.tolist(), strict=True)], dtype=object
+        [f"{PHASES[p]}/{w}" for p, w in zip(phase.tolist(), word.tolist(), strict=True)], dtype=object
     )
 
 
@@ -211,15 +236,19 @@ def order_table(world: World, known_at: float | None, door: Door, progress: Prog
         progress("order table", i, len(sizes))
         name = world.order_files[i].relative_to(world.path).as_posix()
         components, states = components_and_states(table, derived, name)
+        purposes = _purposes(table)
         columns = {
             "order_id": np.array(table["order_id"].to_pylist(), dtype=object),
             "placed_at": table["placed_at"].cast(arrow().int64()).to_numpy(),
             "components": components,
             "states": states,
-            "availability": _availability(table, states),
+            "availability": _availability(table, states, name),
             **_entities(table, hasher),
             "label": _labels(table, by_order, at),
-            "training_consent": _purposes(table)["model_training"] == 1,
+            "training_consent": purposes["model_training"] == 1,
+            "jurisdiction": _jurisdiction(table, name),
+            "purposes": np.column_stack([purposes[purpose] for purpose in NODE_PURPOSES]),
+            "objected": _objected(table),
         }
         for column, values in columns.items():
             if not start:

@@ -71,7 +71,8 @@ def order_types() -> dict[str, Any]:
         "promo_thresholds": pa.list_(number), "account_created_at": stamp, "recipient": text,
         "ship_region": text, "ship_lat": number, "ship_lon": number, "account": text, "device": text,
         "card": text, "card_bin": text, "address": text, "phone": text, "ip": text,
-        **{column: flag for column in PURPOSE_COLUMNS.values()}, "absence": pa.binary(NODE_COUNT),
+        **{column: flag for column in PURPOSE_COLUMNS.values()}, "objected": flag,
+        "absence": pa.binary(NODE_COUNT),
     }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from riskgraph.models import CompiledModel
 from riskgraph.models.rows import Rows
 from riskgraph.models.train import _train_rows
 from riskgraph.ports import Progress, Signer, TrainingRows
-from riskgraph.sandbox import ReleaseRequest, admit, write_release
+from riskgraph.sandbox import ReleaseRequest, write_release
+from riskgraph.sandbox.choice import choose, window
 
 # Three of the front end, one across, four of the rest; ends that are nearly independent in simulated
 # histories, so that the weight is the planted one's; no node twice, so that all can be planted at once.
@@ -152,10 +153,12 @@ def measure_pairs(
         progress: Told of releases and epochs.
     """
     planted = plant(table, pairs, share, request.seed)
-    taken = admit(planted, until=request.until)
+    # the very rows that enter the release below
+    planted = window(planted, request.until)
+    taken, _ = choose(planted, until=request.until, k=request.k)
     raw = Rows(
         components=np.ascontiguousarray(taken.values),
-        availability=planted.availability[taken.rows],
+        availability=taken.availability,
         label=planted.label[taken.rows],
         weight=np.ones(len(taken.rows)),
         cluster=_none(len(taken.rows)),

@@ -20,10 +20,9 @@ from riskgraph.bench import Figure, child, measure, peers
 from riskgraph.core.errors import Unavailable
 from riskgraph.ports import Progress
 from riskgraph.sandbox.bins import fit_bins
+from riskgraph.sandbox.choice import choose
 from riskgraph.sandbox.frame import Frame, build_frame
-from riskgraph.sandbox.intake import admit
 from riskgraph.sandbox.partition import Items, partition
-from riskgraph.sandbox.units import find_units
 from riskgraph.settings import Settings
 
 UNTIL = date(2026, 6, 30)
@@ -87,8 +86,8 @@ class Bench:
         table = chain.world_table(
             opened, chain.midnight(UNTIL), bootstrap.open_door(self.settings), self.progress
         )
-        table = table.take(admit(table, until=UNTIL).rows[:rows])
-        return build_frame(table, admit(table, until=UNTIL), find_units(table), K)
+        table = table.take(choose(table, until=UNTIL, k=K)[0].rows[:rows])
+        return build_frame(table, *choose(table, until=UNTIL, k=K), K)
 
 
 def small(bench: Bench) -> list[Figure]:

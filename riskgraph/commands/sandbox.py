@@ -12,7 +12,7 @@ from rich.table import Table
 from riskgraph import bootstrap
 from riskgraph.commands.sandbox_attack import attack
 from riskgraph.commands.sandbox_cost import cost
-from riskgraph.commands.ui import AsJson, PublicKey, day, emit, progress_bars
+from riskgraph.commands.ui import AsJson, PublicKey, day, emit, err, progress_bars
 from riskgraph.settings import Settings
 
 app = typer.Typer(help="The sandbox: what leaves it is k-anonymous over persons.", no_args_is_help=True)
@@ -40,8 +40,9 @@ def release(
 
     with progress_bars() as progress:
         made = chain.release(
-            world, out, until=moment, k=k, seed=seed, settings=Settings.from_environment(), progress=progress
-        )
+            world, out, until=moment, k=k, seed=seed, settings=Settings.from_environment(), progress=progress,
+            tell=err.print,
+        )  # fmt: skip
     emit(made, as_json, lambda console: show_release(console, made))
 
 

@@ -8,7 +8,8 @@ RiskgraphError
 ├── NotFound (404)
 ├── Conflict (409)
 ├── Invalid (422)               one named field is wrong (exit code 2)
-│   ├── SensitiveField          a field asks for special-category data
+│   ├── UnknownField            a field is not on the list of those allowed
+│   │   └── SensitiveField      a field asks for special-category data
 │   └── SubgraphError           an order subgraph breaks its own shape
 ├── TooManyRequests (429)
 ├── ExtraMissing (501)          the install lacks an optional extra
@@ -74,7 +75,15 @@ class Invalid(RiskgraphError):
     exit_code = 2
 
 
-class SensitiveField(Invalid):
+class UnknownField(Invalid):
+    """A field is not on the list of those allowed; ``names`` are all such fields, ``field`` the first."""
+
+    def __init__(self, message: str, *, field: str, names: tuple[str, ...] = ()) -> None:
+        super().__init__(message, field=field)
+        self.names = names or (field,)
+
+
+class SensitiveField(UnknownField):
     """A field name asks for special-category data (GDPR Art. 9; PIPL Art. 28)."""
 
     code = "sensitive_field"

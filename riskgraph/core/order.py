@@ -85,12 +85,16 @@ class Entities:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """Consent record; a purpose that is missing was never asked for."""
+    """Consent record; a purpose that is missing was never asked for.
+
+    ``objected`` is an objection (GDPR Art. 21; PIPL Art. 44): nothing is learned from the order.
+    """
 
     purposes: Mapping[str, bool] = field(default_factory=dict)
     record_id: str | None = None
     policy_version: str | None = None
     at: str | None = None
+    objected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +269,7 @@ def _consent(read: Reader) -> Consent:
             name = f"consent.purposes.{key}"
             raise Invalid(f"{name} must be true or false and one of {', '.join(PURPOSES)}", field=name)
     version, at = read.text("policy_version"), read.text("at")
-    return Consent(dict(raw), read.text("record_id"), version, at)
+    return Consent(dict(raw), read.text("record_id"), version, at, read.flag("objected"))
 
 
 def _entities(order: Reader, door: Door, consent: Consent, jurisdiction: str) -> Entities:

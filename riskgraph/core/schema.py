@@ -71,6 +71,7 @@ _CONSENT: Schema = {
     "policy_version": _TEXT,
     "at": _TIME,
     "purposes": _object(dict.fromkeys(PURPOSES, {"type": "boolean"})),
+    "objected": {"type": "boolean", "default": False},
 }
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+NODE_PURPOSES = ("behavior", "motion", "location", "device")
+
 
 @dataclass(frozen=True)
 class OrderTable:
@@ -21,6 +23,11 @@ class OrderTable:
         account, device, card, address: int64 codes of the hashed entities, -1 where there is none.
         label: int8 as known at ``known_at``: 1 fraud, 0 clean, -1 unlabelled.
         training_consent: bool, purpose ``model_training`` granted.
+        jurisdiction: int8, place in ``core.order.JURISDICTIONS``.
+        purposes: int8[N, 4], each of ``NODE_PURPOSES``: 1 granted, 0 refused, -1 never asked.
+        objected: bool, the shopper objected to the use of the order (GDPR Art. 21; PIPL Art. 44).
+
+    The only text is ``order_id`` and the words of ``availability``; everything else is a number.
     """
 
     order_id: NDArray[np.object_]
@@ -34,6 +41,9 @@ class OrderTable:
     address: NDArray[np.int64]
     label: NDArray[np.int8]
     training_consent: NDArray[np.bool_]
+    jurisdiction: NDArray[np.int8]
+    purposes: NDArray[np.int8]
+    objected: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         sizes = {f.name: len(getattr(self, f.name)) for f in fields(self)}

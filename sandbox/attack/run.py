@@ -54,13 +54,19 @@ class Result:
         return [f.to_json() for f in self.findings]
 
 
-def raw_of(table: OrderTable, rows: NDArray[np.intp], split: Split) -> Raw:
-    """Some orders of a history as their owner knows them."""
+def raw_of(entered: OrderTable, rows: NDArray[np.intp], split: Split) -> Raw:
+    """Orders as their owner knows them, without what the policy withholds: it is public.
+
+    Args:
+        entered: M orders (``Grouping.entered``).
+        rows: intp[M], their places in the history that was split.
+        split: The halves.
+    """
     return Raw(
-        components=table.components[rows],
-        states=table.states[rows],
-        availability=table.availability[rows],
-        label=table.label[rows],
+        components=entered.components,
+        states=entered.states,
+        availability=entered.availability,
+        label=entered.label,
         unit=split.unit[rows],
         component=split.component[rows],
     )

@@ -65,6 +65,24 @@ def certificate_page(
     """
     say = Say(lang)
     simulated = manifest["provenance"] == "simulated"
+    return Page(
+        lang=lang,
+        title=say("page.title"),
+        subtitle=f"{manifest['release_id']} · {_moment(manifest['created_at'])}",
+        banner=say("page.simulated") if simulated else "",
+        release_id=manifest["release_id"],
+        made_at=manifest["created_at"],
+        page=say("page.number"),
+        sections=_sections(manifest, record, later, say),
+    )
+
+
+def _sections(
+    manifest: Mapping[str, Any],
+    record: Mapping[str, Any],
+    later: Sequence[Mapping[str, Any]] | None,
+    say: Say,
+) -> list[Section]:
     built = (
         ("summary", "", _summary(manifest, say)),
         ("counted", "", _counted(manifest, say)),
@@ -80,16 +98,7 @@ def certificate_page(
         ("audit", "", _audit(manifest, record, say)),
         ("verify", "", _verify(manifest, record, say)),
     )
-    return Page(
-        lang=lang,
-        title=say("page.title"),
-        subtitle=f"{manifest['release_id']} · {_moment(manifest['created_at'])}",
-        banner=say("page.simulated") if simulated else "",
-        release_id=manifest["release_id"],
-        made_at=manifest["created_at"],
-        page=say("page.number"),
-        sections=[Section(say(f"title.{key}"), law, blocks) for key, law, blocks in built],
-    )
+    return [Section(say(f"title.{key}"), law, blocks) for key, law, blocks in built]
 
 
 def _moment(stamp: str) -> str:
@@ -189,6 +198,8 @@ def _dropped(window: Mapping[str, Any], record: Mapping[str, Any], say: Say) -> 
         (say("dropped.records"), count(window["records"])),
         (say("dropped.accepted"), count(window["accepted"])),
         (say("dropped.clipped"), count(window["clipped_values"])),
+        (say("dropped.withheld"), count(window["withheld_nodes"])),
+        (say("dropped.policy"), window["policy"]["version"]),
     ]
     if lost:
         facts.append((say("dropped.left_out"), f"{count(lost['rows'])} ({percent(lost['share'])})"))
@@ -217,6 +228,10 @@ def _composition(record: Mapping[str, Any], say: Say) -> list[Block]:
     return [text(said), text(say("composition.erasure")), text(destroyed)]
 
 
+def _ground(articles: Sequence[str] | None, say: Say) -> str:
+    return say("ground.consent", articles="; ".join(articles)) if articles else say("ground.none")
+
+
 def _claims(manifest: Mapping[str, Any], record: Mapping[str, Any], say: Say) -> list[Block]:
     simulated = manifest["provenance"] == "simulated"
     held = manifest["certificate"]
@@ -226,10 +241,9 @@ def _claims(manifest: Mapping[str, Any], record: Mapping[str, Any], say: Say) ->
         basis = text(say("claims.no_person"))
     else:
         ground = record.get("legal_basis") or {}
-        names = [
-            (say(f"claims.{law}"), say.known("ground", ground.get(law) or "none")) for law in ("gdpr", "pipl")
-        ]
-        basis = rows_of("facts", names)
+        basis = rows_of(
+            "facts", [(say(f"claims.{law}"), _ground(ground.get(law), say)) for law in ("gdpr", "pipl")]
+        )
     return [
         heading(say("claims.may")),
         lines("list", may),

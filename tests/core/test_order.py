@@ -90,6 +90,7 @@ def test_spelling_noise_in_an_address_changes_neither_hash_nor_bands():
         ("entities.account", None, "entities.account"),
         ("consent.purposes.behavior", "yes", "consent.purposes.behavior"),
         ("consent.purposes.ads", True, "consent.purposes.ads"),
+        ("consent.objected", "yes", "consent.objected"),
         ("signals.B999", 1, "signals.B999"),
         ("signals.B131", {}, "signals.B131"),
         ("signals.B096", "qr", "signals.B096"),

@@ -97,6 +97,9 @@ def make_toy(orders: int = 6_000, gangs: int = 60, fraud_share: float = 0.08, se
         address=np.full(orders, -1, dtype=np.int64),
         label=np.where(rng.random(orders) < 0.3, -1, fraud).astype(np.int8),
         training_consent=np.ones(orders, dtype=bool),
+        jurisdiction=np.zeros(orders, dtype=np.int8),
+        purposes=np.ones((orders, 4), dtype=np.int8),
+        objected=np.zeros(orders, dtype=bool),
     )
     names: NDArray[np.object_] = np.array(["proxy_buying", "card_testing"], dtype=object)[gang % 2]
     shuffled = rng.permutation(orders)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
-from riskgraph.core.table import OrderTable
+from riskgraph.core.table import NODE_PURPOSES, OrderTable
 from riskgraph.sandbox import Release, ReleaseRequest, write_release
 from riskgraph.sandbox.bounds import component_bounds, whole_components
 
@@ -93,6 +93,13 @@ def _plant(rng: np.random.Generator, values: NDArray[np.float32], label: NDArray
     values[:, where] = unavailable
 
 
+def _purposes(states: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """As the door leaves it: where a node of a purpose is there, the purpose was granted."""
+    present = states == State.PRESENT
+    nodes = [[n.index for n in catalog() if n.purpose == purpose] for purpose in NODE_PURPOSES]
+    return np.column_stack([present[:, places].any(axis=1) for places in nodes]).astype(np.int8)
+
+
 def build_world(
     seed: int = 1,
     honest: int = 10_500,
@@ -127,6 +134,9 @@ def build_world(
         address=np.where(locker, 2 * 10**6, address).astype(np.int64),
         label=label,
         training_consent=np.ones(len(label), dtype=np.bool_),
+        jurisdiction=(person % 3).astype(np.int8),
+        purposes=_purposes(states),
+        objected=np.zeros(len(label), dtype=np.bool_),
     )
 
 

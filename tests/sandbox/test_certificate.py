@@ -90,10 +90,10 @@ def test_the_page_shows_every_figure_that_the_release_certifies(
 def test_simulated_orders_are_marked_and_a_merchants_are_not(release: Release, record: Record) -> None:
     assert "SIMULATED" in _words(_page(release, record))
     assert "模拟数据" in _words(_page(release, record, lang="zh"))
-    ground = {"gdpr": "Art. 6(1)(a): consent to the purpose model_training", "pipl": None}
+    ground = {"gdpr": ["GDPR 6(1)(a), 7", "GDPR 5(1)(b)"], "pipl": None}
     own = _words(_page(release, {**record, "legal_basis": ground}, provenance="merchant"))
     assert "SIMULATED" not in own
-    assert "Art. 6(1)(a)" in own
+    assert "consent to model training: GDPR 6(1)(a), 7; GDPR 5(1)(b)" in own
     assert "PIPL not recorded" in own
 
 

@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from riskgraph import bootstrap
+from riskgraph.auditing import log_path
 from riskgraph.core.catalog import catalog
-from riskgraph.core.errors import Invalid, SensitiveField
+from riskgraph.core.errors import Invalid, SensitiveField, UnknownField
+from riskgraph.core.sensitive import (
+    CATEGORIES,
+    Category,
+    category_of_name,
+    category_of_value,
+    is_sensitive,
+)
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import admit, check_fields
-from riskgraph.sandbox.intake import microseconds
+from riskgraph.eval.worlds.schema import all_order_types, outcome_types
+from riskgraph.eval.worlds.writer import write_manifest
+from riskgraph.releasing import open_source
+from riskgraph.sandbox import (
+    Policy,
+    ReleaseRequest,
+    admit,
+    check_fields,
+    search_values,
+    verify_audit,
+    write_release,
+)
+from riskgraph.sandbox.intake import microseconds, rejected_names
 
 UNTIL = date(2026, 6, 30)
+REQUEST = ReleaseRequest(until=UNTIL, seed=1, provenance="simulated", now=0.0, code="test")
 
 
 def test_exactly_the_catalogue_is_allowed() -> None:
@@ -34,6 +60,177 @@ def test_an_unknown_field_is_refused_by_name() -> None:
     assert caught.value.field == "B001.p99"
 
 
+def test_an_error_tells_all_refused_names_sensitive_ones_first() -> None:
+    with pytest.raises(SensitiveField) as caught:
+        check_fields([*catalog().components, "B001.p99", "religion", "血型"])
+    assert [r.as_dict() for r in rejected_names(caught.value)] == [
+        {"name": "religion", "category": "religion_or_belief", "rule": "GDPR 9(1); PIPL 28", "count": 1},
+        {"name": "血型", "category": "health", "rule": "GDPR 9(1); PIPL 28", "count": 1},
+    ]
+    with pytest.raises(UnknownField) as unknown:
+        check_fields([*catalog().components, "B001.p99", "x" * 500])
+    first, second = rejected_names(unknown.value)
+    assert (first.name, first.category, first.rule) == ("B001.p99", "unknown", "allow-list")
+    assert len(second.name) == 60
+    assert rejected_names(Invalid("wrong", field="B001")) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [
+        ("nativeName", "racial_or_ethnic_origin"),
+        ("name_in_native_script", "racial_or_ethnic_origin"),
+        ("placeOfBirth", "racial_or_ethnic_origin"),
+        ("母語", "racial_or_ethnic_origin"),
+        ("姓名文字", "racial_or_ethnic_origin"),
+        ("dietary_category", "religion_or_belief"),
+        ("DietType", "religion_or_belief"),
+        ("用户饮食禁忌", "religion_or_belief"),
+        ("is_partisan", "political_opinion"),
+        ("trade_union", "trade_union_membership"),
+        ("工會會員", "trade_union_membership"),
+        ("blood-pressure", "health"),
+        ("慢性病史", "health"),
+        ("體檢報告", "health"),
+        ("genotype", "genetic_data"),
+        ("face_template", "biometric_data"),
+        ("步态特征", "biometric_data"),
+        ("homosexual", "sex_life_or_orientation"),
+        ("maritalStatus", "sex_or_family_status"),
+        ("criminal_record", "criminal_offence"),
+        ("hukou", "specific_identity"),
+        ("is_minor", "child_data"),
+        ("未成年人标记", "child_data"),
+    ],
+)
+def test_special_categories_and_their_proxies_are_known_by_name(name: str, category: str) -> None:
+    found = category_of_name(name)
+    assert found is not None
+    assert found.name == category
+    assert found.rule
+
+
+@pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.name)
+def test_every_word_of_a_category_is_found_in_names_and_values(category: Category) -> None:
+    for word in [*category.words.split(), *category.chinese.split()]:
+        assert is_sensitive(word), word
+        assert is_sensitive(word.replace("_", "").upper()), word
+        assert category_of_value(f"{word} 5") is not None, word
+    for word in [*category.values.split(), *category.chinese_values.split()]:
+        assert not is_sensitive(word), word
+        assert category_of_value(f"{word} 5") is not None, word
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "一流产品", "主流产品线", "整体检查", "知道教程", "方案底价", "首选民宿", "同步态", "本月经营额",
+        "餐饮食品", "设备人群", "minor_version", "currency_minor_unit", "retina_display", "liveness_probe",
+        "sector", "section", "script_version", "native_app", "country_of_origin", "birthday_coupon",
+        "unit_price", "grace_days", "patient_wait_ms", "已婚纱照",
+    ],
+)  # fmt: skip
+def test_names_that_only_look_like_one_pass(name: str) -> None:
+    assert not is_sensitive(name)
+
+
+def test_no_name_of_the_catalogue_or_of_a_world_is_taken_for_special_data() -> None:
+    nodes = [(n.id, n.name, n.name_zh, n.label_en, *n.words, *n.components) for n in catalog()]
+    names = {name for node in nodes for name in node} | set(catalog().components)
+    names |= {*all_order_types(), *outcome_types()}
+    assert sorted(filter(is_sensitive, names)) == []
+
+
+def test_values_are_counted_by_field_and_category_and_not_repeated() -> None:
+    texts = {
+        "items.category": {"清真食品": 3, "Halal meat": 2, "toys": 90, "HIV self-test": 1},
+        "region": {"Church Street": 4, "north": 5},
+        "order_id": {"A-": 100},
+    }
+    found = [r.as_dict() for r in search_values(texts)]
+    special = "GDPR 9(1); PIPL 28"
+    assert found == [
+        {"name": "items.category", "category": "health", "rule": special, "count": 1},
+        {"name": "items.category", "category": "religion_or_belief", "rule": special, "count": 5},
+        {"name": "region", "category": "religion_or_belief", "rule": special, "count": 4},
+    ]
+    told = str(found)
+    assert not any(text in told for counts in texts.values() for text in counts)
+
+
+def test_an_order_table_carries_no_text_but_ids_and_availability(world: OrderTable) -> None:
+    kinds = {f.name: getattr(world, f.name).dtype.kind for f in dataclasses.fields(world)}
+    assert {name for name, kind in kinds.items() if kind not in "biuf"} == {"order_id", "availability"}
+
+
+def test_no_text_of_the_orders_stands_in_a_release_or_its_audit(
+    make_world: Callable[..., OrderTable], signer: Any, tmp_path: Path
+) -> None:
+    table = make_world(3, 3_000, 900, 900, 300)
+    ids = np.array([f"清真{i}HIVpositive" for i in range(len(table))], dtype=object)
+    named = dataclasses.replace(table, order_id=ids)
+    log = tmp_path / "audit.jsonl"
+    rejected = search_values({"order_id": dict.fromkeys(ids.tolist(), 1)})
+    made = write_release(
+        named, tmp_path / "named", REQUEST, signer, audit_log=log, rejected=rejected
+    )  # fmt: skip
+    plain = write_release(table, tmp_path / "plain", REQUEST, signer)
+    for path in [*made.path.iterdir(), log]:
+        data = path.read_bytes()
+        assert b"HIVpositive" not in data
+        assert "清真".encode() not in data
+    for file in made.path.glob("*.parquet"):
+        assert file.read_bytes() == (plain.path / file.name).read_bytes()
+    (record,) = verify_audit(log, signer)
+    (entry,) = record["fields"]["rejected"]
+    assert (entry["name"], entry["count"]) == ("order_id", len(table))
+    assert record["input"]["policy"]["version"] == Policy.default().version
+
+
+def test_an_unlisted_availability_word_is_refused_and_not_repeated(
+    make_world: Callable[..., OrderTable], signer: Any, tmp_path: Path
+) -> None:
+    table = make_world(2, 900, 300, 300, 150)
+    words = table.availability.copy()
+    words[3] = "HIVpositive/front_end"
+    log = tmp_path / "audit.jsonl"
+    with pytest.raises(Invalid, match="availability"):
+        write_release(
+            dataclasses.replace(table, availability=words), tmp_path / "r", REQUEST, signer, audit_log=log
+        )
+    assert b"HIVpositive" not in log.read_bytes()
+    (record,) = verify_audit(log, signer)
+    assert record["event"] == "refusal"
+
+
+@pytest.mark.parametrize(
+    ("column", "error", "category", "rule"),
+    [
+        ("dietary_category", SensitiveField, "religion_or_belief", "GDPR 9(1); PIPL 28"),
+        ("loyalty_tier", UnknownField, "unknown", "allow-list"),
+    ],
+)
+def test_a_world_refused_for_the_name_of_a_column_is_on_record(
+    tmp_path: Path, column: str, error: type[Invalid], category: str, rule: str
+) -> None:
+    rows = {name: ["x"] for name in ("merchant_id", "order_id", "channel_code", "amount_currency")}
+    times = pa.array([0], pa.timestamp("us", "UTC"))
+    table = pa.table(
+        {**rows, "placed_at": times, "amount_value": [1.0], "jurisdiction": ["EU"], column: ["v"]}
+    )
+    (tmp_path / "w" / "observed").mkdir(parents=True)
+    pq.write_table(table, tmp_path / "w" / "observed" / "orders-00000.parquet")
+    write_manifest(tmp_path / "w", {"provenance": "merchant", "entities": {}, "counts": {}})
+    home = bootstrap.simulated_settings(tmp_path / "home")
+    with pytest.raises(error, match=column):
+        open_source(tmp_path / "w", until=UNTIL, k=50, seed=1, settings=home, progress=lambda *_: None)
+    (record,) = verify_audit(log_path(home), bootstrap.open_verifier(home))
+    assert record["event"] == "refusal"
+    assert record["fields"]["rejected"] == [
+        {"name": column, "category": category, "rule": rule, "count": 1}
+    ]  # fmt: skip
+
+
 def test_a_missing_or_moved_field_is_refused() -> None:
     with pytest.raises(Invalid, match="missing"):
         check_fields(catalog().components[1:])
@@ -49,7 +246,13 @@ def test_rows_are_dropped_once_each_under_the_first_reason(world: OrderTable) ->
     label[20:40] = -1
     table = dataclasses.replace(world, placed_at=placed, label=label, training_consent=consent)
     intake = admit(table, until=UNTIL)
-    assert intake.dropped == {"no_consent": 10, "too_recent": 15, "unlabelled": 15}
+    assert intake.dropped == {
+        "objected": 0,
+        "no_consent": 10,
+        "barred": 0,
+        "too_recent": 15,
+        "unlabelled": 15,
+    }
     assert intake.rows.tolist() == list(range(40, len(world)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskgraph.sandbox import Release, read_table, verify_copy
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, read_table, verify_copy
 from riskgraph.sandbox.groups import Groups, Sums, sse_ratio
-from riskgraph.sandbox.measures import diversity, legal_basis, loss, risk, size_histogram
+from riskgraph.sandbox.manifest import Order, audit_of_refusal
+from riskgraph.sandbox.measures import diversity, loss, risk, size_histogram
 
 
 def _groups(units: list[int], label: list[int], rows: list[int]) -> Groups:
@@ -99,7 +101,11 @@ def test_a_release_records_all_that_is_known_and_why_the_rest_is_not(release: Re
     assert sum(held["honest"]) + sum(held["fraud"]) == release.certificate["groups"]
 
 
-def test_only_people_need_a_legal_basis() -> None:
-    assert legal_basis("simulated") == {"gdpr": None, "pipl": None}
-    assert "Art. 6(1)(a)" in legal_basis("merchant")["gdpr"]
-    assert "Art. 13(1)(1)" in legal_basis("merchant")["pipl"]
+def test_only_people_need_a_legal_basis_and_theirs_is_that_of_the_policy_table() -> None:
+    def basis(provenance: str) -> Any:
+        request = ReleaseRequest(date(2026, 6, 30), 1, provenance, 0.0, "test")
+        return audit_of_refusal(Order(request, "", Policy.default()), None, "invalid", "")["legal_basis"]
+
+    assert basis("simulated") == {"gdpr": None, "pipl": None}
+    assert basis("merchant") == Policy.default().legal_basis()
+    assert any("6(1)(a)" in article for article in basis("merchant")["gdpr"])

@@ -17,11 +17,13 @@ from riskgraph.core.errors import CheckFailed, Invalid, Unavailable
 from riskgraph.core.table import OrderTable
 from riskgraph.models import registry
 from riskgraph.sandbox.intake import microseconds
+from riskgraph.sandbox.policy import Policy, objectors
 from riskgraph.sandbox.utility import Cost, CostRequest, Judged, _folds, _job, measure_cost
 from riskgraph.sandbox.utility_process import ALL, OTHER, Answer, _cells, answer_of
 from tests.sandbox import fitters
 from tests.sandbox.conftest import UNTIL, build_world
 
+LAW = Policy.default()
 REQUEST = CostRequest(UNTIL, seeds=1, folds=0, reps=20)
 
 
@@ -103,7 +105,7 @@ def test_no_person_and_no_component_is_in_training_and_in_the_test(
     history: OrderTable, judged: Judged
 ) -> None:
     for seed in range(5):
-        job, _ = _job(history, judged, [fitters.coin], replace(REQUEST, seed=seed, hold_out=0.3))
+        job, _ = _job(history, judged, [fitters.coin], replace(REQUEST, seed=seed, hold_out=0.3), LAW)
         for who in (job.unit, job.component):
             assert not np.intersect1d(who[job.trained], who[job.test]).size
         assert history.placed_at[job.test].min() >= microseconds(UNTIL)
@@ -113,8 +115,25 @@ def test_no_person_and_no_component_is_in_training_and_in_the_test(
 
 def test_an_order_without_the_consent_takes_no_part(history: OrderTable, judged: Judged) -> None:
     willing = np.arange(len(history)) % 10 > 0
-    job, _ = _job(replace(history, training_consent=willing), judged, [fitters.coin], REQUEST)
+    job, _ = _job(replace(history, training_consent=willing), judged, [fitters.coin], REQUEST, LAW)
     assert willing[job.trained | job.test].all()
+
+
+def test_an_order_of_a_shopper_who_objected_or_above_the_cap_takes_no_part(
+    history: OrderTable, judged: Judged
+) -> None:
+    early = history.placed_at < microseconds(UNTIL)
+    often = np.flatnonzero(early & (history.label == 0))[::40]
+    account = history.account.copy()
+    account[often] = account[often[0]]
+    first = np.unique(account, return_index=True)[1]
+    objected = np.zeros(len(history), dtype=np.bool_)
+    objected[first[first != often[0]][::5]] = True
+    table = replace(history, account=account, objected=objected)
+    job, _ = _job(table, judged, [fitters.coin], replace(REQUEST, hold_out=0.0), LAW)
+    assert not objectors(table)[job.trained | job.test].any()
+    assert len(often) > 12
+    assert np.unique(job.unit[job.trained] * 2 + table.label[job.trained], return_counts=True)[1].max() == 12
 
 
 @given(st.lists(st.integers(0, 999), min_size=2, max_size=20), st.integers(1, 20))

@@ -110,13 +110,14 @@ def order_bodies(draw: st.DrawFn) -> list[dict[str, Any]]:
         st.lists(st.sampled_from(["account", "device", "card", "address", "phone", "ip"]), unique=True)
     )
     purposes = left_out(**dict.fromkeys(PURPOSES, st.booleans()))
+    objection = left_out(objected=st.booleans())
     bodies = []
     for number in range(draw(st.integers(1, 4))):
         fixed = {
             "merchant_id": "m-1", "order_id": f"A-{number}", "channel_code": "shop", "guest_key": "g",
             "placed_at": draw(times()), "jurisdiction": draw(st.sampled_from(["CN", "EU", "other"])),
             "amount": {"value": draw(MONEY), "currency": "CNY"}, "opaque": opaque,
-            "consent": {"record_id": "c", "purposes": draw(purposes)},
+            "consent": {"record_id": "c", "purposes": draw(purposes)} | draw(objection),
         }  # fmt: skip
         bodies.append(draw(FACTS) | draw(left_out(attempt=st.integers(1, 9))) | draw(nodes()) | fixed)
     return [*bodies, {**bodies[0], "attempt": 10}] if draw(st.booleans()) else bodies

@@ -144,6 +144,8 @@ DELIVERED = bytes([0 if i in (59, 91) else 2 for i in range(137)])
         {"absence": CAUSES, "consent_behavior": False},
         {"absence": bytes([2] * 137), "consent_behavior": False, "consent_motion": None},
         {"consent_behavior": True, "B092": "y1", "B060": 2.0, "absence": DELIVERED},
+        {"objected": True},
+        {"objected": False, "consent_model_training": True},
         {"account": None, "device": "d", "consent_device": True, "ship_lat": 30.0},
     ],
     ids=lambda row: " ".join(row) or "bare",

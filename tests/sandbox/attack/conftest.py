@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import ReleaseRequest, admit, write_release
+from riskgraph.sandbox import ReleaseRequest, write_release
 from riskgraph.sandbox.absence import PARTS
 from riskgraph.sandbox.attack import (
     Grouping,
@@ -27,6 +27,7 @@ from riskgraph.sandbox.attack import (
     true_groups,
 )
 from riskgraph.sandbox.attack.published import GroupTable
+from riskgraph.sandbox.choice import choose
 from riskgraph.sandbox.draw import ReleasedRows
 
 
@@ -49,7 +50,7 @@ def halves(world: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathFact
     from datetime import date
 
     until = date(2026, 6, 30)
-    usable = admit(world, until=until).rows
+    usable = choose(world, until=until, k=50)[0].rows
     split = split_history(world, usable, 3)
     inside = np.flatnonzero(split.first)
     history = world.take(inside)
@@ -57,8 +58,9 @@ def halves(world: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathFact
     out: Path = tmp_path_factory.mktemp("attacked") / "release"
     published = read_published(write_release(history, out, request, signer))
     grouping = true_groups(history, request, published)
-    members = raw_of(world, inside[grouping.rows], split)
-    controls = raw_of(world, usable[~split.first[usable]], split)
+    members = raw_of(grouping.entered, inside[grouping.rows], split)
+    outside = usable[~split.first[usable]]
+    controls = raw_of(world.take(outside), outside, split)
     return Halves(published, members, controls, grouping.group, history, request, split, grouping)
 
 

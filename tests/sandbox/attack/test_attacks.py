@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import CheckFailed
+from riskgraph.core.order import JURISDICTIONS
+from riskgraph.core.subgraph import State
+from riskgraph.sandbox import Policy, ReleaseRequest, find_units, write_release
 from riskgraph.sandbox.attack import (
     Finding,
     Published,
@@ -20,12 +25,14 @@ from riskgraph.sandbox.attack import (
     both_ways,
     encode,
     figures,
+    read_published,
     true_groups,
 )
 from riskgraph.sandbox.attack.membership import scores
 from riskgraph.sandbox.attack.rates import area
 from riskgraph.sandbox.attack.run import NAMES, OF_ONE_COMPONENT, Effort, spread
 from riskgraph.sandbox.pairs import APART, CELLS, joint_cells
+from riskgraph.sandbox.policy import objectors
 
 EFFORT = Effort(rows=1_500, predicates=1_000, halves=1_000)
 ATTACKS = {
@@ -255,3 +262,34 @@ def test_marginals_cells_and_correlations_of_a_few_fraud_persons_give_them_away(
     assert area(found["R4: cells against independence"], member) > 0.6
     wrong = fitted_correlation(both, halves.published, rows)
     assert area(scores(wrong, both, drawn)["R3: fit of correlations"], member) > 0.9
+
+
+def test_an_order_that_cap_policy_or_an_objection_keeps_out_is_no_member(
+    make_world: Any, signer: Any, tmp_path: Any
+) -> None:
+    table = make_world(3, 3_000, 900, 900, 300)
+    honest = np.flatnonzero(table.label == 0)
+    account = table.account.copy()
+    account[honest[::30]] = table.account[honest[0]]
+    objected = np.zeros(len(table), dtype=np.bool_)
+    objected[np.flatnonzero(table.label == 1)[:20]] = True
+    table = dataclasses.replace(table, account=account, objected=objected)
+    policy = Policy.default().tightened({"CN": {"C": {"motion": "barred"}, "R": {"motion": "barred"}}})
+    request = ReleaseRequest(
+        until=date(2026, 6, 30), seed=3, provenance="simulated", now=0.0, code="test"
+    )  # fmt: skip
+    made = write_release(table, tmp_path / "release", request, signer, policy=policy)
+    dropped = made.manifest["input"]["dropped"]
+    assert dropped["cap"] > 50
+    assert dropped["objected"] >= 20
+    assert made.manifest["input"]["withheld_nodes"] > 0
+    found = true_groups(table, request, read_published(made), policy)
+    unit = find_units(table).unit[found.rows]
+    assert np.unique(unit * 2 + table.label[found.rows], return_counts=True)[1].max() == 12
+    assert not objectors(table)[found.rows].any()
+    assert (found.entered.order_id == table.order_id[found.rows]).all()
+    chinese = table.jurisdiction[found.rows] == JURISDICTIONS.index("CN")
+    motion = [n.index for n in catalog() if n.purpose == "motion"]
+    assert (found.entered.states[chinese][:, motion] != State.PRESENT).all()
+    with pytest.raises(CheckFailed, match="not that of the release"):
+        true_groups(table, request, read_published(made))
