@@ -152,17 +152,8 @@ def measure_pairs(
         epochs: Of training, the usual number if left out.
         progress: Told of releases and epochs.
     """
-    planted = plant(table, pairs, share, request.seed)
-    # the very rows that enter the release below
-    planted = window(planted, request.until)
-    taken, _ = choose(planted, until=request.until, k=request.k)
-    raw = Rows(
-        components=np.ascontiguousarray(taken.values),
-        availability=taken.availability,
-        label=planted.label[taken.rows],
-        weight=np.ones(len(taken.rows)),
-        cluster=_none(len(taken.rows)),
-    )
+    planted = window(plant(table, pairs, share, request.seed), request.until)
+    raw = _entering(planted, request)
     with tempfile.TemporaryDirectory() as folder:
         made = write_release(planted, Path(folder) / "release", request, signer, progress=progress)
         released = made.rows if clusters else replace(made.rows, cluster=_none(len(made.rows)))
@@ -172,6 +163,18 @@ def measure_pairs(
         ]
         found = [[contrast(m, p, raw.components, raw.label) for m in models] for p in pairs]
     return [PairWeight(p, request.seed, *weights) for p, weights in zip(pairs, found, strict=True)]
+
+
+def _entering(history: OrderTable, request: ReleaseRequest) -> Rows:
+    """The very rows that enter a release of a history, as they are."""
+    taken, _ = choose(history, until=request.until, k=request.k)
+    return Rows(
+        components=np.ascontiguousarray(taken.values),
+        availability=taken.availability,
+        label=history.label[taken.rows],
+        weight=np.ones(len(taken.rows)),
+        cluster=_none(len(taken.rows)),
+    )
 
 
 def _none(rows: int) -> NDArray[np.int32]:

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 
 from riskgraph import attacks, bootstrap, chain
 from riskgraph.bench import Figure, child, measure, peers
+from riskgraph.bench.pair_weight import PAIRS, SHARE, measure_pairs
 from riskgraph.core.errors import Unavailable
+from riskgraph.core.table import OrderTable
 from riskgraph.ports import Progress
+from riskgraph.sandbox import ReleaseRequest
 from riskgraph.sandbox.bins import fit_bins
 from riskgraph.sandbox.choice import choose
 from riskgraph.sandbox.frame import Frame, build_frame
@@ -32,6 +35,9 @@ ANONYPY_ROWS = 100_000
 # anjana needs minutes for the rows of the ask: a plain run takes fewer, ``--only`` takes them all
 ANJANA_ASKED, ANJANA_PLAIN = 30_000, 5_000
 MDAV_ROWS = 20_000
+# None: as many epochs as training takes
+PLANTED_ORDERS = 100_000
+PLANTED_EPOCHS: int | None = None
 SEED = 20
 ATTACKED_SEED = 7
 
@@ -80,12 +86,14 @@ class Bench:
             self.made[orders] = Made(ran, json.loads((out / "manifest.json").read_bytes()))
         return self.made[orders]
 
+    def table(self, orders: int) -> OrderTable:
+        """A world's orders, labels as known on the day of the release."""
+        opened, door = chain.open_world(self.world(orders)), bootstrap.open_door(self.settings)
+        return chain.world_table(opened, chain.midnight(UNTIL), door, self.progress)
+
     def frame(self, rows: int) -> Frame:
         """Some accepted rows of the small world, in time order from the first."""
-        opened = chain.open_world(self.world(SMALL))
-        table = chain.world_table(
-            opened, chain.midnight(UNTIL), bootstrap.open_door(self.settings), self.progress
-        )
+        table = self.table(SMALL)
         table = table.take(choose(table, until=UNTIL, k=K)[0].rows[:rows])
         return build_frame(table, *choose(table, until=UNTIL, k=K), K)
 
@@ -235,6 +243,30 @@ def _records(frame: Frame, points: NDArray[np.float32]) -> Items:
     )
 
 
+def pair_weight(bench: Bench) -> list[Figure]:
+    """How much of interactions that exist only in fraud a network keeps when a release trains it."""
+    bootstrap.require_extra("pair_weight_kept", "train")
+    request = ReleaseRequest(
+        until=UNTIL, seed=SEED, provenance=bootstrap.SIMULATED, now=time.time(),
+        code=bootstrap.code_version(), k=K,
+    )  # fmt: skip
+    found = measure_pairs(
+        bench.table(PLANTED_ORDERS), PAIRS, request, bootstrap.open_signer(bench.settings),
+        epochs=PLANTED_EPOCHS, progress=bench.progress,
+    )  # fmt: skip
+    kept = [pair.kept for pair in found]
+    note = (
+        f"ask: at least 0.7; mean of {len(found)} pairs planted in {SHARE:.0%} of the fraud of a simulated "
+    )
+    note += (
+        f"world of {PLANTED_ORDERS:,} orders, {min(kept):.2f} to {max(kept):.2f}; contrast in logits of a "
+    )
+    note += (
+        f"network trained on the release and of one on its raw rows, {min(p.raw for p in found):.2f} and more"
+    )
+    return [Figure("pair_weight_kept", float(np.mean(kept)), "1", note)]
+
+
 def attacked(bench: Bench) -> list[Figure]:
     """What an attacker who knows whole records learns from releases of either half of the demo's persons."""
     world = bench.folder / "world-attacked"
@@ -259,6 +291,7 @@ PARTS: dict[Callable[[Bench], list[Figure]], tuple[str, ...]] = {
     speed_anjana: ("speed_vs_anjana",),
     information_loss: ("ncp_ratio",),
     microaggregation: ("sse_ratio_mdav",),
+    pair_weight: ("pair_weight_kept",),
     attacked: (
         *("linkage", "membership_data_auc", "membership_model_auc"),
         *("singling_out", "linkability", "inference"),

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskgraph import bootstrap
 from riskgraph.bench import Figure, child, peers, sandbox
+from riskgraph.bench.pair_weight import PairWeight
 
 NAMES = {
     "min_units", "min_components", "max_component_share", "partition_rows_s", "s_100k", "s_1m", "mb_1m",
-    "speed_vs_anonypy", "speed_vs_anjana", "ncp_ratio", "sse_ratio_mdav",
+    "speed_vs_anonypy", "speed_vs_anjana", "ncp_ratio", "sse_ratio_mdav", "pair_weight_kept",
 }  # fmt: skip
 
 
@@ -77,6 +79,38 @@ def test_a_speed_is_how_many_times_longer_the_other_tool_took(monkeypatch: pytes
     assert figure.value == 16.0
     assert "8.0 s of CPU against 0.500 s" in figure.note
     assert "recounted 100 and 100" in figure.note
+
+
+def test_without_torch_the_weight_of_pairs_is_told_with_the_way_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bootstrap, "find_spec", lambda name: None)
+    (figure,) = sandbox.run({"pair_weight_kept"}, _quiet)
+    assert figure.value is None
+    assert "riskgraph[train]" in figure.note
+
+
+def test_the_weight_of_pairs_is_the_mean_over_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = [PairWeight(("B110", "B112"), 1, 2.0, 1.8), PairWeight(("B001", "B002"), 1, 1.0, 0.7)]
+    monkeypatch.setattr(bootstrap, "require_extra", lambda *_: None)
+    monkeypatch.setattr(sandbox, "measure_pairs", lambda *_, **__: weights)
+    monkeypatch.setattr(sandbox.Bench, "table", lambda *_: None)
+    (figure,) = sandbox.pair_weight(sandbox.Bench(tmp_path, _quiet))
+    assert figure.value == pytest.approx(0.8)
+    assert "0.70 to 0.90" in figure.note
+
+
+@pytest.mark.slow
+def test_the_weight_of_pairs_is_measured_on_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="the extra train has torch")
+    monkeypatch.setattr(sandbox, "PLANTED_ORDERS", 20_000)
+    monkeypatch.setattr(sandbox, "PLANTED_EPOCHS", 2)
+    (figure,) = sandbox.run({"pair_weight_kept"}, _quiet)
+    # How much is kept, the bench says at 100,000 orders; two epochs learn little of it.
+    assert figure.value is not None, figure
+    assert "20,000 orders" in figure.note
 
 
 def test_the_data_of_the_comparison_are_the_same_each_time_and_fill_every_field() -> None:
