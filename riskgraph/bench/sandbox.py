@@ -255,15 +255,10 @@ def pair_weight(bench: Bench) -> list[Figure]:
         epochs=PLANTED_EPOCHS, progress=bench.progress,
     )  # fmt: skip
     kept = [pair.kept for pair in found]
-    note = (
-        f"ask: at least 0.7; mean of {len(found)} pairs planted in {SHARE:.0%} of the fraud of a simulated "
-    )
-    note += (
-        f"world of {PLANTED_ORDERS:,} orders, {min(kept):.2f} to {max(kept):.2f}; contrast in logits of a "
-    )
-    note += (
-        f"network trained on the release and of one on its raw rows, {min(p.raw for p in found):.2f} and more"
-    )
+    note = f"ask: at least 0.7; mean of {len(found)} pairs, {min(kept):.2f} to {max(kept):.2f}, planted in "
+    note += f"{SHARE:.0%} of the fraud of a simulated world of {PLANTED_ORDERS:,} orders; contrast in logits "
+    note += "of a network trained on the release and of one trained on its raw rows, where it is "
+    note += f"{min(pair.raw for pair in found):.2f} or more"
     return [Figure("pair_weight_kept", float(np.mean(kept)), "1", note)]
 
 
