@@ -90,27 +90,28 @@ def test_without_torch_the_weight_of_pairs_is_told_with_the_way_to_get_it(
     assert "riskgraph[train]" in figure.note
 
 
-def test_the_weight_of_pairs_is_the_mean_over_all_of_them(
+def test_the_weight_of_pairs_is_that_of_all_of_them_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights = [PairWeight(("B110", "B112"), 1, 2.0, 1.8), PairWeight(("B001", "B002"), 1, 1.0, 0.7)]
+    weights = [PairWeight(("B110", "B112"), 1, 2.0, 1.8), PairWeight(("B001", "B002"), 1, 0.01, 0.21)]
     monkeypatch.setattr(bootstrap, "require_extra", lambda *_: None)
     monkeypatch.setattr(sandbox, "measure_pairs", lambda *_, **__: weights)
-    monkeypatch.setattr(sandbox.Bench, "table", lambda *_: None)
+    monkeypatch.setattr(sandbox, "_hard_history", lambda _: None)
     (figure,) = sandbox.pair_weight(sandbox.Bench(tmp_path, _quiet))
-    assert figure.value == pytest.approx(0.8)
-    assert "0.70 to 0.90" in figure.note
+    assert figure.value == pytest.approx(1.0)
+    assert "B001-B002 0.21 of 0.01" in figure.note
 
 
 @pytest.mark.slow
 def test_the_weight_of_pairs_is_measured_on_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="the extra train has torch")
-    monkeypatch.setattr(sandbox, "PLANTED_ORDERS", 20_000)
+    monkeypatch.setattr(sandbox, "HARD_ORDERS", 40_000)
     monkeypatch.setattr(sandbox, "PLANTED_EPOCHS", 2)
+    monkeypatch.setattr(sandbox, "PLANTED_SEEDS", (1,))
     (figure,) = sandbox.run({"pair_weight_kept"}, _quiet)
-    # How much is kept, the bench says at 100,000 orders; two epochs learn little of it.
+    # How much is kept, the bench says on the whole world; two epochs learn little of it.
     assert figure.value is not None, figure
-    assert "20,000 orders" in figure.note
+    assert "B110-B112" in figure.note
 
 
 def test_the_data_of_the_comparison_are_the_same_each_time_and_fill_every_field() -> None:
