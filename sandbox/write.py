@@ -88,7 +88,7 @@ class _Watch:
         return time.perf_counter() - self.began
 
     def timings(self, rows: int) -> dict[str, float]:
-        """Seconds by step; ``partition_s`` includes intake and unit count."""
+        """Seconds by step and the rows in groups; ``partition_s`` includes intake and unit count."""
         s = self.seconds
         inner = ("r1_r3", "r4")
         out = {f"{n}_s": s[n] for n in (*_STEPS[2:5], *inner, *_STEPS[5:])}
@@ -266,7 +266,7 @@ def _write(
         "strata": strata_of(made.tables.groups),
         "fraud_clusters": int(made.tables.cluster.max()) + 1,
         "key_id": books.signer.key_id,
-        "timings": watch.timings(facts.accepted),
+        "timings": watch.timings(int(made.tables.groups.rows.sum())),
     }
     with books.entry(audit_of_release(order, facts, held, made.tables, known)) as line:
         (folder / AUDIT).write_bytes(line)

@@ -216,7 +216,7 @@ def release(bench: Bench) -> list[Figure]:
     )
     spent, held = made["timings"], made["certificate"]["independent"]
     core = spent["partition_s"] + spent["count_s"] + spent["r1_r3_s"]
-    note = f"simulated world of 100,000 orders, {spent['rows']} of them labelled, mature and consented"
+    note = f"simulated world of 100,000 orders, {spent['rows']} of them in groups"
     return [
         Figure("partition_rows_s", spent["rows"] / core, "1/s", note + "; partition, unit count, R1-R3"),
         Figure("release_s", spent["total_s"], "s", note),

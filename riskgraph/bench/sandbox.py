@@ -105,7 +105,7 @@ def small(bench: Bench) -> list[Figure]:
     made = bench.release(SMALL)
     spent = made.manifest["timings"]
     core = spent["partition_s"] + spent["count_s"] + spent["r1_r3_s"]
-    rows = f"simulated world of {SMALL:,} orders, {spent['rows']:,} of them labelled, mature and consented"
+    rows = f"simulated world of {SMALL:,} orders, {spent['rows']:,} of them in groups"
     asked = "ask: at least 20,000; partition, both counts of units, count of the cells, R1-R3"
     bare = f"without the count of the cells {spent['rows'] / core:,.0f}"
     return [
@@ -119,7 +119,7 @@ def small(bench: Bench) -> list[Figure]:
 def large(bench: Bench) -> list[Figure]:
     """Time and memory of the release of 1,000,000 orders."""
     made = bench.release(LARGE)
-    note = f"simulated world of {LARGE:,} orders, {made.manifest['timings']['rows']:,} of them accepted"
+    note = f"simulated world of {LARGE:,} orders, {made.manifest['timings']['rows']:,} of them in groups"
     return [
         Figure("s_1m", made.ran.seconds, "s", f"ask: at most 600; {note}; {_steps(made)}"),
         Figure("mb_1m", made.ran.peak_mb, "MB", f"ask: at most 4,000; peak resident set; {note}"),
