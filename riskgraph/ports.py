@@ -129,7 +129,7 @@ class TrainingRows(Protocol):
         availability: object[M], availability class.
         label: int8[M], 1 fraud, 0 honest.
         weight: float64[M], positive.
-        cluster: int32[M], what is held out as a whole, negative where there is nothing such.
+        cluster: int32[M], fraud cluster, negative where there is none.
     """
 
     @property

@@ -314,7 +314,7 @@ class RawRows:
 
 
 def raw_rows(history: OrderTable, request: ReleaseRequest, policy: Policy) -> RawRows:
-    """The rows that a release would take in, each with weight one; fraud is held out by whole units."""
+    """The rows that a release would take in, each with weight one."""
     intake, units = choose(history, until=request.until, k=request.k, policy=policy)
     label, unit = history.label[intake.rows], units.unit[intake.rows]
     return RawRows(
@@ -322,7 +322,7 @@ def raw_rows(history: OrderTable, request: ReleaseRequest, policy: Policy) -> Ra
         availability=intake.availability,
         label=label,
         weight=np.ones(len(label)),
-        cluster=np.where(label == 1, unit, -1).astype(np.int32),
+        cluster=np.full(len(label), -1, dtype=np.int32),
     )
 
 

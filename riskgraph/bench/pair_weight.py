@@ -133,14 +133,10 @@ def measure_pairs(
     signer: Signer,
     *,
     share: float = SHARE,
-    clusters: bool = False,
     epochs: int | None = None,
     progress: Progress | None = None,
 ) -> list[PairWeight]:
     """Plant pairs, train on raw rows and on their release, and compare.
-
-    Training on a release holds out whole clusters of fraud, and stops where these do: weights are then
-    smaller whatever the release holds. Raw rows have no clusters, so both sides hold out single rows.
 
     Args:
         table: Orders of a simulated history, with labels as known.
@@ -148,7 +144,6 @@ def measure_pairs(
         request: Of the release; its seed is also that of planting and training.
         signer: Signs the release.
         share: Of the fraud orders that are coupled.
-        clusters: Train on the release as it is, by cluster; on raw rows by row all the same.
         epochs: Of training, the usual number if left out.
         progress: Told of releases and epochs.
     """
@@ -156,10 +151,9 @@ def measure_pairs(
     raw = _entering(planted, request)
     with tempfile.TemporaryDirectory() as folder:
         made = write_release(planted, Path(folder) / "release", request, signer, progress=progress)
-        released = made.rows if clusters else replace(made.rows, cluster=_none(len(made.rows)))
         models = [
             _trained(source, Path(folder) / name, request.seed, epochs, progress)
-            for name, source in (("raw", raw), ("released", released))
+            for name, source in (("raw", raw), ("released", made.rows))
         ]
         found = [[contrast(m, p, raw.components, raw.label) for m in models] for p in pairs]
     return [PairWeight(p, request.seed, *weights) for p, weights in zip(pairs, found, strict=True)]
@@ -173,12 +167,8 @@ def _entering(history: OrderTable, request: ReleaseRequest) -> Rows:
         availability=taken.availability,
         label=history.label[taken.rows],
         weight=np.ones(len(taken.rows)),
-        cluster=_none(len(taken.rows)),
+        cluster=np.full(len(taken.rows), -1, dtype=np.int32),
     )
-
-
-def _none(rows: int) -> NDArray[np.int32]:
-    return np.full(rows, -1, dtype=np.int32)
 
 
 def _trained(
