@@ -315,8 +315,8 @@ class RawRows:
 
 def raw_rows(history: OrderTable, request: ReleaseRequest, policy: Policy) -> RawRows:
     """The rows that a release would take in, each with weight one."""
-    intake, units = choose(history, until=request.until, k=request.k, policy=policy)
-    label, unit = history.label[intake.rows], units.unit[intake.rows]
+    intake, _ = choose(history, until=request.until, k=request.k, policy=policy)
+    label = history.label[intake.rows]
     return RawRows(
         components=np.ascontiguousarray(intake.values),
         availability=intake.availability,
