@@ -91,10 +91,7 @@ class _Fact:
 
     nodes: list[str]
     terms: list[tuple[float, int]]
-
-    @property
-    def size(self) -> float:
-        return -sum(negative for negative, _ in self.terms)
+    size: float
 
     def told(self, named: set[str]) -> float:
         """Size of the terms of which every node is named: what nobody reads of is not told."""
@@ -113,12 +110,13 @@ def _one_per_fact(ranked: list[tuple[float, int]]) -> list[_Fact]:
     facts: list[_Fact] = []
     place: dict[str, int] = {}
     for term in ranked:
-        nodes = _CANDIDATES[term[1]][1]
-        mine = min([place[n] for n in nodes if n in place], default=len(facts))
-        if mine == len(facts):
-            facts.append(_Fact(list(nodes), []))
+        nodes, new = _CANDIDATES[term[1]][1], len(facts)
+        mine = min(place.get(nodes[0], new), place.get(nodes[-1], new))
+        if mine == new:
+            facts.append(_Fact(list(nodes), [], 0.0))
             place |= dict.fromkeys(nodes, mine)
         facts[mine].terms.append(term)
+        facts[mine].size -= term[0]
     return sorted(facts, key=lambda fact: -fact.size)
 
 
