@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 from operator import itemgetter
 from threading import Lock
 from typing import TypeVar
@@ -210,8 +211,8 @@ class MerchantActivity:
                 return []
             edges = at - _DAYS_BACK[-slots - 1 :]
             # The view is gone with its line: an array that is looked at cannot grow.
-            ranks = np.frombuffer(times).searchsorted(edges) if times else np.zeros(slots + 1, np.intp)
-        counts: list[int] = np.diff(ranks).tolist()
+            ranks = np.frombuffer(times).searchsorted(edges).tolist() if times else [0] * (slots + 1)
+        counts = [later - sooner for sooner, later in pairwise(ranks)]
         if own is not None and edges[0] <= own.at < at:
             counts[int(edges.searchsorted(own.at, "right")) - 1] -= 1
         return counts
