@@ -35,6 +35,8 @@ _PART_PATTERNS = (
 _HAN = re.compile(r"[一-鿿]")
 _VIRTUAL_PREFIXES = ("162", "165", "167", "170", "171")
 _INTERNATIONAL = re.compile(r"\s*(\+|00)")
+_NO_DIGIT = re.compile("[^0-9]")
+_MOBILE, _MOBILE_WITH_CODE = re.compile("1[0-9]{10}"), re.compile("861[0-9]{10}")
 # ITU-T E.164: China, and the countries where the GDPR applies (the European Economic Area)
 _COUNTRY_CODES = {
     "CN": ("86",),
@@ -65,13 +67,13 @@ def address_normality(text: str) -> float | None:
 
 
 def _digits(text: str) -> str:
-    return re.sub(r"[^0-9]", "", unicodedata.normalize("NFKC", text))
+    return _NO_DIGIT.sub("", unicodedata.normalize("NFKC", text))
 
 
 def _phone_digits(text: str) -> str:
     """One spelling of a number: no 00, and no 86 before a Chinese mobile number."""
     digits = _digits(text).removeprefix("00")
-    return digits[2:] if re.fullmatch(r"861[0-9]{10}", digits) else digits
+    return digits[2:] if _MOBILE_WITH_CODE.fullmatch(digits) else digits
 
 
 @lru_cache(maxsize=65_536)
@@ -157,5 +159,5 @@ class Door:
         if jurisdiction == "CN":
             if digits.startswith(_VIRTUAL_PREFIXES):
                 return "virtual"
-            return "mobile" if re.fullmatch(r"1[0-9]{10}", digits) else "landline"
+            return "mobile" if _MOBILE.fullmatch(digits) else "landline"
         return "mobile" if len(digits) >= 9 else "landline"

@@ -27,6 +27,7 @@ _GRF_NODES = frozenset(n.id for n in catalog() if n.family == "GRF")
 _SDK_NODES = frozenset(n.id for n in catalog() if n.computed_by == "sdk")
 _NOTHING = object()
 _CURRENCY = re.compile("[A-Z]{3}")
+_CARD_BIN = re.compile("[0-9]{6}")
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
 _SENDABLE = {
     key: node.id
@@ -281,7 +282,7 @@ def _entities(order: Reader, door: Door, consent: Consent, jurisdiction: str) ->
     if account is None and order.text("guest_key") is None:
         raise Invalid("entities.account or guest_key is required", field="entities.account")
     card_bin = read.text("card_bin")
-    if card_bin is not None and not re.fullmatch(r"[0-9]{6}", card_bin):
+    if card_bin is not None and not _CARD_BIN.fullmatch(card_bin):
         raise Invalid("entities.card_bin must be 6 digits", field="entities.card_bin")
     device = read.text("device") if consent.purposes.get("device") else None
     card, address = read.text("card"), read.text("address")
