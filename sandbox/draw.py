@@ -21,10 +21,11 @@ from riskgraph.sandbox.shape import Shape
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.tables import Tables
 
-# Honest and fraud. More rows, of less weight each, fill the cells of the joint tables of rare fraud.
-DRAWS = (1, 6)
-# Honest groups have too few drawn rows for swaps, and need none: raking reaches their tables.
-SWAPPED = (False, True)
+# Honest and fraud. More rows, of less weight each, give swaps room within a group and fill the cells of
+# the joint tables (docs/decisions/0020).
+DRAWS = (3, 12)
+# A large class has cells full enough: it is drawn fewer times, so that memory stays bounded.
+DRAWN_MOST = 300_000
 _NODE = np.array(catalog().component_node)
 _PURPOSES = sorted({n.purpose for n in catalog()})
 _PURPOSE = np.array([_PURPOSES.index(n.purpose) for n in catalog()])
@@ -62,14 +63,13 @@ class ClassDraw:
         rows: With equal weights.
         group: intp[M]. coarse: 1 + coarse bin of the components that pairs use, 0 where absent,
             ``{component: uint8[M]}``.
-        latent: float32[M, 400], standard normals that the rows were made from; only of the class
-            that is swapped.
+        latent: float32[M, 400], standard normals that the rows were made from.
     """
 
     rows: ReleasedRows
     group: NDArray[np.intp]
     coarse: dict[int, NDArray[np.uint8]]
-    latent: Floats | None
+    latent: Floats
 
 
 def _quantile(shape: Shape, label: int, u: Floats) -> tuple[Floats, NDArray[np.uint8]]:
@@ -154,14 +154,16 @@ def _missing_parts(
 
 
 def draw_class(tables: Tables, label: int, rng: np.random.Generator) -> ClassDraw:
-    """Rows of one class: honest once, fraud six times, with equal weights that restore its size."""
+    """Rows of one class: honest three times, fraud twelve, with equal weights that restore its size."""
     chosen = np.flatnonzero(tables.groups.label == label)
-    group = np.repeat(chosen, tables.groups.rows[chosen] * DRAWS[label])
+    size = tables.groups.rows[chosen]
+    times = int(np.clip(DRAWN_MOST // size.sum(), 1, DRAWS[label]))
+    group = np.repeat(chosen, size * times)
     # Values and flags from one draw: whether a node is there depends on the values (ADR 0008).
     latent = _latent(tables.correlation, len(group), rng)
     flags = _flags(tables, group, latent[COMPONENT_COUNT:])
     states = _states(tables, label, group, flags, rng)
-    kept = np.ascontiguousarray(latent.T) if SWAPPED[label] else None
+    kept = np.ascontiguousarray(latent.T)
     values = latent[:COMPONENT_COUNT]
     gone = _missing_parts(tables, label, flags, states, rng)
     ends = set(pair_ends().ravel().tolist())
@@ -181,7 +183,7 @@ def draw_class(tables: Tables, label: int, rng: np.random.Generator) -> ClassDra
         states=np.ascontiguousarray(states.T),
         availability=np.array([names[int(s)] for s in tables.groups.stratum[group]], dtype=object),
         label=np.full(len(group), label, dtype=np.int8),
-        weight=np.full(len(group), 1.0 / DRAWS[label]),
+        weight=np.full(len(group), 1.0 / times),
         cluster=tables.cluster[group],
     )
     return ClassDraw(rows, group, coarse, kept)

@@ -12,7 +12,7 @@ import numpy as np
 from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.audit import empty_record
 from riskgraph.sandbox.count import CHECKER
-from riskgraph.sandbox.draw import DRAWS
+from riskgraph.sandbox.draw import DRAWN_MOST, DRAWS
 from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
 from riskgraph.sandbox.intake import Rejected
 from riskgraph.sandbox.measures import (
@@ -110,7 +110,7 @@ def _algorithm(order: Order) -> dict[str, Any]:
             "bin_rows": NOISE_SD,
             "pair_cells": NOISE_SD,
         },
-        "draws": {"honest": DRAWS[0], "fraud": DRAWS[1]},
+        "draws": {"honest": DRAWS[0], "fraud": DRAWS[1], "rows_most": DRAWN_MOST},
         "corr_mode": "honest residuals",
         "seed_commitment": order.seed_commitment,
     }

@@ -1,4 +1,4 @@
-"""Step 8: fraud values exchanged between drawn rows of one group until the template pairs show R4.
+"""Step 8: values exchanged between drawn rows of one group until the template pairs show R4.
 
 A swap moves what one node holds from one row to another row of the same group. So every group keeps
 its values, each class its marginals, and each row what is absent in it. Moving the latent values
@@ -64,12 +64,7 @@ def swap(tables: Tables, draw: ClassDraw, label: int, rng: np.random.Generator) 
 
     Returns:
         The same rows after the swaps; ``draw`` stays as it is.
-
-    Raises:
-        ValueError: If the rows were drawn without latent values.
     """
-    if draw.latent is None:
-        raise ValueError("rows without latent values cannot be swapped")
     moved = replace(
         draw,
         rows=replace(draw.rows, components=draw.rows.components.copy()),
@@ -136,7 +131,6 @@ def _exchange(
 ) -> None:
     """One proposal for each row that has the node, in place."""
     latent = draw.latent
-    assert latent is not None
     own, block = draw.coarse[node.stand_in], node.block
     x, y = _propose(node, rng)
     apart = own[x] != own[y]  # the others change no cell

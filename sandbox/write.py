@@ -210,7 +210,8 @@ def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRo
     with watch.step("draw"):
         drawn = [draw_class(tables, label, rng) for label in (0, 1)]
     with watch.step("swap"):
-        drawn[1] = swap(tables, drawn[1], 1, rng)
+        for label in (0, 1):  # one after the other, so that only one class is held twice
+            drawn[label] = swap(tables, drawn[label], label, rng)
     with watch.step("rake"):
         parts = []
         for label, part in enumerate(drawn):

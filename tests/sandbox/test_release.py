@@ -34,6 +34,7 @@ from riskgraph.sandbox import (
 )
 from riskgraph.sandbox import write as write_module
 from riskgraph.sandbox.bounds import component_bounds, whole_components
+from riskgraph.sandbox.draw import DRAWS
 
 FILES = (
     "manifest.json", "manifest.sig", "centroids.parquet", "groups.parquet", "shape.parquet",
@@ -223,7 +224,7 @@ def test_weights_restore_the_size_of_each_class(release: Release, world: OrderTa
         total = release.rows.weight[release.rows.label == label].sum()
         assert total == pytest.approx((world.label == label).sum(), rel=1e-9)
     assert (release.rows.weight > 0).all()
-    assert (release.rows.label == 1).sum() == 6 * (world.label == 1).sum()
+    assert (release.rows.label == 1).sum() == DRAWS[1] * (world.label == 1).sum()
 
 
 def test_drawn_rows_are_possible_orders(release: Release) -> None:
