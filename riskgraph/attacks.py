@@ -57,6 +57,7 @@ def attack(
     """
     if kind not in KINDS:
         raise Invalid(f"--kind must be one of {', '.join(KINDS)}, got {kind!r:.60}", field="--kind")
+    auditing.check_log(settings)
     opened = worlds.World.open(world)
     table = _history(opened, until, settings, progress)
     # Of simulated provenance whatever the world is: its seed is then not keyed, so that the map that

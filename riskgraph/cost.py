@@ -55,6 +55,7 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
         ExtraMissing: If torch is not installed.
     """
     bootstrap.require_extra("riskgraph sandbox cost", "train")
+    auditing.check_log(settings)
     opened, door = worlds.World.open(world), bootstrap.open_door(settings)
     worlds.replay(opened, door, progress)
     cut = microseconds(request.until) / 1e6
