@@ -1,9 +1,9 @@
 """R4: joint tables of the catalogue's template pairs, per class, on at most 4 coarse bins each.
 
 Cells count rows in which both ends are present. Neighbouring bins may be merged, and what is not shown
-lies in one rest cell, so that no line of a table tells of fewer than k units by subtraction. A count
-gives only the shape of a table, with noise of sd 5 in each cell; the size comes from R2, else two tables
-that share an end would tell how many rows lack the other.
+lies in one rest cell, so that no set of cells that is told by subtraction, in however many steps, stands
+for fewer than k units. A count gives only the shape of a table, with noise of sd 5 in each cell; the
+size comes from R2, else two tables that share an end would tell how many rows lack the other.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.bins import COARSE_BINS, Binned, Codes, Scale
 from riskgraph.sandbox.frame import Frame
+from riskgraph.sandbox.subtraction import fixed_sets
 
 NOISE_SD = 5.0
 CELLS = COARSE_BINS * COARSE_BINS
@@ -104,6 +105,7 @@ _RUNS = [np.cumsum([0, *cuts]) for cuts in product((0, 1), repeat=COARSE_BINS - 
 _MARGINALS = np.array(
     [(np.indices((WIDTH, WIDTH))[axis] == code).ravel() for axis in (0, 1) for code in range(WIDTH)]
 )
+_BITS = 1 << np.arange(WIDTH**2)
 _GRIDS = tuple(_grid(first, second) for first, second in product(_RUNS, _RUNS))
 
 
@@ -132,20 +134,26 @@ class _Crowd:
                     shown.remove(min(line & shown, key=lambda cell: (size[cell], cell)))
         if 0 < self.units(sum(grid.bits[cell] for cell in grid.bits.keys() - shown)) < self.k:
             return None
-        cell = np.where(np.isin(grid.cell, list(shown)), grid.cell, REST).astype(np.uint8)
-        return None if self._pinned(cell) else cell
+        return np.where(np.isin(grid.cell, list(shown)), grid.cell, REST).astype(np.uint8)
 
-    def _pinned(self, cell: Codes) -> bool:
-        """Whether exact marginals and released cells together fix a cell of under k units."""
-        size = np.array([self.units(1 << code) for code in range(WIDTH**2)])
-        # a line that nobody is in shows by its marginal, and all its cells are 0
-        empty = _MARGINALS[_MARGINALS @ size == 0].any(axis=0)
+    def tells_of_few(self, cell: Codes) -> bool:
+        """Whether exact marginals and released cells fix a set of 1 to k - 1 units, some with both ends."""
+        size = np.array([self.units(int(bit)) for bit in _BITS])
         place = np.full((WIDTH, WIDTH), APART)
         place[1:, 1:] = cell.reshape(COARSE_BINS, COARSE_BINS)
-        cells = [place.ravel() == number for number in np.unique(cell)]
-        known = np.vstack([_MARGINALS, np.eye(WIDTH**2)[empty], *cells])
-        fixed = np.diag(np.linalg.pinv(known) @ known) > 1 - 1e-6
-        return bool((fixed & (place.ravel() != APART) & (size > 0) & (size < self.k)).any())
+        place = place.ravel()
+        known = np.vstack([_MARGINALS, *(place == number for number in np.unique(place))])
+        empty = np.zeros(WIDTH**2, dtype=np.bool_)
+        while True:
+            sets = fixed_sets(known & ~empty, (size < self.k) & ~empty)
+            units = np.array([self.units(int(bits)) for bits in sets @ _BITS])
+            # a set that nobody is in tells that each of its cells is empty
+            nobody = sets[units == 0].any(axis=0)
+            if not nobody.any():
+                break
+            empty |= nobody
+        both = sets[:, (place != APART) & (size > 0)].any(axis=1)
+        return bool((both & (units < self.k)).any())
 
 
 def _told(counts: NDArray[np.int64], cell: Codes) -> float:
@@ -160,8 +168,9 @@ def pool_cells(counts: NDArray[np.int64], seen: NDArray[np.uint32], k: int) -> C
     """Which cells of a table are shown, alone or merged with neighbours, and which go to the rest.
 
     A marginal less the shown cells of its line tells how many rows the line hides, together with those
-    that lack the other end. So what a line hides stands for k units or nobody, and so does the rest. Of
-    all ways to merge neighbouring bins the one is taken that tells most.
+    that lack the other end. So what a line hides stands for k units or nobody, and so does the rest, and
+    so does every set of cells that lines and shown cells fix together. Of all ways to merge neighbouring
+    bins the one is taken that tells most.
 
     Args:
         counts: int64[4, 4], rows in each coarse cell.
@@ -178,7 +187,7 @@ def pool_cells(counts: NDArray[np.int64], seen: NDArray[np.uint32], k: int) -> C
         if bound <= most:
             break
         cell = crowd.pool(_GRIDS[-place])
-        if cell is not None and (told := _told(counts, cell)) > most:
+        if cell is not None and (told := _told(counts, cell)) > most and not crowd.tells_of_few(cell):
             best, most = cell, told
     return best
 

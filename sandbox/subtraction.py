@@ -1,0 +1,53 @@
+"""Which sets of cells of a table are told by sums over other sets, added and subtracted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Sets = NDArray[np.bool_]
+_ZERO = 1e-6
+
+
+def fixed_sets(known: Sets, free: NDArray[np.bool_]) -> Sets:
+    """All sets of free cells whose count follows from known sums, whatever the counts are.
+
+    A set follows if its indicator is a combination of the known ones. In reduced row echelon form the weights
+    of a combination are its entries at the pivots, and those of a set are 0 or 1: so the sums of some of the
+    rows are all that there can be.
+
+    Args:
+        known: bool[S, C], the cells of each known sum.
+        free: bool[C], the cells that a set may have.
+
+    Returns:
+        bool[F, C], the empty set among them.
+    """
+    order = np.argsort(free, kind="stable")
+    rows, pivots = _echelon(known[:, order].astype(np.float64))
+    taken = np.count_nonzero(~free)
+    # rows with a pivot among the free cells, which come last, have nothing elsewhere
+    sums = np.zeros((1, len(free) - taken))
+    for row in rows[pivots >= taken, taken:]:
+        sums = np.vstack([sums, sums + row])
+    found = sums[(np.abs(sums * (sums - 1)) < _ZERO).all(axis=1)]
+    out = np.zeros((len(found), len(free)), dtype=np.bool_)
+    out[:, order[taken:]] = found > 0.5
+    return out
+
+
+def _echelon(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Reduced row echelon form without empty rows, and the column of each row's pivot."""
+    pivots: list[int] = []
+    for column in range(rows.shape[1]):
+        at = len(pivots)
+        best = at + int(np.abs(rows[at:, column]).argmax()) if at < len(rows) else at
+        if at == len(rows) or abs(rows[best, column]) < _ZERO:
+            continue
+        rows[[at, best]] = rows[[best, at]]
+        rows[at] /= rows[at, column]
+        factor = rows[:, column].copy()
+        factor[at] = 0.0
+        rows -= np.outer(factor, rows[at])
+        pivots.append(column)
+    return rows[: len(pivots)], np.array(pivots, dtype=np.intp)
