@@ -114,10 +114,11 @@ class Constraints:
     ``alone: no`` keeps every bin at or below zero; ``monotone`` orders the bins; absent is zero.
     For the context nodes B131 to B133 ``monotone`` covers the counts and the fraud share only.
 
-    Consent is neutral (GDPR Art. 7(4); PIPL Art. 16): the own term of an optional node, and each pair
-    term with an optional end, averages zero over honest rows that have it. Giving the data is on
-    average worth nothing, and refusing it costs nothing. Own terms that may only lower the score are
-    left out: their help is for the person.
+    Consent is neutral (GDPR Art. 7(4); PIPL Art. 16): the own term of an optional node averages zero
+    over honest rows that have it, and each pair term with an optional end does so at each value of its
+    other end. Giving the data is on average worth nothing, whatever else is known, and refusing it
+    costs nothing (docs/decisions/0021). Own terms that may only lower the score are left out: their
+    help is for the person.
 
     Args:
         edges: Bins of the network.
@@ -138,10 +139,14 @@ class Constraints:
         self._unused_pairs[:, 0, :] = True
         self._unused_pairs[:, :, 0] = True
         self._far = self._unused[self._rows][:, 1:]
-        self._honest = honest and tuple(
-            _shares(weight, torch.from_numpy(optional))
-            for weight, optional in zip(honest, (optional_components(), optional_pairs()), strict=True)
-        )
+        self._own_shares: Tensor | None = None
+        self._pair_shares: list[tuple[int, Tensor]] = []
+        if honest:
+            own, pairs = honest
+            self._own_shares = _shares(own, torch.from_numpy(optional_components()), 1)
+            given = torch.from_numpy(optional_ends())
+            # By the second end first: what comes last holds exactly, also where both are optional.
+            self._pair_shares = [(axis, _shares(pairs, given[:, axis - 1], axis)) for axis in (2, 1)]
 
     def project(self, network: GraphAdditiveNetwork) -> None:
         """Move the tables to ones that satisfy every demand.
@@ -152,25 +157,26 @@ class Constraints:
         own, pairs = network.own_table.detach(), network.pair_table.detach()
         values = (own[self._rows, 1:] * self._sign).masked_fill(self._far, _FAR)
         own[self._rows, 1:] = isotonic(values) * self._sign
-        if self._honest:
-            for table, share in zip((own, pairs.flatten(1)), self._honest, strict=True):
-                # This shifts absent and unused cells too; they are set back to zero below.
-                table -= (table * share).sum(1, keepdim=True)
+        # This shifts absent and unused cells too; they are set back to zero below.
+        if self._own_shares is not None:
+            own -= (own * self._own_shares).sum(1, keepdim=True)
+        for axis, share in self._pair_shares:
+            pairs -= (pairs * share).sum(axis, keepdim=True)
         own[self._never_raise] = own[self._never_raise].clamp(max=0.0)
         own[:, 0] = 0.0
         own.masked_fill_(self._unused, 0.0)
         pairs.masked_fill_(self._unused_pairs, 0.0)
 
 
-def _shares(weight: Tensor, optional: Tensor) -> Tensor:
-    """Honest shares of the cells of each optional table, where nothing is absent; flat rows."""
+def _shares(weight: Tensor, optional: Tensor, axis: int) -> Tensor:
+    """Honest shares of the bins along an axis of each optional table, where nothing is absent."""
     # Only rows that have the data count: where it is absent the term is zero anyway.
     seen = weight.clone()
     seen[:, 0] = 0.0
     if seen.dim() > 2:
         seen[:, :, 0] = 0.0
-    seen = seen.flatten(1) * optional[:, None]
-    return seen / seen.sum(1, keepdim=True).clamp(min=1e-12)
+    seen *= optional.view(-1, *[1] * (seen.dim() - 1))
+    return seen / seen.sum(axis, keepdim=True).clamp(min=1e-12)
 
 
 def optional_components() -> NDArray[np.float64]:
@@ -179,10 +185,10 @@ def optional_components() -> NDArray[np.float64]:
     return np.array([float(n.consent_needed and n.alone) for n in nodes])
 
 
-def optional_pairs() -> NDArray[np.float64]:
-    """float64[284]: 1 for pairs with an optional end."""
+def optional_ends() -> NDArray[np.float64]:
+    """float64[284, 2]: 1 where the first and the second end of a pair is optional."""
     nodes = catalog().nodes
-    return np.array([float(nodes[p.a].consent_needed or nodes[p.b].consent_needed) for p in catalog().pairs])
+    return np.array([[float(nodes[end].consent_needed) for end in (p.a, p.b)] for p in catalog().pairs])
 
 
 def isotonic(values: Tensor) -> Tensor:

