@@ -1,8 +1,8 @@
 """An independent count of the persons behind every released cell of R3 and R4.
 
 Like ``count``, it shares no code with what makes the tables: it takes the tables as they are released and
-puts each used row, by its value, into the cells that it belongs to. What subtraction gives is a cell too: a
-line of a joint table, as its marginal tells it, less the cells of the line that are shown.
+puts each used row, by its value, into the cells that it belongs to. What subtraction gives is a cell too:
+every set of cells of a joint table that its marginals and the cells that are shown determine together.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _CLASSES = ("honest", "fraud")
 _CODES = 5
 _REST, _NOT_BOTH = 16, 17
 _DIGITS = 3
+_EXACT = 1e-9
 
 Ints = NDArray[np.int64]
 # What a cell is, and the persons behind it.
@@ -185,34 +186,78 @@ def _pair_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Iter
 def _table_cells(
     cell: NDArray[np.uint8], told: list[int], seen: NDArray[np.bool_]
 ) -> Iterator[tuple[str, int]]:
-    """Each entry of a joint table that is told, and what each line hides, with the persons behind it."""
+    """Each entry of a joint table that is told, then the thinnest set that subtraction gives; their persons.
 
-    def persons(codes: NDArray[np.bool_]) -> int:
-        return int(np.count_nonzero(seen[codes.ravel()].any(axis=0)))
+    A set is named only where it has fewer persons than every entry.
+    """
+    table = np.full((_CODES, _CODES), _NOT_BOTH, dtype=np.uint8)
+    table[1:, 1:] = cell.reshape(_CODES - 1, _CODES - 1)
+    place = table.ravel()
+    entries = [(f"cell {c}", int(np.count_nonzero(seen[place == c].any(axis=0)))) for c in told]
+    yield from entries
+    if entries:
+        sets = _given_sets(place, seen, min(persons for _, persons in entries))
+        yield from sorted(sets, key=lambda found: found[1])[:1]
 
-    place = np.full((_CODES, _CODES), _NOT_BOTH, dtype=np.uint8)
-    place[1:, 1:] = cell.reshape(_CODES - 1, _CODES - 1)
-    for c in told:
-        yield f"cell {c}", persons(place == c)
-    for name, line in _lines(place):
-        # those that lack the other end lie in the marginal too
-        if persons(line & (place == _REST)):
-            yield f"line {name}", persons(line & (place >= _REST))
+
+def _given_sets(place: NDArray[np.uint8], seen: NDArray[np.bool_], under: int) -> Iterator[tuple[str, int]]:
+    """Sets of under so many persons that rows, columns and entries give by adding and subtracting.
+
+    Tables that agree in all that is told differ by a vector of the null space. So a set is given if a
+    random such vector adds up to 0 over it. Sets of those alone who lack an end are left out: they are in R2.
+    """
+    size = np.count_nonzero(seen, axis=1)
+    line = np.indices((_CODES, _CODES)).reshape(2, -1)
+    told = [lines == code for lines in line for code in range(_CODES)]
+    told += [place == c for c in np.unique(place)]
+    nobody = np.zeros(len(place), dtype=np.bool_)
+    rng = np.random.default_rng(0)
+    while True:
+        vector = np.zeros(len(place), dtype=np.complex128)
+        vector[~nobody] = _vector(np.array(told)[:, ~nobody], rng)
+        thin = np.flatnonzero(~nobody & (size < under))
+        bits = _zero_sums(vector[thin])
+        sets = np.zeros((len(bits), len(place)), dtype=np.bool_)
+        sets[:, thin] = bits[:, None] >> np.arange(len(thin)) & 1
+        empty = sets[~sets[:, size > 0].any(axis=1)].any(axis=0)
+        if not empty.any():
+            break
+        nobody |= empty
+    for members in sets[sets[:, (place != _NOT_BOTH) & (size > 0)].any(axis=1)]:
+        persons = int(np.count_nonzero(seen[members].any(axis=0)))
+        if persons < under:
+            yield f"set {'+'.join(map(str, np.flatnonzero(members)))}", persons
 
 
-def _lines(place: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Rows and columns with a cell that is shown; those that share one are one line."""
-    for axis, table in (("row", place), ("column", place.T)):
-        shown = [set(codes.tolist()) - {_REST, _NOT_BOTH} for codes in table]
-        first = 1
-        for code in range(1, _CODES):
-            if code + 1 < _CODES and shown[code] & shown[code + 1]:
-                continue
-            line = np.zeros(place.shape, dtype=np.bool_)
-            (line if axis == "row" else line.T)[first : code + 1] = True
-            if shown[code]:
-                yield f"{axis} {first}", line
-            first = code + 1
+def _vector(told: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.complex128]:
+    """A random vector that all told sums are 0 over; complex, so that chance makes no sum 0."""
+    _, size, basis = np.linalg.svd(told.astype(np.float64))
+    null = basis[np.count_nonzero(size > _EXACT) :]
+    out: NDArray[np.complex128] = (rng.normal(size=len(null)) + 1j * rng.normal(size=len(null))) @ null
+    return out
+
+
+def _zero_sums(vector: NDArray[np.complex128]) -> Ints:
+    """All sets of entries that add up to 0, as bits: two halves that meet (Horowitz and Sahni, JACM 1974)."""
+    half = len(vector) // 2
+    left, right = _subset_sums(vector[:half]), _subset_sums(vector[half:])
+    order = np.argsort(right.real)
+    ends = [np.searchsorted(right.real[order], at) for at in (-left.real - _EXACT, -left.real + _EXACT)]
+    times = ends[1] - ends[0]
+    first = np.repeat(np.arange(len(left)), times)
+    run = np.arange(len(first)) - np.repeat(np.cumsum(times) - times, times)
+    second = order[np.repeat(ends[0], times) + run]
+    met = np.abs(left[first] + right[second]) < _EXACT
+    out: Ints = (first | second << half)[met]
+    return out
+
+
+def _subset_sums(vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """complex128[2^n], the sum over each subset, at the place that its bits give."""
+    out = np.zeros(1, dtype=np.complex128)
+    for entry in vector:
+        out = np.concatenate([out, out + entry])
+    return out
 
 
 def _cause_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:

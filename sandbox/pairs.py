@@ -139,9 +139,9 @@ class _Crowd:
     def tells_of_few(self, cell: Codes) -> bool:
         """Whether exact marginals and released cells fix a set of 1 to k - 1 units, some with both ends."""
         size = np.array([self.units(int(bit)) for bit in _BITS])
-        place = np.full((WIDTH, WIDTH), APART)
-        place[1:, 1:] = cell.reshape(COARSE_BINS, COARSE_BINS)
-        place = place.ravel()
+        table = np.full((WIDTH, WIDTH), APART)
+        table[1:, 1:] = cell.reshape(COARSE_BINS, COARSE_BINS)
+        place = table.ravel()
         known = np.vstack([_MARGINALS, *(place == number for number in np.unique(place))])
         empty = np.zeros(WIDTH**2, dtype=np.bool_)
         while True:

@@ -270,7 +270,7 @@ def _thin_bin(tables: Tables, grouped: Grouped) -> Tables:
     ("change", "where"),
     [
         (_thin_pair, r"R4 fraud .* cell"),
-        (_thin_line, r"R4 fraud .* line row"),
+        (_thin_line, r"R4 fraud .* set"),
         (_thin_cell, r"R3 honest .* cell"),
         (_thin_bin, r"R3 .* bin 0"),
     ],

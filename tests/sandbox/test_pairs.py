@@ -9,20 +9,23 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.optimize import linprog
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import admit, find_units
+from riskgraph.sandbox.cells import _table_cells
 from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.pairs import APART, NOISE_SD, REST, WIDTH, coarse_codes, pair_ends, pool_cells
+from riskgraph.sandbox.pairs import APART, NOISE_SD, REST, WIDTH, _Crowd, coarse_codes, pair_ends, pool_cells
 from riskgraph.sandbox.partition import Grouped
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows, rows_with_both
 
 K = 50
+RUNS = [(4,), (1, 3), (2, 2), (3, 1), (1, 1, 2), (1, 2, 1), (2, 1, 1), (1, 1, 1, 1)]
 UNTIL = date(2026, 6, 30)
 MakeWorld = Callable[..., OrderTable]
 Ints = NDArray[np.int64]
@@ -87,17 +90,73 @@ def test_every_released_cell_and_every_difference_stands_for_k_persons_or_nobody
 def test_exact_marginals_and_exact_cells_together_fix_no_hidden_count(
     crowd: tuple[Ints, NDArray[np.uint32]],
 ) -> None:
-    """A cell is fixed if no two tables agree in all that is told and differ in it."""
+    """A set of cells is fixed if no two tables agree in all that is told and differ in its sum."""
     counts, seen = crowd
     place = placed(pool_cells(counts[1:, 1:], seen, K))
-    lines = [np.indices(place.shape)[axis] == code for axis in (0, 1) for code in range(WIDTH)]
-    told = lines + [place == released for released in set(place.ravel().tolist()) - {APART}]
-    told += [one_cell(c) for line in lines if not counts[line].any() for c in np.flatnonzero(line)]
-    _, size, basis = np.linalg.svd(np.array([t.ravel() for t in told], dtype=float))
-    fixed = np.abs(basis[int((size > 1e-9).sum()) :]).max(axis=0, initial=0.0) < 1e-9
-    alone = np.array([persons(seen, one_cell(c)) for c in range(WIDTH**2)])
     if not (place == APART).all():
-        assert not (fixed & (place.ravel() != APART) & (alone > 0) & (alone < K)).any()
+        assert fixed_sets_of_few(place, counts, seen) == []
+
+
+@given(crowds(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_both_checks_find_a_thin_set_where_there_is_one_and_only_there(
+    crowd: tuple[Ints, NDArray[np.uint32]], data: st.DataObject
+) -> None:
+    """Of tables that are pooled anyhow, so that many of them must not be released."""
+    counts, seen = crowd
+    runs = [np.repeat(np.arange(len(r := data.draw(st.sampled_from(RUNS)))), r) for _ in range(2)]
+    cell = np.array([runs[0].searchsorted(a) * 4 + runs[1].searchsorted(b) for a in runs[0] for b in runs[1]])
+    hidden = data.draw(st.sets(st.sampled_from(cell.tolist())))
+    cell = np.where(np.isin(cell, list(hidden)), REST, cell).astype(np.uint8)
+    place = placed(cell)
+    thin = fixed_sets_of_few(place, counts, seen)
+    assert _Crowd(seen, K).tells_of_few(cell) == bool(thin)
+    filled = [int(c) for c in np.unique(cell) if counts[place == c].any()]
+    who = (seen >> np.arange(WIDTH**2)[:, None] & 1) == 1
+    least = min((n for _, n in _table_cells(cell, filled, who)), default=K)
+    assert (least < K) == bool(thin)
+    if thin:
+        assert least == min(persons(seen, members.reshape(WIDTH, WIDTH)) for members in thin)
+
+
+def test_a_set_that_two_rows_less_a_column_give_is_found() -> None:
+    """Rows 1 and 2, less column 1 without its shown cells, are two cells of 4 persons."""
+    who = np.zeros((WIDTH, WIDTH), dtype=int)
+    who[1:, 1:] = [[60, 2, 0, 0], [70, 2, 0, 0], [80, 90, 0, 0], [80, 90, 0, 0]]
+    cell = np.full((4, 4), REST, dtype=np.uint8)
+    cell[2:, 0] = (8, 12)
+    seen = np.left_shift(1, np.repeat(np.arange(WIDTH**2), who.ravel())).astype(np.uint32)
+    assert not any(0 < who[line].sum() < K for line in (1, 2, 3, 4))
+    assert _Crowd(seen, K).tells_of_few(cell.ravel())
+    told = dict(_table_cells(cell.ravel(), [8, 12, REST], (seen >> np.arange(25)[:, None] & 1) == 1))
+    assert min(told.values()) == 4
+
+
+def fixed_sets_of_few(place: Ints, counts: Ints, seen: NDArray[np.uint32]) -> list[NDArray[np.bool_]]:
+    """bool[25], each set of under k persons, some with both ends, that is fixed."""
+    told = [np.indices(place.shape)[axis] == code for axis in (0, 1) for code in range(WIDTH)]
+    told += [place == released for released in np.unique(place)]
+    known = np.array([t.ravel() for t in told], dtype=float)
+    nobody = counts.ravel() == 0
+    # how far a count of 0 can grow while all that is told stays: not at all where it is told to be 0
+    free = [(0, 1) if none else (None, None) for none in nobody]
+    grown = linprog(-nobody.astype(float), A_eq=known, b_eq=np.zeros(len(known)), bounds=free).x
+    open_ = ~nobody | (grown > 1e-9)
+    _, size, basis = np.linalg.svd(known[:, open_])
+    direction = np.zeros((WIDTH**2, 25))
+    direction[open_, : open_.sum() - (size > 1e-9).sum()] = basis[(size > 1e-9).sum() :].T
+    thin = [int(c) for c in np.flatnonzero(open_) if persons(seen, one_cell(c)) < K]
+    assume(len(thin) <= 10)
+    kinds, many = np.unique(seen, return_counts=True)
+    sums, bits = np.zeros((1, 25)), np.zeros(1, dtype=np.uint32)
+    for c in thin:
+        sums = np.vstack([sums, sums + direction[c]])
+        bits = np.concatenate([bits, bits | np.uint32(1 << c)])
+    fixed = bits[np.abs(sums).max(axis=1) < 1e-9]
+    both = np.uint32(sum(1 << int(c) for c in np.flatnonzero((place.ravel() != APART) & ~nobody)))
+    fixed = fixed[(fixed & both) != 0]
+    fixed = fixed[((kinds & fixed[:, None]) != 0) @ many < K]
+    return [(b >> np.arange(WIDTH**2) & 1) == 1 for b in fixed]
 
 
 def one_cell(place: int) -> NDArray[np.bool_]:
