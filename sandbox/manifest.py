@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from riskgraph.core.catalog import catalog
+from riskgraph.core.order import JURISDICTIONS
 from riskgraph.sandbox.audit import empty_record
 from riskgraph.sandbox.count import CHECKER
 from riskgraph.sandbox.draw import DRAWN_MOST, DRAWS
@@ -26,12 +27,14 @@ from riskgraph.sandbox.measures import (
 from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.partition import Grouped, orders_cap
 from riskgraph.sandbox.policy import Policy
+from riskgraph.sandbox.published import Told, shares, told, total
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.tables import Tables
-from riskgraph.sandbox.units import ClassUnits
+from riskgraph.sandbox.units import ClassUnits, Units, count_units
 
 SCHEMA = "riskgraph.release/1"
+_AFTER_INTAKE = ("cap", "residual")
 ALGORITHM = "method-g/2"
 UNIT = "account, merged over shared card, or device and address; entities on over 8 accounts merge nobody"
 
@@ -47,20 +50,40 @@ class Order:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about the input after intake.
+    """What is known about the input, exactly; ``_window`` says what is told of it.
 
     Attributes:
-        counts, accepted: Before the cap on orders of a unit.
+        counts: Under the cap on orders of a unit; when ``grouped``, of the rows in groups alone.
+        places: Orders of ``counts`` by jurisdiction, as many as there are ``JURISDICTIONS``.
+        dropped: Orders left out by reason. clipped: Values. withheld: Nodes.
         rejected: Fields in whose values a special category was found.
+        grouped: Whether the groups are known.
     """
 
     counts: tuple[ClassUnits, ...]
-    records: int
-    accepted: int
+    places: tuple[int, ...]
     dropped: dict[str, int]
     clipped: int
     withheld: int
     rejected: tuple[Rejected, ...] = ()
+    grouped: bool = False
+
+    def in_groups(self, grouped: Grouped, places: tuple[int, ...]) -> Facts:
+        """The same of the rows in groups, whose jurisdictions are counted in ``places``."""
+        frame, lost = grouped.frame, grouped.split.dropped
+        counts = count_units(Units(frame.unit, frame.component), frame.label)
+        dropped = {r: self.dropped.get(r, 0) + lost.get(r, 0) for r in {**self.dropped, **lost}}
+        return replace(self, counts=counts, places=places, dropped=dropped, grouped=True)
+
+    def classes(self, k: int) -> list[dict[str, Told]]:
+        """Persons of each class, exact where they stand in groups; the largest of them are not told."""
+        show = (lambda n: n) if self.grouped else (lambda n: told(n, k))
+        names = ("orders", "units", "components")
+        return [{"label": c.label} | {n: show(getattr(c, n)) for n in names} for c in self.counts]
+
+    def left_out(self, k: int) -> int:
+        """Orders that were accepted and then left out, at least."""
+        return total(told(self.dropped.get(reason, 0), k) for reason in _AFTER_INTAKE)
 
 
 def stamp(seconds: float) -> str:
@@ -117,15 +140,23 @@ def _algorithm(order: Order) -> dict[str, Any]:
 
 
 def _window(order: Order, facts: Facts) -> dict[str, Any]:
+    """What went in, as far as it may be told (``published``): each total is the sum of what is told."""
+    k = order.request.k
+    classes = facts.classes(k)
+    dropped = {reason: told(count, k) for reason, count in facts.dropped.items()}
+    inside = total(c["orders"] for c in classes)
+    places = dict(zip(JURISDICTIONS, facts.places, strict=True))
     return {
         "until": order.request.until.isoformat(),
-        "records": facts.records,
-        "accepted": facts.accepted,
-        "dropped": facts.dropped,
-        "clipped_values": facts.clipped,
-        "withheld_nodes": facts.withheld,
+        "records": inside + total(dropped.values()),
+        "accepted": inside + facts.left_out(k),
+        "by_jurisdiction": shares(places, inside, k),
+        "dropped": dropped,
+        "clipped_values": told(facts.clipped, k),
+        "withheld_nodes": told(facts.withheld, k),
+        "rounded_to": k,
         "policy": order.policy.as_dict(),
-        "classes": [c.as_dict() for c in facts.counts],
+        "classes": classes,
     }
 
 
@@ -174,7 +205,6 @@ def audit_of_release(
         extra: ``output``, ``composition`` (None where no ledger is kept) and ``mapping_destroyed_at``.
     """
     provenance, groups = order.request.provenance, tables.groups
-    left_out = facts.accepted - int(groups.rows.sum())
     exempt = {"exempt": "simulated"} if provenance == "simulated" else {"exempt": None}
     unknown = {"records_already_released": None, "releases_overlapping": None}
     return {
@@ -183,8 +213,8 @@ def audit_of_release(
         "algorithm": _algorithm(order),
         "k_check": dict(held),
         "diversity": diversity(groups),
-        "dominance": dominance(held, facts.dropped.get("cap")),
-        "loss": loss(groups, tables.sse_ratio, order.request.k, left_out),
+        "dominance": dominance(held, told(facts.dropped.get("cap", 0), order.request.k)),
+        "loss": loss(groups, tables.sse_ratio, order.request.k, facts.left_out(order.request.k)),
         "risk": risk(groups),
         "verdict": "released",
         "not_measured": not_measured(provenance, extra["composition"] is not None),

@@ -63,7 +63,7 @@ def diversity(groups: Groups) -> dict[str, float]:
     return {"max_prevalence": 1.0, "pure_share": 1.0, "t_max": round(max(share, 1 - share), 4)}
 
 
-def dominance(held: Mapping[str, Any], cap: int | None) -> dict[str, Any]:
+def dominance(held: Mapping[str, Any], cap: int | str) -> dict[str, Any]:
     """Largest shares of one unit and of one component in a group; ``cells_fixed`` counts rows left out."""
     return {
         "max_share": held["max_unit_share"],
@@ -80,6 +80,8 @@ def loss(groups: Groups, sse_ratio: float, k: int, left_out: int) -> dict[str, A
     (LeFevre et al., ICDE 2006). ``discernibility``: sum of squared group sizes, a row that was left out
     counting as many as there are (Bayardo and Agrawal, ICDE 2005). ``suppression``: rows that were
     accepted and then left out.
+
+    ``left_out`` counts at least so many (``published``), and so do the figures that follow from it.
     """
     rows = int(groups.rows.sum())
     everything = rows + left_out

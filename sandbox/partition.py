@@ -224,6 +224,11 @@ class Shortage(CheckFailed):
         super().__init__(message, field="label")
         self.label, self.missing = label, missing
 
+    @property
+    def on_record(self) -> str:
+        """The refusal without its counts, which are of fewer persons than a record may tell."""
+        return f"the {_name(self.label)} class has too few persons for {MIN_GROUPS} groups"
+
     def at_pace(self, per_day: float) -> Shortage:
         """The same refusal with how much longer a window would have to be, at so many new units a day."""
         name = _name(self.label)

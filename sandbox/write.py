@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, RiskgraphError, UnknownField
+from riskgraph.core.order import JURISDICTIONS
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, check_chained, next_entry, sealed_line
 from riskgraph.sandbox.cells import UsedRows, count_cells
@@ -36,7 +37,7 @@ from riskgraph.sandbox.count import PersonCount
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
 from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.intake import Rejected, rejected_names
+from riskgraph.sandbox.intake import Intake, Rejected, rejected_names
 from riskgraph.sandbox.ledger import ALREADY, Digests, Ledger
 from riskgraph.sandbox.manifest import (
     Facts,
@@ -177,23 +178,33 @@ def _group(
     with watch.step("units"):
         k, policy = order.request.k, order.policy
         intake, units = choose(table, until=order.request.until, k=k, policy=policy, barred=barred)
-        rows = np.concatenate([intake.rows, intake.over_cap])
-        mine = Units(units.unit[rows], units.component[rows])
-        counts = count_units(mine, table.label[rows])
-    watch.facts = Facts(
-        counts, len(table), len(rows), intake.dropped, intake.clipped, intake.withheld, watch.rejected
-    )
-    if watch.tell is not None:
-        watch.tell(describe(counts, intake.dropped))
-    with watch.step("partition"), _pace_of(table, rows, mine):
+        dropped, everybody = intake.dropped, np.concatenate([intake.rows, intake.over_cap])
+        mine = Units(units.unit[everybody], units.component[everybody])
+        counts = count_units(mine, table.label[everybody])
+    facts = watch.facts = _facts(table, intake, units, watch)
+    if watch.tell is not None:  # to who runs this: exactly, and as they were before the cap
+        watch.tell(describe(counts, dropped))
+    with watch.step("partition"), _pace_of(table, everybody, mine):
         for count in counts:
             if count.units < MIN_GROUPS * k:
                 missing = MIN_GROUPS * k - count.units
                 raise too_few(count.label, count.units, count.components, 0, k, missing)
         grouped = group_rows(build_frame(table, intake, units, k), k, rng)
-    for reason, lost in grouped.split.dropped.items():
-        intake.dropped[reason] = intake.dropped.get(reason, 0) + lost
+    watch.facts = facts.in_groups(grouped, _places(table, grouped.frame.source))
     return grouped
+
+
+def _facts(table: OrderTable, intake: Intake, units: Units, watch: _Watch) -> Facts:
+    """What is known under the cap, before anything is grouped."""
+    rows = intake.rows
+    counts = count_units(Units(units.unit[rows], units.component[rows]), table.label[rows])
+    places = _places(table, rows)
+    return Facts(counts, places, intake.dropped, intake.clipped, intake.withheld, watch.rejected)
+
+
+def _places(table: OrderTable, rows: NDArray[np.intp]) -> tuple[int, ...]:
+    """Orders of each jurisdiction."""
+    return tuple(np.bincount(table.jurisdiction[rows], minlength=len(JURISDICTIONS)).tolist())
 
 
 @contextmanager
@@ -288,12 +299,13 @@ def _refusal_on_record(order: Order, watch: _Watch, books: _Books) -> Iterator[N
     try:
         yield
     except RiskgraphError as error:
+        on_record = error.on_record if isinstance(error, Shortage) else error.message
         already = watch.facts.dropped.get(ALREADY) if watch.facts else 0
         if already:
             # Else the advice would be a longer window, when it is a later one that helps.
             error.message += f"; {already} orders were left out, for earlier releases hold them"
             error.args = (error.message,)
-        books.refuse(audit_of_refusal(order, watch.facts, error.code, error.message, watch.rejected))
+        books.refuse(audit_of_refusal(order, watch.facts, error.code, on_record, watch.rejected))
         raise
 
 

@@ -66,8 +66,9 @@ def rows_of(
     return Block(kind, rows=cells, head=tuple(head), numeric=tuple(numeric), widths=tuple(widths))
 
 
-def count(value: int) -> str:
-    return f"{value:,}"
+def count(value: int | str) -> str:
+    """A count; one that may not be told stands as it is (``<50``)."""
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def percent(share: float) -> str:

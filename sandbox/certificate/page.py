@@ -22,6 +22,7 @@ from riskgraph.sandbox.certificate.findings import attacks, loss, risk, uses, ut
 from riskgraph.sandbox.certificate.histogram import histogram_svg
 from riskgraph.sandbox.certificate.texts import Say
 from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
+from riskgraph.sandbox.published import Told, least
 
 _CLASSES = ((0, "honest"), (1, "fraud"))
 
@@ -126,19 +127,16 @@ def _summary(manifest: Mapping[str, Any], say: Say) -> list[Block]:
 
 
 def _counted(manifest: Mapping[str, Any], say: Say) -> list[Block]:
-    head = [say(f"counted.{name}") for name in ("class", "orders", "units", "components", "largest_unit",
-                                                "largest_component", "groups", "rows")]  # fmt: skip
+    names = ("orders", "units", "components")
+    head = [say(f"counted.{name}") for name in ("class", *names, "groups")]
     rows = []
     for label, word in _CLASSES:
         entry = next(c for c in manifest["input"]["classes"] if c["label"] == label)
-        names = ("orders", "units", "components", "largest_unit", "largest_component")
-        inside = [
-            sum(s[f"{word}_{what}"] for s in manifest["strata"].values()) for what in ("groups", "rows")
-        ]
-        rows.append((say(f"class.{word}"), *(count(entry[n]) for n in names), *map(count, inside)))
+        groups = sum(s[f"{word}_groups"] for s in manifest["strata"].values())
+        rows.append((say(f"class.{word}"), *(count(entry[n]) for n in names), count(groups)))
     return [
         text(say("counted.note")),
-        rows_of("table", rows, head, numeric=range(1, 8), widths=(1.3, 1, 1, 1.4, 1.4, 1.6, 1, 1.2)),
+        rows_of("table", rows, head, numeric=range(1, 5), widths=(1.6, 1, 1, 1, 1)),
     ]
 
 
@@ -199,16 +197,21 @@ def _dropped(window: Mapping[str, Any], record: Mapping[str, Any], say: Say) -> 
         (say("dropped.accepted"), count(window["accepted"])),
         (say("dropped.clipped"), count(window["clipped_values"])),
         (say("dropped.withheld"), count(window["withheld_nodes"])),
+        (say("dropped.places"), ", ".join(f"{p} {count(n)}" for p, n in window["by_jurisdiction"].items())),
         (say("dropped.policy"), window["policy"]["version"]),
     ]
     if lost:
         facts.append((say("dropped.left_out"), f"{count(lost['rows'])} ({percent(lost['share'])})"))
     head = [say("dropped.reason"), say("dropped.rows")]
-    return [rows_of("facts", facts), rows_of("table", rows, head, numeric=(1,), widths=(5, 1))]
+    return [
+        text(say("dropped.note", k=window["rounded_to"])),
+        rows_of("facts", facts),
+        rows_of("table", rows, head, numeric=(1,), widths=(5, 1)),
+    ]
 
 
-def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+def _most_first(counts: Mapping[str, Told]) -> list[tuple[str, Told]]:
+    return sorted(counts.items(), key=lambda item: (-least(item[1]), item[0]))
 
 
 def _composition(record: Mapping[str, Any], say: Say) -> list[Block]:

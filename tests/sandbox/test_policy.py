@@ -20,7 +20,8 @@ from riskgraph.core.order import JURISDICTIONS
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import NODE_PURPOSES, OrderTable
 from riskgraph.releasing import training_policy
-from riskgraph.sandbox import Policy, ReleaseRequest, admit, write_release
+from riskgraph.sandbox import Policy, admit
+from riskgraph.sandbox.choice import choose, window
 from riskgraph.sandbox.policy import CLASSES, PURPOSES, RULES, objectors
 
 UNTIL = date(2026, 6, 30)
@@ -142,18 +143,15 @@ def test_an_order_without_an_account_objects_for_itself_alone(small: OrderTable)
     assert np.flatnonzero(objectors(guests)).tolist() == [5]
 
 
-def test_an_objection_that_came_after_the_window_counts(
-    make_world: Callable[..., OrderTable], signer: Any, tmp_path: Path
-) -> None:
+def test_an_objection_that_came_after_the_window_counts(make_world: Callable[..., OrderTable]) -> None:
     table = make_world(3, 3_000, 900, 900, 300)
     objected, placed = np.zeros(len(table), dtype=np.bool_), table.placed_at.copy()
     accounts, orders = np.unique(table.account, return_counts=True)
     same = np.flatnonzero(table.account == accounts[orders.argmax()])
     objected[same[0]], placed[same[0]] = True, table.placed_at.max() + 400 * 86_400_000_000
     table = dataclasses.replace(table, objected=objected, placed_at=placed)
-    request = ReleaseRequest(until=UNTIL, seed=1, provenance="simulated", now=0.0, code="test")
-    made = write_release(table, tmp_path / "release", request, signer)
-    assert made.manifest["input"]["dropped"]["objected"] == len(same) - 1 > 0
+    intake, _ = choose(window(table, UNTIL), until=UNTIL, k=50)
+    assert intake.dropped["objected"] == len(same) - 1 > 0
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_a_unit_gives_at_most_its_cap_of_each_class_and_the_rest_is_counted(worl
         assert kept.min() >= left.max()
 
 
-def test_a_release_counts_units_before_the_cap_and_says_what_it_left_out(
+def test_a_person_above_the_cap_is_not_to_be_found_by_subtraction(
     make_world: Callable[..., OrderTable], signer: Any, tmp_path: Path
 ) -> None:
     table = make_world(3, 3_000, 900, 900, 300)
@@ -195,9 +195,13 @@ def test_a_release_counts_units_before_the_cap_and_says_what_it_left_out(
     account = np.where((table.label == 0) & (np.arange(len(table)) % 30 == 0), first, table.account)
     table = dataclasses.replace(table, account=account)
     made = write_release(table, tmp_path / "release", REQUEST, signer)
-    clean, _ = made.manifest["input"]["classes"]
-    assert clean["largest_unit"] > 50
-    assert made.manifest["input"]["dropped"]["cap"] >= clean["largest_unit"] - 12
+    asked, inside = made.manifest["input"], made.manifest["timings"]["rows"]
+    assert asked["dropped"]["cap"] % 50 == 0
+    assert asked["dropped"]["cap"] >= 50
+    assert sum(c["orders"] for c in asked["classes"]) == inside
+    assert asked["accepted"] - inside == asked["dropped"]["cap"]
+    assert asked["records"] < len(table) < asked["records"] + 50 * len(asked["dropped"])
+    assert not any("largest" in name for c in asked["classes"] for name in c)
     assert made.manifest["algorithm"]["orders_per_unit_and_class"] == 12
     assert made.certificate["max_unit_share"] <= 0.2
 
