@@ -47,7 +47,7 @@ def empty_record() -> Record:
         "event": None,
         "actor": {"service": "sandbox", "uid": uid, "code_commit": None},
         "purpose": "training of fraud models",
-        "legal_basis": {"gdpr": None, "pipl": None},
+        "legal_basis": {"gdpr": None, "pipl": None, "other": None, "further_rules": None},
         "consent_policy_version": None,
         "input": None,
         "fields": None,

@@ -160,14 +160,14 @@ def _window(order: Order, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _legal_basis(order: Order) -> dict[str, Any]:
-    """Articles that the policy table rests on, by law; no natural person stands behind a simulated order."""
-    if order.request.provenance == "simulated":
-        return {"gdpr": None, "pipl": None}
-    return {**order.policy.legal_basis()}
+def _legal_basis(order: Order, facts: Facts | None) -> dict[str, Any]:
+    """Grounds and rules of the orders that were used; none where no order was read, or none is a person's."""
+    if order.request.provenance == "simulated" or facts is None:
+        return dict(empty_record()["legal_basis"])
+    return order.policy.legal_basis({p for p, n in zip(JURISDICTIONS, facts.places, strict=True) if n})
 
 
-def _record(order: Order, event: str, rejected: Sequence[Rejected]) -> dict[str, Any]:
+def _record(order: Order, event: str, facts: Facts | None, rejected: Sequence[Rejected]) -> dict[str, Any]:
     record = empty_record()
     record["actor"]["code_commit"] = order.request.code
     record["fields"] = {
@@ -176,7 +176,7 @@ def _record(order: Order, event: str, rejected: Sequence[Rejected]) -> dict[str,
         "bounds_version": catalog().version,
     }
     now = stamp(order.request.now)
-    return {**record, "ts": now, "event": event, "legal_basis": _legal_basis(order)}
+    return {**record, "ts": now, "event": event, "legal_basis": _legal_basis(order, facts)}
 
 
 def audit_of_refusal(
@@ -184,7 +184,7 @@ def audit_of_refusal(
 ) -> dict[str, Any]:
     """Audit record of a release that was not made; ``rejected`` are refused fields."""
     return {
-        **_record(order, "refusal", rejected),
+        **_record(order, "refusal", facts, rejected),
         "input": _window(order, facts) if facts else {"until": order.request.until.isoformat()},
         "algorithm": _algorithm(order),
         "verdict": "refused",
@@ -208,7 +208,7 @@ def audit_of_release(
     exempt = {"exempt": "simulated"} if provenance == "simulated" else {"exempt": None}
     unknown = {"records_already_released": None, "releases_overlapping": None}
     return {
-        **_record(order, "release", facts.rejected),
+        **_record(order, "release", facts, facts.rejected),
         "input": _window(order, facts),
         "algorithm": _algorithm(order),
         "k_check": dict(held),

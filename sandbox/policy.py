@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Any
@@ -41,6 +41,10 @@ RULES = ("not_asked", "granted", "barred")
 _GRANTED = RULES.index("granted")
 _CLASS = np.array([CLASSES.index(n.pipl_class.removesuffix("·S")) for n in catalog()])
 _OWN = [None if n.purpose == "none" else NODE_PURPOSES.index(n.purpose) for n in catalog()]
+# Jurisdiction whose cells a law governs; where the law is not known, "other".
+LAWS = {"gdpr": "EU", "pipl": "CN", "other": "other"}
+FURTHER = "further_rules"
+_WITH_NODES = {(n.pipl_class.removesuffix("·S"), p) for n in catalog() for p in (n.purpose, TRAINING)}
 _PATTERNS = 1 << len(PURPOSES)
 
 
@@ -51,12 +55,14 @@ class Policy:
     Attributes:
         version: Of the shipped table.
         rules: ``{"CN.C.behavior": "granted", …}``; a cell that is not there asks for nothing.
-        articles: Article of each cell, by the same names.
+        grounds: What use for training rests on in each cell, by the same names.
+        further: Other rules that apply to it.
     """
 
     version: str
     rules: Mapping[str, str]
-    articles: Mapping[str, str] = field(repr=False)
+    grounds: Mapping[str, str] = field(repr=False)
+    further: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def default(cls) -> Policy:
@@ -77,10 +83,10 @@ class Policy:
                 raise Invalid(f"{where} must be one of {', '.join(RULES)}", field=where)
             least = rules.get(name, RULES[0])
             if RULES.index(rule) < RULES.index(least):
-                article = self.articles.get(name, "the shipped table")
+                article = self.grounds.get(name, "the shipped table")
                 raise Invalid(f"{where} is {rule}, which is looser than {least} ({article})", field=where)
             rules[name] = rule
-        return Policy(self.version, rules, self.articles)
+        return replace(self, rules=rules)
 
     @cached_property
     def sha256(self) -> str:
@@ -158,12 +164,29 @@ class Policy:
         """For manifest and audit record."""
         return {"version": self.version, "sha256": self.sha256, "stricter": self.stricter}
 
-    def legal_basis(self) -> dict[str, list[str]]:
-        """Articles that the cells rest on, by law."""
-        return {
-            law: sorted({a for name, a in self.articles.items() if name.startswith(f"{place}.")})
-            for law, place in (("gdpr", "EU"), ("pipl", "CN"))
-        }
+    def legal_basis(self, places: Collection[str]) -> dict[str, list[str] | None]:
+        """Grounds that use for training rests on, by law, and further rules that apply.
+
+        Only of cells that can have given anything: those of the jurisdictions in ``places`` that are not
+        barred, nor their class for training. ``other`` holds where the law is not known; null where no
+        order of a jurisdiction was used.
+        """
+        used = [name for name in self.rules if self._gives(name) and name.split(".")[0] in places]
+        out: dict[str, list[str] | None] = {}
+        for law, place in LAWS.items():
+            out[law] = _cited(self.grounds[n] for n in used if n.startswith(f"{place}.")) or None
+        return {**out, FURTHER: _cited(self.further[n] for n in used) or None}
+
+    def _gives(self, name: str) -> bool:
+        """Whether a cell rests on a grant, its class may be used for training, and it has nodes."""
+        place, kind, purpose = name.split(".")
+        rules = [self.rules.get(cell, RULES[0]) for cell in (name, f"{place}.{kind}.{TRAINING}")]
+        return rules[0] == "granted" and rules[1] != "barred" and (kind, purpose) in _WITH_NODES
+
+
+def _cited(cells: Iterable[str]) -> list[str]:
+    """Each citation once, sorted."""
+    return sorted({part for cell in cells for part in cell.split("; ")})
 
 
 def objectors(table: OrderTable) -> NDArray[np.bool_]:
@@ -205,5 +228,6 @@ def _default() -> Policy:
     return Policy(
         version,
         {name: cell["rule"] for name, cell in cells.items()},
-        {name: cell["article"] for name, cell in cells.items()},
+        {name: cell["ground"] for name, cell in cells.items()},
+        {name: cell["further"] for name, cell in cells.items()},
     )

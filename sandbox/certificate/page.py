@@ -231,8 +231,16 @@ def _composition(record: Mapping[str, Any], say: Say) -> list[Block]:
     return [text(said), text(say("composition.erasure")), text(destroyed)]
 
 
-def _ground(articles: Sequence[str] | None, say: Say) -> str:
-    return say("ground.consent", articles="; ".join(articles)) if articles else say("ground.none")
+def _basis(ground: Mapping[str, Any], say: Say) -> Block:
+    """What use for training rests on, by law; then the further rules that apply."""
+    rows = []
+    for law in ("gdpr", "pipl", "other"):
+        cited = ground.get(law)
+        said = say("ground.consent", articles="; ".join(cited)) if cited else say("ground.none")
+        rows.append((say(f"claims.{law}"), said))
+    further = ground.get("further_rules")
+    rows.append((say("claims.further"), "; ".join(further) if further else "–"))
+    return rows_of("facts", rows)
 
 
 def _claims(manifest: Mapping[str, Any], record: Mapping[str, Any], say: Say) -> list[Block]:
@@ -243,10 +251,7 @@ def _claims(manifest: Mapping[str, Any], record: Mapping[str, Any], say: Say) ->
     if simulated:
         basis = text(say("claims.no_person"))
     else:
-        ground = record.get("legal_basis") or {}
-        basis = rows_of(
-            "facts", [(say(f"claims.{law}"), _ground(ground.get(law), say)) for law in ("gdpr", "pipl")]
-        )
+        basis = _basis(record.get("legal_basis") or {}, say)
     return [
         heading(say("claims.may")),
         lines("list", may),

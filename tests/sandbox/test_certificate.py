@@ -90,11 +90,12 @@ def test_the_page_shows_every_figure_that_the_release_certifies(
 def test_simulated_orders_are_marked_and_a_merchants_are_not(release: Release, record: Record) -> None:
     assert "SIMULATED" in _words(_page(release, record))
     assert "模拟数据" in _words(_page(release, record, lang="zh"))
-    ground = {"gdpr": ["GDPR 6(1)(a), 7", "GDPR 5(1)(b)"], "pipl": None}
+    ground = {"gdpr": ["GDPR 6(1)(a), 7"], "pipl": None, "further_rules": ["ePrivacy Directive 5(3)"]}
     own = _words(_page(release, {**record, "legal_basis": ground}, provenance="merchant"))
     assert "SIMULATED" not in own
-    assert "consent to model training: GDPR 6(1)(a), 7; GDPR 5(1)(b)" in own
-    assert "PIPL not recorded" in own
+    assert "consent to model training: GDPR 6(1)(a), 7" in own
+    assert "Further rules that apply ePrivacy Directive 5(3)" in own
+    assert "PIPL no order under it was used" in own
 
 
 def test_what_was_not_measured_says_so(release: Release, record: Record) -> None:

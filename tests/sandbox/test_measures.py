@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskgraph.core.order import JURISDICTIONS
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, read_table, verify_copy
 from riskgraph.sandbox.groups import Groups, Sums, sse_ratio
-from riskgraph.sandbox.manifest import Order, audit_of_refusal
+from riskgraph.sandbox.manifest import Facts, Order, audit_of_refusal
 from riskgraph.sandbox.measures import diversity, loss, risk, size_histogram
 
 
@@ -101,11 +102,22 @@ def test_a_release_records_all_that_is_known_and_why_the_rest_is_not(release: Re
     assert sum(held["honest"]) + sum(held["fraud"]) == release.certificate["groups"]
 
 
-def test_only_people_need_a_legal_basis_and_theirs_is_that_of_the_policy_table() -> None:
-    def basis(provenance: str) -> Any:
-        request = ReleaseRequest(date(2026, 6, 30), 1, provenance, 0.0, "test")
-        return audit_of_refusal(Order(request, "", Policy.default()), None, "invalid", "")["legal_basis"]
+def _basis(provenance: str, policy: Policy, places: tuple[int, int, int] | None) -> dict[str, Any]:
+    request = ReleaseRequest(date(2026, 6, 30), 1, provenance, 0.0, "test")
+    facts = Facts((), places, {}, 0, 0) if places else None
+    basis: dict[str, Any] = audit_of_refusal(Order(request, "", policy), facts, "invalid", "")["legal_basis"]
+    return basis
 
-    assert basis("simulated") == {"gdpr": None, "pipl": None}
-    assert basis("merchant") == Policy.default().legal_basis()
-    assert any("6(1)(a)" in article for article in basis("merchant")["gdpr"])
+
+def test_only_people_whose_orders_were_used_need_a_legal_basis() -> None:
+    shipped = Policy.default()
+    assert set(_basis("simulated", shipped, (5, 5, 5)).values()) == {None}
+    assert set(_basis("merchant", shipped, None).values()) == {None}
+    everywhere = {p: 9 for p in JURISDICTIONS}
+    found = _basis("merchant", shipped, tuple(everywhere.values()))  # type: ignore[arg-type]
+    assert found == shipped.legal_basis(JURISDICTIONS)
+    assert found["gdpr"] == ["GDPR 6(1)(a), 7"]
+    only = _basis("merchant", shipped, tuple(9 * (p == "CN") for p in JURISDICTIONS))  # type: ignore[arg-type]
+    assert (only["gdpr"], only["other"]) == (None, None)
+    assert "PIPL 13(1)(1), 14(2)" in only["pipl"]
+    assert all(cited.removeprefix("where sensitive ").startswith("PIPL") for cited in only["further_rules"])

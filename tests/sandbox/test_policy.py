@@ -48,9 +48,29 @@ def test_the_shipped_table_has_a_rule_and_an_article_for_every_node_everywhere()
             for purpose in {node.purpose, "model_training"} - {"none"}:
                 cell = f"{place}.{kind}.{purpose}"
                 assert policy.rules[cell] in ("granted", "barred")
-                assert policy.articles[cell]
-    assert set(policy.legal_basis()) == {"gdpr", "pipl"}
-    assert any("14(2)" in article for article in policy.legal_basis()["pipl"])
+                assert policy.grounds[cell]
+                assert policy.further[cell]
+
+
+def test_grounds_are_consent_alone_and_other_rules_stand_apart() -> None:
+    basis = Policy.default().legal_basis(JURISDICTIONS)
+    assert basis["gdpr"] == ["GDPR 6(1)(a), 7"]
+    assert basis["pipl"] is not None
+    assert {"PIPL 13(1)(1), 14(2)", "where sensitive PIPL 29"} <= set(basis["pipl"])
+    assert basis["further_rules"] is not None
+    assert {"GDPR 5(1)(b)", "ePrivacy Directive 5(3)", "PIPL 6"} <= set(basis["further_rules"])
+    cited = str(basis)
+    assert not any(article in cited for article in ("4(14)", "6(4)", "PIPL 28,"))
+
+
+def test_what_a_merchant_bars_is_no_ground_of_its_release() -> None:
+    barred = {kind: {"model_training": "barred"} for kind in CLASSES}
+    policy = Policy.default().tightened({"EU": barred, "CN": {"R": {p: "barred" for p in NODE_PURPOSES}}})
+    basis = policy.legal_basis(JURISDICTIONS)
+    assert basis["gdpr"] is None
+    assert basis["further_rules"] is not None
+    assert not any(cited.startswith(("GDPR", "ePrivacy")) for cited in basis["further_rules"])
+    assert policy.legal_basis([]) == dict.fromkeys(basis)
 
 
 @pytest.mark.parametrize("purpose", NODE_PURPOSES)
@@ -175,7 +195,9 @@ def test_a_merchants_table_may_only_be_stricter_and_names_what_is_wrong(own: Any
 
 
 def test_a_looser_rule_is_refused_with_the_article_that_asks_for_more() -> None:
-    with pytest.raises(Invalid, match=r"looser than granted \(PIPL 13\(1\)\(1\), 28, 29\)"):
+    with pytest.raises(
+        Invalid, match=r"looser than granted \(PIPL 13\(1\)\(1\), 14; where sensitive PIPL 29\)"
+    ):
         Policy.default().tightened({"CN": {"R": {"motion": "not_asked"}}})
 
 
