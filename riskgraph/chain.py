@@ -34,7 +34,7 @@ from riskgraph.eval.worlds.writer import new_folder
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
 from riskgraph.ports import Progress
-from riskgraph.releasing import open_source
+from riskgraph.releasing import open_source, table_of
 from riskgraph.sandbox import ReleaseRequest, check_fields, write_release
 from riskgraph.settings import Settings
 
@@ -178,7 +178,7 @@ def release(
     source = open_source(world, until=until, k=k, seed=seed, settings=settings, progress=progress)
     made = write_release(
         # held by nobody else, so that it can go before rows are drawn
-        world_table(source.world, midnight(until), bootstrap.open_door(settings), progress),
+        table_of(source, bootstrap.open_door(settings), progress),
         out,
         ReleaseRequest(
             until=until,

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
 from pathlib import Path
 
 from riskgraph import auditing, bootstrap
+from riskgraph.core.door import Door
+from riskgraph.core.table import OrderTable
 from riskgraph.eval import worlds
-from riskgraph.ports import Progress
-from riskgraph.sandbox import Policy, Rejected, ReleaseRequest, refused_names_on_record, search_values
+from riskgraph.ports import Progress, Signer
+from riskgraph.sandbox import Policy, Rejected, ReleaseRequest, refusal_on_record, search_values
 from riskgraph.settings import Settings
 
 
 @dataclass(frozen=True)
 class Source:
-    """A history, what its orders may give, and in which texts a special category was found."""
+    """A history, what its orders may give, in which texts a special category was found, and the audit log."""
 
     world: worlds.World
     policy: Policy
     rejected: tuple[Rejected, ...]
+    asked: ReleaseRequest
+    books: tuple[Signer, Path]
 
 
 def training_policy(settings: Settings) -> Policy:
@@ -38,18 +43,33 @@ def training_policy(settings: Settings) -> Policy:
 def open_source(
     world: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress
 ) -> Source:
-    """Open a world for a release; one that is refused for the name of a column is on record.
+    """Open a world for a release; one that is refused is on record, and so is a wrong ``[training]`` table.
 
     Raises:
         SensitiveField: If the name of a column asks for special-category data.
         UnknownField: If a column is not part of a world.
+        Invalid: If the world's manifest, a column or the ``[training]`` table is wrong.
     """
-    policy, signer = training_policy(settings), bootstrap.open_signer(settings)
-    # The provenance is not known before the world is open.
-    asked = ReleaseRequest(until, seed, "merchant", time.time(), bootstrap.code_version(), k)
-    with refused_names_on_record(asked, signer, auditing.log_path(settings), policy):
+    provenance = worlds.read_manifest(world)["provenance"]
+    asked = ReleaseRequest(until, seed, provenance, time.time(), bootstrap.code_version(), k)
+    books = bootstrap.open_signer(settings), auditing.log_path(settings)
+    with refusal_on_record(asked, *books, Policy.default()):
+        policy = training_policy(settings)
+    with refusal_on_record(asked, *books, policy):
         opened = worlds.World.open(world)
     progress("search texts", 0, 1)
     rejected = search_values(worlds.texts(opened))
     progress("search texts", 1, 1)
-    return Source(opened, policy, rejected)
+    return Source(opened, policy, rejected, asked, books)
+
+
+def table_of(source: Source, door: Door, progress: Progress) -> OrderTable:
+    """All orders of a source as arrays; where one cannot be read (it states no law), that is on record.
+
+    Raises:
+        Invalid: If a value is wrong; the field is named.
+    """
+    known_at = datetime.combine(source.asked.until, clock_time(), UTC).timestamp()
+    with refusal_on_record(source.asked, *source.books, source.policy):
+        worlds.replay(source.world, door, progress)
+        return source.world.table(known_at, door, progress)

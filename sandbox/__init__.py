@@ -23,7 +23,7 @@ from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.release import Release
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.units import ClassUnits, Units, count_units, describe, find_units
-from riskgraph.sandbox.write import refused_names_on_record, write_release
+from riskgraph.sandbox.write import refusal_on_record, write_release
 
 __all__ = [
     "ClassUnits",
@@ -47,7 +47,7 @@ __all__ = [
     "read_log",
     "read_rows",
     "read_table",
-    "refused_names_on_record",
+    "refusal_on_record",
     "search_values",
     "stamp",
     "verify_audit",

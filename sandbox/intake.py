@@ -92,10 +92,10 @@ def check_fields(names: Iterable[str]) -> None:
     """
     given = list(names)
     unknown = tuple(name for name in given if name not in catalog().component_index)
-    sensitive = tuple(filter(is_sensitive, unknown))
-    for name in sensitive:
+    unknown = tuple(sorted(unknown, key=is_sensitive, reverse=True))  # stable: sensitive ones first
+    for name in filter(is_sensitive, unknown):
         raise SensitiveField(
-            f"field {name!r} asks for special-category data and is refused", field=name, names=sensitive
+            f"field {name!r} asks for special-category data and is refused", field=name, names=unknown
         )
     for name in unknown:
         raise UnknownField(f"field {name!r} is not a component of the catalogue", field=name, names=unknown)

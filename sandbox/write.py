@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
-from riskgraph.core.errors import Conflict, Invalid, RiskgraphError, UnknownField
+from riskgraph.core.errors import CheckFailed, Conflict, Invalid, RiskgraphError, UnknownField
 from riskgraph.core.order import JURISDICTIONS
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, check_chained, next_entry, sealed_line
@@ -310,16 +310,22 @@ def _refusal_on_record(order: Order, watch: _Watch, books: _Books) -> Iterator[N
 
 
 @contextmanager
-def refused_names_on_record(
+def refusal_on_record(
     request: ReleaseRequest, signer: Signer, audit_log: Path, policy: Policy
 ) -> Iterator[None]:
-    """A history that is refused for the name of a field, before it can be read, is on record too."""
+    """A history that is refused before it is handed to ``write_release`` is on record too.
+
+    But for names of fields, the record says where it was refused and not what was said of it: the words
+    of such an error may quote a value.
+    """
     try:
         yield
-    except UnknownField as error:
+    except (Invalid, CheckFailed) as error:
         order = Order(request, _generator(request, signer)[1], policy)
-        record = audit_of_refusal(order, None, error.code, error.message, rejected_names(error))
-        append_audit(audit_log, record, signer)
+        message = error.message if isinstance(error, UnknownField) else f"refused at {error.field or 'input'}"
+        append_audit(
+            audit_log, audit_of_refusal(order, None, error.code, message, rejected_names(error)), signer
+        )
         raise
 
 

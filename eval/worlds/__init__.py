@@ -1,5 +1,6 @@
 """Worlds: histories of orders on disk, simulated or a shop's own, and what is read from them."""
 
+from riskgraph.eval.worlds.check import read_manifest
 from riskgraph.eval.worlds.config import WorldConfig
 from riskgraph.eval.worlds.describe import describe
 from riskgraph.eval.worlds.events import DECISIONS, OUTCOMES, Event, events
@@ -49,6 +50,7 @@ __all__ = [
     "load_families",
     "outcome_body",
     "preset",
+    "read_manifest",
     "read_oracle",
     "truth_of",
     "replay",

@@ -83,26 +83,17 @@ def _check_columns(name: str, schema: Any, known: dict[str, Any], required: tupl
     for column in required:
         if column not in schema.names:
             raise Invalid(f"{name}: column {column} is missing", field=f"{name}:{column}")
-    for column in schema.names:
-        if column in _GRF_COLUMNS:
-            raise UnknownField(
-                f"{name}: {column} is computed by riskgraph alone and cannot be delivered",
-                field=f"{name}:{column}",
-                names=(column,),
-            )
-    unknown = [column for column in schema.names if column not in known]
-    sensitive = tuple(filter(is_sensitive, unknown))
-    for column in sensitive:
-        raise SensitiveField(
-            f"{name}: {column} asks for special-category data; remove the column",
-            field=f"{name}:{column}",
-            names=sensitive,
-        )
+    unknown = [column for column in schema.names if column not in known or column in _GRF_COLUMNS]
+    unknown.sort(key=is_sensitive, reverse=True)  # stable: sensitive ones first
     for column in unknown:
-        where = f"{name}:{column}"
-        raise UnknownField(
-            f"{name}: column {column} is not part of {SCHEMA}", field=where, names=tuple(unknown)
-        )
+        if is_sensitive(column):
+            kind, told = SensitiveField, f"{column} asks for special-category data; remove the column"
+        elif column in _GRF_COLUMNS:
+            kind, told = UnknownField, f"{column} is computed by riskgraph alone and cannot be delivered"
+        else:
+            kind, told = UnknownField, f"column {column} is not part of {SCHEMA}"
+        more = f" (refused with it: {', '.join(unknown[1:])})" if len(unknown) > 1 else ""
+        raise kind(f"{name}: {told}{more}", field=f"{name}:{column}", names=tuple(unknown))
     for column in schema.names:
         _check_type(name, column, schema.field(column).type, known[column])
 

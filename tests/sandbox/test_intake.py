@@ -27,7 +27,7 @@ from riskgraph.core.sensitive import (
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.worlds.schema import all_order_types, outcome_types
 from riskgraph.eval.worlds.writer import write_manifest
-from riskgraph.releasing import open_source
+from riskgraph.releasing import open_source, table_of
 from riskgraph.sandbox import (
     Policy,
     ReleaseRequest,
@@ -38,6 +38,7 @@ from riskgraph.sandbox import (
     write_release,
 )
 from riskgraph.sandbox.intake import microseconds, rejected_names
+from riskgraph.settings import Settings
 
 UNTIL = date(2026, 6, 30)
 REQUEST = ReleaseRequest(until=UNTIL, seed=1, provenance="simulated", now=0.0, code="test")
@@ -66,6 +67,7 @@ def test_an_error_tells_all_refused_names_sensitive_ones_first() -> None:
     assert [r.as_dict() for r in rejected_names(caught.value)] == [
         {"name": "religion", "category": "religion_or_belief", "rule": "GDPR 9(1); PIPL 28", "count": 1},
         {"name": "血型", "category": "health", "rule": "GDPR 9(1); PIPL 28", "count": 1},
+        {"name": "B001.p99", "category": "unknown", "rule": "allow-list", "count": 1},
     ]
     with pytest.raises(UnknownField) as unknown:
         check_fields([*catalog().components, "B001.p99", "x" * 500])
@@ -203,32 +205,69 @@ def test_an_unlisted_availability_word_is_refused_and_not_repeated(
     assert record["event"] == "refusal"
 
 
-@pytest.mark.parametrize(
-    ("column", "error", "category", "rule"),
-    [
-        ("dietary_category", SensitiveField, "religion_or_belief", "GDPR 9(1); PIPL 28"),
-        ("loyalty_tier", UnknownField, "unknown", "allow-list"),
-    ],
-)
-def test_a_world_refused_for_the_name_of_a_column_is_on_record(
-    tmp_path: Path, column: str, error: type[Invalid], category: str, rule: str
-) -> None:
+def _world(folder: Path, provenance: str, place: str | None = "EU", **columns: list[str]) -> Path:
+    """A world of one order, with further columns."""
     rows = {name: ["x"] for name in ("merchant_id", "order_id", "channel_code", "amount_currency")}
+    place_of = pa.array([place], pa.string())
     times = pa.array([0], pa.timestamp("us", "UTC"))
-    table = pa.table(
-        {**rows, "placed_at": times, "amount_value": [1.0], "jurisdiction": ["EU"], column: ["v"]}
-    )
-    (tmp_path / "w" / "observed").mkdir(parents=True)
-    pq.write_table(table, tmp_path / "w" / "observed" / "orders-00000.parquet")
-    write_manifest(tmp_path / "w", {"provenance": "merchant", "entities": {}, "counts": {}})
-    home = bootstrap.simulated_settings(tmp_path / "home")
-    with pytest.raises(error, match=column):
-        open_source(tmp_path / "w", until=UNTIL, k=50, seed=1, settings=home, progress=lambda *_: None)
+    table = pa.table({**rows, "placed_at": times, "amount_value": [1.0], "jurisdiction": place_of, **columns})
+    (folder / "observed").mkdir(parents=True)
+    pq.write_table(table, folder / "observed" / "orders-00000.parquet")
+    write_manifest(folder, {"provenance": provenance, "entities": {}, "counts": {}})
+    return folder
+
+
+def _read(world: Path, home: Settings) -> None:
+    source = open_source(world, until=UNTIL, k=50, seed=1, settings=home, progress=lambda *_: None)
+    table_of(source, bootstrap.open_door(home), lambda *_: None)
+
+
+def _refuse(world: Path, home: Settings, error: type[Invalid], match: str) -> dict[str, Any]:
+    """The record of a world that is refused before its orders are grouped."""
+    with pytest.raises(error, match=match):
+        _read(world, home)
     (record,) = verify_audit(log_path(home), bootstrap.open_verifier(home))
-    assert record["event"] == "refusal"
+    assert (record["event"], record["verdict"]) == ("refusal", "refused")
+    assert set(record["legal_basis"].values()) == {None}
+    return record
+
+
+@pytest.mark.parametrize("provenance", ["merchant", "simulated"])
+def test_a_world_refused_for_names_of_columns_is_on_record_with_all_of_them(
+    tmp_path: Path, provenance: str
+) -> None:
+    home = bootstrap.simulated_settings(tmp_path / "home")
+    world = _world(tmp_path / "w", provenance, loyalty_tier=["v"], dietary_category=["v"])
+    record = _refuse(world, home, SensitiveField, "dietary_category.*refused with it: loyalty_tier")
+    special = {"category": "religion_or_belief", "rule": "GDPR 9(1); PIPL 28", "count": 1}
     assert record["fields"]["rejected"] == [
-        {"name": column, "category": category, "rule": rule, "count": 1}
-    ]  # fmt: skip
+        {"name": "dietary_category", **special},
+        {"name": "loyalty_tier", "category": "unknown", "rule": "allow-list", "count": 1},
+    ]
+
+
+def test_a_world_with_an_unknown_column_is_refused_and_on_record(tmp_path: Path) -> None:
+    home = bootstrap.simulated_settings(tmp_path / "home")
+    record = _refuse(_world(tmp_path / "w", "merchant", tier=["v"]), home, UnknownField, "column tier is not")
+    assert [field["name"] for field in record["fields"]["rejected"]] == ["tier"]
+
+
+@pytest.mark.parametrize("place", [None, "HIVpositive"])
+def test_an_order_that_states_no_known_law_is_refused_on_record_and_not_repeated(
+    tmp_path: Path, place: str | None
+) -> None:
+    home = bootstrap.simulated_settings(tmp_path / "home")
+    record = _refuse(_world(tmp_path / "w", "merchant", place), home, Invalid, "jurisdiction")
+    assert "jurisdiction" in record["refused_reasons"][0]["message"]
+    assert "HIVpositive" not in str(record)
+
+
+def test_a_wrong_training_table_is_refused_on_record(tmp_path: Path) -> None:
+    home = bootstrap.simulated_settings(tmp_path / "home")
+    (tmp_path / "m.toml").write_text(bootstrap.example_merchant() + "\n[training.US]\n", "utf-8")
+    home = dataclasses.replace(home, merchant=tmp_path / "m.toml")
+    record = _refuse(_world(tmp_path / "w", "merchant"), home, Invalid, "training.US")
+    assert record["refused_reasons"][0]["message"] == "refused at training.US"
 
 
 def test_a_missing_or_moved_field_is_refused() -> None:
