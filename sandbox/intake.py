@@ -9,7 +9,7 @@ an opaque order id and the words of the availability class, of which only the li
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -137,6 +137,12 @@ def search_values(texts: Mapping[str, Mapping[str, int]]) -> tuple[Rejected, ...
             if category is not None:
                 found[field, category.name, category.rule] += count
     return tuple(Rejected(*key, count) for key, count in sorted(found.items()))
+
+
+def describe_found(found: Sequence[Rejected]) -> str:
+    """One line of what :func:`search_values` found."""
+    each = ", ".join(f"{f.count} in {f.name} ({f.category})" for f in found)
+    return f"texts of the whole history that name a special category, none of which is released: {each}"
 
 
 @dataclass(frozen=True)

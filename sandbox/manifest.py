@@ -56,7 +56,7 @@ class Facts:
         counts: Under the cap on orders of a unit; when ``grouped``, of the rows in groups alone.
         places: Orders of ``counts`` by jurisdiction, as many as there are ``JURISDICTIONS``.
         dropped: Orders left out by reason. clipped: Values. withheld: Nodes.
-        rejected: Fields in whose values a special category was found.
+        found: Fields of the whole history in whose values a special category was found.
         grouped: Whether the groups are known.
     """
 
@@ -65,7 +65,7 @@ class Facts:
     dropped: dict[str, int]
     clipped: int
     withheld: int
-    rejected: tuple[Rejected, ...] = ()
+    found: tuple[Rejected, ...] = ()
     grouped: bool = False
 
     def in_groups(self, grouped: Grouped, places: tuple[int, ...]) -> Facts:
@@ -167,12 +167,15 @@ def _legal_basis(order: Order, facts: Facts | None) -> dict[str, Any]:
     return order.policy.legal_basis({p for p, n in zip(JURISDICTIONS, facts.places, strict=True) if n})
 
 
-def _record(order: Order, event: str, facts: Facts | None, rejected: Sequence[Rejected]) -> dict[str, Any]:
+def _record(
+    order: Order, event: str, facts: Facts | None, rejected: Sequence[Rejected], found: Sequence[Rejected]
+) -> dict[str, Any]:
     record = empty_record()
     record["actor"]["code_commit"] = order.request.code
     record["fields"] = {
         "accepted_hash": catalog().sha256,
         "rejected": [r.as_dict() for r in rejected],
+        "found": [{**f.as_dict(), "count": told(f.count, order.request.k)} for f in found],
         "bounds_version": catalog().version,
     }
     now = stamp(order.request.now)
@@ -180,11 +183,21 @@ def _record(order: Order, event: str, facts: Facts | None, rejected: Sequence[Re
 
 
 def audit_of_refusal(
-    order: Order, facts: Facts | None, code: str, message: str, rejected: Sequence[Rejected] = ()
-) -> dict[str, Any]:
-    """Audit record of a release that was not made; ``rejected`` are refused fields."""
+    order: Order, facts: Facts | None, code: str, message: str, *, rejected: Sequence[Rejected] = (),
+    found: Sequence[Rejected] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Audit record of a release that was not made.
+
+    Args:
+        order: What was asked for.
+        facts: What is known of the input; None before it was read.
+        code: Of the error.
+        message: Why it was refused.
+        rejected: Fields that were refused by name.
+        found: Fields of the whole history in whose values a special category was found.
+    """
     return {
-        **_record(order, "refusal", facts, rejected),
+        **_record(order, "refusal", facts, rejected, found),
         "input": _window(order, facts) if facts else {"until": order.request.until.isoformat()},
         "algorithm": _algorithm(order),
         "verdict": "refused",
@@ -208,7 +221,7 @@ def audit_of_release(
     exempt = {"exempt": "simulated"} if provenance == "simulated" else {"exempt": None}
     unknown = {"records_already_released": None, "releases_overlapping": None}
     return {
-        **_record(order, "release", facts, facts.rejected),
+        **_record(order, "release", facts, (), facts.found),
         "input": _window(order, facts),
         "algorithm": _algorithm(order),
         "k_check": dict(held),

@@ -37,7 +37,7 @@ from riskgraph.sandbox.count import PersonCount
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
 from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.intake import Intake, Rejected, rejected_names
+from riskgraph.sandbox.intake import Intake, Rejected, describe_found, rejected_names
 from riskgraph.sandbox.ledger import ALREADY, Digests, Ledger
 from riskgraph.sandbox.manifest import (
     Facts,
@@ -72,7 +72,7 @@ class _Watch:
 
     progress: Progress | None
     tell: Tell | None = None
-    rejected: tuple[Rejected, ...] = ()
+    found: tuple[Rejected, ...] = ()
     facts: Facts | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
@@ -184,6 +184,8 @@ def _group(
     facts = watch.facts = _facts(table, intake, units, watch)
     if watch.tell is not None:  # to who runs this: exactly, and as they were before the cap
         watch.tell(describe(counts, dropped))
+        if watch.found:
+            watch.tell(describe_found(watch.found))
     with watch.step("partition"), _pace_of(table, everybody, mine):
         for count in counts:
             if count.units < MIN_GROUPS * k:
@@ -199,7 +201,7 @@ def _facts(table: OrderTable, intake: Intake, units: Units, watch: _Watch) -> Fa
     rows = intake.rows
     counts = count_units(Units(units.unit[rows], units.component[rows]), table.label[rows])
     places = _places(table, rows)
-    return Facts(counts, places, intake.dropped, intake.clipped, intake.withheld, watch.rejected)
+    return Facts(counts, places, intake.dropped, intake.clipped, intake.withheld, watch.found)
 
 
 def _places(table: OrderTable, rows: NDArray[np.intp]) -> tuple[int, ...]:
@@ -305,7 +307,7 @@ def _refusal_on_record(order: Order, watch: _Watch, books: _Books) -> Iterator[N
             # Else the advice would be a longer window, when it is a later one that helps.
             error.message += f"; {already} orders were left out, for earlier releases hold them"
             error.args = (error.message,)
-        books.refuse(audit_of_refusal(order, watch.facts, error.code, on_record, watch.rejected))
+        books.refuse(audit_of_refusal(order, watch.facts, error.code, on_record, found=watch.found))
         raise
 
 
@@ -323,9 +325,8 @@ def refusal_on_record(
     except (Invalid, CheckFailed) as error:
         order = Order(request, _generator(request, signer)[1], policy)
         message = error.message if isinstance(error, UnknownField) else f"refused at {error.field or 'input'}"
-        append_audit(
-            audit_log, audit_of_refusal(order, None, error.code, message, rejected_names(error)), signer
-        )
+        names = rejected_names(error)
+        append_audit(audit_log, audit_of_refusal(order, None, error.code, message, rejected=names), signer)
         raise
 
 

@@ -206,8 +206,17 @@ def _dropped(window: Mapping[str, Any], record: Mapping[str, Any], say: Say) -> 
     return [
         text(say("dropped.note", k=window["rounded_to"])),
         rows_of("facts", facts),
+        text(_found((record.get("fields") or {}).get("found") or [], say)),
         rows_of("table", rows, head, numeric=(1,), widths=(5, 1)),
     ]
+
+
+def _found(found: Sequence[Mapping[str, Any]], say: Say) -> str:
+    """Which special categories the texts of the history name, and how often."""
+    each = ", ".join(
+        f"{f['name']} ({say.known('category', f['category'])}): {count(f['count'])}" for f in found
+    )
+    return say("dropped.found", each=each) if found else say("dropped.nothing_found")
 
 
 def _most_first(counts: Mapping[str, Told]) -> list[tuple[str, Told]]:

@@ -98,6 +98,20 @@ def test_simulated_orders_are_marked_and_a_merchants_are_not(release: Release, r
     assert "PIPL no order under it was used" in own
 
 
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "items.category (health): <50"), ("zh", "items.category (健康): <50")]
+)
+def test_special_categories_in_texts_of_the_history_are_told(
+    release: Release, record: Record, lang: str, words: str
+) -> None:
+    found = [{"name": "items.category", "category": "health", "rule": "GDPR 9(1)", "count": "<50"}]
+    seen = _words(_page(release, {**record, "fields": {**record["fields"], "found": found}}, lang=lang))
+    assert words in seen
+    whole = {"en": "texts of the whole history", "zh": "整个历史"}[lang]
+    assert whole in seen
+    assert whole in _words(_page(release, record, lang=lang))
+
+
 def test_what_was_not_measured_says_so(release: Release, record: Record) -> None:
     said = _words(_page(release, record))
     assert "Not measured: the audit log holds no attack" in said
