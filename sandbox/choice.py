@@ -20,7 +20,9 @@ Barred = Mapping[str, NDArray[np.bool_]]
 
 def window(table: OrderTable, until: date) -> OrderTable:
     """The orders before a day, with later objections; of a table in time order not even a copy."""
-    table = replace(table, objected=objectors(table))
+    if table.objected.any():
+        # Persons of the whole history: who objects later may do so from an account that is not in it before.
+        table = replace(table, objected=objectors(table, find_units(table).unit))
     inside = table.placed_at < microseconds(until)
     count = int(inside.sum())
     if not inside[:count].all():

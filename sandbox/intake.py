@@ -222,7 +222,7 @@ def choose_rows(
     """Which rows :func:`admit` takes; see there."""
     nothing = policy.gives_nothing(policy.codes(table))
     reasons = {
-        "objected": objectors(table),
+        "objected": objectors(table, unit),
         "no_consent": nothing & ~table.training_consent,
         "barred": nothing,
         "too_recent": table.placed_at > microseconds(until - SETTLED_AFTER),

@@ -189,14 +189,20 @@ def _cited(cells: Iterable[str]) -> list[str]:
     return sorted({part for cell in cells for part in cell.split("; ")})
 
 
-def objectors(table: OrderTable) -> NDArray[np.bool_]:
-    """bool[N]: orders whose shopper objected, in whatever order of the same account it was said.
+def objectors(table: OrderTable, unit: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    """bool[N]: orders whose shopper objected, in whatever order of the same person it was said.
 
-    An objection is a person's. An order without an account stands for itself.
+    An objection is a person's (GDPR Art. 21(1); PIPL Art. 44): it holds for every order of the account, and
+    of the unit where units are known. An order without an account stands for itself.
+
+    Args:
+        table: N orders.
+        unit: int64[N], unit of each order (``find_units``).
     """
     known = table.account >= 0
     said = np.unique(table.account[table.objected & known])
-    return table.objected | (known & np.isin(table.account, said))
+    out: NDArray[np.bool_] = table.objected | (known & np.isin(table.account, said))
+    return out if unit is None else out | np.isin(unit, np.unique(unit[out]))
 
 
 def _cells(table: Any, where: str) -> list[tuple[str, Any]]:

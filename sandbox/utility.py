@@ -171,9 +171,9 @@ def _job(
     table: OrderTable, judged: Judged, fitters: Sequence[Fitter], request: CostRequest, policy: Policy
 ) -> tuple[Job, list[str]]:
     """Divide components between training and test, and kinds between folds."""
-    # here, where the whole history is known: an objection counts for all orders of its account
-    table = replace(table, objected=objectors(table))
     units = find_units(table)
+    # here, where the whole history is known: an objection counts for all orders of its person
+    table = replace(table, objected=objectors(table, units.unit))
     history = table.placed_at < microseconds(request.until)
     keeps = history & ~_held_out(units.component, request)[units.component]
     others = {"held_out": ~keeps}

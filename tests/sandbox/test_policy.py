@@ -20,7 +20,7 @@ from riskgraph.core.order import JURISDICTIONS
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import NODE_PURPOSES, OrderTable
 from riskgraph.releasing import training_policy
-from riskgraph.sandbox import Policy, admit
+from riskgraph.sandbox import Policy, admit, find_units
 from riskgraph.sandbox.choice import choose, window
 from riskgraph.sandbox.policy import CLASSES, PURPOSES, RULES, objectors
 
@@ -161,6 +161,36 @@ def test_an_order_without_an_account_objects_for_itself_alone(small: OrderTable)
     objected[5] = True
     guests = dataclasses.replace(small, objected=objected, account=np.full_like(small.account, -1))
     assert np.flatnonzero(objectors(guests)).tolist() == [5]
+
+
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=30, deadline=None)
+def test_an_objection_reaches_the_unit_and_never_less_than_the_account(small: OrderTable, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    account = np.where(rng.random(len(small)) < 0.1, -1, small.account)
+    card = np.where(rng.random(len(small)) < 0.3, rng.integers(0, 200, len(small)), -1)
+    said = rng.random(len(small)) < 0.01
+    table = dataclasses.replace(small, account=account, card=card, objected=said)
+    unit = find_units(table).unit
+    by_account, by_unit = objectors(table), objectors(table, unit)
+    assert (by_unit >= by_account).all()
+    assert (by_account >= said).all()
+    assert set(unit[by_unit].tolist()) == set(unit[said].tolist())
+    assert (by_unit == np.isin(unit, unit[by_unit])).all()
+
+
+def test_an_objection_from_a_persons_second_account_holds_for_the_first(small: OrderTable) -> None:
+    first, second = np.unique(small.account)[:2]
+    both = np.isin(small.account, [first, second])
+    table = dataclasses.replace(
+        small,
+        objected=small.account == second,
+        card=np.where(both, 10**9, small.card),
+        placed_at=np.where(small.account == second, small.placed_at.max() + 1, small.placed_at),
+    )
+    intake, _ = choose(window(table, UNTIL), until=UNTIL, k=50)
+    assert intake.dropped["objected"] >= both.sum()
+    assert not both[intake.rows].any()
 
 
 def test_an_objection_that_came_after_the_window_counts(make_world: Callable[..., OrderTable]) -> None:
