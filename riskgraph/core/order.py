@@ -88,7 +88,8 @@ class Entities:
 class Consent:
     """Consent record; a purpose that is missing was never asked for.
 
-    ``objected`` is an objection (GDPR Art. 21; PIPL Art. 44): nothing is learned from the order.
+    ``objected`` is an objection (GDPR Art. 21; PIPL Art. 44) or a withdrawal of consent (GDPR Art. 7(3);
+    PIPL Art. 15): no order of the person enters a later release of training data.
     """
 
     purposes: Mapping[str, bool] = field(default_factory=dict)
