@@ -77,9 +77,11 @@ class Facts:
 
     def classes(self, k: int) -> list[dict[str, Told]]:
         """Persons of each class, exact where they stand in groups; the largest of them are not told."""
-        show = (lambda n: n) if self.grouped else (lambda n: told(n, k))
-        names = ("orders", "units", "components")
-        return [{"label": c.label} | {n: show(getattr(c, n)) for n in names} for c in self.counts]
+        return [self._class(count, k) for count in self.counts]
+
+    def _class(self, count: ClassUnits, k: int) -> dict[str, Told]:
+        seen = {"orders": count.orders, "units": count.units, "components": count.components}
+        return {"label": count.label, **{n: c if self.grouped else told(c, k) for n, c in seen.items()}}
 
     def left_out(self, k: int) -> int:
         """Orders that were accepted and then left out, at least."""

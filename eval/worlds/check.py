@@ -85,13 +85,14 @@ def _check_columns(name: str, schema: Any, known: dict[str, Any], required: tupl
             raise Invalid(f"{name}: column {column} is missing", field=f"{name}:{column}")
     unknown = [column for column in schema.names if column not in known or column in _GRF_COLUMNS]
     unknown.sort(key=is_sensitive, reverse=True)  # stable: sensitive ones first
+    kind: type[UnknownField] = UnknownField
     for column in unknown:
         if is_sensitive(column):
             kind, told = SensitiveField, f"{column} asks for special-category data; remove the column"
         elif column in _GRF_COLUMNS:
-            kind, told = UnknownField, f"{column} is computed by riskgraph alone and cannot be delivered"
+            told = f"{column} is computed by riskgraph alone and cannot be delivered"
         else:
-            kind, told = UnknownField, f"column {column} is not part of {SCHEMA}"
+            told = f"column {column} is not part of {SCHEMA}"
         more = f" (refused with it: {', '.join(unknown[1:])})" if len(unknown) > 1 else ""
         raise kind(f"{name}: {told}{more}", field=f"{name}:{column}", names=tuple(unknown))
     for column in schema.names:
