@@ -8,6 +8,7 @@ ring is not a crowd.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -229,16 +230,32 @@ class Shortage(CheckFailed):
         """The refusal without its counts, which are of fewer persons than a record may tell."""
         return f"the {_name(self.label)} class has too few persons for {MIN_GROUPS} groups"
 
-    def at_pace(self, per_day: float) -> Shortage:
-        """The same refusal with how much longer a window would have to be, at so many new units a day."""
+    def at_pace(self, per_day: float, dropped: Mapping[str, int]) -> Shortage:
+        """The same refusal with what would help.
+
+        Args:
+            per_day: New persons of the class a day, as of late.
+            dropped: Orders left out by reason, of both classes.
+        """
         name = _name(self.label)
-        if per_day <= 0:
-            advice = f"no new {name} units came in the later half of the window: waiting will not help"
+        most = max(dropped, key=lambda reason: dropped[reason], default="")
+        if most == "barred" and dropped[most]:
+            advice = f"the [training] table of merchant.toml bars {dropped[most]} orders"
+        elif per_day <= 0:
+            advice = f"no new {name} person came in the later half of the window: waiting will not help"
         else:
             days = math.ceil(self.missing / per_day)
-            more = f"about {days} more day{'s' if days > 1 else ''}"
-            advice = f"{more} at {per_day:.2g} new {name} units a day, as of late"
+            more = f"a window longer by about {days} more day{'s' if days > 1 else ''}"
+            pace = f"{per_day:.2g}"
+            advice = f"{more} would do at {pace} new {name} person{_s(pace)} a day, as of late"
+        if most not in ("", "barred", "already_released") and dropped[most]:
+            advice += f"; of the orders left out most are {most}: {dropped[most]}"
         return Shortage(f"{self.message} ({advice})", self.label, self.missing)
+
+
+def _s(count: int | str) -> str:
+    """The plural's ending."""
+    return "" if str(count) == "1" else "s"
 
 
 def _name(label: int) -> str:
@@ -273,11 +290,13 @@ def _missing(items: Items, label: int, k: int) -> int:
 def too_few(label: int, units: int, components: int, groups: int, k: int, missing: int) -> Shortage:
     """The refusal of a class that cannot be split into two crowds."""
     name = _name(label)
+    share = "shares" if missing == 1 else "share"
+    apart = f" that {share} nothing with the largest component" if units else ""
     return Shortage(
-        f"the {name} class has {units} units in {components} components and forms {groups} groups; "
-        f"at least {MIN_GROUPS * k} units in {MIN_GROUPS} groups of {k} are needed, each from "
-        f"{MIN_COMPONENTS} components or more: at least {missing} more {name} units that share nothing with "
-        "the largest component are missing; take a longer window",
+        f"the {name} class has {units} person{_s(units)} in {components} component{_s(components)} and forms "
+        f"{groups} group{_s(groups)}; at least {MIN_GROUPS * k} persons in {MIN_GROUPS} groups of {k} are "
+        f"needed, each from {MIN_COMPONENTS} components or more: at least {missing} more {name} "
+        f"person{_s(missing)}{apart} {'is' if missing == 1 else 'are'} missing",
         label,
         missing,
     )

@@ -58,8 +58,8 @@ class ClassUnits:
     def __str__(self) -> str:
         name = "fraud" if self.label else "honest"
         return (
-            f"{name}: {self.orders} orders of {self.units} units in {self.components} components; "
-            f"largest unit {self.largest_unit} orders, largest component {self.largest_component} units"
+            f"{name}: {self.orders} orders of {self.units} persons in {self.components} components; "
+            f"largest person {self.largest_unit} orders, largest component {self.largest_component} persons"
         )
 
     def as_dict(self) -> dict[str, Any]:

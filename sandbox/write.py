@@ -186,7 +186,7 @@ def _group(
         watch.tell(describe(counts, dropped))
         if watch.found:
             watch.tell(describe_found(watch.found))
-    with watch.step("partition"), _pace_of(table, everybody, mine):
+    with watch.step("partition"), _pace_of(table, everybody, mine, dropped):
         for count in counts:
             if count.units < MIN_GROUPS * k:
                 missing = MIN_GROUPS * k - count.units
@@ -210,13 +210,16 @@ def _places(table: OrderTable, rows: NDArray[np.intp]) -> tuple[int, ...]:
 
 
 @contextmanager
-def _pace_of(table: OrderTable, rows: NDArray[np.intp], units: Units) -> Iterator[None]:
-    """A refusal for want of units says how much longer the window would have to be."""
+def _pace_of(
+    table: OrderTable, rows: NDArray[np.intp], units: Units, dropped: Mapping[str, int]
+) -> Iterator[None]:
+    """A refusal for want of persons says what would help."""
     try:
         yield
     except Shortage as short:
         mine = table.label[rows] == short.label
-        raise short.at_pace(new_units_per_day(units.unit[mine], table.placed_at[rows][mine])) from None
+        pace = new_units_per_day(units.unit[mine], table.placed_at[rows][mine])
+        raise short.at_pace(pace, dropped) from None
 
 
 def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRows:

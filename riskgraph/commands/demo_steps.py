@@ -128,6 +128,7 @@ def step_release(show: Demo, seed: int) -> None:
         seed=seed,
         settings=show.settings,
         progress=show.progress,
+        tell=show.console.print,
     )
     refused = chain.refused_field()
     show.result["release"] = made

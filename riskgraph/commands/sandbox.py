@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from riskgraph import bootstrap
 from riskgraph.commands.sandbox_attack import attack
@@ -125,12 +124,7 @@ def show_erasure(console: Console, record: dict[str, Any]) -> None:
 
 
 def show_release(console: Console, made: dict[str, Any]) -> None:
-    """Units per class, then the certificate."""
-    table = Table("class", "orders", "persons", "components", "largest", title="Who is counted")
-    for row in made["units"]:
-        cells = ("label", "orders", "units", "components", "largest_unit")
-        table.add_row(*(str(row.get(c, "")) for c in cells))
-    console.print(table)
+    """The certificate; who is counted was told before."""
     held = made["certificate"]
     console.print(
         f"k = {made['k']}: every group holds at least {held['min_units']} persons from at least "

@@ -223,7 +223,7 @@ def test_a_world_with_too_few_fraud_persons_is_refused_and_told_what_is_missing(
         "sandbox", "release", "--world", tiny_world, "--until", "2026-06-30", "--out", out, home=tmp_path
     )
     assert ran.code == 3
-    for part in ("the fraud class has", "at least 100 units in 2 groups of 50", "take a longer window"):
+    for part in ("the fraud class has", "at least 100 persons in 2 groups of 50", "missing"):
         assert part in ran.error
     assert not out.exists()
 

@@ -124,12 +124,14 @@ def test_a_history_that_was_released_is_refused_and_told_why(
     home = Home(tmp_path, twice.signer)
     shutil.copytree(twice.folder / "ledger", tmp_path / "ledger")
     shutil.copy(twice.log, home.log)
-    with pytest.raises(CheckFailed, match=r"class has \d+ units.*orders were left out, for earlier releases"):
+    with pytest.raises(
+        CheckFailed, match=r"class has \d+ persons.*orders were left out, for earlier releases"
+    ):
         home.release(table, "third")
     refusal = home.records[-1]
     assert (refusal["event"], refusal["verdict"]) == ("refusal", "refused")
     assert refusal["input"]["dropped"]["already_released"] > 0
-    assert re.search(r"\d+ units|missing", refusal["refused_reasons"][0]["message"]) is None
+    assert re.search(r"\d+ persons|missing", refusal["refused_reasons"][0]["message"]) is None
     assert not (tmp_path / "third").exists()
 
 

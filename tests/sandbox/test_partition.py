@@ -77,7 +77,7 @@ def test_rows_of_one_person_and_stratum_stay_in_one_group(world: OrderTable) -> 
 def test_too_few_fraud_persons_are_refused_with_their_number(make_world: MakeWorld) -> None:
     table = make_world(1, 2_000, 1_500, 900, 80)
     persons = len(set(find_units(table).unit[table.label == 1].tolist()))
-    with pytest.raises(CheckFailed, match=rf"fraud class has {persons} units.*100 units.*longer window"):
+    with pytest.raises(CheckFailed, match=rf"fraud class has {persons} persons.*100 persons.*missing"):
         _grouped(table)
 
 

@@ -160,7 +160,7 @@ def test_a_release_with_too_few_fraud_persons_is_refused_and_audited(
 ) -> None:
     table = make_world(3, 1_500, 400, 700, 90)
     log = tmp_path / "log" / "audit.jsonl"
-    with pytest.raises(CheckFailed, match="fraud class has 9.*100 units"):
+    with pytest.raises(CheckFailed, match="fraud class has 9.*100 persons"):
         write_release(table, tmp_path / "out", audit_log=log, **_options(signer))
     assert [p.name for p in tmp_path.iterdir()] == ["log"]
     (record,) = verify_audit(log, signer)

@@ -17,7 +17,15 @@ from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import ReleaseRequest, admit, count_units, describe, find_units, write_release
 from riskgraph.sandbox.count import _clans, _persons
 from riskgraph.sandbox.intake import microseconds
-from riskgraph.sandbox.partition import MAX_UNIT_SHARE, Items, Shortage, is_crowd, orders_cap, partition
+from riskgraph.sandbox.partition import (
+    MAX_UNIT_SHARE,
+    Items,
+    Shortage,
+    is_crowd,
+    orders_cap,
+    partition,
+    too_few,
+)
 from riskgraph.sandbox.units import new_units_per_day, newest
 
 Row = tuple[int, int, int, int]
@@ -97,7 +105,7 @@ def test_counts_per_class_name_the_largest_unit_and_component() -> None:
     clean, fraud = count_units(find_units(table), table.label)
     assert (clean.orders, clean.units) == (0, 0)
     assert (fraud.units, fraud.components, fraud.largest_unit, fraud.largest_component) == (3, 2, 2, 2)
-    assert "3 units in 2 components" in describe([clean, fraud])
+    assert "3 persons in 2 components" in describe([clean, fraud])
     assert describe([fraud], {"cap": 3, "residual": 0}).splitlines()[1] == "left out: 3 cap"
 
 
@@ -236,7 +244,7 @@ def test_a_class_with_too_few_units_is_told_how_many_and_how_many_days_are_missi
         write_release(_few_fraud(make_world, persons), tmp_path / "release", REQUEST, signer)
     missing, per_day = 100 - persons, persons / 50
     assert caught.value.missing == missing
-    assert f"at least {missing} more fraud units" in caught.value.message
+    assert f"at least {missing} more fraud person" in caught.value.message
     days = int(caught.value.message.split("about ")[1].split(" more day")[0])
     assert days == pytest.approx(missing / per_day, rel=0.1)
     assert not (tmp_path / "release").exists()
@@ -251,7 +259,21 @@ def test_where_nobody_new_comes_a_longer_window_is_not_promised(
     with pytest.raises(Shortage, match="waiting will not help"):
         write_release(table, tmp_path / "release", REQUEST, signer, tell=told.append)
     # Who is counted is told before anything is partitioned, and so before the refusal.
-    assert "fraud: 40 orders of 40 units in 40 components" in told[0]
+    assert "fraud: 40 orders of 40 persons in 40 components" in told[0]
+
+
+def test_advice_does_not_contradict_itself_and_names_why_most_orders_were_left_out() -> None:
+    short = too_few(1, 99, 40, 0, 50, 1)
+    assert "at least 1 more fraud person that share" in short.message.replace("shares", "share")
+    assert short.message.endswith("is missing")
+    assert "longer" not in short.message
+    nobody = short.at_pace(0.0, {"no_consent": 70, "cap": 3}).message
+    assert nobody.count("window") == 1
+    assert nobody.endswith("waiting will not help; of the orders left out most are no_consent: 70)")
+    assert "at 1 new fraud person a day" in short.at_pace(1.0, {}).message
+    barred = short.at_pace(5.0, {"barred": 900, "no_consent": 70}).message
+    assert barred.endswith("(the [training] table of merchant.toml bars 900 orders)")
+    assert "largest component" not in too_few(1, 0, 0, 0, 50, 100).message
 
 
 @pytest.mark.parametrize(
@@ -283,7 +305,7 @@ def test_what_is_missing_is_the_least_that_would_do(strata: dict[int, list[int]]
     with pytest.raises(Shortage) as caught:
         partition(_joined(*[honest] * 4, items), 50, np.random.default_rng(1))
     assert (caught.value.label, caught.value.missing) == (1, missing)
-    assert f"at least {missing} more fraud units" in caught.value.message
+    assert f"at least {missing} more fraud person" in caught.value.message
 
 
 def _joined(*parts: Items) -> Items:
