@@ -44,14 +44,20 @@ CATEGORIES = (
     Category(
         "racial_or_ethnic_origin",
         _GDPR,
-        """race racial ethnicity ethnic ethnos nationality citizenship minority tribe tribal caste indigenous
-        aboriginal complexion skin_color skin_colour skin_tone native_place native_name native_script
-        name_script script_of_name name_in_native_script native_language mother_tongue name_origin
-        surname_origin ancestry birthplace birth_place place_of_birth birth_country country_of_birth
-        immigrant refugee zhongzu minzu""",
-        """种族 人种 民族 族裔 国籍 籍贯 祖籍 出生地 肤色 母语 姓名文字 姓名语种 难民""",
+        """race racial ethnicity ethnic ethnos minority tribe tribal caste indigenous aboriginal complexion
+        skin_color skin_colour skin_tone ancestry zhongzu minzu""",
+        "种族 人种 民族 族裔 肤色",
         "tibetan uyghur uighur romani gypsy",
         "维吾尔 藏族 回族 蒙古族 壮族 苗族 彝族 哈萨克族",
+    ),
+    # None of these is listed; each of them tells of origin.
+    Category(
+        "racial_or_ethnic_origin",
+        "proxy of GDPR 9(1)",
+        """nationality citizenship native_place native_name native_script name_script script_of_name
+        name_in_native_script native_language mother_tongue name_origin surname_origin birthplace birth_place
+        place_of_birth birth_country country_of_birth immigrant refugee""",
+        "国籍 籍贯 祖籍 出生地 母语 姓名文字 姓名语种 难民",
     ),
     Category(
         "religion_or_belief",
@@ -98,13 +104,13 @@ CATEGORIES = (
         "biometric_data",
         _BOTH,
         """biometric faceprint face_template face_scan face_recognition fingerprint finger_print voiceprint
-        voice_print palmprint palm_print iris retina facial gait liveness""",
+        voice_print palmprint palm_print iris retina facial gait liveness_detection face_liveness""",
         "生物识别 人脸 面部识别 面部特征 指纹 掌纹 声纹 虹膜 视网膜 步态识别 步态特征",
     ),
     Category(
         "sex_life_or_orientation",
         _GDPR,
-        """sexuality sexual sex_life orientation lgbt lgbtq lgbtqia gay lesbian bisexual homosexual
+        """sexuality sexual sex_life lgbt lgbtq lgbtqia gay lesbian bisexual homosexual
         transgender intersex""",
         "性取向 性倾向 同性恋 双性恋 跨性别 性生活 性伴侣",
         "erotic",
@@ -112,7 +118,7 @@ CATEGORIES = (
     ),
     Category(
         "sex_or_family_status",
-        "EU Charter 21(1)",
+        "EU Charter 21(1) lists sex; family status by riskgraph's own rule",
         "gender sex marital marriage married divorced xingbie hunyin",
         "性别 婚姻 婚否 已婚 未婚 离异",
     ),
@@ -142,18 +148,21 @@ _HARMLESS = """
     sold_to_party party_id party_code party_type party_role party_size party_supply
     union_id union_code union_source union_order union_pay union_card jd_union taobao_union credit_union
     western_union european_union customs_union
-    screen_orientation device_orientation display_orientation page_orientation image_orientation
     device_fingerprint browser_fingerprint canvas_fingerprint webgl_fingerprint audio_fingerprint
     tls_fingerprint key_fingerprint certificate_fingerprint card_fingerprint fingerprint_id
     fingerprint_hash health_check account_health shop_health store_health uni_sex christian_name good_faith
-    retina_display liveness_probe
+    retina_display wheelchair_accessible wheelchair_accessibility cookie_disabled cookies_disabled js_disabled
+    javascript_disabled union_square race_car
 """
 # 用户口味, 员工会员, 达人种草, 当前科目 … only look like one of them.
 _CHINESE_HARMLESS = """
     账户口 用户口 客户口 商户口 员工会 人种草 当前科 目前科 理性生活 个性生活 过敏感 已婚纱 未婚纱
     流产品 道教程 道教学 道教育 选民宿
-    设备指纹 终端指纹 浏览器指纹 证书指纹 银行卡指纹 健康检查
+    设备指纹 终端指纹 浏览器指纹 证书指纹 银行卡指纹 健康检查 店铺健康度 账户健康度 账号健康度 商户健康度
+    未成年人模式 未成年模式 人工会 提前科 指纹锁 民族风
 """
+# Nothing but a state of something: "disabled" alone is no text on a person.
+_HARMLESS_VALUES = frozenset({"disabled"})
 _SIMPLIFIED = str.maketrans(
     "種國膚貫見黨員會歷診斷醫療處藥過殘傷懷遺傳識臉聲紋傾戀別戶賬當證設備終瀏覽銀達檢"
     "語難飲習類選猶聖蘭經維爾薩壯產進視聽輪婦壓報結體鬱閉島驗徵態網異侶離軍監護齡兒",
@@ -232,7 +241,7 @@ def category_of_name(name: str) -> Category | None:
 
 def category_of_value(value: str) -> Category | None:
     """The special category that a value names, or None; for the sandbox, never on an order's way."""
-    return _VALUES.category(value)
+    return None if value.strip().lower() in _HARMLESS_VALUES else _VALUES.category(value)
 
 
 def is_sensitive(name: str) -> bool:

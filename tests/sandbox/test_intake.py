@@ -129,11 +129,34 @@ def test_every_word_of_a_category_is_found_in_names_and_values(category: Categor
         "一流产品", "主流产品线", "整体检查", "知道教程", "方案底价", "首选民宿", "同步态", "本月经营额",
         "餐饮食品", "设备人群", "minor_version", "currency_minor_unit", "retina_display", "liveness_probe",
         "sector", "section", "script_version", "native_app", "country_of_origin", "birthday_coupon",
-        "unit_price", "grace_days", "patient_wait_ms", "已婚纱照",
+        "unit_price", "grace_days", "patient_wait_ms", "已婚纱照", "wheelchair_accessible", "liveness",
+        "未成年人模式", "cookies_disabled", "jsDisabled", "orientation", "screen_orientation", "店铺健康度",
+        "人工会话", "提前科普",
     ],
 )  # fmt: skip
 def test_names_that_only_look_like_one_pass(name: str) -> None:
     assert not is_sensitive(name)
+
+
+@pytest.mark.parametrize(
+    "value", ["Union Square", "race car", "智能指纹锁", "民族风连衣裙", "disabled", " Disabled"]
+)
+def test_values_that_only_look_like_one_pass(value: str) -> None:
+    assert category_of_value(value) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["is_wheelchair_user", "customer_disabled", "工会会员", "民族", "未成年人标记"]
+)
+def test_names_beside_the_harmless_ones_are_still_refused(name: str) -> None:
+    assert is_sensitive(name)
+
+
+def test_a_proxy_is_not_said_to_be_listed() -> None:
+    for name in ("nationality", "citizenship", "placeOfBirth", "国籍"):
+        found = category_of_name(name)
+        assert found is not None
+        assert (found.name, found.rule) == ("racial_or_ethnic_origin", "proxy of GDPR 9(1)")
 
 
 def test_no_name_of_the_catalogue_or_of_a_world_is_taken_for_special_data() -> None:
