@@ -148,7 +148,8 @@ class MerchantProfile:
         ):
             value = self.get(path)
             if value is not None and not isinstance(value, kind):
-                raise Invalid(f"merchant.toml: {path} must be a {kind.__name__}", field=path)
+                word = "list" if kind is list else "table"
+                raise Invalid(f"merchant.toml: {path} must be a {word}", field=path)
 
 
 def _data(name: str) -> str:

@@ -246,7 +246,7 @@ def test_the_merchants_profile_makes_the_table_stricter(tmp_path: Path) -> None:
     policy = training_policy(dataclasses.replace(known, merchant=profile))
     assert policy.stricter == {"EU.R.behavior": "barred"}
     profile.write_text('training = "none"\n', "utf-8")
-    with pytest.raises(Invalid, match="training must be a dict"):
+    with pytest.raises(Invalid, match="training must be a table"):
         training_policy(dataclasses.replace(known, merchant=profile))
 
 
