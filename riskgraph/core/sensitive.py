@@ -159,7 +159,7 @@ _CHINESE_HARMLESS = """
     账户口 用户口 客户口 商户口 员工会 人种草 当前科 目前科 理性生活 个性生活 过敏感 已婚纱 未婚纱
     流产品 道教程 道教学 道教育 选民宿
     设备指纹 终端指纹 浏览器指纹 证书指纹 银行卡指纹 健康检查 店铺健康度 账户健康度 账号健康度 商户健康度
-    未成年人模式 未成年模式 人工会 提前科 指纹锁 民族风
+    未成年人模式 未成年模式 人工会话 提前科普 指纹锁 民族风(?!俗)
 """
 # Nothing but a state of something: "disabled" alone is no text on a person.
 _HARMLESS_VALUES = frozenset({"disabled"})

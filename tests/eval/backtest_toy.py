@@ -101,9 +101,15 @@ def make_toy(orders: int = 6_000, gangs: int = 60, fraud_share: float = 0.08, se
         purposes=np.ones((orders, 4), dtype=np.int8),
         objected=np.zeros(orders, dtype=bool),
     )
+    return Toy(table, _truth(rng, ids, fraud, gang, hidden))
+
+
+def _truth(rng: np.random.Generator, ids: Any, fraud: Any, gang: Any, hidden: Any) -> Truth:
+    """Who did it, in an order of its own."""
+    orders = len(ids)
     names: NDArray[np.object_] = np.array(["proxy_buying", "card_testing"], dtype=object)[gang % 2]
     shuffled = rng.permutation(orders)
-    truth = Truth(
+    return Truth(
         order_id=ids[shuffled],
         is_fraud=fraud[shuffled],
         gang_id=np.array([f"g{g}" if g >= 0 else "" for g in gang], dtype=object)[shuffled],
@@ -111,7 +117,6 @@ def make_toy(orders: int = 6_000, gangs: int = 60, fraud_share: float = 0.08, se
         camouflage=np.where(fraud, hidden[gang], np.nan)[shuffled],
         honest_type=np.where(fraud, "", np.where(rng.random(orders) < 0.1, "elderly", "ordinary"))[shuffled],
     )
-    return Toy(table, truth)
 
 
 def bands(table: OrderTable, probability: Any) -> Any:
