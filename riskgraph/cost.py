@@ -66,7 +66,7 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
         latest = auditing.without_erased(opened.table(time.time(), door, progress), settings)
         judged, by = Judged(latest.label, np.full(len(latest), "fraud", object)), "labels as known today"
     policy = training_policy(settings)
-    cost = measure_cost(table, judged, FITTERS, request, progress, LIBRARIES, policy)
+    cost = measure_cost(table, judged, FITTERS, request, progress, LIBRARIES, policy=policy)
     facts = {"provenance": opened.manifest["provenance"], "judged_by": by}
     asked = {**asdict(request), "until": request.until.isoformat()}
     result = {

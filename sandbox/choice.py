@@ -31,7 +31,7 @@ def window(table: OrderTable, until: date) -> OrderTable:
 
 
 def choose(
-    table: OrderTable, *, until: date, k: int, policy: Policy | None = None, barred: Barred | None = None
+    table: OrderTable, *, until: date, k: int, policy: Policy, barred: Barred | None = None
 ) -> tuple[Intake, Units]:
     """What of a history enters a release: policy, settled window, and the cap on orders of a unit.
 
@@ -39,7 +39,7 @@ def choose(
         table: The history, N orders.
         until: Day on which the labels are read.
         k: Persons per group, from which the cap follows.
-        policy: By default what the law asks for.
+        policy: What an order may give.
         barred: Further rows that must not enter, bool[N] by reason.
 
     Returns:

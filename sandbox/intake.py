@@ -241,7 +241,7 @@ def choose_rows(
 
 
 def admit(
-    table: OrderTable, *, until: date, policy: Policy | None = None,
+    table: OrderTable, *, until: date, policy: Policy,
     barred: Mapping[str, NDArray[np.bool_]] | None = None, unit: NDArray[np.int64] | None = None,
     cap: int | None = None,
 ) -> Intake:  # fmt: skip
@@ -254,7 +254,7 @@ def admit(
     Args:
         table: The history.
         until: Day on which the labels are read.
-        policy: By default what the law asks for.
+        policy: What an order may give.
         barred: Further rows that must not enter, bool[N] by reason: those that earlier releases hold,
             and erased ones.
         unit: int64[N], unit of each order of the table (``find_units``); needed for a cap.
@@ -263,7 +263,6 @@ def admit(
     Raises:
         Invalid: If components and states do not agree; the component or node is named.
     """
-    policy = policy or Policy.default()
     picked = choose_rows(table, until=until, policy=policy, barred=barred, unit=unit, cap=cap)
     rows = picked.rows
     made = _admit_values(table, rows, policy, policy.codes(table))

@@ -136,7 +136,8 @@ def measure_cost(
     request: CostRequest,
     progress: Progress | None = None,
     libraries: Sequence[str] = (),
-    policy: Policy | None = None,
+    *,
+    policy: Policy,
 ) -> Cost:
     """Train on raw rows and on their release, in a process of its own, and compare on later orders.
 
@@ -147,7 +148,7 @@ def measure_cost(
         request: What is asked for.
         progress: Told after each model.
         libraries: Modules that the fitters need and that must be loaded before the process locks itself.
-        policy: What an order may give; by default what the law asks for.
+        policy: What an order may give.
 
     Raises:
         Invalid: If columns differ in length, or no fitter is given.
@@ -156,7 +157,7 @@ def measure_cost(
     """
     if not fitters or any(len(c) != len(table) for c in (judged.label, judged.kind)):
         raise Invalid("a cost needs a fitter, and one label and kind per order", field="judged")
-    job, kinds = _job(table, judged, tuple(fitters.values()), request, policy or Policy.default())
+    job, kinds = _job(table, judged, tuple(fitters.values()), request, policy)
     answer = _ask(job, len(kinds), progress, tuple(libraries))
     names = {ALL: "all", OTHER: "other", **dict(enumerate(kinds))}
     models = list(fitters)

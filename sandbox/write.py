@@ -362,8 +362,8 @@ def _make(
 
 def write_release(
     table: OrderTable, out: Path, request: ReleaseRequest, signer: Signer, *,
-    progress: Progress | None = None, audit_log: Path | None = None, ledger: Path | None = None,
-    policy: Policy | None = None, rejected: tuple[Rejected, ...] = (), tell: Tell | None = None,
+    policy: Policy, progress: Progress | None = None, audit_log: Path | None = None,
+    ledger: Path | None = None, rejected: tuple[Rejected, ...] = (), tell: Tell | None = None,
 ) -> Release:  # fmt: skip
     """Make a k-anonymous release of a history of orders, and open it.
 
@@ -376,7 +376,7 @@ def write_release(
         audit_log: A log to append the release, or its refusal, to.
         ledger: Folder of the ledger of used records: those of earlier releases, and erased ones, do not
             enter. Simulated records are exempt. It needs ``audit_log``.
-        policy: What an order may give for training; by default what the law asks for.
+        policy: What an order may give for training; ``Policy.default()`` is what the law asks for.
         rejected: What was found in the texts of the history (``search_values``), for the record.
         tell: Told before anything is partitioned who is counted, and what was left out.
 
@@ -388,7 +388,7 @@ def write_release(
     """
     _check_free(out)
     rng, commitment = _generator(request, signer)
-    order, watch = Order(request, commitment, policy or Policy.default()), _Watch(progress, tell, rejected)
+    order, watch = Order(request, commitment, policy), _Watch(progress, tell, rejected)
     books, held = _open_books(request, signer, audit_log, ledger), [table]
     del table
     with books.held():

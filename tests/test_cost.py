@@ -13,6 +13,7 @@ from riskgraph import cost
 from riskgraph.commands.sandbox_cost import show_cost
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.window import Truth
+from riskgraph.sandbox import Policy
 from riskgraph.sandbox.utility import Cell, Cost, CostRequest, Judged, Loss, measure_cost
 from tests.sandbox.conftest import UNTIL, build_world
 from tests.sandbox.test_utility import two_times
@@ -84,7 +85,7 @@ def test_trees_and_network_fit_in_the_locked_process() -> None:
     table: OrderTable = two_times(early, late)
     judged = Judged(table.label, np.full(len(table), "fraud", dtype=object))
     request = CostRequest(UNTIL, seeds=1, folds=0, reps=20)
-    found = measure_cost(table, judged, cost.FITTERS, request, None, cost.LIBRARIES)
+    found = measure_cost(table, judged, cost.FITTERS, request, None, cost.LIBRARIES, policy=Policy.default())
     for model in cost.FITTERS:
         cell = found.cell(model)
         assert cell is not None

@@ -21,7 +21,7 @@ from riskgraph.models import CompiledModel
 from riskgraph.models.rows import Rows
 from riskgraph.models.train import _train_rows
 from riskgraph.ports import Progress, Signer, TrainingRows
-from riskgraph.sandbox import ReleaseRequest, write_release
+from riskgraph.sandbox import Policy, ReleaseRequest, write_release
 from riskgraph.sandbox.choice import choose, window
 
 # Three of the front end, one across, four of the rest; ends that are nearly independent in simulated
@@ -150,7 +150,9 @@ def measure_pairs(
     planted = window(plant(table, pairs, share, request.seed), request.until)
     raw = _entering(planted, request)
     with tempfile.TemporaryDirectory() as folder:
-        made = write_release(planted, Path(folder) / "release", request, signer, progress=progress)
+        made = write_release(
+            planted, Path(folder) / "release", request, signer, progress=progress, policy=Policy.default()
+        )
         models = [
             _trained(source, Path(folder) / name, request.seed, epochs, progress)
             for name, source in (("raw", raw), ("released", made.rows))
@@ -161,7 +163,7 @@ def measure_pairs(
 
 def _entering(history: OrderTable, request: ReleaseRequest) -> Rows:
     """The very rows that enter a release of a history, as they are."""
-    taken, _ = choose(history, until=request.until, k=request.k)
+    taken, _ = choose(history, until=request.until, k=request.k, policy=Policy.default())
     return Rows(
         components=np.ascontiguousarray(taken.values),
         availability=taken.availability,

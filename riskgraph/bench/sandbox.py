@@ -21,7 +21,7 @@ from riskgraph.bench.pair_weight import PAIRS, SHARE, PairWeight, measure_pairs
 from riskgraph.core.errors import Unavailable
 from riskgraph.core.table import OrderTable
 from riskgraph.ports import Progress
-from riskgraph.sandbox import ReleaseRequest
+from riskgraph.sandbox import Policy, ReleaseRequest
 from riskgraph.sandbox.bins import fit_bins
 from riskgraph.sandbox.choice import choose
 from riskgraph.sandbox.frame import Frame, build_frame
@@ -96,8 +96,8 @@ class Bench:
     def frame(self, rows: int) -> Frame:
         """Some accepted rows of the small world, in time order from the first."""
         table = self.table(self.world(SMALL), UNTIL)
-        table = table.take(choose(table, until=UNTIL, k=K)[0].rows[:rows])
-        return build_frame(table, *choose(table, until=UNTIL, k=K), K)
+        table = table.take(choose(table, until=UNTIL, k=K, policy=Policy.default())[0].rows[:rows])
+        return build_frame(table, *choose(table, until=UNTIL, k=K, policy=Policy.default()), K)
 
 
 def small(bench: Bench) -> list[Figure]:

@@ -39,7 +39,7 @@ class Grouping:
 
 
 def true_groups(
-    history: OrderTable, request: ReleaseRequest, published: Published, policy: Policy | None = None
+    history: OrderTable, request: ReleaseRequest, published: Published, policy: Policy
 ) -> Grouping:
     """Make the map of a release of simulated provenance again.
 

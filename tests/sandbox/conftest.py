@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import NODE_PURPOSES, OrderTable
-from riskgraph.sandbox import Release, ReleaseRequest, write_release
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
 from riskgraph.sandbox.bounds import component_bounds, whole_components
 
 UNTIL = date(2026, 6, 30)
@@ -159,4 +159,4 @@ def world() -> OrderTable:
 def release(world: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
     out: Path = tmp_path_factory.mktemp("releases") / "release"
     request = ReleaseRequest(until=UNTIL, seed=7, provenance="simulated", now=1_782_800_000.0, code="test")
-    return write_release(world, out, request, signer)
+    return write_release(world, out, request, signer, policy=Policy.default())

@@ -17,7 +17,7 @@ from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
 from riskgraph.models import train as training
 from riskgraph.models.binning import BinEdges, fit_edges
-from riskgraph.sandbox import Release, ReleaseRequest, write_release
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
 from riskgraph.sandbox.bounds import component_bounds, whole_components
 from tests.sandbox.conftest import UNTIL, FakeSigner, build_world
 
@@ -117,7 +117,9 @@ def history() -> OrderTable:
 @pytest.fixture(scope="module")
 def released(history: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
     request = ReleaseRequest(until=UNTIL, seed=3, provenance="simulated", now=1_782_800_000.0, code="test")
-    return write_release(history, tmp_path_factory.mktemp("canary") / "release", request, signer)
+    return write_release(
+        history, tmp_path_factory.mktemp("canary") / "release", request, signer, policy=Policy.default()
+    )
 
 
 def raw_rows(table: OrderTable) -> SimpleNamespace:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import CheckFailed
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import Release, ReleaseRequest, read_table, verify_audit, write_release
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, read_table, verify_audit, write_release
 from riskgraph.sandbox import write as write_module
 from riskgraph.sandbox.cells import _Crowd
 from riskgraph.sandbox.partition import Grouped
@@ -66,7 +66,13 @@ def watched(history: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathF
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(write_module, "build_tables", spy)
-        release = write_release(history, tmp_path_factory.mktemp("watched") / "release", _request(), signer)
+        release = write_release(
+            history,
+            tmp_path_factory.mktemp("watched") / "release",
+            _request(),
+            signer,
+            policy=Policy.default(),
+        )
     return Watched(release, **seen)
 
 
@@ -295,7 +301,7 @@ def test_a_release_with_a_thin_cell_is_refused_and_audited(
     monkeypatch.setattr(write_module, "count_cells", lambda *a: counted.append(count(*a)) or counted[-1])
     log = tmp_path / "log" / "audit.jsonl"
     with pytest.raises(CheckFailed, match=f"fewer than {K} persons") as caught:
-        write_release(history, tmp_path / "out", _request(), signer, audit_log=log)
+        write_release(history, tmp_path / "out", _request(), signer, audit_log=log, policy=Policy.default())
     assert counted[0].min_cell_units < K
     assert re.match(where, counted[0].thinnest_cell)
     assert caught.value.field == "certificate.min_cell_units"

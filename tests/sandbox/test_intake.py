@@ -198,9 +198,9 @@ def test_no_text_of_the_orders_stands_in_a_release_or_its_audit(
     lines: list[str] = []
     rejected = search_values({"order_id": dict.fromkeys(ids.tolist(), 1)})
     made = write_release(
-        named, tmp_path / "named", REQUEST, signer, audit_log=log, rejected=rejected, tell=lines.append
+        named, tmp_path / "named", REQUEST, signer, audit_log=log, rejected=rejected, tell=lines.append, policy=Policy.default()
     )
-    plain = write_release(table, tmp_path / "plain", REQUEST, signer)
+    plain = write_release(table, tmp_path / "plain", REQUEST, signer, policy=Policy.default())
     for path in [*made.path.iterdir(), log]:
         data = path.read_bytes()
         assert b"HIVpositive" not in data
@@ -224,7 +224,12 @@ def test_an_unlisted_availability_word_is_refused_and_not_repeated(
     log = tmp_path / "audit.jsonl"
     with pytest.raises(Invalid, match="availability"):
         write_release(
-            dataclasses.replace(table, availability=words), tmp_path / "r", REQUEST, signer, audit_log=log
+            dataclasses.replace(table, availability=words),
+            tmp_path / "r",
+            REQUEST,
+            signer,
+            audit_log=log,
+            policy=Policy.default(),
         )
     assert b"HIVpositive" not in log.read_bytes()
     (record,) = verify_audit(log, signer)
@@ -310,7 +315,7 @@ def test_rows_are_dropped_once_each_under_the_first_reason(world: OrderTable) ->
     placed[5:25] = microseconds(UNTIL - timedelta(days=69))
     label[20:40] = -1
     table = dataclasses.replace(world, placed_at=placed, label=label, training_consent=consent)
-    intake = admit(table, until=UNTIL)
+    intake = admit(table, until=UNTIL, policy=Policy.default())
     assert intake.dropped == {
         "objected": 0,
         "no_consent": 10,
@@ -324,7 +329,7 @@ def test_rows_are_dropped_once_each_under_the_first_reason(world: OrderTable) ->
 def test_an_order_of_exactly_70_days_ago_counts_and_a_later_one_does_not(world: OrderTable) -> None:
     edge = microseconds(UNTIL - timedelta(days=70))
     placed = np.where(np.arange(len(world)) % 2 == 0, edge, edge + 1)
-    intake = admit(dataclasses.replace(world, placed_at=placed), until=UNTIL)
+    intake = admit(dataclasses.replace(world, placed_at=placed), until=UNTIL, policy=Policy.default())
     assert intake.rows.tolist() == list(range(0, len(world), 2))
 
 
@@ -333,7 +338,7 @@ def test_values_outside_their_public_bounds_are_clipped_and_counted(world: Order
     values = world.components.copy()
     row = int(np.flatnonzero(~np.isnan(values[:, place]))[0])
     values[row, place] = 99
-    intake = admit(dataclasses.replace(world, components=values), until=UNTIL)
+    intake = admit(dataclasses.replace(world, components=values), until=UNTIL, policy=Policy.default())
     assert intake.clipped == 1
     assert intake.values[row, place] == 4
 
@@ -344,7 +349,7 @@ def test_a_value_on_a_refused_node_is_an_error_that_names_the_component(world: O
     row = int(np.flatnonzero(world.states[:, catalog()["B085"].index] == 3)[0])
     values[row, place] = 1
     with pytest.raises(Invalid, match=r"B085\.value"):
-        admit(dataclasses.replace(world, components=values), until=UNTIL)
+        admit(dataclasses.replace(world, components=values), until=UNTIL, policy=Policy.default())
 
 
 def test_a_present_node_without_a_value_is_an_error_that_names_the_node(world: OrderTable) -> None:
@@ -353,4 +358,4 @@ def test_a_present_node_without_a_value_is_an_error_that_names_the_node(world: O
     row = int(np.flatnonzero(world.states[:, node.index] == 0)[0])
     values[row, catalog().component_slices[node.index]] = np.nan
     with pytest.raises(Invalid, match="B110"):
-        admit(dataclasses.replace(world, components=values), until=UNTIL)
+        admit(dataclasses.replace(world, components=values), until=UNTIL, policy=Policy.default())

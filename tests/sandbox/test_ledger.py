@@ -22,7 +22,15 @@ from hypothesis import strategies as st
 
 from riskgraph.core.errors import CheckFailed, Conflict, Invalid
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import Ledger, Release, ReleaseRequest, check_ledger, verify_audit, write_release
+from riskgraph.sandbox import (
+    Ledger,
+    Policy,
+    Release,
+    ReleaseRequest,
+    check_ledger,
+    verify_audit,
+    write_release,
+)
 from riskgraph.sandbox import ledger as module
 
 MakeWorld = Callable[..., OrderTable]
@@ -54,7 +62,7 @@ class Home:
     ) -> Release:
         request = ReleaseRequest(until=until, seed=7, provenance=provenance, now=1_782_800_000.0, code="test")
         out, places = self.folder / name, {"audit_log": self.log, "ledger": self.folder / "ledger"}
-        return write_release(table, out, request, self.signer, **places)
+        return write_release(table, out, request, self.signer, **places, policy=Policy.default())
 
     def reserve(self, orders: list[str], name: str = "rel-1") -> Path:
         """What a release leaves that was killed just before it took its place; its unfinished folder."""
@@ -382,14 +390,16 @@ def test_a_ledger_that_its_log_does_not_vouch_for_stops_every_release(
 def test_a_ledger_without_a_log_is_no_proof(signer: Any, table: OrderTable, tmp_path: Path) -> None:
     request = ReleaseRequest(until=LATE, seed=7, provenance="merchant", now=1_782_800_000.0, code="test")
     with pytest.raises(Invalid, match="needs the audit log"):
-        write_release(table, tmp_path / "out", request, signer, ledger=tmp_path / "ledger")
+        write_release(
+            table, tmp_path / "out", request, signer, ledger=tmp_path / "ledger", policy=Policy.default()
+        )
 
 
 def test_without_a_ledger_a_merchants_record_says_that_nothing_is_known(
     signer: Any, table: OrderTable, tmp_path: Path
 ) -> None:
     request = ReleaseRequest(until=LATE, seed=7, provenance="merchant", now=1_782_800_000.0, code="test")
-    write_release(table, tmp_path / "out", request, signer)
+    write_release(table, tmp_path / "out", request, signer, policy=Policy.default())
     (record,) = verify_audit(tmp_path / "out/audit.jsonl", signer)
     assert record["composition"]["records_already_released"] is None
     assert "no ledger" in record["not_measured"]["composition"]

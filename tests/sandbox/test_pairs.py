@@ -17,7 +17,7 @@ from scipy.optimize import linprog
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import admit, find_units
+from riskgraph.sandbox import Policy, admit, find_units
 from riskgraph.sandbox.cells import _table_cells
 from riskgraph.sandbox.frame import build_frame
 from riskgraph.sandbox.pairs import APART, NOISE_SD, REST, WIDTH, _Crowd, coarse_codes, pair_ends, pool_cells
@@ -198,7 +198,7 @@ def made(make_world: MakeWorld) -> Made:
     states = np.where(lacks, np.uint8(State.NOT_DELIVERED), table.states)
     values = np.where(lacks[:, np.array(catalog().component_node)], np.float32(np.nan), table.components)
     table = replace(table, states=states, components=values)
-    frame = build_frame(table, admit(table, until=UNTIL), find_units(table), K)
+    frame = build_frame(table, admit(table, until=UNTIL, policy=Policy.default()), find_units(table), K)
     grouped = group_rows(frame, K, np.random.default_rng(3))
     return Made(build_tables(grouped, K, np.random.default_rng(4))[0], grouped)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from riskgraph.core.errors import CheckFailed
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import admit, find_units
+from riskgraph.sandbox import Policy, admit, find_units
 from riskgraph.sandbox.bins import coarse_bins, distinct_rows, round_up
 from riskgraph.sandbox.count import GroupCount, independent_count
 from riskgraph.sandbox.frame import build_frame, code_masks
@@ -28,7 +28,7 @@ MakeWorld = Callable[..., OrderTable]
 
 
 def _grouped(table: OrderTable, seed: int = 3, k: int = K) -> Grouped:
-    frame = build_frame(table, admit(table, until=UNTIL), find_units(table), k)
+    frame = build_frame(table, admit(table, until=UNTIL, policy=Policy.default()), find_units(table), k)
     return group_rows(frame, k, np.random.default_rng(seed))
 
 

@@ -80,8 +80,8 @@ def test_a_node_whose_purpose_was_not_granted_is_refused_even_if_a_value_lies_th
 ) -> None:
     purposes = small.purposes.copy()
     purposes[::2, NODE_PURPOSES.index(purpose)] = answer
-    before = admit(small, until=UNTIL)
-    after = admit(dataclasses.replace(small, purposes=purposes), until=UNTIL)
+    before = admit(small, until=UNTIL, policy=Policy.default())
+    after = admit(dataclasses.replace(small, purposes=purposes), until=UNTIL, policy=Policy.default())
     nodes = _nodes(purpose)
     gave = before.states[::2][:, nodes] == State.PRESENT
     assert gave.any()
@@ -95,15 +95,18 @@ def test_a_node_whose_purpose_was_not_granted_is_refused_even_if_a_value_lies_th
 
 def test_a_cause_that_was_there_before_stays(small: OrderTable) -> None:
     nobody = dataclasses.replace(small, purposes=np.zeros_like(small.purposes))
-    after = admit(nobody, until=UNTIL).states
-    before = small.states[admit(small, until=UNTIL).rows]
+    after = admit(nobody, until=UNTIL, policy=Policy.default()).states
+    before = small.states[admit(small, until=UNTIL, policy=Policy.default()).rows]
     absent = before != State.PRESENT
     assert np.array_equal(after[absent], before[absent])
 
 
 def test_a_barred_cell_is_not_delivered_and_only_in_its_jurisdiction(small: OrderTable) -> None:
     policy = Policy.default().tightened({"EU": {"R": {"behavior": "barred"}}})
-    before, after = admit(small, until=UNTIL), admit(small, until=UNTIL, policy=policy)
+    before, after = (
+        admit(small, until=UNTIL, policy=Policy.default()),
+        admit(small, until=UNTIL, policy=policy),
+    )
     europe = small.jurisdiction[after.rows] == EU
     mine = np.zeros(before.states.shape, dtype=bool)
     mine[np.ix_(np.flatnonzero(europe), _nodes("behavior", "R"))] = True
@@ -150,7 +153,7 @@ def test_an_objection_drops_every_order_of_the_account(small: OrderTable) -> Non
     objected[5] = True
     table = dataclasses.replace(small, objected=objected)
     same = small.account == small.account[5]
-    after = admit(table, until=UNTIL)
+    after = admit(table, until=UNTIL, policy=Policy.default())
     assert same.sum() > 1
     assert after.dropped["objected"] == same.sum()
     assert not np.isin(after.rows, np.flatnonzero(same)).any()
@@ -188,7 +191,7 @@ def test_an_objection_from_a_persons_second_account_holds_for_the_first(small: O
         card=np.where(both, 10**9, small.card),
         placed_at=np.where(small.account == second, small.placed_at.max() + 1, small.placed_at),
     )
-    intake, _ = choose(window(table, UNTIL), until=UNTIL, k=50)
+    intake, _ = choose(window(table, UNTIL), until=UNTIL, k=50, policy=Policy.default())
     assert intake.dropped["objected"] >= both.sum()
     assert not both[intake.rows].any()
 
@@ -200,7 +203,7 @@ def test_an_objection_that_came_after_the_window_counts(make_world: Callable[...
     same = np.flatnonzero(table.account == accounts[orders.argmax()])
     objected[same[0]], placed[same[0]] = True, table.placed_at.max() + 400 * 86_400_000_000
     table = dataclasses.replace(table, objected=objected, placed_at=placed)
-    intake, _ = choose(window(table, UNTIL), until=UNTIL, k=50)
+    intake, _ = choose(window(table, UNTIL), until=UNTIL, k=50, policy=Policy.default())
     assert intake.dropped["objected"] == len(same) - 1 > 0
 
 
@@ -272,13 +275,15 @@ def test_an_unknown_jurisdiction_is_an_error_that_names_the_column(small: OrderT
     places = small.jurisdiction.copy()
     places[3] = wrong
     with pytest.raises(Invalid) as caught:
-        admit(dataclasses.replace(small, jurisdiction=places), until=UNTIL)
+        admit(dataclasses.replace(small, jurisdiction=places), until=UNTIL, policy=Policy.default())
     assert caught.value.field == "jurisdiction"
 
 
 def test_purposes_of_another_shape_are_an_error_that_names_the_column(small: OrderTable) -> None:
     with pytest.raises(Invalid) as caught:
-        admit(dataclasses.replace(small, purposes=small.purposes[:, :3]), until=UNTIL)
+        admit(
+            dataclasses.replace(small, purposes=small.purposes[:, :3]), until=UNTIL, policy=Policy.default()
+        )
     assert caught.value.field == "purposes"
 
 
@@ -317,7 +322,7 @@ def test_whatever_the_table_and_the_answers_nothing_is_given_that_was_not_grante
         if node.purpose != "none":
             assert (table.purposes[gave, NODE_PURPOSES.index(node.purpose)] == 1).all()
     # A stricter table never lets more through.
-    law = admit(table, until=UNTIL)
+    law = admit(table, until=UNTIL, policy=Policy.default())
     assert set(after.rows.tolist()) <= set(law.rows.tolist())
     same = np.isin(law.rows, after.rows)
     assert not ((after.states == State.PRESENT) & (law.states[same] != State.PRESENT)).any()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import Release, ReleaseRequest, write_release
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
 from tests.sandbox.conftest import UNTIL, FakeSigner
 
 VALUE = catalog().component_index["B103.value"]
@@ -42,7 +42,7 @@ def planted(world: OrderTable) -> OrderTable:
 def drawn(world: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
     out: Path = tmp_path_factory.mktemp("presence") / "release"
     request = ReleaseRequest(until=UNTIL, seed=3, provenance="simulated", now=0.0, code="test")
-    return write_release(planted(world), out, request, signer)
+    return write_release(planted(world), out, request, signer, policy=Policy.default())
 
 
 def dependence(there: NDArray[np.bool_], value: NDArray[np.float32]) -> float:

@@ -24,6 +24,7 @@ from riskgraph.core.errors import CheckFailed, Conflict, Invalid, RiskgraphError
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import (
+    Policy,
     Release,
     ReleasedRows,
     ReleaseRequest,
@@ -52,7 +53,11 @@ def _options(signer: Any, **changes: Any) -> dict[str, Any]:
         "now": 1_782_800_000.0,
         "code": "test",
     }
-    return {"request": ReleaseRequest(**(asked | changes)), "signer": signer}
+    return {
+        "request": ReleaseRequest(**(asked | changes)),
+        "signer": signer,
+        "policy": Policy.default(),
+    }
 
 
 @pytest.fixture(scope="module")

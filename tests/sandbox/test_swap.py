@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import admit, draw, find_units
+from riskgraph.sandbox import Policy, admit, draw, find_units
 from riskgraph.sandbox import swap as swaps
 from riskgraph.sandbox.draw import ClassDraw, ReleasedRows, draw_class
 from riskgraph.sandbox.frame import build_frame
@@ -29,7 +29,9 @@ MakeWorld = Callable[..., OrderTable]
 def tables(make_world: MakeWorld) -> Tables:
     """What is released of a small history: all that draws and swaps are given here."""
     table = make_world(2, 1_600, 700, 700, 260)
-    frame = build_frame(table, admit(table, until=date(2026, 6, 30)), find_units(table), 50)
+    frame = build_frame(
+        table, admit(table, until=date(2026, 6, 30), policy=Policy.default()), find_units(table), 50
+    )
     rng = np.random.default_rng(1)
     return build_tables(group_rows(frame, 50, rng), 50, rng)[0]
 

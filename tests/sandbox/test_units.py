@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import ReleaseRequest, admit, count_units, describe, find_units, write_release
+from riskgraph.sandbox import Policy, ReleaseRequest, admit, count_units, describe, find_units, write_release
 from riskgraph.sandbox.count import _clans, _persons
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.partition import (
@@ -183,7 +183,10 @@ def test_a_unit_gives_at_most_its_cap_of_each_class_and_the_rest_is_counted(worl
     account = np.where(np.arange(len(world)) % 4 == 0, 7, world.account)
     table = dataclasses.replace(world, account=account)
     unit = find_units(table).unit
-    intake, everything = admit(table, until=UNTIL, unit=unit, cap=12), admit(table, until=UNTIL)
+    intake, everything = (
+        admit(table, until=UNTIL, unit=unit, cap=12, policy=Policy.default()),
+        admit(table, until=UNTIL, policy=Policy.default()),
+    )
     key = unit[intake.rows] * 2 + table.label[intake.rows]
     assert np.unique(key, return_counts=True)[1].max() == 12
     assert intake.dropped["cap"] == len(intake.over_cap) == len(everything.rows) - len(intake.rows) > 0
@@ -202,7 +205,7 @@ def test_a_person_above_the_cap_is_not_to_be_found_by_subtraction(
     first = int(table.account[table.label == 0][0])
     account = np.where((table.label == 0) & (np.arange(len(table)) % 30 == 0), first, table.account)
     table = dataclasses.replace(table, account=account)
-    made = write_release(table, tmp_path / "release", REQUEST, signer)
+    made = write_release(table, tmp_path / "release", REQUEST, signer, policy=Policy.default())
     asked, inside = made.manifest["input"], made.manifest["timings"]["rows"]
     assert asked["dropped"]["cap"] % 50 == 0
     assert asked["dropped"]["cap"] >= 50
@@ -241,7 +244,9 @@ def test_a_class_with_too_few_units_is_told_how_many_and_how_many_days_are_missi
     make_world: Callable[..., OrderTable], signer: Any, tmp_path: Path, persons: int
 ) -> None:
     with pytest.raises(Shortage) as caught:
-        write_release(_few_fraud(make_world, persons), tmp_path / "release", REQUEST, signer)
+        write_release(
+            _few_fraud(make_world, persons), tmp_path / "release", REQUEST, signer, policy=Policy.default()
+        )
     missing, per_day = 100 - persons, persons / 50
     assert caught.value.missing == missing
     assert f"at least {missing} more fraud person" in caught.value.message
@@ -257,7 +262,7 @@ def test_where_nobody_new_comes_a_longer_window_is_not_promised(
     old = np.where(table.label == 1, table.placed_at.min() - 60 * DAY, table.placed_at)
     table = dataclasses.replace(table, placed_at=old)
     with pytest.raises(Shortage, match="waiting will not help"):
-        write_release(table, tmp_path / "release", REQUEST, signer, tell=told.append)
+        write_release(table, tmp_path / "release", REQUEST, signer, tell=told.append, policy=Policy.default())
     # Who is counted is told before anything is partitioned, and so before the refusal.
     assert "fraud: 40 orders of 40 persons in 40 components" in told[0]
 

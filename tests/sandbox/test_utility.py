@@ -57,7 +57,7 @@ def judged(history: OrderTable) -> Judged:
 @pytest.fixture(scope="module")
 def cost(history: OrderTable, judged: Judged) -> Cost:
     two = {"distance": fitters.distance, "coin": fitters.coin}
-    return measure_cost(history, judged, two, replace(REQUEST, folds=2))
+    return measure_cost(history, judged, two, replace(REQUEST, folds=2), policy=Policy.default())
 
 
 def test_a_model_that_learns_beats_a_coin_on_raw_rows_and_on_the_release(cost: Cost) -> None:
@@ -97,7 +97,9 @@ def test_kinds_are_judged_as_unseen_too(cost: Cost) -> None:
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_cost(history: OrderTable, judged: Judged) -> None:
     one = {"distance": fitters.distance}
-    first, second = (measure_cost(history, judged, one, REQUEST).to_json() for _ in range(2))
+    first, second = (
+        measure_cost(history, judged, one, REQUEST, policy=Policy.default()).to_json() for _ in range(2)
+    )
     assert first == second
 
 
@@ -156,7 +158,7 @@ class TestNothingElseComesOut:
         monkeypatch.setenv(fitters.FOLDER, str(tmp_path))
         shutil.copytree(registry.shipped_champion(), tmp_path / "model")
         before = {path: path.stat().st_size for path in tmp_path.rglob("*")}
-        measure_cost(history, judged, {"thief": fitters.tries_everything}, REQUEST)
+        measure_cost(history, judged, {"thief": fitters.tries_everything}, REQUEST, policy=Policy.default())
         after = {path: path.stat().st_size for path in tmp_path.rglob("*")}
         # Native code can make a file, and put nothing into it.
         assert after.pop(tmp_path / "native", 0) == 0
@@ -166,21 +168,21 @@ class TestNothingElseComesOut:
 
     def test_rows_in_place_of_scores_are_refused(self, history: OrderTable, judged: Judged) -> None:
         with pytest.raises(CheckFailed, match="scoring model 1"):
-            measure_cost(history, judged, {"thief": fitters.hands_out_rows}, REQUEST)
+            measure_cost(history, judged, {"thief": fitters.hands_out_rows}, REQUEST, policy=Policy.default())
 
     def test_an_error_that_quotes_a_row_stays_inside(self, history: OrderTable, judged: Judged) -> None:
         with pytest.raises(CheckFailed, match="fitting model 1") as failed:
-            measure_cost(history, judged, {"thief": fitters.quotes_a_row}, REQUEST)
+            measure_cost(history, judged, {"thief": fitters.quotes_a_row}, REQUEST, policy=Policy.default())
         assert "secret" not in str(failed.value)
         assert failed.value.__cause__ is None
 
     def test_rows_through_the_pipe_itself_are_refused(self, history: OrderTable, judged: Judged) -> None:
         with pytest.raises(CheckFailed, match="more than any answer holds"):
-            measure_cost(history, judged, {"thief": fitters.takes_the_pipe}, REQUEST)
+            measure_cost(history, judged, {"thief": fitters.takes_the_pipe}, REQUEST, policy=Policy.default())
 
     def test_a_process_that_dies_is_told(self, history: OrderTable, judged: Judged) -> None:
         with pytest.raises(Unavailable, match="code 7"):
-            measure_cost(history, judged, {"gone": fitters.dies}, REQUEST)
+            measure_cost(history, judged, {"gone": fitters.dies}, REQUEST, policy=Policy.default())
 
     def test_every_number_that_comes_back_has_its_place_in_a_closed_list(self, cost: Cost) -> None:
         for cell in cost.to_json()["cells"]:
@@ -262,16 +264,28 @@ def test_a_request_out_of_range_names_the_field(wrong: dict[str, float]) -> None
 
 def test_a_cut_with_nobody_after_it_is_refused(history: OrderTable, judged: Judged) -> None:
     with pytest.raises(CheckFailed, match="the test has 0"):
-        measure_cost(history, judged, {"coin": fitters.coin}, replace(REQUEST, until=date(2027, 6, 30)))
+        measure_cost(
+            history,
+            judged,
+            {"coin": fitters.coin},
+            replace(REQUEST, until=date(2027, 6, 30)),
+            policy=Policy.default(),
+        )
 
 
 def test_a_class_with_too_few_persons_is_refused_with_what_is_missing(
     history: OrderTable, judged: Judged
 ) -> None:
     with pytest.raises(CheckFailed, match="more \w+ persons? .*missing"):
-        measure_cost(history, judged, {"coin": fitters.coin}, replace(REQUEST, k=200))
+        measure_cost(history, judged, {"coin": fitters.coin}, replace(REQUEST, k=200), policy=Policy.default())
 
 
 def test_a_judge_of_another_length_is_refused(history: OrderTable, judged: Judged) -> None:
     with pytest.raises(Invalid, match="one label and kind per order"):
-        measure_cost(history, Judged(judged.label[1:], judged.kind), {"coin": fitters.coin}, REQUEST)
+        measure_cost(
+            history,
+            Judged(judged.label[1:], judged.kind),
+            {"coin": fitters.coin},
+            REQUEST,
+            policy=Policy.default(),
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import ReleaseRequest, write_release
+from riskgraph.sandbox import Policy, ReleaseRequest, write_release
 from riskgraph.sandbox.absence import PARTS
 from riskgraph.sandbox.attack import (
     Grouping,
@@ -50,14 +50,14 @@ def halves(world: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathFact
     from datetime import date
 
     until = date(2026, 6, 30)
-    usable = choose(world, until=until, k=50)[0].rows
+    usable = choose(world, until=until, k=50, policy=Policy.default())[0].rows
     split = split_history(world, usable, 3)
     inside = np.flatnonzero(split.first)
     history = world.take(inside)
     request = ReleaseRequest(until=until, seed=3, provenance="simulated", now=1_782_800_000.0, code="test")
     out: Path = tmp_path_factory.mktemp("attacked") / "release"
-    published = read_published(write_release(history, out, request, signer))
-    grouping = true_groups(history, request, published)
+    published = read_published(write_release(history, out, request, signer, policy=Policy.default()))
+    grouping = true_groups(history, request, published, policy=Policy.default())
     members = raw_of(grouping.entered, inside[grouping.rows], split)
     outside = usable[~split.first[usable]]
     controls = raw_of(world.take(outside), outside, split)

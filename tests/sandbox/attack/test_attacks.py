@@ -213,7 +213,7 @@ def test_the_map_that_judges_linkage_is_that_of_the_release_or_refused(halves: A
     assert counted == halves.published.groups.units.tolist()
     other = dataclasses.replace(halves.request, seed=99)
     with pytest.raises(CheckFailed, match="not that of the release"):
-        true_groups(halves.history, other, halves.published)
+        true_groups(halves.history, other, halves.published, policy=Policy.default())
 
 
 def overfitted(published: Published, records: Records, rows: NDArray[np.intp]) -> Published:
@@ -292,4 +292,4 @@ def test_an_order_that_cap_policy_or_an_objection_keeps_out_is_no_member(
     motion = [n.index for n in catalog() if n.purpose == "motion"]
     assert (found.entered.states[chinese][:, motion] != State.PRESENT).all()
     with pytest.raises(CheckFailed, match="not that of the release"):
-        true_groups(table, request, read_published(made))
+        true_groups(table, request, read_published(made), policy=Policy.default())
