@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from riskgraph.core.errors import Invalid
 from riskgraph.sandbox.audit import FIRST
 from riskgraph.sandbox.certificate.blocks import (
     Block,
@@ -63,7 +64,15 @@ def certificate_page(
         later: Verified records of the log that speak of it or of the procedure, oldest first; None where
             there is no log to look into.
         lang: ``zh`` or ``en``.
+
+    Raises:
+        Invalid: If the release is of an earlier version.
     """
+    if "rounded_to" not in manifest["input"]:
+        raise Invalid(
+            "the release is of an earlier version, whose manifest tells exact counts of few orders",
+            field="manifest.json:input.rounded_to",
+        )
     say = Say(lang)
     simulated = manifest["provenance"] == "simulated"
     return Page(

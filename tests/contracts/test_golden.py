@@ -107,6 +107,10 @@ def test_a_release_is_written_with_the_golden_manifest(chain):
     expected = golden("release-manifest.json")
     for one in (manifest, expected):
         one["strata"] = list(one["strata"].values())
+        # A count is a number or "<50", as the world has it.
+        for name in ("dropped", "by_jurisdiction"):
+            assert set(map(type, one["input"][name].values())) <= {int, str}
+            one["input"][name] = dict.fromkeys(one["input"][name], "<50")
     assert shape(manifest) == shape(expected)
     assert set(manifest["files"]) == set(expected["files"])
 

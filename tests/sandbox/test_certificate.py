@@ -112,6 +112,12 @@ def test_special_categories_in_texts_of_the_history_are_told(
     assert whole in _words(_page(release, record, lang=lang))
 
 
+def test_a_release_of_an_earlier_version_gets_no_certificate(release: Release, record: Record) -> None:
+    asked = {name: value for name, value in release.manifest["input"].items() if name != "rounded_to"}
+    with pytest.raises(Invalid, match="earlier version"):
+        _page(release, record, input=asked)
+
+
 def test_what_was_not_measured_says_so(release: Release, record: Record) -> None:
     said = _words(_page(release, record))
     assert "Not measured: the audit log holds no attack" in said
