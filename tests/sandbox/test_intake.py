@@ -198,7 +198,14 @@ def test_no_text_of_the_orders_stands_in_a_release_or_its_audit(
     lines: list[str] = []
     rejected = search_values({"order_id": dict.fromkeys(ids.tolist(), 1)})
     made = write_release(
-        named, tmp_path / "named", REQUEST, signer, audit_log=log, rejected=rejected, tell=lines.append, policy=Policy.default()
+        named,
+        tmp_path / "named",
+        REQUEST,
+        signer,
+        audit_log=log,
+        rejected=rejected,
+        tell=lines.append,
+        policy=Policy.default(),
     )
     plain = write_release(table, tmp_path / "plain", REQUEST, signer, policy=Policy.default())
     for path in [*made.path.iterdir(), log]:

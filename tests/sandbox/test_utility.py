@@ -277,7 +277,9 @@ def test_a_class_with_too_few_persons_is_refused_with_what_is_missing(
     history: OrderTable, judged: Judged
 ) -> None:
     with pytest.raises(CheckFailed, match="more \w+ persons? .*missing"):
-        measure_cost(history, judged, {"coin": fitters.coin}, replace(REQUEST, k=200), policy=Policy.default())
+        measure_cost(
+            history, judged, {"coin": fitters.coin}, replace(REQUEST, k=200), policy=Policy.default()
+        )
 
 
 def test_a_judge_of_another_length_is_refused(history: OrderTable, judged: Judged) -> None:
