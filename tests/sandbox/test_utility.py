@@ -177,7 +177,7 @@ class TestNothingElseComesOut:
         assert failed.value.__cause__ is None
 
     def test_rows_through_the_pipe_itself_are_refused(self, history: OrderTable, judged: Judged) -> None:
-        with pytest.raises(CheckFailed, match="more than any answer holds"):
+        with pytest.raises(CheckFailed, match=r"more than any answer holds"):
             measure_cost(history, judged, {"thief": fitters.takes_the_pipe}, REQUEST, policy=Policy.default())
 
     def test_a_process_that_dies_is_told(self, history: OrderTable, judged: Judged) -> None:
@@ -276,7 +276,7 @@ def test_a_cut_with_nobody_after_it_is_refused(history: OrderTable, judged: Judg
 def test_a_class_with_too_few_persons_is_refused_with_what_is_missing(
     history: OrderTable, judged: Judged
 ) -> None:
-    with pytest.raises(CheckFailed, match="more \w+ persons? .*missing"):
+    with pytest.raises(CheckFailed, match=r"more \w+ persons? .*missing"):
         measure_cost(
             history, judged, {"coin": fitters.coin}, replace(REQUEST, k=200), policy=Policy.default()
         )
