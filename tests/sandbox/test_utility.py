@@ -18,6 +18,7 @@ from riskgraph.core.table import OrderTable
 from riskgraph.models import registry
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.policy import Policy, objectors
+from riskgraph.sandbox.units import find_units
 from riskgraph.sandbox.utility import Cost, CostRequest, Judged, _folds, _job, measure_cost
 from riskgraph.sandbox.utility_process import ALL, OTHER, Answer, _cells, answer_of
 from tests.sandbox import fitters
@@ -132,8 +133,11 @@ def test_an_order_of_a_shopper_who_objected_or_above_the_cap_takes_no_part(
     objected = np.zeros(len(history), dtype=np.bool_)
     objected[first[first != often[0]][::5]] = True
     table = replace(history, account=account, objected=objected)
+    unit = find_units(table).unit
+    table.objected[np.isin(unit, unit[often])] = False
     job, _ = _job(table, judged, [fitters.coin], replace(REQUEST, hold_out=0.0), LAW)
-    assert not objectors(table)[job.trained | job.test].any()
+    assert table.objected.any()
+    assert not objectors(table, unit)[job.trained | job.test].any()
     assert len(often) > 12
     assert np.unique(job.unit[job.trained] * 2 + table.label[job.trained], return_counts=True)[1].max() == 12
 
