@@ -222,8 +222,9 @@ def post_others(client: Any, case: SeedCase) -> dict[str, Answer]:
 
 
 def names_pair(far: Answer) -> bool:
-    """True when the order does not pass, and the pair is among its reasons."""
-    return far["verdict"] != "accept" and SEED_CODE in [reason["code"] for reason in far["reasons"]]
+    """True when the order does not pass, and one of its reasons is the pair and nothing else."""
+    said = [reason for reason in far["reasons"] if reason["code"] == SEED_CODE]
+    return far["verdict"] != "accept" and any(len(reason["nodes"]) == 2 for reason in said)
 
 
 def holds(variants: dict[str, Answer]) -> bool:

@@ -46,7 +46,7 @@ def test_a_release_counts_first_and_puts_the_policy_and_what_was_found_on_record
     record = json.loads((tmp_path / "home/sandbox-audit.jsonl").read_bytes().splitlines()[-1])
     assert record["event"] == "refusal"
     assert record["input"]["policy"]["stricter"]
-    assert "planted" in json.dumps(record["fields"]["rejected"])
+    assert "planted" in json.dumps(record["fields"]["found"])
 
 
 def test_an_attack_releases_under_the_merchants_policy(

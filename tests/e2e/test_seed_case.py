@@ -24,7 +24,7 @@ from riskgraph.commands.demo_steps import Demo, get_report, running_service, sho
 PAIR = {"B110", "B085"}
 CODE = "far_address_location_unconfirmed"
 # The clear case is among the first of them.
-SENT = 200
+SENT = 1_900
 FORMS = ("far_unconfirmed", "far_refused", "near_confirmed")
 
 
@@ -75,18 +75,19 @@ def test_the_default_demo_holds_the_clear_case_and_says_so(folder):
 
 
 @pytest.mark.parametrize(
-    ("far", "near", "code", "told"),
+    ("far", "near", "code", "nodes", "told"),
     [
-        ("accept", "accept", CODE, "does not name the pair"),
-        ("review", "accept", "B001", "does not name the pair"),
-        ("review", "review", CODE, "names the pair"),
+        ("accept", "accept", CODE, ["B110", "B085"], "does not name the pair"),
+        ("review", "accept", "B001", ["B001"], "does not name the pair"),
+        ("review", "accept", CODE, ["B110", "B085", "B100"], "does not name the pair"),
+        ("review", "review", CODE, ["B110", "B085"], "names the pair"),
     ],
 )
-def test_the_demo_says_when_its_case_is_not_clear(far, near, code, told):
+def test_the_demo_says_when_its_case_is_not_clear(far, near, code, nodes, told):
     said = io.StringIO()
     show = Demo(Path(), Settings(), Console(file=said, width=200), lambda *_: None)
     verdicts = dict(zip(FORMS, (far, "accept", near), strict=True))
-    reasons = [{"code": code, "band": "slight"}]
+    reasons = [{"code": code, "nodes": nodes, "band": "slight"}]
     answers = {
         form: {"trace_id": "o-1.own_web.x", "verdict": v, "score": 0.1, "reasons": reasons}
         for form, v in verdicts.items()

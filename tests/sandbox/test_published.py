@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import ReleaseRequest, verify_audit, write_release
+from riskgraph.sandbox import Policy, ReleaseRequest, verify_audit, write_release
 from riskgraph.sandbox.partition import Shortage
 from riskgraph.sandbox.published import least, shares, told, total
 
@@ -80,7 +80,7 @@ def odd(make_world: MakeWorld) -> OrderTable:
 def test_manifest_and_record_tell_no_exact_count_of_few_orders(
     odd: OrderTable, signer: Any, tmp_path: Path
 ) -> None:
-    made = write_release(odd, tmp_path / "r", REQUEST, signer)
+    made = write_release(odd, tmp_path / "r", REQUEST, signer, policy=Policy.default())
     (record,) = (json.loads(line) for line in (made.path / "audit.jsonl").read_text("utf-8").splitlines())
     asked = made.manifest["input"]
     assert record["input"] == asked
@@ -104,7 +104,14 @@ def test_the_record_of_a_refusal_tells_few_persons_as_few(
 ) -> None:
     log = tmp_path / "audit.jsonl"
     with pytest.raises(Shortage, match="fraud class has"):
-        write_release(make_world(3, 1_500, 90, 700, 31), tmp_path / "r", REQUEST, signer, audit_log=log)
+        write_release(
+            make_world(3, 1_500, 90, 700, 31),
+            tmp_path / "r",
+            REQUEST,
+            signer,
+            audit_log=log,
+            policy=Policy.default(),
+        )
     (record,) = verify_audit(log, signer)
     assert record["input"]["classes"][1]["units"] == "<50"
     assert record["refused_reasons"][0]["message"] == "the fraud class has too few persons for 2 groups"
