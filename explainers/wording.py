@@ -34,12 +34,10 @@ def reason_text(reason: Reason, subgraph: OrderSubgraph, lang: str) -> str:
     seed = [str(wording["seed"][lang])] if reason.code == SEED_CODE else []
     nodes = reason.nodes[2:] if seed else reason.nodes
     facts = [fact_text(key, subgraph, lang) for key in nodes]
-    hints = []
-    if reason.direction == RISK:
-        hints = [str(wording["hints"][key][lang]) for key in nodes if key in wording["hints"]]
+    hints = [_hint(key, subgraph, lang) for key in nodes] if reason.direction == RISK else []
     tail = f"{'also_' if seed else _TAILS[min(len(nodes), 3)]}{reason.direction}"
     tails = [str(wording["tails"][tail][lang])] if nodes else []
-    sentences = [*seed, *facts, *tails, *dict.fromkeys(hints)]
+    sentences = [*seed, *facts, *tails, *dict.fromkeys(filter(None, hints))]
     return spaced(("" if lang == "zh" else " ").join(sentences), lang)
 
 
@@ -53,6 +51,13 @@ def fact_text(key: str, subgraph: OrderSubgraph, lang: str) -> str:
     if value is None:
         raise ValueError(f"{key} is absent and cannot be stated as a fact")
     return _sentence(key, value, lang) if isinstance(value, dict) else _scalar_sentence(key, value, lang)
+
+
+def _hint(key: str, subgraph: OrderSubgraph, lang: str) -> str:
+    """What the shopper can do about a node's fact; empty where there is nothing."""
+    variants = table("wording")["hints"].get(key, {})
+    found = variants.get(_variant(catalog()[key], subgraph.value(key))) or variants.get("fact")
+    return str(found[lang]) if found else ""
 
 
 def _sentence(key: str, value: Any, lang: str) -> str:

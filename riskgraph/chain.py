@@ -195,7 +195,7 @@ def release(
         audit_log=auditing.log_path(settings),
         ledger=auditing.ledger_path(settings),
         policy=source.policy,
-        rejected=source.rejected,
+        found=source.found,
         tell=tell,
     )
     return {

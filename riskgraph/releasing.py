@@ -23,7 +23,7 @@ class Source:
 
     world: worlds.World
     policy: Policy
-    rejected: tuple[Rejected, ...]
+    found: tuple[Rejected, ...]
     asked: ReleaseRequest
     books: tuple[Signer, Path]
 
@@ -58,9 +58,9 @@ def open_source(
     with refusal_on_record(asked, *books, policy):
         opened = worlds.World.open(world)
     progress("search texts", 0, 1)
-    rejected = search_values(worlds.texts(opened))
+    found = search_values(worlds.texts(opened))
     progress("search texts", 1, 1)
-    return Source(opened, policy, rejected, asked, books)
+    return Source(opened, policy, found, asked, books)
 
 
 def table_of(source: Source, door: Door, progress: Progress) -> OrderTable:

@@ -363,7 +363,7 @@ def _make(
 def write_release(
     table: OrderTable, out: Path, request: ReleaseRequest, signer: Signer, *,
     policy: Policy, progress: Progress | None = None, audit_log: Path | None = None,
-    ledger: Path | None = None, rejected: tuple[Rejected, ...] = (), tell: Tell | None = None,
+    ledger: Path | None = None, found: tuple[Rejected, ...] = (), tell: Tell | None = None,
 ) -> Release:  # fmt: skip
     """Make a k-anonymous release of a history of orders, and open it.
 
@@ -377,7 +377,7 @@ def write_release(
         ledger: Folder of the ledger of used records: those of earlier releases, and erased ones, do not
             enter. Simulated records are exempt. It needs ``audit_log``.
         policy: What an order may give for training; ``Policy.default()`` is what the law asks for.
-        rejected: What was found in the texts of the history (``search_values``), for the record.
+        found: What was found in the texts of the history (``search_values``), for the record.
         tell: Told before anything is partitioned who is counted, and what was left out.
 
     Raises:
@@ -388,7 +388,7 @@ def write_release(
     """
     _check_free(out)
     rng, commitment = _generator(request, signer)
-    order, watch = Order(request, commitment, policy), _Watch(progress, tell, rejected)
+    order, watch = Order(request, commitment, policy), _Watch(progress, tell, found)
     books, held = _open_books(request, signer, audit_log, ledger), [table]
     del table
     with books.held():

@@ -199,3 +199,10 @@ def test_values_that_tell_of_other_people_are_withheld():
             fact = fact_text(node_id, OrderSubgraph.build({node_id: value}, {}), lang)
             assert not any(character.isdigit() for character in fact)
     assert "below" in value_text(catalog()["B130"], -3.0, "en")
+
+
+@pytest.mark.parametrize(("who", "asked"), [("same", False), ("known", True), ("new", True)])
+def test_nobody_is_asked_how_they_know_themselves(who: str, asked: bool) -> None:
+    subgraph = OrderSubgraph.build({"B100": who}, {})
+    for lang, hint in (("en", "how you know the recipient"), ("zh", "收货人与您的关系")):
+        assert (hint in reason_text(Reason("c", ("B100",), "risk", "slight", 0.1), subgraph, lang)) is asked

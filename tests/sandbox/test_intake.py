@@ -196,14 +196,14 @@ def test_no_text_of_the_orders_stands_in_a_release_or_its_audit(
     named = dataclasses.replace(table, order_id=ids)
     log = tmp_path / "audit.jsonl"
     lines: list[str] = []
-    rejected = search_values({"order_id": dict.fromkeys(ids.tolist(), 1)})
+    found = search_values({"order_id": dict.fromkeys(ids.tolist(), 1)})
     made = write_release(
         named,
         tmp_path / "named",
         REQUEST,
         signer,
         audit_log=log,
-        rejected=rejected,
+        found=found,
         tell=lines.append,
         policy=Policy.default(),
     )
