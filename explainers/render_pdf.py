@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from functools import lru_cache
 from importlib import resources
-from threading import Lock
 from typing import Any
 
-from riskgraph.core.errors import ExtraMissing, Invalid
-from riskgraph.core.fonts import FAMILY, font_file, printable
+from riskgraph.core.errors import Invalid
+from riskgraph.core.fonts import FAMILY, printable
 from riskgraph.core.report import DecisionReport
+from riskgraph.core.typeset import typeset
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import law_name, moment
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.texts import headings, labels, say, table
-
-_LOCK = Lock()
 
 
 def render_pdf(
@@ -33,20 +30,10 @@ def render_pdf(
     """
     if audience != "subject":
         raise Invalid("PDF reports exist for the audience subject; use HTML or JSON", field="audience")
-    compiler = _compiler()
     report = render(record, audience=audience, law=law, lang=lang, merchant=merchant)
     clean, replaced = printable(_data(report, lang))
     clean["note"] = say("label.missing_glyph", lang) if replaced else None
-    issued = datetime.fromisoformat(record.issued_at)
-    with _LOCK:
-        made = compiler.compile(
-            input=_template(),
-            format="pdf",
-            sys_inputs={"data": json.dumps(clean, ensure_ascii=False)},
-            pdf_standards=["ua-1"],
-            timestamp=int(issued.timestamp()),
-        )
-    return bytes(made)
+    return typeset(_template(), clean, datetime.fromisoformat(record.issued_at))
 
 
 def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
@@ -74,19 +61,6 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         },
         "law_names": {law: law_name(law, lang) for law in ("gdpr", "pipl")},
     }
-
-
-@lru_cache(maxsize=1)
-def _compiler() -> Any:
-    """One compiler for all reports: it keeps the parsed font."""
-    try:
-        import typst
-    except ImportError as missing:
-        raise ExtraMissing("PDF reports", "pdf") from missing
-    fonts = typst.Fonts(
-        include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(font_file().parent)]
-    )
-    return typst.Compiler(font_paths=fonts, ignore_system_fonts=True)
 
 
 @lru_cache(maxsize=1)

@@ -24,9 +24,9 @@ def font_file() -> Path:
     try:
         path = Path(str(resources.files(PACKAGE).joinpath(FILE)))
     except ModuleNotFoundError as missing:
-        raise ExtraMissing("PDF reports", "pdf") from missing
+        raise ExtraMissing("PDF output", "pdf") from missing
     if not path.is_file():
-        raise ExtraMissing("PDF reports", "pdf")
+        raise ExtraMissing("PDF output", "pdf")
     return path
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from riskgraph.core import fonts
+from riskgraph.core import typeset as module
 from riskgraph.core.errors import ExtraMissing, Invalid
 from riskgraph.core.report import DecisionReport, Reason
-from riskgraph.explainers import render_pdf as module
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_pdf import render_pdf
 from tests.explainers.helpers import degraded_record, random_subgraph, some_order, some_record
