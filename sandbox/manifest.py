@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.audit import empty_record
@@ -24,7 +25,7 @@ from riskgraph.sandbox.measures import (
     size_histogram,
 )
 from riskgraph.sandbox.pairs import NOISE_SD
-from riskgraph.sandbox.partition import Grouped, orders_cap
+from riskgraph.sandbox.partition import Persons, orders_cap
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
@@ -68,9 +69,10 @@ def stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def certificate(k: int, grouped: Grouped, groups: Groups, independent: Mapping[str, Any]) -> dict[str, Any]:
+def certificate(
+    k: int, items: Persons, group: NDArray[np.int32], groups: Groups, independent: Mapping[str, Any]
+) -> dict[str, Any]:
     """The partition's own count beside the independent one."""
-    items, group = grouped.items, grouped.split.group
     clans, persons = [], []
     for number in range(len(groups)):
         members = np.flatnonzero(group == number)

@@ -234,7 +234,7 @@ def _tables(
         used = UsedRows(persons.person, frame.label, frame.stratum, frame.values, frame.states)
         by_cell = count_cells(used, tables, pair_ends())
     independent = by_group.as_dict() | by_cell.as_dict()
-    held = certificate(order.request.k, grouped, tables.groups, independent)
+    held = certificate(order.request.k, grouped.items, grouped.split.group, tables.groups, independent)
     check_certificate(held)
     # Sorted, since rows of one group lie together in the frame.
     entered = np.sort(books.ledger.digests(table.order_id[grouped.frame.source])) if books.ledger else None

@@ -21,6 +21,7 @@ from riskgraph.sandbox.frame import build_frame
 from riskgraph.sandbox.pairs import APART, NOISE_SD, REST, WIDTH, coarse_codes, pair_ends, pool_cells
 from riskgraph.sandbox.partition import Grouped
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows, rows_with_both
+from riskgraph.sandbox.tally import Tally
 
 K = 50
 UNTIL = date(2026, 6, 30)
@@ -67,7 +68,7 @@ def test_every_released_cell_and_every_difference_stands_for_k_persons_or_nobody
     crowd: tuple[Ints, NDArray[np.uint32]],
 ) -> None:
     counts, seen = crowd
-    place = placed(pool_cells(counts[1:, 1:], seen, K))
+    place = placed(pool_cells(counts[1:, 1:], Tally.of(seen), K))
     for released in set(place.ravel().tolist()) - {APART}:
         assert persons(seen, place == released) in (0, *range(K, len(seen) + 1))
     if (place == APART).all():
@@ -89,7 +90,7 @@ def test_exact_marginals_and_exact_cells_together_fix_no_hidden_count(
 ) -> None:
     """A cell is fixed if no two tables agree in all that is told and differ in it."""
     counts, seen = crowd
-    place = placed(pool_cells(counts[1:, 1:], seen, K))
+    place = placed(pool_cells(counts[1:, 1:], Tally.of(seen), K))
     lines = [np.indices(place.shape)[axis] == code for axis in (0, 1) for code in range(WIDTH)]
     told = lines + [place == released for released in set(place.ravel().tolist()) - {APART}]
     told += [one_cell(c) for line in lines if not counts[line].any() for c in np.flatnonzero(line)]
@@ -111,7 +112,7 @@ def test_an_interaction_in_a_thin_table_survives_by_merging() -> None:
     second = np.where(rng.random(400) < 0.3, first, rng.integers(1, 5, 400))
     seen = np.left_shift(1, first * WIDTH + second).astype(np.uint32)
     counts = np.bincount(first * WIDTH + second, minlength=WIDTH**2).reshape(WIDTH, WIDTH)
-    shown = set(pool_cells(counts[1:, 1:], seen, K).tolist()) - {REST, APART}
+    shown = set(pool_cells(counts[1:, 1:], Tally.of(seen), K).tolist()) - {REST, APART}
     assert len(shown) >= 3
 
 
