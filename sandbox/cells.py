@@ -7,7 +7,7 @@ line of a joint table, as its marginal tells it, less the cells of the line that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,8 @@ _REST, _NOT_BOTH = 16, 17
 _DIGITS = 3
 
 Ints = NDArray[np.int64]
-# What a cell is, and the persons behind it.
-Cell = tuple[str, int]
+# What a cell is, the persons behind it, and 0 if it says nothing unless other rows are in it too.
+Cell = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,44 @@ def count_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Cell
         tables: What is to be released.
         pairs: intp[P, 2], the components of each pair of R4.
     """
-    found = [
+    return worst_cell([persons_by_cell(rows, tables, pairs)])
+
+
+def persons_by_cell(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> list[Cell]:
+    """All cells of the tables, in their order, with the persons among some rows; see :func:`count_cells`."""
+    return [
         *_shape_cells(rows, tables),
         *_pair_cells(rows, tables, pairs),
         *_cause_cells(rows, tables),
         *_part_cells(rows, tables),
     ]
-    name, fewest = min(found, key=lambda cell: cell[1])
-    return CellCount(len(found), fewest, name)
+
+
+def worst_cell(parts: Iterable[list[Cell]]) -> CellCount:
+    """The count over all rows from those of chunks; no person of a class may have rows in two."""
+    names: list[str] = []
+    whole: NDArray[np.int64] | None = None
+    for part in parts:
+        names = [name for name, *_ in part]
+        counts = np.array([cell[1:] for cell in part], dtype=np.int64)
+        whole = counts if whole is None else whole + counts
+    if whole is None:
+        raise ValueError("there are no rows")
+    told = np.flatnonzero(whole[:, 1])
+    least = int(told[np.argmin(whole[told, 0])])
+    return CellCount(len(told), int(whole[least, 0]), names[least])
+
+
+def parted(person: Ints, label: NDArray[np.int8], bounds: NDArray[np.intp]) -> bool:
+    """Whether a person of a class has rows in two chunks: their persons would be counted twice.
+
+    Args:
+        person: int64[N], of each row, chunk by chunk.
+        label: int8[N].
+        bounds: intp[C + 1], first row of each chunk, and the end.
+    """
+    key, chunk = person * 2 + label, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    return len(np.unique(key)) != len(np.unique(key * len(bounds) + chunk))
 
 
 def _crowds(rows: UsedRows) -> list[tuple[NDArray[np.intp], _Crowd]]:
@@ -129,10 +159,10 @@ def _shape_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
             bins = _bins(scale.edges, values)
             if len(scale.z) > 1 or label == 0:
                 for b, persons in enumerate(crowd.count(bins, len(scale.z)).tolist()):
-                    yield f"R3 {_CLASSES[label]} {name} bin {b}", persons
+                    yield f"R3 {_CLASSES[label]} {name} bin {b}", persons, 1
             if label == 0:
                 for c, persons in _inner_cells(shape, bins, values, crowd):
-                    yield f"R3 honest {name} cell {c}", persons
+                    yield f"R3 honest {name} cell {c}", persons, 1
 
 
 def _tells_nothing(j: int, shape: Shape) -> bool:
@@ -178,13 +208,11 @@ def _pair_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Iter
         for p, (a, b) in enumerate(pairs.tolist()):
             seen = crowd.seen(coarse[a] * np.int8(_CODES) + coarse[b], _CODES**2)
             told = np.flatnonzero(tables.pairs.total[label, p, :_NOT_BOTH] > 0).tolist()
-            for what, persons in _table_cells(tables.pairs.cell[label, p], told, seen):
-                yield f"R4 {_CLASSES[label]} {names[a]} x {names[b]} {what}", persons
+            for what, persons, said in _table_cells(tables.pairs.cell[label, p], told, seen):
+                yield f"R4 {_CLASSES[label]} {names[a]} x {names[b]} {what}", persons, said
 
 
-def _table_cells(
-    cell: NDArray[np.uint8], told: list[int], seen: NDArray[np.bool_]
-) -> Iterator[tuple[str, int]]:
+def _table_cells(cell: NDArray[np.uint8], told: list[int], seen: NDArray[np.bool_]) -> Iterator[Cell]:
     """Each entry of a joint table that is told, and what each line hides, with the persons behind it."""
 
     def persons(codes: NDArray[np.bool_]) -> int:
@@ -193,11 +221,10 @@ def _table_cells(
     place = np.full((_CODES, _CODES), _NOT_BOTH, dtype=np.uint8)
     place[1:, 1:] = cell.reshape(_CODES - 1, _CODES - 1)
     for c in told:
-        yield f"cell {c}", persons(place == c)
+        yield f"cell {c}", persons(place == c), 1
     for name, line in _lines(place):
         # those that lack the other end lie in the marginal too
-        if persons(line & (place == _REST)):
-            yield f"line {name}", persons(line & (place >= _REST))
+        yield f"line {name}", persons(line & (place >= _REST)), persons(line & (place == _REST))
 
 
 def _lines(place: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -228,7 +255,7 @@ def _cause_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
             persons = crowd.count(rows.states[node].take(places).astype(np.int64), len(State))
             for c in told.tolist():
                 where = f"R3 {_CLASSES[label]} stratum {stratum} {catalog().nodes[node].id}"
-                yield f"{where} {causes[c].word}", int(persons[causes[c]])
+                yield f"{where} {causes[c].word}", int(persons[causes[c]]), 1
 
 
 def _part_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
@@ -241,4 +268,4 @@ def _part_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
                     wanted = (mask >> np.arange(len(parts))[:, None]) & 1 == 1
                     same = (there == wanted).all(axis=0)
                     name = f"R3 {_CLASSES[label]} {catalog().nodes[node].id} parts {mask}"
-                    yield name, crowd.among(np.flatnonzero(same))
+                    yield name, crowd.among(np.flatnonzero(same)), 1

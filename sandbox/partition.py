@@ -153,10 +153,17 @@ def first_axis(features: Floats, rng: np.random.Generator) -> Floats:
     return axis
 
 
-def split_crowd(items: Items, chosen: Ints, k: int, rng: np.random.Generator) -> list[Ints]:
-    """Groups of items of one stratum of one class, as lists of items. ``chosen`` itself is a crowd."""
+def split_crowd(items: Persons, chosen: Ints, values: Floats, k: int, rng: np.random.Generator) -> list[Ints]:
+    """Groups of items of one stratum of one class, as lists of items.
+
+    Args:
+        items: Who stands behind all items.
+        chosen: int64[n], the items to split; together they are a crowd.
+        values: float32[n, 396], their features.
+        k: Least units of a group.
+        rng: Starts of the power iterations.
+    """
     groups: list[Ints] = []
-    values = features(items, chosen)
     stack = [np.arange(len(chosen))]
     while stack:
         places = stack.pop()
@@ -172,7 +179,7 @@ def split_crowd(items: Items, chosen: Ints, k: int, rng: np.random.Generator) ->
     return groups
 
 
-def _halves(items: Items, chosen: Ints, order: NDArray[np.intp], k: int) -> tuple[Ints, Ints] | None:
+def _halves(items: Persons, chosen: Ints, order: NDArray[np.intp], k: int) -> tuple[Ints, Ints] | None:
     for ratio in _RATIOS:
         cut = round(ratio * len(order))
         sides = (order[:cut], order[cut:])
@@ -214,7 +221,7 @@ def partition(items: Items, k: int, rng: np.random.Generator) -> Partition:
             lost = int(items.rows[chosen].sum() - items.rows[kept].sum())
             dropped["cap" if len(kept) else "residual"] += lost
             if len(kept):
-                for members in split_crowd(items, kept, k, rng):
+                for members in split_crowd(items, kept, features(items, kept), k, rng):
                     group[members] = len(labels)
                     labels.append(label)
                     strata.append(int(stratum))

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,15 @@ from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, RiskgraphError, UnknownField
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.audit import AUDIT, append_audit, check_chained, next_entry, sealed_line
+from riskgraph.sandbox.by_chunks import count_chunks, group_chunks
 from riskgraph.sandbox.cells import UsedRows, count_cells
 from riskgraph.sandbox.choice import choose, window
+from riskgraph.sandbox.chunks import Chunking, Survey, spill, survey
 from riskgraph.sandbox.count import PersonCount
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
 from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.intake import Rejected, rejected_names
+from riskgraph.sandbox.intake import Intake, Rejected, choose_rows, rejected_names
 from riskgraph.sandbox.ledger import ALREADY, Digests, Ledger
 from riskgraph.sandbox.manifest import (
     Facts,
@@ -49,14 +51,14 @@ from riskgraph.sandbox.manifest import (
     strata_of,
 )
 from riskgraph.sandbox.pairs import pair_ends
-from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Shortage, too_few
+from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Persons, Shortage, orders_cap, too_few
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.rake import rake
 from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.swap import swap
-from riskgraph.sandbox.tables import Tables, build_tables, group_rows
-from riskgraph.sandbox.units import Units, count_units, describe, new_units_per_day
+from riskgraph.sandbox.tables import Tables, build_tables, group_rows, tables_of
+from riskgraph.sandbox.units import Units, count_units, describe, find_units, new_units_per_day
 
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
@@ -177,33 +179,57 @@ def _group(
     with watch.step("units"):
         k, policy = order.request.k, order.policy
         intake, units = choose(table, until=order.request.until, k=k, policy=policy, barred=barred)
-        rows = np.concatenate([intake.rows, intake.over_cap])
-        mine = Units(units.unit[rows], units.component[rows])
-        counts = count_units(mine, table.label[rows])
-    watch.facts = Facts(
-        counts, len(table), len(rows), intake.dropped, intake.clipped, intake.withheld, watch.rejected
-    )
-    if watch.tell is not None:
-        watch.tell(describe(counts, intake.dropped))
-    with watch.step("partition"), _pace_of(table, rows, mine):
-        for count in counts:
-            if count.units < MIN_GROUPS * k:
-                missing = MIN_GROUPS * k - count.units
-                raise too_few(count.label, count.units, count.components, 0, k, missing)
+        mine = _announce(table, intake, units, watch)
+    with watch.step("partition"), _pace_of(table, mine):
+        _check_enough(watch, k)
         grouped = group_rows(build_frame(table, intake, units, k), k, rng)
-    for reason, lost in grouped.split.dropped.items():
-        intake.dropped[reason] = intake.dropped.get(reason, 0) + lost
+    _add_dropped(watch, grouped.split.dropped)
     return grouped
 
 
+def _announce(table: OrderTable, found: Intake | Survey, units: Units, watch: _Watch) -> _Mine:
+    """Who is counted, told and kept before anything is partitioned."""
+    rows = np.concatenate([found.rows, found.over_cap])
+    mine = _Mine(rows, Units(units.unit[rows], units.component[rows]))
+    counts = count_units(mine.units, table.label[rows])
+    watch.facts = Facts(
+        counts, len(table), len(rows), found.dropped, found.clipped, found.withheld, watch.rejected
+    )
+    if watch.tell is not None:
+        watch.tell(describe(counts, found.dropped))
+    return mine
+
+
+@dataclass(frozen=True)
+class _Mine:
+    """Rows that count, also those over the cap, and who stands behind them."""
+
+    rows: NDArray[np.intp]
+    units: Units
+
+
+def _check_enough(watch: _Watch, k: int) -> None:
+    for count in watch.facts.counts if watch.facts else ():
+        if count.units < MIN_GROUPS * k:
+            missing = MIN_GROUPS * k - count.units
+            raise too_few(count.label, count.units, count.components, 0, k, missing)
+
+
+def _add_dropped(watch: _Watch, dropped: Mapping[str, int]) -> None:
+    if watch.facts:
+        for reason, lost in dropped.items():
+            watch.facts.dropped[reason] = watch.facts.dropped.get(reason, 0) + lost
+
+
 @contextmanager
-def _pace_of(table: OrderTable, rows: NDArray[np.intp], units: Units) -> Iterator[None]:
+def _pace_of(table: OrderTable, mine: _Mine) -> Iterator[None]:
     """A refusal for want of units says how much longer the window would have to be."""
     try:
         yield
     except Shortage as short:
-        mine = table.label[rows] == short.label
-        raise short.at_pace(new_units_per_day(units.unit[mine], table.placed_at[rows][mine])) from None
+        of_class = table.label[mine.rows] == short.label
+        placed_at = table.placed_at[mine.rows][of_class]
+        raise short.at_pace(new_units_per_day(mine.units.unit[of_class], placed_at)) from None
 
 
 def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRows:
@@ -219,9 +245,11 @@ def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRo
 
 
 def _tables(
-    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books
+    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books, how: Chunking
 ) -> _Counted:
     """All that is released but the rows, which are drawn from it."""
+    if len(table) > how.above:
+        return _tables_by_chunks(table, order, rng, watch, books, how)
     grouped = _group(table, order, rng, watch, books.barred(table))
     with watch.step("count"):
         persons = PersonCount(table, grouped.frame.source)
@@ -234,13 +262,58 @@ def _tables(
         used = UsedRows(persons.person, frame.label, frame.stratum, frame.values, frame.states)
         by_cell = count_cells(used, tables, pair_ends())
     independent = by_group.as_dict() | by_cell.as_dict()
-    held = certificate(order.request.k, grouped.items, grouped.split.group, tables.groups, independent)
+    ids = table.order_id[frame.source]
+    return _sealed(tables, grouped.items, grouped.split.group, independent, ids, order, watch, books)
+
+
+def _sealed(
+    tables: Tables, items: Persons, group: NDArray[np.int32], independent: dict[str, Any],
+    ids: NDArray[np.object_], order: Order, watch: _Watch, books: _Books,
+) -> _Counted:  # fmt: skip
+    """Tables whose two counts agree; the map of items to groups is destroyed."""
+    held = certificate(order.request.k, items, group, tables.groups, independent)
     check_certificate(held)
-    # Sorted, since rows of one group lie together in the frame.
-    entered = np.sort(books.ledger.digests(table.order_id[grouped.frame.source])) if books.ledger else None
+    # Sorted, since rows of one group lie together.
+    entered = np.sort(books.ledger.digests(ids)) if books.ledger else None
     # with map and raw rows together a release would only be pseudonymous (PIPL Art. 73)
-    grouped.split.group.fill(-1)
+    group.fill(-1)
     return _Counted(tables, held, stamp(order.request.now + watch.elapsed()), entered)
+
+
+def _tables_by_chunks(
+    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books, how: Chunking
+) -> _Counted:
+    """As :func:`_tables`, with the rows on disk and one chunk of them at a time in memory."""
+    k, policy = order.request.k, order.policy
+    with watch.step("units"):
+        units = find_units(table)
+        picked = choose_rows(
+            table, until=order.request.until, policy=policy, barred=books.barred(table), unit=units.unit,
+            cap=orders_cap(k),
+        )  # fmt: skip
+        seen = survey(table, picked, policy)
+        mine = _announce(table, seen, units, watch)
+    with tempfile.TemporaryDirectory(prefix="riskgraph-chunks-", dir=how.scratch) as folder:
+        with watch.step("partition"), _pace_of(table, mine):
+            _check_enough(watch, k)
+            chunks = spill(table, seen, units, policy, k, Path(folder), how.rows)
+            # who and when is still asked of the history, but no value: they go now
+            table = replace(
+                table, components=table.components[:, :0].copy(), states=table.states[:, :0].copy()
+            )
+            told = group_chunks(chunks, how, k, rng)
+        _add_dropped(watch, chunks.dropped)
+        with watch.step("count"):
+            persons = PersonCount(table, chunks.source)
+            by_group = persons.groups(np.repeat(told.split.group, told.items.rows))
+        with watch.step("tables"):
+            tables, seconds = tables_of(told, k, rng)
+        watch.seconds |= seconds
+        with watch.step("cells"):
+            by_cell = count_chunks(chunks, persons.person, tables, how.run)
+    independent = by_group.as_dict() | by_cell.as_dict()
+    ids = table.order_id[chunks.source]
+    return _sealed(tables, told.items, told.split.group, independent, ids, order, watch, books)
 
 
 def _write(
@@ -325,7 +398,12 @@ def _new_folder(out: Path) -> Iterator[Path]:
 
 
 def _make(
-    held: list[OrderTable], order: Order, rng: np.random.Generator, watch: _Watch, books: _Books
+    held: list[OrderTable],
+    order: Order,
+    rng: np.random.Generator,
+    watch: _Watch,
+    books: _Books,
+    how: Chunking,
 ) -> tuple[_Counted, ReleasedRows]:
     """Tables, and the rows that are drawn from them alone.
 
@@ -333,7 +411,7 @@ def _make(
     """
     # sums must not depend on how many cores a machine has, nor wait for threads that share one
     with _refusal_on_record(order, watch, books), threadpool_limits(limits=1, user_api="blas"):
-        counted = _tables(window(held.pop(), order.request.until), order, rng, watch, books)
+        counted = _tables(window(held.pop(), order.request.until), order, rng, watch, books, how)
         return counted, _draw(counted.tables, rng, watch)
 
 
@@ -341,6 +419,7 @@ def write_release(
     table: OrderTable, out: Path, request: ReleaseRequest, signer: Signer, *,
     progress: Progress | None = None, audit_log: Path | None = None, ledger: Path | None = None,
     policy: Policy | None = None, rejected: tuple[Rejected, ...] = (), tell: Tell | None = None,
+    chunking: Chunking | None = None,
 ) -> Release:  # fmt: skip
     """Make a k-anonymous release of a history of orders, and open it.
 
@@ -356,6 +435,7 @@ def write_release(
         policy: What an order may give for training; by default what the law asks for.
         rejected: What was found in the texts of the history (``search_values``), for the record.
         tell: Told before anything is partitioned who is counted, and what was left out.
+        chunking: How the rows of a large history are cut up; by default above 250,000 orders.
 
     Raises:
         Invalid: If a value of the table is wrong; the field is named.
@@ -369,7 +449,7 @@ def write_release(
     books, held = _open_books(request, signer, audit_log, ledger), [table]
     del table
     with books.held():
-        made = _make(held, order, rng, watch, books)
+        made = _make(held, order, rng, watch, books, chunking or Chunking())
         with _new_folder(out) as folder:
             _write(folder, out, *made, order, watch, books)
     del made
