@@ -35,7 +35,7 @@ from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
 from riskgraph.ports import Progress
 from riskgraph.releasing import open_source
-from riskgraph.sandbox import ReleaseRequest, check_fields, write_release
+from riskgraph.sandbox import Chunking, ReleaseRequest, check_fields, write_release
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
@@ -172,7 +172,7 @@ def world_table(world: worlds.World, known_at: float, door: Door, progress: Prog
 
 def release(
     world: Path, out: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress,
-    tell: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None, chunking: Chunking | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Release a world's training window; the audit record goes into the release and into the home."""
     source = open_source(world, until=until, k=k, seed=seed, settings=settings, progress=progress)
@@ -197,6 +197,7 @@ def release(
         policy=source.policy,
         rejected=source.rejected,
         tell=tell,
+        chunking=chunking,
     )
     return {
         "release_id": made.release_id,

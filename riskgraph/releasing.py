@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from riskgraph import auditing, bootstrap
+from riskgraph.core.errors import Invalid
 from riskgraph.eval import worlds
 from riskgraph.ports import Progress
-from riskgraph.sandbox import Policy, Rejected, ReleaseRequest, refused_names_on_record, search_values
+from riskgraph.sandbox import (
+    Chunking,
+    Policy,
+    Rejected,
+    ReleaseRequest,
+    refused_names_on_record,
+    search_values,
+)
+from riskgraph.sandbox.on_ray import cluster, run_on_ray
 from riskgraph.settings import Settings
 
 
@@ -53,3 +64,24 @@ def open_source(
     rejected = search_values(worlds.texts(opened))
     progress("search texts", 1, 1)
     return Source(opened, policy, rejected)
+
+
+@contextmanager
+def chunking(ray: str | None, scratch: Path | None) -> Iterator[Chunking]:
+    """How a large release is cut up, and who works on it: this process, or a Ray cluster.
+
+    Args:
+        ray: Address of a cluster, or ``local`` for one that is started here; None for this process.
+        scratch: Folder for the chunks; every worker must see it.
+
+    Raises:
+        Invalid: If chunks for other machines would lie in this machine's folder of temporary files.
+        ExtraMissing: If Ray is asked for and not installed.
+    """
+    if ray is None:
+        yield Chunking(scratch=scratch)
+        return
+    if ray != "local" and scratch is None:
+        raise Invalid("a Ray cluster needs a folder that all its machines see", field="scratch")
+    with cluster(None if ray == "local" else ray):
+        yield Chunking(run=run_on_ray, scratch=scratch)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.table import OrderTable
+from riskgraph.ports import Progress
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 from riskgraph.sandbox.intake import Choice, admit_rows
 from riskgraph.sandbox.partition import Persons, trim
@@ -41,6 +42,17 @@ class Runner(Protocol):
 def in_turn(task: Callable[[Any], Out], over: Sequence[Any]) -> Iterable[Out]:
     """One after another, in this process."""
     return map(task, over)
+
+
+def watched(run: Runner, progress: Progress) -> Runner:
+    """The same runner, and progress is told of each task that has ended."""
+
+    def run_and_tell(task: Callable[[Any], Out], over: Sequence[Any]) -> Iterator[Out]:
+        for done, told in enumerate(run(task, over)):
+            progress("chunks", done + 1, len(over))
+            yield told
+
+    return run_and_tell
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from riskgraph.sandbox.audit import AUDIT, append_audit, check_chained, next_ent
 from riskgraph.sandbox.by_chunks import count_chunks, group_chunks
 from riskgraph.sandbox.cells import UsedRows, count_cells
 from riskgraph.sandbox.choice import choose, window
-from riskgraph.sandbox.chunks import Chunking, Survey, spill, survey
+from riskgraph.sandbox.chunks import Chunking, Survey, spill, survey, watched
 from riskgraph.sandbox.count import PersonCount
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
@@ -285,6 +285,7 @@ def _tables_by_chunks(
 ) -> _Counted:
     """As :func:`_tables`, with the rows on disk and one chunk of them at a time in memory."""
     k, policy = order.request.k, order.policy
+    run = watched(how.run, watch.progress) if watch.progress else how.run
     with watch.step("units"):
         units = find_units(table)
         picked = choose_rows(
@@ -301,7 +302,7 @@ def _tables_by_chunks(
             table = replace(
                 table, components=table.components[:, :0].copy(), states=table.states[:, :0].copy()
             )
-            told = group_chunks(chunks, how, k, rng)
+            told = group_chunks(chunks, replace(how, run=run), k, rng)
         _add_dropped(watch, chunks.dropped)
         with watch.step("count"):
             persons = PersonCount(table, chunks.source)
@@ -310,7 +311,7 @@ def _tables_by_chunks(
             tables, seconds = tables_of(told, k, rng)
         watch.seconds |= seconds
         with watch.step("cells"):
-            by_cell = count_chunks(chunks, persons.person, tables, how.run)
+            by_cell = count_chunks(chunks, persons.person, tables, run)
     independent = by_group.as_dict() | by_cell.as_dict()
     ids = table.order_id[chunks.source]
     return _sealed(tables, told.items, told.split.group, independent, ids, order, watch, books)
