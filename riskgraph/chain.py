@@ -34,7 +34,7 @@ from riskgraph.eval.worlds.writer import new_folder
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
 from riskgraph.ports import Progress
-from riskgraph.releasing import open_source
+from riskgraph.releasing import history_folder, open_source
 from riskgraph.sandbox import Chunking, ReleaseRequest, check_fields, write_release
 from riskgraph.settings import Settings
 
@@ -164,10 +164,12 @@ def calls(world: Path) -> tuple[Iterator[worlds.Event], dict[str, int]]:
     return worlds.events(opened), {worlds.DECISIONS: rows["orders"], worlds.OUTCOMES: rows["outcomes"]}
 
 
-def world_table(world: worlds.World, known_at: float, door: Door, progress: Progress) -> OrderTable:
-    """All orders of a world as arrays, labels as known at ``known_at``."""
+def world_table(
+    world: worlds.World, known_at: float, door: Door, progress: Progress, folder: Path | None = None
+) -> OrderTable:
+    """All orders of a world as arrays, labels as known at ``known_at``; the wide ones in a folder, if any."""
     worlds.replay(world, door, progress)
-    return world.table(known_at, door, progress)
+    return world.table(known_at, door, progress, folder)
 
 
 def release(
@@ -176,29 +178,30 @@ def release(
 ) -> dict[str, Any]:  # fmt: skip
     """Release a world's training window; the audit record goes into the release and into the home."""
     source = open_source(world, until=until, k=k, seed=seed, settings=settings, progress=progress)
-    made = write_release(
-        # held by nobody else, so that it can go before rows are drawn
-        world_table(source.world, midnight(until), bootstrap.open_door(settings), progress),
-        out,
-        ReleaseRequest(
-            until=until,
-            seed=seed,
-            provenance=source.world.manifest["provenance"],
-            # The moment at which the map of rows to groups is destroyed is counted from here.
-            now=time.time(),
-            code=bootstrap.code_version(),
-            k=k,
-        ),
-        bootstrap.open_signer(settings),
-        progress=progress,
-        # In the home too: a refusal leaves no release to lie in, and is on record all the same.
-        audit_log=auditing.log_path(settings),
-        ledger=auditing.ledger_path(settings),
-        policy=source.policy,
-        rejected=source.rejected,
-        tell=tell,
-        chunking=chunking,
-    )
+    with history_folder(source.world, chunking) as folder:
+        made = write_release(
+            # held by nobody else, so that it can go before rows are drawn
+            world_table(source.world, midnight(until), bootstrap.open_door(settings), progress, folder),
+            out,
+            ReleaseRequest(
+                until=until,
+                seed=seed,
+                provenance=source.world.manifest["provenance"],
+                # The moment at which the map of rows to groups is destroyed is counted from here.
+                now=time.time(),
+                code=bootstrap.code_version(),
+                k=k,
+            ),
+            bootstrap.open_signer(settings),
+            progress=progress,
+            # In the home too: a refusal leaves no release to lie in, and is on record all the same.
+            audit_log=auditing.log_path(settings),
+            ledger=auditing.ledger_path(settings),
+            policy=source.policy,
+            rejected=source.rejected,
+            tell=tell,
+            chunking=chunking,
+        )
     return {
         "release_id": made.release_id,
         "path": str(out),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,3 +86,14 @@ def chunking(ray: str | None, scratch: Path | None) -> Iterator[Chunking]:
         raise Invalid("a Ray cluster needs a folder that all its machines see", field="scratch")
     with cluster(None if ray == "local" else ray):
         yield Chunking(run=run_on_ray, scratch=scratch)
+
+
+@contextmanager
+def history_folder(world: worlds.World, how: Chunking | None) -> Iterator[Path | None]:
+    """A folder for the wide columns of a history that is released in chunks; None for a smaller one."""
+    how = how or Chunking()
+    if worlds.row_counts(world)["orders"] <= how.above:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="riskgraph-history-", dir=how.scratch) as folder:
+        yield Path(folder)

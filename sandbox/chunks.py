@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
-from riskgraph.core.table import OrderTable
+from riskgraph.core.table import OrderTable, let_go
 from riskgraph.ports import Progress
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 from riskgraph.sandbox.intake import Choice, admit_rows
@@ -104,6 +104,7 @@ def survey(table: OrderTable, picked: Choice, policy: Policy) -> Survey:
         made = admit_rows(part, np.arange(len(part)), policy)
         pattern[start : start + len(part)] = patterns(made.states, made.availability)
         clipped, withheld = clipped + made.clipped, withheld + made.withheld
+        let_go(table.components, table.states)
     return Survey(rows, picked.over_cap, picked.dropped, clipped, withheld, pattern)
 
 
@@ -243,6 +244,7 @@ def spill(
         part = table.take(place["source"][start:stop])
         made = admit_rows(part, np.arange(len(part)), policy)
         before, after = patterns(made.states, made.availability), place["stratum"][start:stop]
+        let_go(table.components, table.states)
         suppress(made.values.T, made.states, before, after)
         columns = {name: column[start:stop] for name, column in place.items()}
         _write(folder, chunk, Frame(**columns, values=made.values, states=made.states.T))
