@@ -10,187 +10,58 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from riskgraph.core.errors import CheckFailed
-from riskgraph.sandbox.absence import AbsenceTally, tally_absence
+from riskgraph.sandbox.absence import AbsenceTally
 from riskgraph.sandbox.bins import (
-    CODES,
-    Binned,
     FineTally,
     Scale,
     Support,
     all_edges,
-    fine_codes,
     merge_bins,
     sample_rows,
-    tally_codes,
 )
 from riskgraph.sandbox.bounds import component_bounds
-from riskgraph.sandbox.cells import Cell, CellCount, UsedRows, parted, persons_by_cell, worst_cell
-from riskgraph.sandbox.chunks import Chunking, Chunks, Runner, read_chunk
-from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
-from riskgraph.sandbox.groups import Sums, shuffle_groups, sum_groups
-from riskgraph.sandbox.pairs import PairTally, pair_ends, tally_pairs
+from riskgraph.sandbox.cells import CellCount, parted, worst_cell
+from riskgraph.sandbox.chunks import Chunking, Chunks, Runner
+from riskgraph.sandbox.groups import Sums, shuffle_groups
+from riskgraph.sandbox.pairs import PairTally
 from riskgraph.sandbox.partition import (
-    Grouped,
     Partition,
     Persons,
     check_class,
-    features,
-    split_crowd,
-    summarise,
 )
 from riskgraph.sandbox.plan import SAMPLE, Plan, crowds, plan_cuts
-from riskgraph.sandbox.shape import Moments, levels_of, sample_honest
+from riskgraph.sandbox.shape import Moments, sample_honest
 from riskgraph.sandbox.tables import Tables
+from riskgraph.sandbox.tasks import (
+    Bucket,
+    Part,
+    ToAssign,
+    ToCount,
+    ToTell,
+    alone,
+    assign,
+    count_cells_in,
+    count_codes,
+    pick_values,
+    read_features,
+    split_bucket,
+    tell,
+    write_features,
+)
 
 # Honest units whose first rows give the shape inside a bin: a cell of k of them has k units or more.
 _SHAPED = 50_000
-_NO_SUPPORT: tuple[Support, ...] = ()
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Scales = tuple[Scale, ...]
 Out = TypeVar("Out")
-
-
-def _features_path(folder: Path, chunk: int) -> Path:
-    return folder / f"features-{chunk}.npy"
-
-
-def _binned(frame: Frame, scales: Scales) -> Binned:
-    return Binned(scales, _NO_SUPPORT, fine_codes(frame, scales_edges(scales)))
-
-
-def scales_edges(scales: Sequence[Scale]) -> list[Floats]:
-    """The edges of bins that are merged already."""
-    return [scale.edges for scale in scales]
-
-
-# --- tasks: each reads one chunk, or one bucket
-
-
-def _pick(folder: Path, asked: tuple[int, list[NDArray[np.intp]]]) -> list[Floats]:
-    chunk, picks = asked
-    values = read_chunk(folder, chunk).values
-    return [values[:, rows] for rows in picks]
-
-
-def _count_codes(folder: Path, edges: list[Floats], chunk: int) -> FineTally:
-    frame = read_chunk(folder, chunk)
-    return tally_codes(frame, fine_codes(frame, edges))
-
-
-def _write_features(folder: Path, scales: Scales, chunk: int) -> None:
-    frame = read_chunk(folder, chunk)
-    items = summarise(frame, _binned(frame, scales))
-    np.save(_features_path(folder, chunk), features(items, np.arange(len(items.rows))))
-
-
-@dataclass(frozen=True)
-class _Assign:
-    """Where the plans put the items of a chunk."""
-
-    chunk: int
-    label: NDArray[np.int8]
-    stratum: NDArray[np.int16]
-
-
-def _assign(folder: Path, plans: dict[tuple[int, int], Plan], asked: _Assign) -> NDArray[np.int64]:
-    out = np.zeros(len(asked.label), dtype=np.int64)
-    values = np.load(_features_path(folder, asked.chunk), mmap_mode="r")
-    for (label, stratum), plan in plans.items():
-        here = np.flatnonzero((asked.label == label) & (asked.stratum == stratum))
-        out[here] = plan.assign(values[here])
-    return out
-
-
-@dataclass(frozen=True)
-class _Bucket:
-    """Items to be split, by chunk and place in it, with a seed of their own."""
-
-    persons: Persons
-    places: list[tuple[int, NDArray[np.intp]]]
-    seed: int
-
-
-def _read_features(folder: Path, places: Iterable[tuple[int, NDArray[np.intp]]]) -> Floats:
-    parts = [np.load(_features_path(folder, chunk), mmap_mode="r")[rows] for chunk, rows in places]
-    return np.concatenate(parts)
-
-
-def _split(folder: Path, k: int, bucket: _Bucket) -> list[NDArray[np.int64]]:
-    everyone = np.arange(len(bucket.persons.rows))
-    values, rng = _read_features(folder, bucket.places), np.random.default_rng(bucket.seed)
-    return split_crowd(bucket.persons, everyone, values, k, rng)
-
-
-@dataclass(frozen=True)
-class _Tell:
-    """What is asked of a chunk once the groups are known: the group of each item, and sampled rows."""
-
-    chunk: int
-    group: NDArray[np.int32]
-    rows: NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What the tables read of one chunk."""
-
-    sums: Sums
-    moments: Doubles
-    levels: NDArray[np.uint8]
-    absence: AbsenceTally
-    pairs: PairTally
-
-
-def _tell(folder: Path, scales: Scales, groups: Partition, asked: _Tell) -> _Part:
-    frame = read_chunk(folder, asked.chunk)
-    binned = _binned(frame, scales)
-    split = Partition(asked.group, groups.label, groups.stratum, {})
-    grouped = Grouped(frame, binned, summarise(frame, binned), split)
-    return _Part(
-        sum_groups(grouped),
-        _moments(frame, binned),
-        levels_of(frame, binned, asked.rows),
-        tally_absence(frame),
-        tally_pairs(frame, binned),
-    )
-
-
-def _moments(frame: Frame, binned: Binned) -> Doubles:
-    """float64[259, 3, 16]: honest rows, their sum and sum of squares by code."""
-    out = np.zeros((COMPONENT_COUNT, 3, CODES))
-    rows = frame.rows_of(0)
-    for codes, row, sums in zip(binned.codes[:, rows], frame.values[:, rows], out, strict=True):
-        values = np.nan_to_num(row.astype(np.float64))
-        for power in range(3):
-            sums[power] = np.bincount(codes, weights=values**power, minlength=CODES)
-    return out
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """Persons of one chunk by the independent count."""
-
-    chunk: int
-    person: NDArray[np.int64]
-
-
-def _count_cells(folder: Path, tables: Tables, asked: _Cells) -> list[Cell]:
-    frame = read_chunk(folder, asked.chunk)
-    used = UsedRows(asked.person, frame.label, frame.stratum, frame.values, frame.states)
-    return persons_by_cell(used, tables, pair_ends())
-
-
-# --- what the tasks make together
 
 
 @dataclass(frozen=True)
@@ -199,7 +70,7 @@ class ChunkMoments(Moments):
 
     Attributes:
         edges: Inner edges before bins were merged. words: int64[259, 2, 16], rows by class and fine code.
-        scales: The bins. sums: float64[259, 3, 16], see ``_moments``.
+        scales: The bins. sums: float64[259, 3, 16], see ``tasks.Part``.
     """
 
     edges: list[Floats]
@@ -227,7 +98,7 @@ class ByChunks:
     split: Partition
     bins: tuple[Scales, tuple[Support, ...]]
     shaped: Floats
-    told: _Part
+    told: Part
     everyone: Moments
     sampled: NDArray[np.int32]
 
@@ -259,13 +130,13 @@ class _Work:
 
     def each(self, task: Callable[..., Out], *known: Any, over: Sequence[Any] | None = None) -> Iterable[Out]:
         """What a task returns for each chunk, or each of some arguments, in order."""
-        bound = partial(_alone, task, self.chunks.folder, *known)
+        bound = partial(alone, task, self.chunks.folder, *known)
         return self.run(bound, range(len(self.chunks)) if over is None else over)
 
     def picked(self, picks: Sequence[NDArray[np.intp]]) -> list[Floats]:
         """float32[259, n] of each of some rising sets of rows."""
         asked = list(enumerate(map(list, zip(*map(self.chunks.by_chunk, picks), strict=True))))
-        parts = list(self.each(_pick, over=asked))
+        parts = list(self.each(pick_values, over=asked))
         return [np.concatenate([part[i] for part in parts], axis=1) for i in range(len(picks))]
 
     def places(self, items: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
@@ -278,12 +149,6 @@ class _Work:
         ]
 
 
-def _alone(task: Callable[..., Out], *arguments: Any) -> Out:
-    """Sums must not depend on how many cores a worker has."""
-    with threadpool_limits(limits=1, user_api="blas"):
-        return task(*arguments)
-
-
 def group_chunks(chunks: Chunks, how: Chunking, k: int, rng: np.random.Generator) -> ByChunks:
     """Bins, groups, and what the tables read of the rows.
 
@@ -294,19 +159,19 @@ def group_chunks(chunks: Chunks, how: Chunking, k: int, rng: np.random.Generator
     picks = sample_rows(clean, int(chunks.rows[-1]), rng)
     *samples, shaped = work.picked([*picks, _first_rows(chunks, rng)])
     edges = all_edges(list(zip(*samples, strict=True)))
-    fine = FineTally.joined(list(work.each(_count_codes, edges)))
+    fine = FineTally.joined(list(work.each(count_codes, edges)))
     scales, support = merge_bins(edges, fine, k)
-    for _ in work.each(_write_features, scales):
+    for _ in work.each(write_features, scales):
         pass
     split = _partition(work, how.bucket, k, rng)
     group = np.repeat(split.group, chunks.persons.rows)
     rows = sample_honest(np.arange(clean), rng)
     asked = [
-        _Tell(chunk, split.group[chunks.item_slice(chunk)], part)
+        ToTell(chunk, split.group[chunks.item_slice(chunk)], part)
         for chunk, part in enumerate(chunks.by_chunk(rows))
     ]
     groups = Partition(split.group[:0], split.label, split.stratum, {})
-    told = _joined(work.each(_tell, scales, groups, over=asked))
+    told = _joined(work.each(tell, scales, groups, over=asked))
     everyone = ChunkMoments(edges, fine.rows, scales, told.moments)
     return ByChunks(chunks.persons, split, (scales, support), shaped, told, everyone, group[rows])
 
@@ -321,7 +186,7 @@ def _first_rows(chunks: Chunks, rng: np.random.Generator) -> NDArray[np.intp]:
     return np.sort(rng.choice(first, min(_SHAPED, len(first)), replace=False))
 
 
-def _joined(parts: Iterable[_Part]) -> _Part:
+def _joined(parts: Iterable[Part]) -> Part:
     """The sum of what chunks tell; the sums over groups are large, so they are added one at a time."""
     small: list[tuple[Doubles, NDArray[np.uint8], AbsenceTally, PairTally]] = []
 
@@ -332,7 +197,7 @@ def _joined(parts: Iterable[_Part]) -> _Part:
 
     whole = Sums.joined(sums())
     moments, levels, absence, pairs = zip(*small, strict=True)
-    return _Part(
+    return Part(
         whole,
         np.sum(moments, axis=0),
         np.concatenate(levels, axis=1),
@@ -352,7 +217,7 @@ def _partition(work: _Work, most: int, k: int, rng: np.random.Generator) -> Part
     for label, stratum, chosen in strata:
         if len(chosen) > most:
             sample = np.sort(rng.choice(chosen, min(SAMPLE, len(chosen)), replace=False))
-            values = _read_features(work.chunks.folder, work.places(sample))
+            values = read_features(work.chunks.folder, work.places(sample))
             plans[label, stratum] = plan_cuts(values, len(chosen), most, rng)
     bucket = _assigned(work, plans)
     members: list[NDArray[np.intp]] = []
@@ -368,8 +233,8 @@ def _assigned(work: _Work, plans: dict[tuple[int, int], Plan]) -> NDArray[np.int
     if not plans:
         return np.zeros(len(persons.rows), dtype=np.int64)
     slices = map(work.chunks.item_slice, range(len(work.chunks)))
-    asked = [_Assign(c, persons.label[part], persons.stratum[part]) for c, part in enumerate(slices)]
-    return np.concatenate(list(work.each(_assign, plans, over=asked)))
+    asked = [ToAssign(c, persons.label[part], persons.stratum[part]) for c, part in enumerate(slices)]
+    return np.concatenate(list(work.each(assign, plans, over=asked)))
 
 
 def _groups(work: _Work, buckets: list[NDArray[np.intp]], k: int, rng: np.random.Generator) -> Partition:
@@ -377,13 +242,13 @@ def _groups(work: _Work, buckets: list[NDArray[np.intp]], k: int, rng: np.random
     persons = work.chunks.persons
     seeds = rng.integers(2**63, size=len(buckets))
     asked = [
-        _Bucket(_of(persons, items), work.places(items), int(seed))
+        Bucket(_of(persons, items), work.places(items), int(seed))
         for items, seed in zip(buckets, seeds, strict=True)
     ]
     group = np.full(len(persons.rows), -1, dtype=np.int32)
     label: list[int] = []
     stratum: list[int] = []
-    for items, found in zip(buckets, work.each(_split, k, over=asked), strict=True):
+    for items, found in zip(buckets, work.each(split_bucket, k, over=asked), strict=True):
         for part in found:
             group[items[part]] = len(label)
             label.append(persons.label[items[0]])
@@ -413,5 +278,5 @@ def count_chunks(chunks: Chunks, person: NDArray[np.int64], tables: Tables, run:
     label = np.repeat(chunks.persons.label, chunks.persons.rows)
     if parted(person, label, chunks.rows):
         raise CheckFailed("a person's rows lie in two chunks by the independent count", field="chunks")
-    asked = [_Cells(chunk, person[chunks.row_slice(chunk)]) for chunk in range(len(chunks))]
-    return worst_cell(_Work(chunks, run).each(_count_cells, tables, over=asked))
+    asked = [ToCount(chunk, person[chunks.row_slice(chunk)]) for chunk in range(len(chunks))]
+    return worst_cell(_Work(chunks, run).each(count_cells_in, tables, over=asked))

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from riskgraph.core.errors import CheckFailed
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, by_chunks, find_units, write_release
+from riskgraph.sandbox import write as write_module
 from riskgraph.sandbox.absence import AbsenceTally, tally_absence
 from riskgraph.sandbox.bins import fit_bins
+from riskgraph.sandbox.bounds import category_components
 from riskgraph.sandbox.by_chunks import group_chunks
 from riskgraph.sandbox.cells import parted
 from riskgraph.sandbox.choice import choose
@@ -27,6 +29,7 @@ from riskgraph.sandbox.intake import choose_rows
 from riskgraph.sandbox.pairs import PairTally, tally_pairs
 from riskgraph.sandbox.partition import Grouped, Persons, is_crowd, orders_cap, summarise
 from riskgraph.sandbox.plan import crowds, plan_cuts
+from riskgraph.sandbox.shape import RowMoments
 from riskgraph.sandbox.tables import group_rows
 from riskgraph.sandbox.tally import Tally
 from tests.sandbox.conftest import UNTIL, FakeSigner, MakeWorld
@@ -64,14 +67,25 @@ def grouped(frame: Frame) -> Grouped:
 
 
 @pytest.fixture(scope="module")
-def in_chunks(small: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="module")
+def in_chunks(
+    small: OrderTable, signer: FakeSigner, scratch: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Release:
     out = tmp_path_factory.mktemp("release") / "release"
-    return write_release(small, out, REQUEST, signer, chunking=SMALL)
+    return write_release(small, out, REQUEST, signer, chunking=replace(SMALL, scratch=scratch))
 
 
 @pytest.fixture(scope="module")
 def plain(small: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    return write_release(small, tmp_path_factory.mktemp("plain") / "release", REQUEST, signer)
+    """In one piece: the history is not above the limit."""
+    out, limit = tmp_path_factory.mktemp("plain") / "release", Chunking(above=len(small))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(write_module, "group_chunks")
+        return write_release(small, out, REQUEST, signer, chunking=limit)
 
 
 def frames(chunks: Chunks) -> list[Frame]:
@@ -137,6 +151,18 @@ def test_bins_are_those_of_all_rows(chunks: Chunks, frame: Frame) -> None:
         assert np.array_equal(mine_support.holders, whole_support.holders)
 
 
+def test_moments_of_a_bin_are_those_of_its_rows(chunks: Chunks, frame: Frame) -> None:
+    mine = group_chunks(chunks, SMALL, K, np.random.default_rng(3)).moments()
+    rows = RowMoments(frame, fit_bins(frame, K, np.random.default_rng(3)))
+    category = category_components()
+    for j, support in enumerate(rows.binned.support):
+        for b in np.flatnonzero(support.rows[0]).tolist():
+            if category[j]:
+                assert mine.common(j, b) == rows.common(j, b)
+            else:
+                assert mine.mean_sd(j, b) == pytest.approx(rows.mean_sd(j, b), rel=1e-6, abs=1e-3)
+
+
 def test_a_release_in_chunks_passes_both_counts(in_chunks: Release) -> None:
     held = in_chunks.certificate
     assert held["groups"] > 10
@@ -145,6 +171,7 @@ def test_a_release_in_chunks_passes_both_counts(in_chunks: Release) -> None:
     assert held["independent"]["cells"] > 5000
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(
     small: OrderTable, in_chunks: Release, signer: FakeSigner, tmp_path: Path
 ) -> None:
@@ -160,34 +187,29 @@ def test_where_rows_are_cut_changes_no_group(chunks: Chunks, small: OrderTable, 
     assert np.array_equal(one.split.group, two.split.group)
 
 
-def test_small_histories_are_released_as_before(
-    small: OrderTable, signer: FakeSigner, tmp_path: Path
+def test_a_history_up_to_the_limit_goes_in_one_piece_into_about_as_many_groups(
+    in_chunks: Release, plain: Release
 ) -> None:
-    plain = write_release(small, tmp_path / "plain", REQUEST, signer)
-    above = Chunking(above=len(small), rows=1500)
-    same = write_release(small, tmp_path / "same", REQUEST, signer, chunking=above)
-    for name in TABLES:
-        assert (same.path / name).read_bytes() == (plain.path / name).read_bytes()
-
-
-def test_there_are_as_many_groups_as_in_one_piece_or_nearly(in_chunks: Release, plain: Release) -> None:
     mine, whole = (len(read_table(r.path, CENTROIDS)["units"]) for r in (in_chunks, plain))
     assert mine >= 0.9 * whole
 
 
-@pytest.mark.parametrize("fraud_people", [30, 400])
-def test_no_raw_row_is_left_behind(
-    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path, fraud_people: int
+def test_no_raw_row_is_left_behind(in_chunks: Release, scratch: Path) -> None:
+    assert (in_chunks.path / CENTROIDS).exists()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_refusal_leaves_no_raw_row_and_says_what_is_missing(
+    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    table = make_world(honest=3000, fraud=1200, honest_people=1500, fraud_people=fraud_people)
-    how = replace(SMALL, scratch=scratch)
-    if fraud_people < 2 * K:
-        with pytest.raises(CheckFailed, match="fraud class has"):
-            write_release(table, tmp_path / "out", REQUEST, signer, chunking=how)
-    else:
-        write_release(table, tmp_path / "out", REQUEST, signer, chunking=how)
+    # enough persons of the class, but in a single component: they are no crowd
+    table = make_world(honest=2000, fraud=450, honest_people=1000, fraud_people=200, gang=500)
+    with pytest.raises(CheckFailed, match="fraud class has .* components and forms 0 groups"):
+        write_release(
+            table, tmp_path / "out", REQUEST, signer, chunking=replace(SMALL, scratch=scratch)
+        )  # fmt: skip
     assert list(scratch.iterdir()) == []
 
 
