@@ -3,6 +3,10 @@
 The data set that Ray Data maps has one row for each task: the number of a chunk, or a bucket. The rows of
 orders never go through it, for Ray cuts batches by size and would cut through a person. Workers read whole
 chunks from the folder instead, so it must be one that all of them see.
+
+What is asked and told passes through Ray's object store, sampled rows and the groups of items among it. The
+store lives until the cluster is left, and Ray may spill it to disk: a merchant's release belongs on a cluster
+of the sandbox's own, started for it and ended after it, whose disks only the sandbox may read.
 """
 
 from __future__ import annotations
