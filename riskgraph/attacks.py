@@ -23,7 +23,7 @@ from riskgraph.models import load_model
 from riskgraph.models.train import train
 from riskgraph.ports import Progress
 from riskgraph.releasing import training_policy
-from riskgraph.sandbox import Policy, Release, ReleaseRequest, append_audit, write_release
+from riskgraph.sandbox import Chunking, Policy, Release, ReleaseRequest, append_audit, write_release
 from riskgraph.sandbox.attack import (
     Published,
     Raw,
@@ -129,8 +129,10 @@ def _release_half(
     # Only this half goes in: the others must not even help to tell persons apart.
     inside = np.flatnonzero(side)
     history, signer = table.take(inside), bootstrap.open_signer(settings)
+    # in one piece, however large: the map that judges linkage is made again in memory
+    whole = Chunking(above=len(history))
     release = write_release(
-        history, folder / "release", request, signer, progress=progress, policy=policy
+        history, folder / "release", request, signer, progress=progress, policy=policy, chunking=whole
     )  # fmt: skip
     published = read_published(release)
     truth = true_groups(history, request, published, policy)

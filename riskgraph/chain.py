@@ -34,8 +34,8 @@ from riskgraph.eval.worlds.writer import new_folder
 from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
 from riskgraph.ports import Progress
-from riskgraph.releasing import open_source, table_of
-from riskgraph.sandbox import ReleaseRequest, check_fields, write_release
+from riskgraph.releasing import history_folder, open_source, table_of
+from riskgraph.sandbox import Chunking, ReleaseRequest, check_fields, write_release
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
@@ -172,32 +172,34 @@ def world_table(world: worlds.World, known_at: float, door: Door, progress: Prog
 
 def release(
     world: Path, out: Path, *, until: date, k: int, seed: int, settings: Settings, progress: Progress,
-    tell: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None, chunking: Chunking | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Release a world's training window; the audit record goes into the release and into the home."""
     source = open_source(world, until=until, k=k, seed=seed, settings=settings, progress=progress)
-    made = write_release(
-        # held by nobody else, so that it can go before rows are drawn
-        table_of(source, bootstrap.open_door(settings), progress),
-        out,
-        ReleaseRequest(
-            until=until,
-            seed=seed,
-            provenance=source.world.manifest["provenance"],
-            # The moment at which the map of rows to groups is destroyed is counted from here.
-            now=time.time(),
-            code=bootstrap.code_version(),
-            k=k,
-        ),
-        bootstrap.open_signer(settings),
-        progress=progress,
-        # In the home too: a refusal leaves no release to lie in, and is on record all the same.
-        audit_log=auditing.log_path(settings),
-        ledger=auditing.ledger_path(settings),
-        policy=source.policy,
-        found=source.found,
-        tell=tell,
-    )
+    with history_folder(source.world, chunking) as folder:
+        made = write_release(
+            # held by nobody else, so that it can go before rows are drawn
+            table_of(source, bootstrap.open_door(settings), progress, folder),
+            out,
+            ReleaseRequest(
+                until=until,
+                seed=seed,
+                provenance=source.world.manifest["provenance"],
+                # The moment at which the map of rows to groups is destroyed is counted from here.
+                now=time.time(),
+                code=bootstrap.code_version(),
+                k=k,
+            ),
+            bootstrap.open_signer(settings),
+            progress=progress,
+            # In the home too: a refusal leaves no release to lie in, and is on record all the same.
+            audit_log=auditing.log_path(settings),
+            ledger=auditing.ledger_path(settings),
+            policy=source.policy,
+            found=source.found,
+            tell=tell,
+            chunking=chunking,
+        )
     return {
         "release_id": made.release_id,
         "path": str(out),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
@@ -10,10 +13,19 @@ from pathlib import Path
 
 from riskgraph import auditing, bootstrap
 from riskgraph.core.door import Door
+from riskgraph.core.errors import Invalid
 from riskgraph.core.table import OrderTable
 from riskgraph.eval import worlds
 from riskgraph.ports import Progress, Signer
-from riskgraph.sandbox import Policy, Rejected, ReleaseRequest, refusal_on_record, search_values
+from riskgraph.sandbox import (
+    Chunking,
+    Policy,
+    Rejected,
+    ReleaseRequest,
+    refusal_on_record,
+    search_values,
+)
+from riskgraph.sandbox.on_ray import cluster, run_on_ray
 from riskgraph.settings import Settings
 
 
@@ -63,8 +75,14 @@ def open_source(
     return Source(opened, policy, found, asked, books)
 
 
-def table_of(source: Source, door: Door, progress: Progress) -> OrderTable:
+def table_of(source: Source, door: Door, progress: Progress, folder: Path | None = None) -> OrderTable:
     """All orders of a source as arrays; where one cannot be read (it states no law), that is on record.
+
+    Args:
+        source: The history.
+        door: Keyed hashing of entities.
+        progress: Told of each part.
+        folder: Where the wide columns lie; by default they are held in memory.
 
     Raises:
         Invalid: If a value is wrong; the field is named.
@@ -72,4 +90,36 @@ def table_of(source: Source, door: Door, progress: Progress) -> OrderTable:
     known_at = datetime.combine(source.asked.until, clock_time(), UTC).timestamp()
     with refusal_on_record(source.asked, *source.books, source.policy):
         worlds.replay(source.world, door, progress)
-        return source.world.table(known_at, door, progress)
+        return source.world.table(known_at, door, progress, folder)
+
+
+@contextmanager
+def chunking(ray: str | None, scratch: Path | None) -> Iterator[Chunking]:
+    """How a large release is cut up, and who works on it: this process, or a Ray cluster.
+
+    Args:
+        ray: Address of a cluster, or ``local`` for one that is started here; None for this process.
+        scratch: Folder for the chunks; every worker must see it.
+
+    Raises:
+        Invalid: If chunks for other machines would lie in this machine's folder of temporary files.
+        ExtraMissing: If Ray is asked for and not installed.
+    """
+    if ray is None:
+        yield Chunking(scratch=scratch)
+        return
+    if ray != "local" and scratch is None:
+        raise Invalid("a Ray cluster needs a folder that all its machines see", field="scratch")
+    with cluster(None if ray == "local" else ray):
+        yield Chunking(run=run_on_ray, scratch=scratch)
+
+
+@contextmanager
+def history_folder(world: worlds.World, how: Chunking | None) -> Iterator[Path | None]:
+    """A folder for the wide columns of a history that is released in chunks; None for a smaller one."""
+    how = how or Chunking()
+    if worlds.row_counts(world)["orders"] <= how.above:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="riskgraph-history-", dir=how.scratch) as folder:
+        yield Path(folder)

@@ -14,6 +14,7 @@ from riskgraph.sandbox.audit import (
     verify_copy,
 )
 from riskgraph.sandbox.baseline import human_baseline
+from riskgraph.sandbox.chunks import Chunking
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import read_rows, read_table
 from riskgraph.sandbox.intake import Rejected, admit, check_fields, search_values
@@ -26,6 +27,7 @@ from riskgraph.sandbox.units import ClassUnits, Units, count_units, describe, fi
 from riskgraph.sandbox.write import refusal_on_record, write_release
 
 __all__ = [
+    "Chunking",
     "ClassUnits",
     "Ledger",
     "Policy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from riskgraph.core.catalog import NODE_COUNT, Form, catalog
 from riskgraph.core.subgraph import State
 from riskgraph.sandbox.frame import Frame, code_masks
 from riskgraph.sandbox.strata import COUNT
+from riskgraph.sandbox.tally import Tally
 
 _MAY_LACK = ("days_since_last", "share_10m")
 # Context nodes with a part that may be left out, and that part: (node, component) indexes.
@@ -21,6 +23,7 @@ PARTS = tuple(
     if node.form is Form.CONTEXT and name in node.components
 )
 FLAG_COUNT = NODE_COUNT + len(PARTS)
+_MASKS = 1 << 8
 CAUSES = (State.NOT_APPLICABLE, State.NOT_DELIVERED, State.REFUSED)
 
 
@@ -49,20 +52,60 @@ def _settle(counts: NDArray[np.float64], units: NDArray[np.int64], k: int) -> ND
     return np.where(counts.sum(axis=0) > 0, out, 0.0)
 
 
-def _causes(frame: Frame, k: int) -> NDArray[np.float32]:
-    out = np.zeros((2, COUNT, len(CAUSES), NODE_COUNT), dtype=np.float32)
-    first = frame.item_starts
-    keys, of_item = np.unique(
-        frame.label[first].astype(np.int64) * COUNT + frame.stratum[first], return_inverse=True
-    )
+@dataclass(frozen=True)
+class AbsenceTally:
+    """What the causes are made of; those of chunks add up, if no unit of a class lies in two.
+
+    Attributes:
+        rows, units: int64[137, 2, 24, 4], rows and units of a class and stratum by a node's state.
+        part_rows, part_units: Rows and units by ``(2 node + class) << 8 | mask of its parts``.
+    """
+
+    rows: NDArray[np.int64]
+    units: NDArray[np.int64]
+    part_rows: Tally
+    part_units: Tally
+
+    @classmethod
+    def joined(cls, parts: Sequence[AbsenceTally]) -> AbsenceTally:
+        """The sum of tallies."""
+        return cls(
+            np.sum([p.rows for p in parts], axis=0),
+            np.sum([p.units for p in parts], axis=0),
+            Tally.joined([p.part_rows for p in parts]),
+            Tally.joined([p.part_units for p in parts]),
+        )
+
+
+def tally_absence(frame: Frame) -> AbsenceTally:
+    """Count the rows and units behind each cause of absence and each pattern of parts."""
+    first, keys = frame.item_starts, 2 * COUNT
+    of_item = (frame.label[first].astype(np.intp) * COUNT + frame.stratum[first]).astype(np.intp)
     masks = code_masks(frame.states, first, np.uint8)
-    rows = _tally(frame.states, of_item[frame.row_item], len(keys), len(State))
+    rows = _tally(frame.states, of_item[frame.row_item], keys, len(State))
     # an item is a unit in a stratum: units with a state are the items whose mask has its bit
     bits = np.arange(1 << len(State))[:, None] >> np.arange(len(State)) & 1
-    persons = _tally(masks, of_item, len(keys), len(bits)) @ bits
-    for i, key in enumerate(keys):
-        counts, units = (tally[:, i, CAUSES].T for tally in (rows, persons))
-        out[key // COUNT, key % COUNT] = _settle(counts.astype(np.float64), units, k)
+    units = _tally(masks, of_item, keys, len(bits)) @ bits
+    shape = (NODE_COUNT, 2, COUNT, len(State))
+    part_rows, part_units = (Tally.joined(part) for part in zip(*_part_tallies(frame), strict=True))
+    return AbsenceTally(rows.reshape(shape), units.reshape(shape), part_rows, part_units)
+
+
+def _part_tallies(frame: Frame) -> Iterator[tuple[Tally, Tally]]:
+    for node in catalog():
+        if node.form is Form.CONTEXT:
+            columns = frame.values[catalog().component_slices[node.index]]
+            mask = ((1 << np.arange(len(columns)))[:, None] * ~np.isnan(columns)).sum(axis=0)
+            key = (2 * node.index + frame.label.astype(np.int64)) * _MASKS + mask
+            span = np.int64(frame.unit.max(initial=0) + 1)
+            yield Tally.of(key), Tally.of(np.unique(key * span + frame.unit) // span)
+
+
+def _causes(tally: AbsenceTally, k: int) -> NDArray[np.float32]:
+    out = np.zeros((2, COUNT, len(CAUSES), NODE_COUNT), dtype=np.float32)
+    for label, stratum in zip(*np.nonzero(tally.rows.any(axis=(0, 3))), strict=True):
+        counts, units = (part[:, label, stratum][:, CAUSES].T for part in (tally.rows, tally.units))
+        out[label, stratum] = _settle(counts.astype(np.float64), units, k)
     return out
 
 
@@ -73,28 +116,28 @@ def _tally(values: NDArray[np.uint8], key: NDArray[np.intp], keys: int, width: i
     return np.stack(counts).reshape(len(values), keys, width)
 
 
-def _parts(frame: Frame, k: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+def _parts(tally: AbsenceTally, k: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
     out = {}
-    for node in catalog():
-        if node.form is not Form.CONTEXT:
-            continue
-        columns = frame.values[catalog().component_slices[node.index]]
-        bits = (1 << np.arange(len(columns)))[:, None]
-        mask = (bits * ~np.isnan(columns)).sum(axis=0)
-        patterns = np.unique(mask[mask > 0])
-        if not len(patterns):
-            continue
-        share = np.zeros((2, len(patterns)))
+    for node in (n.index for n in catalog() if n.form is Form.CONTEXT):
+        counts, units = np.zeros((2, _MASKS)), np.zeros((2, _MASKS), dtype=np.int64)
         for label in (0, 1):
-            rows = frame.rows_of(label)
-            counts = np.array([np.count_nonzero(mask[rows] == p) for p in patterns], dtype=np.float64)
-            units = [len(np.unique(frame.unit[rows][mask[rows] == p])) for p in patterns]
-            share[label] = _settle(counts[:, None], np.array(units)[:, None], k)[:, 0]
-        kept = share.any(axis=0)
-        out[node.index] = (patterns[kept], share[:, kept])
+            start = (2 * node + label) * _MASKS
+            rows, persons = (t.between(start, start + _MASKS) for t in (tally.part_rows, tally.part_units))
+            counts[label, rows.key] = rows.number
+            units[label, persons.key] = persons.number
+        patterns = 1 + np.flatnonzero(counts[:, 1:].any(axis=0))
+        if len(patterns):
+            share = np.stack(
+                [
+                    _settle(counts[label, patterns, None], units[label, patterns, None], k)[:, 0]
+                    for label in (0, 1)
+                ]
+            )
+            kept = share.any(axis=0)
+            out[node] = (patterns[kept], share[:, kept])
     return out
 
 
-def fit_absence(frame: Frame, k: int) -> Absence:
+def fit_absence(tally: AbsenceTally, k: int) -> Absence:
     """Causes and part patterns of the accepted rows; every released cell stands for k units."""
-    return Absence(_causes(frame, k), _parts(frame, k))
+    return Absence(_causes(tally, k), _parts(tally, k))

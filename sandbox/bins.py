@@ -7,7 +7,7 @@ score of a bin's mid-rank under the mix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -18,12 +18,14 @@ from scipy.special import ndtri
 
 from riskgraph.sandbox.bounds import category_components, component_bounds
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame, code_masks
+from riskgraph.sandbox.tally import Tally
 
 MAX_BINS = 11
 COARSE_BINS = 4
 CODES = 16
 _SAMPLE = 6000
 _COLUMNS = 37
+_MASKS = 1 << CODES
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.uint8]
@@ -128,12 +130,11 @@ def _edges(clean: Floats, fraud: Floats, low: float, high: float, category: bool
     return inner
 
 
-def _merge(masks: NDArray[np.uint16], split: int, count: int, k: int) -> tuple[list[list[int]], Ints]:
+def _merge(masks: Sequence[Tally], count: int, k: int) -> tuple[list[list[int]], Ints]:
     """Merge neighbouring bins until both classes have ``k`` units in each.
 
     Args:
-        masks: uint16[units], bit ``1 + bin`` set where a unit has a value in that bin.
-        split: Number of clean units, which come first.
+        masks: Units of each class by mask, in which bit ``1 + bin`` is set for a value in that bin.
         count: Bins to start with.
         k: Least number of units.
 
@@ -143,9 +144,9 @@ def _merge(masks: NDArray[np.uint16], split: int, count: int, k: int) -> tuple[l
     bins = [[b] for b in range(count)]
 
     def support(members: list[int]) -> tuple[int, int]:
-        hit = (masks & np.uint16(sum(2 << b for b in members))) != 0
-        clean = int(np.count_nonzero(hit[:split]))
-        return clean, int(np.count_nonzero(hit)) - clean
+        bits = sum(2 << b for b in members)
+        clean, fraud = (int(kinds.number[(kinds.key & bits) != 0].sum()) for kinds in masks)
+        return clean, fraud
 
     units = [support(b) for b in bins]
     sizes = [min(u) for u in units]
@@ -186,39 +187,97 @@ def coarse_bins(mix: NDArray[np.float64]) -> NDArray[np.int8]:
     return np.searchsorted(best, np.arange(count), side="right").astype(np.int8)
 
 
-def fit_bins(frame: Frame, k: int, rng: np.random.Generator) -> Binned:
-    """Bins of all components, fitted on every accepted row."""
+@dataclass(frozen=True)
+class FineTally:
+    """What the bins are merged by; those of chunks add up, if no unit of a class lies in two.
+
+    Attributes:
+        rows: int64[259, 2, 16], rows of each class with each code.
+        masks: Units by ``(2 component + class) << 16 | mask``, a mask of the codes that a unit shows.
+    """
+
+    rows: Ints
+    masks: Tally
+
+    @classmethod
+    def joined(cls, parts: Sequence[FineTally]) -> FineTally:
+        """The sum of tallies."""
+        return cls(np.sum([p.rows for p in parts], axis=0), Tally.joined([p.masks for p in parts]))
+
+    def of_class(self, component: int, label: int) -> Tally:
+        """Units of one class by mask."""
+        start = (2 * component + label) * _MASKS
+        return self.masks.between(start, start + _MASKS)
+
+
+def fine_codes(frame: Frame, edges: Sequence[Floats]) -> Codes:
+    """uint8[259, N]: codes before any bins are merged."""
     codes = np.empty((COMPONENT_COUNT, len(frame.label)), dtype=np.uint8)
-    edges = _all_edges(frame, rng)
     for fine, row, out in zip(edges, frame.values, codes, strict=True):
         out[:] = Scale(fine, fine, np.empty(0, np.int8)).code(row)
+    return codes
+
+
+def tally_codes(frame: Frame, codes: Codes) -> FineTally:
+    """Count rows by code, and units by the codes that they show."""
     masks = code_masks(codes, frame.unit_starts, np.uint16)
-    split, offset = frame.units_of(0).stop, frame.label.view(np.uint8) * np.uint8(CODES)
+    offset = frame.label.view(np.uint8) * np.uint8(CODES)
+    rows = [np.bincount(raw + offset, minlength=2 * CODES) for raw in codes]
+    key, number = [], []
+    for j, mask in enumerate(masks):
+        for label in (0, 1):
+            kinds = np.bincount(mask[frame.units_of(label)])
+            seen = np.flatnonzero(kinds)
+            key.append((2 * j + label) * _MASKS + seen)
+            number.append(kinds[seen])
+    tally = Tally(np.concatenate(key), np.concatenate(number))
+    return FineTally(np.reshape(rows, (COMPONENT_COUNT, 2, CODES)), tally)
+
+
+def merge_bins(
+    edges: Sequence[Floats], tally: FineTally, k: int
+) -> tuple[tuple[Scale, ...], tuple[Support, ...]]:
+    """Bins with at least ``k`` units of either class, and what stands behind them."""
     scales, support = [], []
-    for fine, mask, raw in zip(edges, masks, codes, strict=True):
-        bins, units = _merge(mask, split, len(fine) + 1, k)
-        tally = np.bincount(raw + offset, minlength=2 * CODES).reshape(2, CODES)
-        rows = np.add.reduceat(tally[:, 1 : len(fine) + 2], [b[0] for b in bins], axis=1)
-        holders = [np.count_nonzero(part > 1) for part in (mask[:split], mask[split:])]
+    for j, fine in enumerate(edges):
+        masks = [tally.of_class(j, label) for label in (0, 1)]
+        bins, units = _merge(masks, len(fine) + 1, k)
+        rows = np.add.reduceat(tally.rows[j, :, 1 : len(fine) + 2], [b[0] for b in bins], axis=1)
+        holders = [int(kinds.number[kinds.key > 1].sum()) for kinds in masks]
         support.append(Support(rows, units, np.array(holders)))
         mix = _mix(rows)
         scales.append(Scale(fine[[b[-1] for b in bins[:-1]]], _scores(mix), coarse_bins(mix)))
-        table = np.zeros(len(fine) + 2, dtype=np.uint8)
-        table[1:] = np.repeat(np.arange(1, len(bins) + 1), [len(b) for b in bins])
-        table.take(raw, out=raw, mode="clip")
-    return Binned(tuple(scales), tuple(support), codes)
+    return tuple(scales), tuple(support)
 
 
-def _all_edges(frame: Frame, rng: np.random.Generator) -> list[Floats]:
-    """Inner edges of every component before any are merged, from a sample of the rows of each class."""
+def fit_bins(frame: Frame, k: int, rng: np.random.Generator) -> Binned:
+    """Bins of all components, fitted on every accepted row."""
     clean = frame.rows_of(0).stop
-    picks = [_sample(rng, 0, clean), _sample(rng, clean, len(frame.label))]
+    picks = sample_rows(clean, len(frame.label), rng)
+    edges = all_edges([[row[p] for p in picks] for row in frame.values])
+    codes = fine_codes(frame, edges)
+    scales, support = merge_bins(edges, tally_codes(frame, codes), k)
+    for fine, scale, raw in zip(edges, scales, codes, strict=True):
+        table = np.zeros(len(fine) + 2, dtype=np.uint8)
+        table[1] = 1
+        table[2:] = 1 + np.searchsorted(scale.edges, fine, side="right")
+        table.take(raw, out=raw, mode="clip")
+    return Binned(scales, support, codes)
+
+
+def all_edges(samples: Iterable[Sequence[Floats]]) -> list[Floats]:
+    """Inner edges of every component before any are merged, from a sample of the rows of each class."""
     (low, high), category = component_bounds(), category_components()
     out = []
-    for j, row in enumerate(frame.values):
-        parts = [v[~np.isnan(v)] for v in (row[p] for p in picks)]
-        out.append(_edges(parts[0], parts[1], float(low[j]), float(high[j]), bool(category[j])))
+    for j, sample in enumerate(samples):
+        clean, fraud = (values[~np.isnan(values)] for values in sample)
+        out.append(_edges(clean, fraud, float(low[j]), float(high[j]), bool(category[j])))
     return out
+
+
+def sample_rows(clean: int, count: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Places of a sample of each class; ``clean`` of ``count`` rows are clean and come first."""
+    return [_sample(rng, 0, clean), _sample(rng, clean, count)]
 
 
 def _sample(rng: np.random.Generator, start: int, stop: int) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ every set of cells of a joint table that its marginals and the cells that are sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,20 @@ class _Crowd:
         return int(np.count_nonzero(seen))
 
 
+@dataclass(frozen=True)
+class PersonsSeen:
+    """Persons among some rows; those of several parts add up where no person of a class lies in two.
+
+    Attributes:
+        cells: Each cell of R3, and the persons in it.
+        patterns: For each class, and in it each pair of R4, int64[2, n]: which entries of the joint table a
+            person has rows in, as bits, rising; and the persons who have rows in just these.
+    """
+
+    cells: list[Cell]
+    patterns: list[Ints]
+
+
 def count_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> CellCount:
     """Count the persons behind every cell of R3 and R4 that says something.
 
@@ -99,14 +113,40 @@ def count_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Cell
         tables: What is to be released.
         pairs: intp[P, 2], the components of each pair of R4.
     """
-    found = [
-        *_shape_cells(rows, tables),
-        *_pair_cells(rows, tables, pairs),
-        *_cause_cells(rows, tables),
-        *_part_cells(rows, tables),
-    ]
+    return count_seen([persons_seen(rows, tables, pairs)], tables, pairs)
+
+
+def persons_seen(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> PersonsSeen:
+    """The persons among some rows, by cell; arguments as of :func:`count_cells`."""
+    cells = [*_shape_cells(rows, tables), *_cause_cells(rows, tables), *_part_cells(rows, tables)]
+    return PersonsSeen(cells, list(_patterns(rows, tables, pairs)))
+
+
+def count_seen(parts: Iterable[PersonsSeen], tables: Tables, pairs: NDArray[np.intp]) -> CellCount:
+    """The count over all rows, from those of their parts."""
+    first, *others = parts
+    persons = np.array([n for _, n in first.cells], dtype=np.int64)
+    patterns = [[pattern] for pattern in first.patterns]
+    for part in others:
+        persons += [n for _, n in part.cells]
+        for known, pattern in zip(patterns, part.patterns, strict=True):
+            known.append(pattern)
+    found = [(name, n) for (name, _), n in zip(first.cells, persons.tolist(), strict=True)]
+    found += _pair_cells([_joined(known) for known in patterns], tables, pairs)
     name, fewest = min(found, key=lambda cell: cell[1])
     return CellCount(len(found), fewest, name)
+
+
+def parted(person: Ints, label: NDArray[np.int8], bounds: NDArray[np.intp]) -> bool:
+    """Whether a person of a class has rows in two parts: they would be counted twice.
+
+    Args:
+        person: int64[N], of each row, part by part.
+        label: int8[N].
+        bounds: intp[C + 1], first row of each part, and the end.
+    """
+    key, part = person * 2 + label, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    return len(np.unique(key)) != len(np.unique(key * len(bounds) + part))
 
 
 def _crowds(rows: UsedRows) -> list[tuple[NDArray[np.intp], _Crowd]]:
@@ -169,44 +209,68 @@ def _step(edge: float) -> float:
     return float(10.0 ** (np.floor(np.log10(abs(edge))) - _DIGITS + 1)) if edge else 0.0
 
 
-def _pair_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Iterator[Cell]:
-    names, ends = catalog().components, np.unique(pairs).tolist()
-    for label, (places, crowd) in enumerate(_crowds(rows)):
+def _patterns(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Iterator[Ints]:
+    ends, bit = np.unique(pairs).tolist(), 1 << np.arange(_CODES**2)
+    for places, crowd in _crowds(rows):
         coarse = {}
         for j in ends:
             bins = _bins(tables.scales[j].edges, rows.values[j].take(places))
             coarse[j] = np.append(tables.scales[j].coarse + 1, np.int8(0))[bins]
-        for p, (a, b) in enumerate(pairs.tolist()):
+        for a, b in pairs.tolist():
             seen = crowd.seen(coarse[a] * np.int8(_CODES) + coarse[b], _CODES**2)
-            told = np.flatnonzero(tables.pairs.total[label, p, :_NOT_BOTH] > 0).tolist()
-            for what, persons in _table_cells(tables.pairs.cell[label, p], told, seen):
-                yield f"R4 {_CLASSES[label]} {names[a]} x {names[b]} {what}", persons
+            yield np.stack(np.unique(bit @ seen, return_counts=True))
+
+
+def _joined(parts: list[Ints]) -> Ints:
+    """The sum of patterns of several parts."""
+    pattern, place = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
+    persons = np.bincount(place, np.concatenate([part[1] for part in parts]), len(pattern))
+    return np.stack([pattern, persons.astype(np.int64)])
+
+
+def _pair_cells(patterns: list[Ints], tables: Tables, pairs: NDArray[np.intp]) -> Iterator[Cell]:
+    names = catalog().components
+    for number, (pattern, persons) in enumerate(patterns):
+        label, p = divmod(number, len(pairs))
+        a, b = pairs[p].tolist()
+        seen = (pattern >> np.arange(_CODES**2)[:, None] & 1).astype(np.bool_)
+        told = np.flatnonzero(tables.pairs.total[label, p, :_NOT_BOTH] > 0).tolist()
+        for what, count in _table_cells(tables.pairs.cell[label, p], told, seen, persons):
+            yield f"R4 {_CLASSES[label]} {names[a]} x {names[b]} {what}", count
 
 
 def _table_cells(
-    cell: NDArray[np.uint8], told: list[int], seen: NDArray[np.bool_]
-) -> Iterator[tuple[str, int]]:
+    cell: NDArray[np.uint8], told: list[int], seen: NDArray[np.bool_], persons: Ints
+) -> Iterator[Cell]:
     """Each entry of a joint table that is told, then the thinnest set that subtraction gives; their persons.
 
     A set is named only where it has fewer persons than every entry.
+
+    Args:
+        cell: uint8[16], as released.
+        told: Its entries that are told.
+        seen: bool[25, n], in which entries there are rows of persons of each kind.
+        persons: int64[n], of each kind.
     """
     table = np.full((_CODES, _CODES), _NOT_BOTH, dtype=np.uint8)
     table[1:, 1:] = cell.reshape(_CODES - 1, _CODES - 1)
     place = table.ravel()
-    entries = [(f"cell {c}", int(np.count_nonzero(seen[place == c].any(axis=0)))) for c in told]
+    entries = [(f"cell {c}", int(persons[seen[place == c].any(axis=0)].sum())) for c in told]
     yield from entries
     if entries:
-        sets = _given_sets(place, seen, min(persons for _, persons in entries))
+        sets = _given_sets(place, seen, persons, min(count for _, count in entries))
         yield from sorted(sets, key=lambda found: found[1])[:1]
 
 
-def _given_sets(place: NDArray[np.uint8], seen: NDArray[np.bool_], under: int) -> Iterator[tuple[str, int]]:
+def _given_sets(
+    place: NDArray[np.uint8], seen: NDArray[np.bool_], persons: Ints, under: int
+) -> Iterator[Cell]:
     """Sets of under so many persons that rows, columns and entries give by adding and subtracting.
 
     Tables that agree in all that is told differ by a vector of the null space. So a set is given if a
     random such vector adds up to 0 over it. Sets of those alone who lack an end are left out: they are in R2.
     """
-    size = np.count_nonzero(seen, axis=1)
+    size = seen @ persons
     line = np.indices((_CODES, _CODES)).reshape(2, -1)
     told = [lines == code for lines in line for code in range(_CODES)]
     told += [place == c for c in np.unique(place)]
@@ -224,9 +288,9 @@ def _given_sets(place: NDArray[np.uint8], seen: NDArray[np.bool_], under: int) -
             break
         nobody |= empty
     for members in sets[sets[:, (place != _NOT_BOTH) & (size > 0)].any(axis=1)]:
-        persons = int(np.count_nonzero(seen[members].any(axis=0)))
-        if persons < under:
-            yield f"set {'+'.join(map(str, np.flatnonzero(members)))}", persons
+        count = int(persons[seen[members].any(axis=0)].sum())
+        if count < under:
+            yield f"set {'+'.join(map(str, np.flatnonzero(members)))}", count
 
 
 def _vector(told: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.complex128]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox.intake import Intake, admit, choose_rows, microseconds
+from riskgraph.sandbox.intake import Choice, Intake, admit, choose_rows, microseconds
 from riskgraph.sandbox.partition import orders_cap
 from riskgraph.sandbox.policy import Policy, objectors
 from riskgraph.sandbox.units import Units, find_units
@@ -51,6 +51,13 @@ def choose(
     units = find_units(table)
     intake = admit(table, until=until, policy=policy, barred=barred, unit=units.unit, cap=orders_cap(k))
     return intake, units
+
+
+def pick(table: OrderTable, *, until: date, k: int, policy: Policy, barred: Barred) -> tuple[Choice, Units]:
+    """The rows that :func:`choose` takes, without their values, and the units of the whole history."""
+    units = find_units(table)
+    rows = choose_rows(table, until=until, policy=policy, barred=barred, unit=units.unit, cap=orders_cap(k))
+    return rows, units
 
 
 def chosen(

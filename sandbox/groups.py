@@ -6,6 +6,7 @@ the noise.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,10 @@ from scipy.sparse import csr_array
 
 from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.absence import PARTS
-from riskgraph.sandbox.bins import Binned, Scale
+from riskgraph.sandbox.bins import Scale
 from riskgraph.sandbox.frame import COMPONENT_COUNT
 from riskgraph.sandbox.pairs import NOISE_SD
-from riskgraph.sandbox.partition import Grouped, Partition
+from riskgraph.sandbox.partition import Grouped, Partition, Persons
 from riskgraph.sandbox.shape import Shape
 
 MEAN_NOISE = 0.1
@@ -60,6 +61,15 @@ class Sums:
     count: Floats
     nodes: Floats
     units: Floats
+
+    @classmethod
+    def joined(cls, parts: Iterable[Sums]) -> Sums:
+        """Those of chunks, added in their order; no item may lie in two."""
+        whole: dict[str, NDArray[np.float64]] = {}
+        for part in parts:
+            for name, values in vars(part).items():
+                whole[name] = whole[name] + values if name in whole else values.astype(np.float64)
+        return cls(**{name: values.astype(np.float32) for name, values in whole.items()})
 
 
 def shuffle_groups(partition: Partition, rng: np.random.Generator) -> Partition:
@@ -120,13 +130,14 @@ def _moments(sums: Sums, label: NDArray[np.int8], k: int) -> tuple[Floats, Float
     return mean.astype(np.float32), sd.astype(np.float32)
 
 
-def noised_groups(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Groups, Sums, Floats, Floats]:
+def noised_groups(
+    sums: Sums, items: Persons, split: Partition, k: int, rng: np.random.Generator
+) -> tuple[Groups, Floats, Floats]:
     """R2 of all groups.
 
     Returns:
-        The released table; then the exact sums, means and sds, which stay inside the sandbox.
+        The released table; then the exact means and sds, which stay inside the sandbox.
     """
-    sums, items, split = sum_groups(grouped), grouped.items, grouped.split
     kept = split.group >= 0
     group, count = split.group[kept], len(split.label)
     rows = np.bincount(group, weights=items.rows[kept], minlength=count).astype(np.int64)
@@ -146,7 +157,7 @@ def noised_groups(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[G
         sd=sd * (1 + rng.normal(0, SD_NOISE, sd.shape)).astype(np.float32),
         presence=noised.astype(np.float32),
     )
-    return released, sums, mean, sd
+    return released, mean, sd
 
 
 def presence_shares(sums: Sums, rows: NDArray[np.int64]) -> Floats:
@@ -186,10 +197,10 @@ def _decode(scale: Scale, shape: Shape, z: Floats) -> NDArray[np.float64]:
     return np.interp(z, scale.z, value)
 
 
-def centroids(groups: Groups, binned: Binned, shapes: tuple[Shape, ...]) -> Floats:
+def centroids(groups: Groups, scales: Sequence[Scale], shapes: Sequence[Shape]) -> Floats:
     """R1: float32[G, 259], NaN for a node that most of the group lacks."""
     out = np.empty((len(groups), COMPONENT_COUNT), dtype=np.float32)
-    for j, (scale, shape) in enumerate(zip(binned.scales, shapes, strict=True)):
+    for j, (scale, shape) in enumerate(zip(scales, shapes, strict=True)):
         out[:, j] = _decode(scale, shape, groups.mean[:, j])
     out[groups.presence[:, _NODE] < 0.5] = np.nan
     return out

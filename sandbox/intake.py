@@ -146,18 +146,34 @@ def describe_found(found: Sequence[Rejected]) -> str:
 
 
 @dataclass(frozen=True)
-class _Admitted:
-    """float32[259, M] values, uint8[M, 137] states, and what was clipped and withheld."""
+class Admitted:
+    """What the policy lets in of some rows.
+
+    Attributes:
+        values: float32[259, M], clipped. states: uint8[M, 137]. availability: object[M].
+        clipped, withheld: As in :class:`Intake`.
+    """
 
     values: NDArray[np.float32]
     states: NDArray[np.uint8]
+    availability: NDArray[np.object_]
     clipped: int
     withheld: int
 
 
+def admit_rows(table: OrderTable, rows: NDArray[np.intp], policy: Policy) -> Admitted:
+    """Check, clip and withhold the values of rows that count.
+
+    Raises:
+        Invalid: If components and states do not agree; the component or node is named.
+    """
+    values, states, clipped, withheld = _admit_values(table, rows, policy, policy.codes(table))
+    return Admitted(values, states, _availability(table.availability[rows], states), clipped, withheld)
+
+
 def _admit_values(
     table: OrderTable, rows: NDArray[np.intp], policy: Policy, codes: NDArray[np.int16]
-) -> _Admitted:
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], int, int]:
     """The checked values of some rows, clipped to their bounds, without what the policy withholds."""
     if table.components.ndim != 2 or table.components.shape[1] != len(_NODE):
         shape = [len(rows), *table.components.shape[1:]]
@@ -184,7 +200,7 @@ def _admit_values(
         kept[start : start + _CHUNK] = states
         clipped += outside
     _check_agree(stray, empty)
-    return _Admitted(out, kept, clipped, withheld)
+    return out, kept, clipped, withheld
 
 
 def _check_agree(stray: NDArray[np.bool_], empty: NDArray[np.bool_]) -> None:
@@ -265,8 +281,8 @@ def admit(
     """
     picked = choose_rows(table, until=until, policy=policy, barred=barred, unit=unit, cap=cap)
     rows = picked.rows
-    made = _admit_values(table, rows, policy, policy.codes(table))
-    words = _availability(table.availability[rows], made.states)
+    made = admit_rows(table, rows, policy)
     return Intake(
-        rows, picked.over_cap, made.values.T, made.states, words, picked.dropped, made.clipped, made.withheld
-    )
+        rows, picked.over_cap, made.values.T, made.states, made.availability, picked.dropped, made.clipped,
+        made.withheld,
+    )  # fmt: skip

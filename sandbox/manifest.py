@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.order import JURISDICTIONS
@@ -25,13 +26,13 @@ from riskgraph.sandbox.measures import (
     size_histogram,
 )
 from riskgraph.sandbox.pairs import NOISE_SD
-from riskgraph.sandbox.partition import Grouped, orders_cap
+from riskgraph.sandbox.partition import Persons, orders_cap
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.published import Told, shares, told, total
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.tables import Tables
-from riskgraph.sandbox.units import ClassUnits, Units, count_units
+from riskgraph.sandbox.units import ClassUnits
 
 SCHEMA = "riskgraph.release/1"
 _AFTER_INTAKE = ("cap", "residual")
@@ -41,11 +42,15 @@ UNIT = "account, merged over shared card, or device and address; entities on ove
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for, a hash that binds its seed without telling it, and the policy table."""
+    """What was asked for, a hash that binds its seed without telling it, and the policy table.
+
+    ``chunk_rows`` is about how many rows lie in memory at once, None if all do.
+    """
 
     request: ReleaseRequest
     seed_commitment: str
     policy: Policy
+    chunk_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,10 @@ class Facts:
     found: tuple[Rejected, ...] = ()
     grouped: bool = False
 
-    def in_groups(self, grouped: Grouped, places: tuple[int, ...]) -> Facts:
-        """The same of the rows in groups, whose jurisdictions are counted in ``places``."""
-        frame, lost = grouped.frame, grouped.split.dropped
-        counts = count_units(Units(frame.unit, frame.component), frame.label)
+    def in_groups(
+        self, counts: tuple[ClassUnits, ...], places: tuple[int, ...], lost: Mapping[str, int]
+    ) -> Facts:
+        """The same of the rows in groups, and what was ``lost`` by grouping."""
         dropped = {r: self.dropped.get(r, 0) + lost.get(r, 0) for r in {**self.dropped, **lost}}
         return replace(self, counts=counts, places=places, dropped=dropped, grouped=True)
 
@@ -93,9 +98,10 @@ def stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def certificate(k: int, grouped: Grouped, groups: Groups, independent: Mapping[str, Any]) -> dict[str, Any]:
+def certificate(
+    k: int, items: Persons, group: NDArray[np.int32], groups: Groups, independent: Mapping[str, Any]
+) -> dict[str, Any]:
     """The partition's own count beside the independent one."""
-    items, group = grouped.items, grouped.split.group
     clans, persons = [], []
     for number in range(len(groups)):
         members = np.flatnonzero(group == number)
@@ -137,6 +143,7 @@ def _algorithm(order: Order) -> dict[str, Any]:
         },
         "draws": {"honest": DRAWS[0], "fraud": DRAWS[1], "rows_most": DRAWN_MOST},
         "corr_mode": "honest residuals",
+        "chunk_rows": order.chunk_rows,
         "seed_commitment": order.seed_commitment,
     }
 

@@ -8,6 +8,7 @@ size comes from R2, else two tables that share an end would tell how many rows l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -19,12 +20,14 @@ from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.bins import COARSE_BINS, Binned, Codes, Scale
 from riskgraph.sandbox.frame import Frame
 from riskgraph.sandbox.subtraction import fixed_sets
+from riskgraph.sandbox.tally import Tally
 
 NOISE_SD = 5.0
 CELLS = COARSE_BINS * COARSE_BINS
 REST = CELLS
 APART = CELLS + 1
 WIDTH = COARSE_BINS + 1
+_MASKS = 1 << WIDTH**2
 
 
 @dataclass(frozen=True)
@@ -112,13 +115,13 @@ _GRIDS = tuple(_grid(first, second) for first, second in product(_RUNS, _RUNS))
 class _Crowd:
     """Units of one class by the cells that they have a row in."""
 
-    def __init__(self, seen: NDArray[np.uint32], k: int) -> None:
-        self.kinds, self.number = np.unique(seen, return_counts=True)
+    def __init__(self, seen: Tally, k: int) -> None:
+        self.kinds, self.number = seen.key, seen.number
         self.k, self.known = k, {0: 0}
 
     def units(self, bits: int) -> int:
         if bits not in self.known:
-            self.known[bits] = int(self.number[(self.kinds & np.uint32(bits)) != 0].sum())
+            self.known[bits] = int(self.number[(self.kinds & bits) != 0].sum())
         return self.known[bits]
 
     def pool(self, grid: _Grid) -> Codes | None:
@@ -164,7 +167,7 @@ def _told(counts: NDArray[np.int64], cell: Codes) -> float:
     return float((seen[filled] * np.log(seen[filled] / expected[filled])).sum())
 
 
-def pool_cells(counts: NDArray[np.int64], seen: NDArray[np.uint32], k: int) -> Codes:
+def pool_cells(counts: NDArray[np.int64], seen: Tally, k: int) -> Codes:
     """Which cells of a table are shown, alone or merged with neighbours, and which go to the rest.
 
     A marginal less the shown cells of its line tells how many rows the line hides, together with those
@@ -174,7 +177,8 @@ def pool_cells(counts: NDArray[np.int64], seen: NDArray[np.uint32], k: int) -> C
 
     Args:
         counts: int64[4, 4], rows in each coarse cell.
-        seen: uint32[units], bit ``5 first + second`` for each two coarse codes that a unit has a row with.
+        seen: Units by mask, in which bit ``5 first + second`` is set for each two coarse codes that a unit
+            has a row with.
         k: Least number of units.
 
     Returns:
@@ -192,32 +196,61 @@ def pool_cells(counts: NDArray[np.int64], seen: NDArray[np.uint32], k: int) -> C
     return best
 
 
-def fit_pairs(
-    frame: Frame, binned: Binned, both: NDArray[np.float64], k: int, rng: np.random.Generator
-) -> PairTables:
-    """Count, pool and noise the tables of all template pairs.
+@dataclass(frozen=True)
+class PairTally:
+    """What R4 is made of; those of chunks add up, if no unit of a class lies in two.
 
-    Args:
-        frame: The accepted rows.
-        binned: Their bins.
-        both: float64[2, 284], rows of each class with both ends of each pair, by R2.
-        k: Least number of units behind a cell.
-        rng: Source of the noise.
+    Attributes:
+        rows: int64[2, 284, 5, 5], rows of each class by the coarse codes of both ends.
+        seen: Units by ``(2 pair + class) << 25 | mask``, a mask of the codes that a unit has a row with.
     """
+
+    rows: NDArray[np.int64]
+    seen: Tally
+
+    @classmethod
+    def joined(cls, parts: Sequence[PairTally]) -> PairTally:
+        """The sum of tallies."""
+        return cls(np.sum([p.rows for p in parts], axis=0), Tally.joined([p.seen for p in parts]))
+
+
+def tally_pairs(frame: Frame, binned: Binned) -> PairTally:
+    """Count the rows and units in the cells of all template pairs."""
     ends = pair_ends()
     coarse = {int(e): coarse_codes(binned.scales[e], binned.codes[e]) for e in np.unique(ends)}
-    cell = np.empty((2, len(ends), CELLS), dtype=np.uint8)
-    total = np.zeros((2, len(ends), APART + 1))
+    rows = np.zeros((2, len(ends), WIDTH**2), dtype=np.int64)
+    seen = []
     for p, (a, b) in enumerate(ends):
         joint = coarse[int(a)] * np.uint8(WIDTH) + coarse[int(b)]
         bits = np.bitwise_or.reduceat(np.left_shift(1, joint, dtype=np.uint32), frame.unit_starts)
         for label in (0, 1):
-            rows = frame.rows_of(label)
-            counts = np.bincount(joint[rows], minlength=WIDTH**2).reshape(WIDTH, WIDTH)
-            cell[label, p] = pool_cells(counts[1:, 1:], bits[frame.units_of(label)], k)
-            shape = _noised(counts[1:, 1:].ravel(), cell[label, p], rng)
+            rows[label, p] = np.bincount(joint[frame.rows_of(label)], minlength=WIDTH**2)
+            kinds = Tally.of(bits[frame.units_of(label)])
+            seen.append(Tally(kinds.key + (2 * p + label) * _MASKS, kinds.number))
+    key, number = (np.concatenate(part) for part in zip(*((t.key, t.number) for t in seen), strict=True))
+    return PairTally(rows.reshape(2, len(ends), WIDTH, WIDTH), Tally(key, number))
+
+
+def fit_pairs(tally: PairTally, both: NDArray[np.float64], k: int, rng: np.random.Generator) -> PairTables:
+    """Pool and noise the tables of all template pairs.
+
+    Args:
+        tally: Rows and units of their cells.
+        both: float64[2, 284], rows of each class with both ends of each pair, by R2.
+        k: Least number of units behind a cell.
+        rng: Source of the noise.
+    """
+    count = len(pair_ends())
+    cell = np.empty((2, count, CELLS), dtype=np.uint8)
+    total = np.zeros((2, count, APART + 1))
+    for p in range(count):
+        for label in (0, 1):
+            rows = tally.rows[label, p]
+            start = (2 * p + label) * _MASKS
+            cell[label, p] = pool_cells(rows[1:, 1:], tally.seen.between(start, start + _MASKS), k)
+            shape = _noised(rows[1:, 1:].ravel(), cell[label, p], rng)
             total[label, p, :APART] = both[label, p] * shape
-            total[label, p, APART] = rows.stop - rows.start - total[label, p, :APART].sum()
+            total[label, p, APART] = rows.sum() - total[label, p, :APART].sum()
     return PairTables(cell, total)
 
 

@@ -32,22 +32,31 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Items:
-    """Sums over each item's rows: what the partition is made from.
+class Persons:
+    """Who stands behind each item.
 
     Attributes:
-        total: float32[items, 259], sum of z over present rows.
-        nodes: float32[items, 137], rows with the node.
         rows, unit, component: int64[items]. label, stratum of each item.
     """
 
-    total: Floats
-    nodes: Floats
     rows: Ints
     unit: Ints
     component: Ints
     label: NDArray[np.int8]
     stratum: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Items(Persons):
+    """Sums over each item's rows: what the partition is made from.
+
+    Attributes:
+        total: float32[items, 259], sum of z over present rows.
+        nodes: float32[items, 137], rows with the node.
+    """
+
+    total: Floats
+    nodes: Floats
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def orders_cap(k: int) -> int:
     return int(MAX_UNIT_SHARE * (k - 1) / (1 - MAX_UNIT_SHARE) + 1e-9)
 
 
-def _features(items: Items, chosen: Ints) -> Floats:
+def features(items: Items, chosen: Ints) -> Floats:
     """float32[n, 259 + 137]: an item's mean z (absent counts 0) and half-weighted absence shares."""
     rows = items.rows[chosen, None].astype(np.float32)
     out = np.empty((len(chosen), COMPONENT_COUNT + NODE_COUNT), dtype=np.float32)
@@ -131,8 +140,8 @@ def _features(items: Items, chosen: Ints) -> Floats:
     return out
 
 
-def _first_component(features: Floats, rng: np.random.Generator) -> Floats:
-    """Scores of each item on the first principal component, by power iteration on a sample."""
+def first_axis(features: Floats, rng: np.random.Generator) -> Floats:
+    """float32[C]: the first principal component, by power iteration on a sample."""
     if len(features) > _PCA_SAMPLE:
         sample = features[rng.choice(len(features), _PCA_SAMPLE, replace=False)]
     else:
@@ -142,19 +151,27 @@ def _first_component(features: Floats, rng: np.random.Generator) -> Floats:
     for _ in range(_POWER_STEPS):
         axis = sample.T @ (sample @ axis)
         axis = axis / np.float32(max(float(np.linalg.norm(axis)), 1e-12))
-    scores: Floats = features @ axis
-    return scores
+    return axis
 
 
-def _split(items: Items, chosen: Ints, features: Floats, k: int, rng: np.random.Generator) -> list[Ints]:
-    """Groups of one stratum of one class, as lists of items. ``chosen`` itself is a crowd."""
+def split_crowd(items: Persons, chosen: Ints, values: Floats, k: int, rng: np.random.Generator) -> list[Ints]:
+    """Groups of items of one stratum of one class, as lists of items.
+
+    Args:
+        items: Who stands behind all items.
+        chosen: int64[n], the items to split; together they are a crowd.
+        values: float32[n, 396], their features.
+        k: Least units of a group.
+        rng: Starts of the power iterations.
+    """
     groups: list[Ints] = []
     stack = [np.arange(len(chosen))]
     while stack:
         places = stack.pop()
         halves = None
         if len(places) >= 2 * k:
-            order = np.argsort(_first_component(features[places], rng), kind="stable")
+            mine = values[places]
+            order = np.argsort(mine @ first_axis(mine, rng), kind="stable")
             halves = _halves(items, chosen[places], order, k)
         if halves is None:
             groups.append(chosen[places])
@@ -163,7 +180,7 @@ def _split(items: Items, chosen: Ints, features: Floats, k: int, rng: np.random.
     return groups
 
 
-def _halves(items: Items, chosen: Ints, order: NDArray[np.intp], k: int) -> tuple[Ints, Ints] | None:
+def _halves(items: Persons, chosen: Ints, order: NDArray[np.intp], k: int) -> tuple[Ints, Ints] | None:
     for ratio in _RATIOS:
         cut = round(ratio * len(order))
         sides = (order[:cut], order[cut:])
@@ -172,7 +189,7 @@ def _halves(items: Items, chosen: Ints, order: NDArray[np.intp], k: int) -> tupl
     return None
 
 
-def _trim(items: Items, chosen: Ints, k: int) -> Ints:
+def trim(items: Persons, chosen: Ints, k: int) -> Ints:
     """Leave out the items that dominate a stratum until it is a crowd; empty if it never is."""
     while len(chosen) >= k and not is_crowd(items.component[chosen], items.rows[chosen], k):
         rows = items.rows[chosen]
@@ -201,15 +218,15 @@ def partition(items: Items, k: int, rng: np.random.Generator) -> Partition:
     for label in (0, 1):
         for stratum in np.unique(items.stratum[items.label == label]):
             chosen = np.flatnonzero((items.label == label) & (items.stratum == stratum))
-            kept = _trim(items, chosen, k)
+            kept = trim(items, chosen, k)
             lost = int(items.rows[chosen].sum() - items.rows[kept].sum())
             dropped["cap" if len(kept) else "residual"] += lost
             if len(kept):
-                for members in _split(items, kept, _features(items, kept), k, rng):
+                for members in split_crowd(items, kept, features(items, kept), k, rng):
                     group[members] = len(labels)
                     labels.append(label)
                     strata.append(int(stratum))
-        _check_class(items, group, label, k)
+        check_class(items, group, label, k)
     return Partition(group, np.array(labels, np.int8), np.array(strata, np.int16), dropped)
 
 
@@ -262,7 +279,7 @@ def _name(label: int) -> str:
     return "fraud" if label else "honest"
 
 
-def _check_class(items: Items, group: NDArray[np.int32], label: int, k: int) -> None:
+def check_class(items: Persons, group: NDArray[np.int32], label: int, k: int) -> None:
     mine = items.label == label
     grouped = mine & (group >= 0)
     groups = len(np.unique(group[grouped]))
@@ -271,7 +288,7 @@ def _check_class(items: Items, group: NDArray[np.int32], label: int, k: int) -> 
         raise too_few(label, units, components, groups, k, _missing(items, label, k))
 
 
-def _missing(items: Items, label: int, k: int) -> int:
+def _missing(items: Persons, label: int, k: int) -> int:
     """Units that would have to come, at best, for two crowds: both in one stratum, or one in each of two.
 
     A stratum of u units of which c hang together lacks k - u of them, and 2c - u that stand apart; one

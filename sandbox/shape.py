@@ -6,14 +6,15 @@ correlation is pooled over honest residuals only: a fraud-class correlation give
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.sandbox.absence import FLAG_COUNT, PARTS
-from riskgraph.sandbox.bins import CODES, Binned, Scale, distinct_rows, round_up
+from riskgraph.sandbox.bins import CODES, Binned, Scale, Support, distinct_rows, round_up
 from riskgraph.sandbox.bounds import category_components, component_bounds, whole_components
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 from riskgraph.sandbox.pairs import NOISE_SD
@@ -115,28 +116,57 @@ def _categories(honest: _Sorted, bins: Ints, k: int) -> _Cells:
     return _Cells(place[kept], words[kept], words[kept], sizes[kept].astype(np.float64))
 
 
-def _thin(values: Doubles, under: float, over: float, category: bool) -> tuple[float, float]:
+class Moments(Protocol):
+    """Told by all honest rows that have a component in a bin."""
+
+    def common(self, component: int, bin: int) -> float:
+        """The commonest value."""
+
+    def mean_sd(self, component: int, bin: int) -> tuple[float, float]:
+        """Mean and standard deviation."""
+
+
+@dataclass(frozen=True)
+class RowMoments:
+    """Moments by the rows themselves."""
+
+    frame: Frame
+    binned: Binned
+
+    def _values(self, component: int, bin: int) -> Doubles:
+        rows = self.frame.rows_of(0)
+        inside = self.binned.codes[component, rows] == bin + 1
+        out: Doubles = self.frame.values[component, rows][inside].astype(np.float64)
+        return out
+
+    def common(self, component: int, bin: int) -> float:
+        words, sizes = np.unique(self._values(component, bin), return_counts=True)
+        return float(words[np.argmax(sizes)])
+
+    def mean_sd(self, component: int, bin: int) -> tuple[float, float]:
+        values = self._values(component, bin)
+        return float(values.mean()), float(values.std())
+
+
+def _thin(everyone: Moments, j: int, b: int, under: float, over: float) -> tuple[float, float]:
     """One cell for a bin that k honest units share, too few of them with it in their first row."""
-    if category:
-        words, sizes = np.unique(values, return_counts=True)
-        common = float(words[np.argmax(sizes)])
-        return common, common
-    mean, spread = float(values.mean()), float(values.std())
+    if category_components()[j]:
+        return (everyone.common(j, b),) * 2
+    mean, spread = everyone.mean_sd(j, b)
     return max(under, mean - spread), min(over, mean + spread)
 
 
-def _component(frame: Frame, binned: Binned, j: int, honest: _Sorted, k: int) -> _Cells:
+def _component(everyone: Moments, support: Support, j: int, honest: _Sorted, k: int) -> _Cells:
     """Cells of component ``j`` in order of their bins, from honest rows; weights sum to 1 in each bin."""
     low, high = (float(b[j]) for b in component_bounds())
-    category, rows = bool(category_components()[j]), frame.rows_of(0)
+    category = bool(category_components()[j])
     full = np.diff(honest.cuts) >= k
     found = [(_categories if category else _runs)(honest, np.flatnonzero(full), k)]
     for b in np.flatnonzero(~full):
         under, over = np.nan_to_num(honest.under[b], nan=low), np.nan_to_num(honest.over[b], nan=high)
         ends = float(under), float(over)
-        if binned.support[j].units[0, b] >= k:
-            everyone = frame.values[j, rows][binned.codes[j, rows] == b + 1]
-            ends = _thin(everyone.astype(np.float64), *ends, category)
+        if support.units[0, b] >= k:
+            ends = _thin(everyone, j, int(b), *ends)
         found.append(_Cells(*(np.array([x]) for x in (b, *ends, 1.0))))
     cells = _Cells(*(np.concatenate(part) for part in zip(*found, strict=True)))
     order = np.argsort(cells.bin, kind="stable")
@@ -144,22 +174,36 @@ def _component(frame: Frame, binned: Binned, j: int, honest: _Sorted, k: int) ->
     return _Cells(cells.bin[order], cells.lower[order], cells.upper[order], weight[order])
 
 
-def fit_shapes(frame: Frame, binned: Binned, k: int, rng: np.random.Generator) -> tuple[Shape, ...]:
+def fit_shapes(
+    first: Iterable[Floats],
+    scales: Sequence[Scale],
+    supports: Sequence[Support],
+    everyone: Moments,
+    k: int,
+    rng: np.random.Generator,
+) -> tuple[Shape, ...]:
     """Shapes of all 259 components; counts of bins carry noise.
 
     Exact shares would be fractions with one denominator, the rows that have the component: it could be
     guessed from them, and the class less it is an exact count of rows that lack it.
+
+    Args:
+        first: For each component its values in one row of each honest unit, or of a sample of them.
+        scales: The bins.
+        supports: What stands behind each bin.
+        everyone: Asked about bins that too few of the first rows are in.
+        k: Least number of units in a cell.
+        rng: Source of the noise.
     """
-    first = frame.unit_starts[frame.units_of(0)]
     shapes = []
-    for j, (scale, support) in enumerate(zip(binned.scales, binned.support, strict=True)):
+    for j, (values, scale, support) in enumerate(zip(first, scales, supports, strict=True)):
         low, high = (float(b[j]) for b in component_bounds())
         noise = rng.normal(0, NOISE_SD, support.rows.shape)
         tally = np.where(support.rows > 0, np.maximum(support.rows + noise, 1.0), 0.0)
         if support.holders[1] < k:
             # too few fraud units have the component at all: no marginal of their own
             tally[1] = tally[0]
-        cells = _component(frame, binned, j, _sorted(frame.values[j].take(first), scale.edges), k)
+        cells = _component(everyone, support, j, _sorted(values, scale.edges), k)
         share = np.where(tally.sum(axis=1, keepdims=True) > 0, tally, 1.0)
         share /= share.sum(axis=1, keepdims=True)
         shapes.append(
@@ -174,31 +218,37 @@ def fit_shapes(frame: Frame, binned: Binned, k: int, rng: np.random.Generator) -
     return tuple(shapes)
 
 
+def sample_honest(rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Of honest rows those that the correlation is taken from, sorted."""
+    out: NDArray[np.intp] = np.sort(rng.choice(rows, min(_SAMPLE, len(rows)), replace=False))
+    return out
+
+
+def levels_of(frame: Frame, binned: Binned, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """uint8[400, n]: bins of the 259 components and the presence flags of some rows, 0 where not seen."""
+    return np.concatenate([binned.codes.take(rows, axis=1), _flags(frame, binned, rows)])
+
+
 def honest_correlation(
-    frame: Frame,
-    binned: Binned,
+    levels: NDArray[np.uint8],
     group: NDArray[np.int32],
+    scales: Sequence[Scale],
     moments: tuple[Floats, Floats, Floats],
     k: int,
-    rng: np.random.Generator,
 ) -> Floats:
     """Correlation of honest residuals within groups, over 259 values and 141 presence flags.
 
     Args:
-        frame: The accepted rows.
-        binned: Their bins.
-        group: int32[N], group of each row, -1 for none.
+        levels: uint8[400, n], of a sample of honest rows.
+        group: int32[n], their groups.
+        scales: The bins.
         moments: Exact mean and sd, float32[G, 259], and presence shares, float32[G, 141].
         k: Pairs seen together in fewer than k sampled rows count as uncorrelated.
-        rng: Source of the row sample.
 
     Returns:
         float32[400, 400]: pairwise present, eigenvalues clipped, shrunk 3 % to identity.
     """
-    rows = np.flatnonzero(group[frame.rows_of(0)] >= 0)
-    rows = np.sort(rng.choice(rows, min(_SAMPLE, len(rows)), replace=False))
-    levels = np.concatenate([binned.codes.take(rows, axis=1), _flags(frame, binned, rows)])
-    return _positive(_pairwise(levels, group[rows], _residuals(binned.scales, moments), k))
+    return _positive(_pairwise(levels, group, _residuals(scales, moments), k))
 
 
 def _flags(frame: Frame, binned: Binned, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
@@ -208,7 +258,7 @@ def _flags(frame: Frame, binned: Binned, rows: NDArray[np.intp]) -> NDArray[np.u
     return np.vstack([nodes + np.uint8(1), *parts])
 
 
-def _residuals(scales: tuple[Scale, ...], moments: tuple[Floats, Floats, Floats]) -> Floats:
+def _residuals(scales: Sequence[Scale], moments: tuple[Floats, Floats, Floats]) -> Floats:
     """float32[400, G, 16]: how many sds a row of a group lies off its group at each level, 0 at none."""
     mean, sd, share = moments
     out = np.zeros((COMPONENT_COUNT + FLAG_COUNT, len(mean), CODES), dtype=np.float32)

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from riskgraph.core.catalog import catalog
-from riskgraph.sandbox.absence import Absence, fit_absence
-from riskgraph.sandbox.bins import Scale, fit_bins
+from riskgraph.sandbox.absence import Absence, AbsenceTally, fit_absence, tally_absence
+from riskgraph.sandbox.bins import Scale, Support, fit_bins
 from riskgraph.sandbox.frame import Frame, keep_rows
 from riskgraph.sandbox.groups import (
     Groups,
+    Sums,
     centroids,
     noised_groups,
     presence_shares,
     shuffle_groups,
     sse_ratio,
+    sum_groups,
 )
-from riskgraph.sandbox.pairs import PairTables, fit_pairs, pair_ends
-from riskgraph.sandbox.partition import Grouped, Partition, partition, summarise
-from riskgraph.sandbox.shape import Shape, fit_shapes, honest_correlation
+from riskgraph.sandbox.pairs import PairTables, PairTally, fit_pairs, pair_ends, tally_pairs
+from riskgraph.sandbox.partition import Grouped, Partition, Persons, partition, summarise
+from riskgraph.sandbox.shape import (
+    Moments,
+    RowMoments,
+    Shape,
+    fit_shapes,
+    honest_correlation,
+    levels_of,
+    sample_honest,
+)
 
 MAX_CLUSTERS = 6
 
@@ -70,23 +82,97 @@ def group_rows(frame: Frame, k: int, rng: np.random.Generator) -> Grouped:
     return Grouped(frame, binned, items, split)
 
 
+class Told(Protocol):
+    """All that the tables read of rows, once the groups are known."""
+
+    @property
+    def items(self) -> Persons: ...
+
+    @property
+    def split(self) -> Partition: ...
+
+    @property
+    def bins(self) -> tuple[tuple[Scale, ...], tuple[Support, ...]]: ...
+
+    def sums(self) -> Sums: ...
+
+    def first(self) -> Iterable[NDArray[np.float32]]:
+        """For each component its values in one row of each honest unit, or of a sample of them."""
+
+    def moments(self) -> Moments: ...
+
+    def levels(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Levels and groups of a sample of honest rows."""
+
+    def absence(self) -> AbsenceTally: ...
+
+    def pairs(self) -> PairTally: ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """What rows tell that all lie in memory."""
+
+    grouped: Grouped
+
+    @property
+    def items(self) -> Persons:
+        return self.grouped.items
+
+    @property
+    def split(self) -> Partition:
+        return self.grouped.split
+
+    @property
+    def bins(self) -> tuple[tuple[Scale, ...], tuple[Support, ...]]:
+        return self.grouped.binned.scales, self.grouped.binned.support
+
+    def sums(self) -> Sums:
+        return sum_groups(self.grouped)
+
+    def first(self) -> Iterable[NDArray[np.float32]]:
+        frame = self.grouped.frame
+        rows = frame.unit_starts[frame.units_of(0)]
+        return (values.take(rows) for values in frame.values)
+
+    def moments(self) -> Moments:
+        return RowMoments(self.grouped.frame, self.grouped.binned)
+
+    def levels(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        frame, group = self.grouped.frame, self.grouped.row_group
+        rows = sample_honest(np.flatnonzero(group[frame.rows_of(0)] >= 0), rng)
+        return levels_of(frame, self.grouped.binned, rows), group[rows]
+
+    def absence(self) -> AbsenceTally:
+        return tally_absence(self.grouped.frame)
+
+    def pairs(self) -> PairTally:
+        return tally_pairs(self.grouped.frame, self.grouped.binned)
+
+
 def build_tables(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Tables, dict[str, float]]:
     """R1 to R4 of a partition, and the seconds that R1-R3 and R4 took."""
+    return tables_of(InMemory(grouped), k, rng)
+
+
+def tables_of(told: Told, k: int, rng: np.random.Generator) -> tuple[Tables, dict[str, float]]:
+    """R1 to R4 from what the rows tell, and the seconds that R1-R3 and R4 took."""
     began = time.perf_counter()
-    frame, binned = grouped.frame, grouped.binned
-    groups, sums, mean, sd = noised_groups(grouped, k, rng)
+    (scales, support), sums = told.bins, told.sums()
+    groups, mean, sd = noised_groups(sums, told.items, told.split, k, rng)
     share = presence_shares(sums, groups.rows)
-    shapes = fit_shapes(frame, binned, k, rng)
-    correlation = honest_correlation(frame, binned, grouped.row_group, (mean, sd, share), k, rng)
-    absence = fit_absence(frame, k)
+    shapes = fit_shapes(told.first(), scales, support, told.moments(), k, rng)
+    levels, group = told.levels(rng)
+    correlation = honest_correlation(levels, group, scales, (mean, sd, share), k)
+    absence = fit_absence(told.absence(), k)
     middle = time.perf_counter()
     tables = Tables(
-        scales=binned.scales,
-        centroids=centroids(groups, binned, shapes),
+        scales=scales,
+        centroids=centroids(groups, scales, shapes),
         groups=groups,
         shapes=shapes,
         correlation=correlation,
-        pairs=fit_pairs(frame, binned, rows_with_both(groups), k, rng),
+        pairs=fit_pairs(told.pairs(), rows_with_both(groups), k, rng),
         absence=absence,
         cluster=fraud_clusters(groups),
         sse_ratio=sse_ratio(sums),

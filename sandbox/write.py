@@ -15,86 +15,44 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import CheckFailed, Conflict, Invalid, RiskgraphError, UnknownField
-from riskgraph.core.order import JURISDICTIONS
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox.audit import AUDIT, append_audit, check_chained, next_entry, sealed_line
-from riskgraph.sandbox.cells import UsedRows, count_cells
-from riskgraph.sandbox.choice import choose, window
-from riskgraph.sandbox.count import PersonCount
+from riskgraph.sandbox.audit import AUDIT, append_audit
+from riskgraph.sandbox.books import Books, open_books
+from riskgraph.sandbox.choice import window
+from riskgraph.sandbox.chunks import Chunking
 from riskgraph.sandbox.draw import ReleasedRows, draw_class, join
 from riskgraph.sandbox.files import ROWS, file_sha256, write_rows, write_tables
-from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.intake import Intake, Rejected, describe_found, rejected_names
-from riskgraph.sandbox.ledger import ALREADY, Digests, Ledger
+from riskgraph.sandbox.intake import Rejected, rejected_names
+from riskgraph.sandbox.ledger import ALREADY
 from riskgraph.sandbox.manifest import (
-    Facts,
     Order,
     audit_of_refusal,
     audit_of_release,
-    certificate,
     manifest_of,
-    stamp,
     strata_of,
 )
-from riskgraph.sandbox.pairs import pair_ends
-from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Shortage, too_few
+from riskgraph.sandbox.partition import Shortage
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.rake import rake
-from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release, check_certificate
+from riskgraph.sandbox.release import MANIFEST, SIGNATURE, Release
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.swap import swap
-from riskgraph.sandbox.tables import Tables, build_tables, group_rows
-from riskgraph.sandbox.units import Units, count_units, describe, new_units_per_day
+from riskgraph.sandbox.tables import Tables, build_tables
+from riskgraph.sandbox.tabulate import Counted, group, tabulate
+from riskgraph.sandbox.watch import Tell, Watch
 
 if TYPE_CHECKING:
     from riskgraph.ports import Progress, Signer
-
-Tell = Callable[[str], None]
-_STEPS = ("units", "partition", "count", "tables", "cells", "draw", "swap", "rake", "write")
-
-
-@dataclass
-class _Watch:
-    """Seconds per step, the caller's progress bar, and what is known so far."""
-
-    progress: Progress | None
-    tell: Tell | None = None
-    found: tuple[Rejected, ...] = ()
-    facts: Facts | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    began: float = field(default_factory=time.perf_counter)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        if self.progress is not None:
-            self.progress(name, _STEPS.index(name), len(_STEPS))
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
-
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.began
-
-    def timings(self, rows: int) -> dict[str, float]:
-        """Seconds by step and the rows in groups; ``partition_s`` includes intake and unit count."""
-        s = self.seconds
-        inner = ("r1_r3", "r4")
-        out = {f"{n}_s": s[n] for n in (*_STEPS[2:5], *inner, *_STEPS[5:])}
-        out |= {"partition_s": s["units"] + s["partition"], "total_s": self.elapsed()}
-        return {name: round(value, 3) for name, value in out.items()} | {"rows": rows}
 
 
 def _generator(request: ReleaseRequest, signer: Signer) -> tuple[np.random.Generator, str]:
@@ -110,119 +68,7 @@ def _generator(request: ReleaseRequest, signer: Signer) -> tuple[np.random.Gener
     return np.random.default_rng(int.from_bytes(hashlib.sha512(keyed).digest())), commitment
 
 
-@dataclass(frozen=True)
-class _Books:
-    """Audit log and ledger of the installation, where they are kept; simulated records have no ledger."""
-
-    signer: Signer
-    log: Path | None
-    ledger: Ledger | None
-
-    def entry(self, record: Mapping[str, Any]) -> AbstractContextManager[bytes]:
-        """The record's line; with a log, its place there is kept and it is appended at the end."""
-        if self.log is None:
-            return nullcontext(sealed_line(record, self.signer))
-        return next_entry(self.log, record, self.signer)
-
-    def refuse(self, record: Mapping[str, Any]) -> None:
-        if self.log is not None:
-            append_audit(self.log, record, self.signer)
-
-    def barred(self, table: OrderTable) -> dict[str, NDArray[np.bool_]]:
-        """Orders that must not enter, as a mask by reason."""
-        return self.ledger.barred(table.order_id) if self.ledger else {}
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Nobody else takes records meanwhile; an unfinished release gives its own back at the end."""
-        check_chained(self.log)
-        with ExitStack() as stack:
-            if self.ledger:
-                stack.enter_context(self.ledger.locked())
-                stack.enter_context(self.ledger.handing_over())
-            yield
-
-
-def _open_books(request: ReleaseRequest, signer: Signer, log: Path | None, ledger: Path | None) -> _Books:
-    if ledger is None or request.provenance == "simulated":
-        return _Books(signer, log, None)
-    if log is None:
-        raise Invalid("a ledger needs the audit log that vouches for it", field="audit_log")
-    return _Books(signer, log, Ledger(ledger, log, signer, request.code, stamp(request.now)))
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """All that is known of a release when the map of rows to groups is gone.
-
-    Attributes:
-        tables: What rows are drawn from.
-        held: Its certificate. destroyed: When the map was overwritten.
-        entered: Keyed digests of the records that went in, sorted; None where no ledger is kept.
-    """
-
-    tables: Tables
-    held: dict[str, Any]
-    destroyed: str
-    entered: Digests | None
-
-
-def _group(
-    table: OrderTable,
-    order: Order,
-    rng: np.random.Generator,
-    watch: _Watch,
-    barred: Mapping[str, NDArray[np.bool_]],
-) -> Grouped:
-    """Intake, units and groups."""
-    with watch.step("units"):
-        k, policy = order.request.k, order.policy
-        intake, units = choose(table, until=order.request.until, k=k, policy=policy, barred=barred)
-        dropped, everybody = intake.dropped, np.concatenate([intake.rows, intake.over_cap])
-        mine = Units(units.unit[everybody], units.component[everybody])
-        counts = count_units(mine, table.label[everybody])
-    facts = watch.facts = _facts(table, intake, units, watch)
-    if watch.tell is not None:  # to who runs this: exactly, and as they were before the cap
-        watch.tell(describe(counts, dropped))
-        if watch.found:
-            watch.tell(describe_found(watch.found))
-    with watch.step("partition"), _pace_of(table, everybody, mine, dropped):
-        for count in counts:
-            if count.units < MIN_GROUPS * k:
-                missing = MIN_GROUPS * k - count.units
-                raise too_few(count.label, count.units, count.components, 0, k, missing)
-        grouped = group_rows(build_frame(table, intake, units, k), k, rng)
-    watch.facts = facts.in_groups(grouped, _places(table, grouped.frame.source))
-    return grouped
-
-
-def _facts(table: OrderTable, intake: Intake, units: Units, watch: _Watch) -> Facts:
-    """What is known under the cap, before anything is grouped."""
-    rows = intake.rows
-    counts = count_units(Units(units.unit[rows], units.component[rows]), table.label[rows])
-    places = _places(table, rows)
-    return Facts(counts, places, intake.dropped, intake.clipped, intake.withheld, watch.found)
-
-
-def _places(table: OrderTable, rows: NDArray[np.intp]) -> tuple[int, ...]:
-    """Orders of each jurisdiction."""
-    return tuple(np.bincount(table.jurisdiction[rows], minlength=len(JURISDICTIONS)).tolist())
-
-
-@contextmanager
-def _pace_of(
-    table: OrderTable, rows: NDArray[np.intp], units: Units, dropped: Mapping[str, int]
-) -> Iterator[None]:
-    """A refusal for want of persons says what would help."""
-    try:
-        yield
-    except Shortage as short:
-        mine = table.label[rows] == short.label
-        pace = new_units_per_day(units.unit[mine], table.placed_at[rows][mine])
-        raise short.at_pace(pace, dropped) from None
-
-
-def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRows:
+def _draw(tables: Tables, rng: np.random.Generator, watch: Watch) -> ReleasedRows:
     with watch.step("draw"):
         drawn = [draw_class(tables, label, rng) for label in (0, 1)]
     with watch.step("swap"):
@@ -235,33 +81,8 @@ def _draw(tables: Tables, rng: np.random.Generator, watch: _Watch) -> ReleasedRo
         return join((parts[0], parts[1]), rng)
 
 
-def _tables(
-    table: OrderTable, order: Order, rng: np.random.Generator, watch: _Watch, books: _Books
-) -> _Counted:
-    """All that is released but the rows, which are drawn from it."""
-    grouped = _group(table, order, rng, watch, books.barred(table))
-    with watch.step("count"):
-        persons = PersonCount(table, grouped.frame.source)
-        by_group = persons.groups(grouped.row_group)
-    with watch.step("tables"):
-        tables, seconds = build_tables(grouped, order.request.k, rng)
-    watch.seconds |= seconds
-    with watch.step("cells"):
-        frame = grouped.frame
-        used = UsedRows(persons.person, frame.label, frame.stratum, frame.values, frame.states)
-        by_cell = count_cells(used, tables, pair_ends())
-    independent = by_group.as_dict() | by_cell.as_dict()
-    held = certificate(order.request.k, grouped, tables.groups, independent)
-    check_certificate(held)
-    # Sorted, since rows of one group lie together in the frame.
-    entered = np.sort(books.ledger.digests(table.order_id[grouped.frame.source])) if books.ledger else None
-    # with map and raw rows together a release would only be pseudonymous (PIPL Art. 73)
-    grouped.split.group.fill(-1)
-    return _Counted(tables, held, stamp(order.request.now + watch.elapsed()), entered)
-
-
 def _write(
-    folder: Path, out: Path, made: _Counted, rows: ReleasedRows, order: Order, watch: _Watch, books: _Books
+    folder: Path, out: Path, made: Counted, rows: ReleasedRows, order: Order, watch: Watch, books: Books
 ) -> None:
     """Fill a folder with a release that will lie in ``out``, and log it."""
     facts, held = watch.facts, made.held
@@ -299,7 +120,7 @@ def _check_free(out: Path) -> None:
 
 
 @contextmanager
-def _refusal_on_record(order: Order, watch: _Watch, books: _Books) -> Iterator[None]:
+def _refusal_on_record(order: Order, watch: Watch, books: Books) -> Iterator[None]:
     """A release that was asked for and not made is on record too, with what was known by then."""
     try:
         yield
@@ -348,15 +169,16 @@ def _new_folder(out: Path) -> Iterator[Path]:
 
 
 def _make(
-    held: list[OrderTable], order: Order, rng: np.random.Generator, watch: _Watch, books: _Books
-) -> tuple[_Counted, ReleasedRows]:
+    held: list[OrderTable], order: Order, rng: np.random.Generator, watch: Watch, books: Books,
+    how: Chunking | None,
+) -> tuple[Counted, ReleasedRows]:  # fmt: skip
     """Tables, and the rows that are drawn from them alone.
 
     The history is taken out of ``held``: where nobody else holds it, it goes before rows are drawn.
     """
     # sums must not depend on how many cores a machine has, nor wait for threads that share one
     with _refusal_on_record(order, watch, books), threadpool_limits(limits=1, user_api="blas"):
-        counted = _tables(window(held.pop(), order.request.until), order, rng, watch, books)
+        counted = tabulate(held.pop(), order, rng, watch, books, how)
         return counted, _draw(counted.tables, rng, watch)
 
 
@@ -364,6 +186,7 @@ def write_release(
     table: OrderTable, out: Path, request: ReleaseRequest, signer: Signer, *,
     policy: Policy, progress: Progress | None = None, audit_log: Path | None = None,
     ledger: Path | None = None, found: tuple[Rejected, ...] = (), tell: Tell | None = None,
+    chunking: Chunking | None = None,
 ) -> Release:  # fmt: skip
     """Make a k-anonymous release of a history of orders, and open it.
 
@@ -379,6 +202,7 @@ def write_release(
         policy: What an order may give for training; ``Policy.default()`` is what the law asks for.
         found: What was found in the texts of the history (``search_values``), for the record.
         tell: Told before anything is partitioned who is counted, and what was left out.
+        chunking: How the rows of a large history are cut up; by default above 250,000 orders.
 
     Raises:
         Invalid: If a value of the table is wrong; the field is named.
@@ -387,12 +211,15 @@ def write_release(
             or log and ledger do not agree.
     """
     _check_free(out)
-    rng, commitment = _generator(request, signer)
-    order, watch = Order(request, commitment, policy), _Watch(progress, tell, found)
-    books, held = _open_books(request, signer, audit_log, ledger), [table]
+    (rng, commitment), held = _generator(request, signer), [window(table, request.until)]
     del table
+    how = chunking or Chunking()
+    used = how if len(held[0]) > how.above else None
+    order = Order(request, commitment, policy, used.rows if used else None)
+    watch = Watch(progress, tell, found)
+    books = open_books(request, signer, audit_log, ledger)
     with books.held():
-        made = _make(held, order, rng, watch, books)
+        made = _make(held, order, rng, watch, books, used)
         with _new_folder(out) as folder:
             _write(folder, out, *made, order, watch, books)
     del made
@@ -410,9 +237,9 @@ def release_rows(
         Invalid: If a value of the table is wrong; the field is named.
         CheckFailed: If a class has too few persons.
     """
-    watch = _Watch(None)
+    watch = Watch(None)
     with threadpool_limits(limits=1, user_api="blas"):
-        grouped = _group(window(table, request.until), Order(request, "", policy), rng, watch, {})
+        grouped = group(window(table, request.until), Order(request, "", policy), rng, watch, {})
         tables, _ = build_tables(grouped, request.k, rng)
         del grouped
         return _draw(tables, rng, watch)

@@ -26,6 +26,7 @@ BEYOND_CORE = (
     "networkx",
     "shap",
     "typst",
+    "ray",
 )
 # Written by `make measure` on a machine that can measure; a checkout may not have it yet.
 MAY_BE_EMPTY = {("riskgraph.bench", "*.json")}

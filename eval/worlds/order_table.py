@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.order import JURISDICTIONS, PHASES, order_key
 from riskgraph.core.outcome import Outcome, label_at
 from riskgraph.core.subgraph import State
-from riskgraph.core.table import NODE_PURPOSES, OrderTable
+from riskgraph.core.table import NODE_PURPOSES, OrderTable, let_go
 from riskgraph.eval.worlds.extras import arrow, parquet
 from riskgraph.eval.worlds.hashing import EntityHasher
 from riskgraph.eval.worlds.reader import World
@@ -25,6 +26,8 @@ from riskgraph.eval.worlds.schema import COMPUTED, PURPOSE_COLUMNS, node_columns
 from riskgraph.eval.worlds.writer import Progress
 
 _NODES = catalog().nodes
+# Columns that take nearly all of the room.
+_WIDE = ("components", "states")
 _SDK = np.array([n.computed_by == "sdk" for n in _NODES])
 
 
@@ -223,7 +226,16 @@ def _outcomes(world: World, known_at: float) -> dict[str, list[Outcome]]:
     return out
 
 
-def order_table(world: World, known_at: float | None, door: Door, progress: Progress) -> OrderTable:
+def _room(rows: int, values: NDArray[Any], path: Path | None) -> NDArray[Any]:
+    shape = (rows, *values.shape[1:])
+    if path is None:
+        return np.empty(shape, dtype=values.dtype)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=values.dtype, shape=shape)
+
+
+def order_table(
+    world: World, known_at: float | None, door: Door, progress: Progress, folder: Path | None = None
+) -> OrderTable:
     """See :meth:`World.table`."""
     replay(world, door, progress)
     at = math.inf if known_at is None else known_at
@@ -253,8 +265,10 @@ def order_table(world: World, known_at: float | None, door: Door, progress: Prog
         for column, values in columns.items():
             if not start:
                 # room for all parts at once: joining them at the end would hold everything twice
-                whole[column] = np.empty((sum(sizes), *values.shape[1:]), dtype=values.dtype)
+                path = folder / f"{column}.npy" if folder and column in _WIDE else None
+                whole[column] = _room(sum(sizes), values, path)
             whole[column][start : start + len(values)] = values
+            let_go(whole[column])
         start += len(table)
     progress("order table", len(sizes), len(sizes))
     return OrderTable(**whole)

@@ -129,18 +129,21 @@ class World:
         else:
             yield from sorted(self.outcomes(), key=lambda outcome: outcome.reported_at)
 
-    def table(self, known_at: float | None, door: Door, progress: Progress = quiet) -> OrderTable:
+    def table(
+        self, known_at: float | None, door: Door, progress: Progress = quiet, folder: Path | None = None
+    ) -> OrderTable:
         """All orders as arrays; computed nodes come from ``derived``, which is made first if missing.
 
         Args:
             known_at: Labels as known at this time (epoch seconds); None means all that was ever reported.
             door: Keyed hashing of entities.
             progress: Called with (step, done, total).
+            folder: Where the wide columns lie, as ``numpy.memmap``; by default they are held in memory.
         """
         # Here, since that module reads worlds itself.
         from riskgraph.eval.worlds.order_table import order_table
 
-        return order_table(self, known_at, door, progress)
+        return order_table(self, known_at, door, progress, folder)
 
 
 def cast(table: Any, types: dict[str, Any], name: str) -> Any:

@@ -30,17 +30,25 @@ def release(
     out: Annotated[Path, typer.Option(help="Release folder to write.")],
     k: Annotated[int, typer.Option(min=50, help="Persons per group, at least 50.")] = 50,
     seed: Annotated[int, typer.Option(help="Seed of noise and draws.")] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster for histories above 250,000 orders; 'local' starts one (extra ray)."),
+    ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder for their chunks; all of Ray must see it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Release training data from a world: groups of at least k persons, counted twice."""
     moment = day(until, "--until")
     bootstrap.require_extra("riskgraph sandbox release")
-    from riskgraph import chain
+    from riskgraph import chain, releasing
 
-    with progress_bars() as progress:
+    with releasing.chunking(ray, scratch) as how, progress_bars() as progress:
         made = chain.release(
             world, out, until=moment, k=k, seed=seed, settings=Settings.from_environment(), progress=progress,
-            tell=err.print,
+            tell=err.print, chunking=how,
         )  # fmt: skip
     emit(made, as_json, lambda console: show_release(console, made))
 

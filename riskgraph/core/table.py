@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,3 +58,15 @@ class OrderTable:
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> OrderTable:
         """The given rows, as a mask or as indexes."""
         return OrderTable(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+def let_go(*columns: NDArray[Any]) -> None:
+    """Drop from memory what was read of columns that lie in a file (``numpy.memmap``); others stay.
+
+    They can be read as before. Pages of a file count as memory of the process while they are mapped, so
+    whoever reads a large history part by part lets go of each part.
+    """
+    for column in columns:
+        pages = getattr(column, "_mmap", None)
+        if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)

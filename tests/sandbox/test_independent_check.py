@@ -20,7 +20,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import CheckFailed
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, read_table, verify_audit, write_release
-from riskgraph.sandbox import write as write_module
+from riskgraph.sandbox import tabulate as tabulate_module
 from riskgraph.sandbox.cells import _Crowd
 from riskgraph.sandbox.partition import Grouped
 from riskgraph.sandbox.release import check_certificate
@@ -56,7 +56,7 @@ def history(make_world: MakeWorld) -> OrderTable:
 @pytest.fixture(scope="module")
 def watched(history: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     seen: dict[str, Any] = {}
-    build = write_module.build_tables
+    build = tabulate_module.build_tables
 
     def spy(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Tables, dict[str, float]]:
         frame = grouped.frame
@@ -65,7 +65,7 @@ def watched(history: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathF
         return build(grouped, k, rng)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write_module, "build_tables", spy)
+        patch.setattr(tabulate_module, "build_tables", spy)
         release = write_release(
             history,
             tmp_path_factory.mktemp("watched") / "release",
@@ -205,7 +205,7 @@ def _thin_pair(tables: Tables, grouped: Grouped) -> Tables:
     """A cell that belongs into the rest of its pair, released by itself."""
     cell, total = tables.pairs.cell.copy(), tables.pairs.total.copy()
     codes = grouped.binned.codes
-    for p, (a, b) in enumerate(write_module.pair_ends()):
+    for p, (a, b) in enumerate(tabulate_module.pair_ends()):
         coarse = [tables.scales[j].coarse[codes[j].astype(int) - 1] for j in (a, b)]
         both = (codes[a] > 0) & (codes[b] > 0) & (grouped.frame.label == 1)
         rows = np.bincount((4 * coarse[0] + coarse[1])[both], minlength=16)
@@ -221,7 +221,7 @@ def _thin_pair(tables: Tables, grouped: Grouped) -> Tables:
 def _thin_line(tables: Tables, grouped: Grouped) -> Tables:
     """A table that shows the large cells of one row: its marginal less these tells of a few persons."""
     codes, unit = grouped.binned.codes, grouped.frame.unit
-    for p, ends in enumerate(write_module.pair_ends()):
+    for p, ends in enumerate(tabulate_module.pair_ends()):
         a, b = (np.append(tables.scales[j].coarse + 1, 0)[codes[j].astype(int) - 1] for j in ends)
         mine = grouped.frame.label == 1
         for code in range(1, 5):
@@ -289,16 +289,16 @@ def test_a_release_with_a_thin_cell_is_refused_and_audited(
     change: Change,
     where: str,
 ) -> None:
-    build = write_module.build_tables
+    build = tabulate_module.build_tables
 
     def planted(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Tables, dict[str, float]]:
         tables, seconds = build(grouped, k, rng)
         return change(tables, grouped), seconds
 
-    monkeypatch.setattr(write_module, "build_tables", planted)
+    monkeypatch.setattr(tabulate_module, "build_tables", planted)
     counted: list[Any] = []
-    count = write_module.count_cells
-    monkeypatch.setattr(write_module, "count_cells", lambda *a: counted.append(count(*a)) or counted[-1])
+    count = tabulate_module.count_cells
+    monkeypatch.setattr(tabulate_module, "count_cells", lambda *a: counted.append(count(*a)) or counted[-1])
     log = tmp_path / "log" / "audit.jsonl"
     with pytest.raises(CheckFailed, match=f"fewer than {K} persons") as caught:
         write_release(history, tmp_path / "out", _request(), signer, audit_log=log, policy=Policy.default())

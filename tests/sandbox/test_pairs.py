@@ -23,6 +23,7 @@ from riskgraph.sandbox.frame import build_frame
 from riskgraph.sandbox.pairs import APART, NOISE_SD, REST, WIDTH, _Crowd, coarse_codes, pair_ends, pool_cells
 from riskgraph.sandbox.partition import Grouped
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows, rows_with_both
+from riskgraph.sandbox.tally import Tally
 
 K = 50
 RUNS = [(4,), (1, 3), (2, 2), (3, 1), (1, 1, 2), (1, 2, 1), (2, 1, 1), (1, 1, 1, 1)]
@@ -70,7 +71,7 @@ def test_every_released_cell_and_every_difference_stands_for_k_persons_or_nobody
     crowd: tuple[Ints, NDArray[np.uint32]],
 ) -> None:
     counts, seen = crowd
-    place = placed(pool_cells(counts[1:, 1:], seen, K))
+    place = placed(pool_cells(counts[1:, 1:], Tally.of(seen), K))
     for released in set(place.ravel().tolist()) - {APART}:
         assert persons(seen, place == released) in (0, *range(K, len(seen) + 1))
     if (place == APART).all():
@@ -92,7 +93,7 @@ def test_exact_marginals_and_exact_cells_together_fix_no_hidden_count(
 ) -> None:
     """A set of cells is fixed if no two tables agree in all that is told and differ in its sum."""
     counts, seen = crowd
-    place = placed(pool_cells(counts[1:, 1:], seen, K))
+    place = placed(pool_cells(counts[1:, 1:], Tally.of(seen), K))
     if not (place == APART).all():
         assert fixed_sets_of_few(place, counts, seen) == []
 
@@ -110,10 +111,10 @@ def test_both_checks_find_a_thin_set_where_there_is_one_and_only_there(
     cell = np.where(np.isin(cell, list(hidden)), REST, cell).astype(np.uint8)
     place = placed(cell)
     thin = fixed_sets_of_few(place, counts, seen)
-    assert _Crowd(seen, K).tells_of_few(cell) == bool(thin)
+    assert _Crowd(Tally.of(seen), K).tells_of_few(cell) == bool(thin)
     filled = [int(c) for c in np.unique(cell) if counts[place == c].any()]
-    who = (seen >> np.arange(WIDTH**2)[:, None] & 1) == 1
-    least = min((n for _, n in _table_cells(cell, filled, who)), default=K)
+    who, one = (seen >> np.arange(WIDTH**2)[:, None] & 1) == 1, np.ones(len(seen), dtype=np.int64)
+    least = min((n for _, n in _table_cells(cell, filled, who, one)), default=K)
     assert (least < K) == bool(thin)
     if thin:
         assert least == min(persons(seen, members.reshape(WIDTH, WIDTH)) for members in thin)
@@ -127,8 +128,9 @@ def test_a_set_that_two_rows_less_a_column_give_is_found() -> None:
     cell[2:, 0] = (8, 12)
     seen = np.left_shift(1, np.repeat(np.arange(WIDTH**2), who.ravel())).astype(np.uint32)
     assert not any(0 < who[line].sum() < K for line in (1, 2, 3, 4))
-    assert _Crowd(seen, K).tells_of_few(cell.ravel())
-    told = dict(_table_cells(cell.ravel(), [8, 12, REST], (seen >> np.arange(25)[:, None] & 1) == 1))
+    assert _Crowd(Tally.of(seen), K).tells_of_few(cell.ravel())
+    who, one = (seen >> np.arange(WIDTH**2)[:, None] & 1) == 1, np.ones(len(seen), dtype=np.int64)
+    told = dict(_table_cells(cell.ravel(), [8, 12, REST], who, one))
     assert min(told.values()) == 4
 
 
@@ -170,7 +172,7 @@ def test_an_interaction_in_a_thin_table_survives_by_merging() -> None:
     second = np.where(rng.random(400) < 0.3, first, rng.integers(1, 5, 400))
     seen = np.left_shift(1, first * WIDTH + second).astype(np.uint32)
     counts = np.bincount(first * WIDTH + second, minlength=WIDTH**2).reshape(WIDTH, WIDTH)
-    shown = set(pool_cells(counts[1:, 1:], seen, K).tolist()) - {REST, APART}
+    shown = set(pool_cells(counts[1:, 1:], Tally.of(seen), K).tolist()) - {REST, APART}
     assert len(shown) >= 3
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from riskgraph import releasing
 from riskgraph.core.catalog import catalog
 from riskgraph.core.context import compute_context
 from riskgraph.core.door import Door
@@ -24,6 +25,7 @@ from riskgraph.eval.worlds import World, read_oracle, replay, requests
 from riskgraph.eval.worlds.replay import up_to_date
 from riskgraph.eval.worlds.writer import file_sha256
 from riskgraph.pipeline import build_subgraph
+from riskgraph.sandbox import Chunking
 
 PART = "observed/orders-00000.parquet"
 Change = Callable[[Any], Any]
@@ -65,6 +67,25 @@ def test_table_rows_are_the_subgraphs_of_the_service_bit_for_bit(
         assert np.array_equal(subgraph.states, small_table.states[i]), order.order_id
         assert subgraph.components.tobytes() == small_table.components[i].tobytes(), order.order_id
         assert availability == small_table.availability[i]
+
+
+def test_wide_columns_that_lie_in_a_folder_are_the_same(
+    small_world: World, small_table: OrderTable, door: Door, tmp_path: Path
+) -> None:
+    with releasing.history_folder(small_world, Chunking(above=10, scratch=tmp_path)) as folder:
+        table = small_world.table(None, door, folder=folder)
+        assert isinstance(table.components, np.memmap)
+        assert isinstance(table.states, np.memmap)
+        for name, column in vars(table).items():
+            assert np.asarray(column).tobytes() == getattr(small_table, name).tobytes() or (
+                column.dtype == object and column.tolist() == getattr(small_table, name).tolist()
+            ), name
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_history_that_is_released_in_one_piece_needs_no_folder(small_world: World) -> None:
+    with releasing.history_folder(small_world, None) as folder:
+        assert folder is None
 
 
 def test_labels_are_those_known_at_the_asked_time(small_world: World, door: Door) -> None:

@@ -1,0 +1,266 @@
+"""A large release is made chunk by chunk, from counts that add up to those of all rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from riskgraph.core.errors import CheckFailed
+from riskgraph.core.table import OrderTable
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, by_chunks, find_units, write_release
+from riskgraph.sandbox import tabulate as tabulate_module
+from riskgraph.sandbox.absence import AbsenceTally, tally_absence
+from riskgraph.sandbox.bins import fit_bins
+from riskgraph.sandbox.bounds import category_components
+from riskgraph.sandbox.by_chunks import group_chunks
+from riskgraph.sandbox.cells import parted
+from riskgraph.sandbox.choice import choose
+from riskgraph.sandbox.chunks import Chunking, Chunks, read_chunk, spill, survey
+from riskgraph.sandbox.files import CENTROIDS, TABLES, read_table
+from riskgraph.sandbox.frame import Frame, build_frame
+from riskgraph.sandbox.groups import Sums, sum_groups
+from riskgraph.sandbox.intake import choose_rows
+from riskgraph.sandbox.pairs import PairTally, tally_pairs
+from riskgraph.sandbox.partition import Grouped, Persons, is_crowd, orders_cap, summarise
+from riskgraph.sandbox.plan import crowds, plan_cuts
+from riskgraph.sandbox.shape import RowMoments
+from riskgraph.sandbox.tables import group_rows
+from riskgraph.sandbox.tally import Tally
+from tests.sandbox.conftest import UNTIL, FakeSigner, MakeWorld
+
+K = 50
+POLICY = Policy.default()
+REQUEST = ReleaseRequest(until=UNTIL, seed=7, provenance="simulated", now=1_782_800_000.0, code="test")
+# small chunks, and buckets so small that the plan has cuts
+SMALL = Chunking(above=0, rows=2500, bucket=900)
+
+
+@pytest.fixture(scope="module")
+def small(make_world: MakeWorld) -> OrderTable:
+    return make_world(honest=5000, fraud=1000, honest_people=2200, fraud_people=350)
+
+
+def spilled(table: OrderTable, folder: Path, rows: int = 1500) -> Chunks:
+    units, policy = find_units(table), POLICY
+    picked = choose_rows(table, until=UNTIL, policy=policy, unit=units.unit, cap=orders_cap(K))
+    return spill(table, survey(table, picked, policy), units, policy, K, folder, rows)
+
+
+@pytest.fixture(scope="module")
+def chunks(small: OrderTable, tmp_path_factory: pytest.TempPathFactory) -> Chunks:
+    return spilled(small, tmp_path_factory.mktemp("chunks"))
+
+
+@pytest.fixture(scope="module")
+def frame(small: OrderTable) -> Frame:
+    return build_frame(small, *choose(small, until=UNTIL, k=K, policy=POLICY), K)
+
+
+@pytest.fixture(scope="module")
+def grouped(frame: Frame) -> Grouped:
+    return group_rows(frame, K, np.random.default_rng(3))
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="module")
+def in_chunks(
+    small: OrderTable, signer: FakeSigner, scratch: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Release:
+    out = tmp_path_factory.mktemp("release") / "release"
+    return write_release(small, out, REQUEST, signer, policy=POLICY, chunking=replace(SMALL, scratch=scratch))
+
+
+@pytest.fixture(scope="module")
+def plain(small: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """In one piece: the history is not above the limit."""
+    out, limit = tmp_path_factory.mktemp("plain") / "release", Chunking(above=len(small))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(tabulate_module, "group_chunks")
+        return write_release(small, out, REQUEST, signer, policy=POLICY, chunking=limit)
+
+
+def frames(chunks: Chunks) -> list[Frame]:
+    return [read_chunk(chunks.folder, chunk) for chunk in range(len(chunks))]
+
+
+def test_chunks_hold_the_accepted_rows_in_their_order(chunks: Chunks, frame: Frame) -> None:
+    parts = frames(chunks)
+    assert len(parts) > 3
+    assert np.array_equal(np.concatenate([p.values for p in parts], axis=1), frame.values, equal_nan=True)
+    for name in ("source", "label", "unit", "component", "stratum"):
+        assert np.array_equal(np.concatenate([getattr(p, name) for p in parts]), getattr(frame, name))
+    assert np.array_equal(np.concatenate([p.states for p in parts], axis=1), frame.states)
+
+
+def test_no_person_of_a_class_has_rows_in_two_chunks(chunks: Chunks) -> None:
+    persons = chunks.persons
+    unit, label = (np.repeat(column, persons.rows) for column in (persons.unit, persons.label))
+    assert not parted(unit, label, chunks.rows)
+    middle = np.sort(np.append(chunks.rows, np.flatnonzero(np.diff(unit) == 0)[0] + 1))
+    assert parted(unit, label, middle)
+
+
+def test_what_chunks_count_adds_up_to_what_all_rows_count(chunks: Chunks, grouped: Grouped) -> None:
+    whole, split = grouped.frame, grouped.split
+    binned = [replace(grouped.binned, codes=_codes(grouped, part)) for part in frames(chunks)]
+    pairs = PairTally.joined([tally_pairs(f, b) for f, b in zip(frames(chunks), binned, strict=True)])
+    expected = tally_pairs(whole, grouped.binned)
+    assert np.array_equal(pairs.rows, expected.rows)
+    assert _same(pairs.seen, expected.seen)
+    absence, asked = AbsenceTally.joined([tally_absence(f) for f in frames(chunks)]), tally_absence(whole)
+    assert np.array_equal(absence.rows, asked.rows)
+    assert np.array_equal(absence.units, asked.units)
+    assert _same(absence.part_rows, asked.part_rows)
+    assert _same(absence.part_units, asked.part_units)
+    sums = Sums.joined(
+        sum_groups(Grouped(f, b, summarise(f, b), replace(split, group=split.group[chunks.item_slice(c)])))
+        for c, (f, b) in enumerate(zip(frames(chunks), binned, strict=True))
+    )
+    for name, values in vars(sum_groups(grouped)).items():
+        assert np.allclose(getattr(sums, name), values, rtol=1e-4, atol=1e-2), name
+    assert np.array_equal(sums.units, sum_groups(grouped).units)
+
+
+def _codes(grouped: Grouped, part: Frame) -> NDArray[np.uint8]:
+    return np.stack([s.code(row) for s, row in zip(grouped.binned.scales, part.values, strict=True)])
+
+
+def _same(one: Tally, other: Tally) -> bool:
+    return np.array_equal(one.key, other.key) and np.array_equal(one.number, other.number)
+
+
+def test_bins_are_those_of_all_rows(chunks: Chunks, frame: Frame) -> None:
+    made = group_chunks(chunks, SMALL, K, np.random.default_rng(3))
+    scales, support = made.bins
+    binned = fit_bins(frame, K, np.random.default_rng(3))
+    for mine, whole in zip(scales, binned.scales, strict=True):
+        assert np.array_equal(mine.edges, whole.edges)
+        assert np.array_equal(mine.z, whole.z)
+    for mine_support, whole_support in zip(support, binned.support, strict=True):
+        assert np.array_equal(mine_support.rows, whole_support.rows)
+        assert np.array_equal(mine_support.units, whole_support.units)
+        assert np.array_equal(mine_support.holders, whole_support.holders)
+
+
+def test_moments_of_a_bin_are_those_of_its_rows(chunks: Chunks, frame: Frame) -> None:
+    mine = group_chunks(chunks, SMALL, K, np.random.default_rng(3)).moments()
+    rows = RowMoments(frame, fit_bins(frame, K, np.random.default_rng(3)))
+    category = category_components()
+    for j, support in enumerate(rows.binned.support):
+        for b in np.flatnonzero(support.rows[0]).tolist():
+            if category[j]:
+                assert mine.common(j, b) == rows.common(j, b)
+            else:
+                assert mine.mean_sd(j, b) == pytest.approx(rows.mean_sd(j, b), rel=1e-6, abs=1e-3)
+
+
+def test_a_release_in_chunks_passes_both_counts(in_chunks: Release) -> None:
+    held = in_chunks.certificate
+    assert held["groups"] > 10
+    assert held["min_units"] >= K
+    assert held["independent"]["min_cell_units"] >= K
+    assert held["independent"]["cells"] > 5000
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bytes(
+    small: OrderTable, in_chunks: Release, signer: FakeSigner, tmp_path: Path
+) -> None:
+    again = write_release(small, tmp_path / "again", REQUEST, signer, policy=POLICY, chunking=SMALL)
+    for name in TABLES:
+        assert (again.path / name).read_bytes() == (in_chunks.path / name).read_bytes()
+
+
+def test_where_rows_are_cut_changes_no_group(chunks: Chunks, small: OrderTable, tmp_path: Path) -> None:
+    other = spilled(small, tmp_path, rows=2000)
+    assert len(other) != len(chunks)
+    one, two = (group_chunks(part, SMALL, K, np.random.default_rng(3)) for part in (chunks, other))
+    assert np.array_equal(one.split.group, two.split.group)
+
+
+def test_a_history_up_to_the_limit_goes_in_one_piece_into_about_as_many_groups(
+    in_chunks: Release, plain: Release
+) -> None:
+    mine, whole = (len(read_table(r.path, CENTROIDS)["units"]) for r in (in_chunks, plain))
+    assert mine >= 0.9 * whole
+
+
+def test_no_raw_row_is_left_behind(in_chunks: Release, scratch: Path) -> None:
+    assert (in_chunks.path / CENTROIDS).exists()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_refusal_leaves_no_raw_row_and_says_what_is_missing(
+    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    # enough persons of the class, but in a single component: they are no crowd
+    table = make_world(honest=2000, fraud=450, honest_people=1000, fraud_people=200, gang=500)
+    with pytest.raises(CheckFailed, match="fraud class has .* components and forms 0 groups"):
+        write_release(
+            table, tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=replace(SMALL, scratch=scratch)
+        )  # fmt: skip
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_person_in_two_chunks_by_the_independent_count_stops_the_release(
+    small: OrderTable, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_chunks, "parted", lambda *_: True)
+    with pytest.raises(CheckFailed, match="two chunks"):
+        write_release(small, tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=SMALL)
+    assert not (tmp_path / "out").exists()
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=30), min_size=1, max_size=6))
+def test_tallies_of_parts_add_up(parts: list[list[int]]) -> None:
+    joined = Tally.joined([Tally.of(np.array(part, dtype=np.int64)) for part in parts])
+    whole = [key for part in parts for key in part]
+    assert _same(joined, Tally.of(np.array(whole, dtype=np.int64)))
+    inner = joined.between(10, 20)
+    assert inner.number.sum() == sum(10 <= key < 20 for key in whole)
+
+
+@given(st.integers(0, 10_000), st.integers(60, 2000), st.integers(10, 400), st.integers(2, 60))
+@settings(max_examples=60, deadline=None)
+def test_no_bucket_is_less_than_a_crowd_however_badly_the_sample_plans(
+    seed: int, count: int, sampled: int, clans: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    persons = Persons(
+        rows=rng.integers(1, 12, count),
+        unit=np.arange(count),
+        component=rng.integers(0, clans, count),
+        label=np.zeros(count, dtype=np.int8),
+        stratum=np.zeros(count, dtype=np.int16),
+    )
+    chosen = np.arange(count)
+    values = rng.standard_normal((count, 396), dtype=np.float32)
+    # the sample says nothing of the items: its cuts fall anywhere
+    sample = rng.standard_normal((max(sampled, 300), 396), dtype=np.float32) * rng.integers(1, 9)
+    plan = plan_cuts(sample + np.float32(rng.normal()), count, max(1, count // 8), rng)
+    found = crowds(plan, plan.assign(values), persons, chosen, K)
+    assert np.array_equal(np.sort(np.concatenate(found)), chosen)
+    if len(found) > 1:
+        assert all(is_crowd(persons.component[part], persons.rows[part], K) for part in found)
+
+
+def test_a_plan_cuts_a_stratum_into_parts_that_fit() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal((8000, 396), dtype=np.float32)
+    plan = plan_cuts(values, len(values), 1000, rng)
+    sizes = np.bincount(plan.assign(values))
+    assert len(sizes) == 8
+    assert sizes.max() <= 1100
+    assert sizes.sum() == len(values)
