@@ -31,7 +31,7 @@ lowest:                     ## the tests with the oldest libraries that pyprojec
 	.venv-lowest/bin/pytest -n 2 -m "not slow" tests
 
 ## ---- for developers ---------------------------------------------------------------------------
-test-full: $(VENV)/.dev     ## the slow ones too: 200 kills, 100,000 orders, more examples
+test-full: $(VENV)/.full    ## the slow ones too: 200 kills, 100,000 orders, Ray, more examples
 	$(RUN)/pytest -n 2 --hypothesis-profile=full tests
 
 lint: $(VENV)/.dev          ## style, and who may import whom
@@ -84,3 +84,7 @@ $(VENV)/.lab: $(VENV)/bin/python pyproject.toml
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(TORCH) $(PIP) -e '.[train,dev]'
 	@touch $@ $(VENV)/.lab
+
+$(VENV)/.full: $(VENV)/.dev
+	$(PIP) -e '.[ray]'
+	@touch $@

@@ -26,6 +26,7 @@ from riskgraph.sandbox import (
 )
 from riskgraph.sandbox.audit import AUDIT, check_chained
 from riskgraph.sandbox.certificate import check_choice, render_certificate
+from riskgraph.sandbox.utility_metrics import RECALL_FPR
 from riskgraph.settings import Settings
 
 Record = dict[str, Any]
@@ -106,10 +107,26 @@ def log_read(card: Mapping[str, Any], settings: Settings) -> None:
 
 def log_cost(result: Mapping[str, Any], settings: Settings) -> None:
     """Put on record that models were fitted on raw orders inside the sandbox, and what was measured."""
-    known = {name: result[name] for name in ("figures", "judged_by", "counts")}
+    asked = {**result["request"], "provenance": result["provenance"], "judged_by": result["judged_by"]}
+    # single kinds of fraud stay with who asked: the record is shown in certificates
+    known = [
+        {
+            "model": cell["model"],
+            "unseen": cell["unseen"],
+            "fraud_orders": cell["orders"],
+            **{f"auc_{name}": cell["auc"][name] for name in ("raw", "release", "loss")},
+            "recall_at_fpr": {
+                "fpr": RECALL_FPR,
+                **{n: cell["recall"][n] for n in ("raw", "release", "loss")},
+            },
+            "ci": {name: [cell[name]["lower"], cell[name]["upper"]] for name in ("auc", "recall")},
+        }
+        for cell in result["cells"]
+        if cell["kind"] == "all"
+    ]
     append_audit(
         log_path(settings),
-        _event("cost", "what training on a release costs", input=result["request"], utility=known),
+        _event("cost", "what training on a release costs", input=asked, utility=known),
         bootstrap.open_signer(settings),
     )
 
@@ -163,11 +180,11 @@ def certificate(
 
 
 def _speaks_of(record: Record, release: Release) -> bool:
-    """Whether a record is about a release, or about an attack on the procedure that made it."""
+    """Whether a record is about a release, or about the procedure that made it: attacks and costs."""
     if record["event"] == "erase":
         held = record["composition"]["releases_holding"]
         return any(entry["release_id"] == release.release_id for entry in held)
-    if record["event"] == "attack" and record["output"] is None:
+    if record["event"] in ("attack", "cost") and record["output"] is None:
         asked, same_code = record["input"] or {}, record["actor"]["code_commit"] == release.manifest["code"]
         return same_code and asked.get("k") == release.k
     return record["event"] in ("read", "attack") and record["output"]["release_id"] == release.release_id

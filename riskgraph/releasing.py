@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from riskgraph.sandbox import (
     search_values,
 )
 from riskgraph.sandbox.on_ray import cluster, run_on_ray
+from riskgraph.sandbox.scratch import raw_folder
 from riskgraph.settings import Settings
 
 
@@ -121,5 +121,5 @@ def history_folder(world: worlds.World, how: Chunking | None) -> Iterator[Path |
     if worlds.row_counts(world)["orders"] <= how.above:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="riskgraph-history-", dir=how.scratch) as folder:
-        yield Path(folder)
+    with raw_folder(how.scratch) as folder:
+        yield folder

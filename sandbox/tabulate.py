@@ -5,11 +5,9 @@ Rows of a large history lie on disk, and one chunk of them at a time in memory (
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +28,7 @@ from riskgraph.sandbox.manifest import Facts, Order, certificate, stamp
 from riskgraph.sandbox.pairs import pair_ends
 from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Persons, Shortage, too_few
 from riskgraph.sandbox.release import check_certificate
+from riskgraph.sandbox.scratch import raw_folder
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows, tables_of
 from riskgraph.sandbox.units import Units, count_units, describe, new_units_per_day
 from riskgraph.sandbox.watch import Watch
@@ -105,9 +104,9 @@ def _in_chunks(
     with watch.step("units"):
         picked, units = pick(table, until=order.request.until, k=k, policy=policy, barred=books.barred(table))
         seen = survey(table, picked, policy)
-    with tempfile.TemporaryDirectory(prefix="riskgraph-chunks-", dir=how.scratch) as folder:
+    with raw_folder(how.scratch) as folder:
         with _announced(table, seen, units, watch, k), watch.step("partition"):
-            chunks = spill(table, seen, units, policy, k, Path(folder), how.rows)
+            chunks = spill(table, seen, units, policy, k, folder, how.rows)
             # who and when is still asked of the history, but no value: they go now
             table = replace(
                 table, components=table.components[:, :0].copy(), states=table.states[:, :0].copy()

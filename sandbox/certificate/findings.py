@@ -19,7 +19,6 @@ from riskgraph.sandbox.certificate.texts import Say
 
 Record = Mapping[str, Any]
 _ATTACK_COLUMNS = ("name", "n", "success", "control", "value", "ci", "bound", "pass")
-_UTILITY = ("model", "test_window", "auc_raw", "auc_release", "recall_at_fpr", "ci")
 
 
 def loss(record: Record, say: Say) -> list[Block]:
@@ -37,20 +36,52 @@ def loss(record: Record, say: Say) -> list[Block]:
     return [rows_of("facts", rows)]
 
 
-def _latest(name: str, record: Record, later: Sequence[Record]) -> Any:
-    """The newest value of a field that is not null, from the release's record or from later ones."""
-    values = [r.get(name) for r in (record, *later)]
-    return next((value for value in reversed(values) if value), None)
-
-
-def utility(record: Record, later: Sequence[Record] | None, say: Say) -> list[Block]:
-    """What training on the release costs against training on raw orders."""
-    found = _latest("utility", record, later or ())
+def utility(later: Sequence[Record] | None, say: Say) -> list[Block]:
+    """What training on a release of the same procedure costs against training on raw orders."""
     title = heading(say("loss.utility"))
-    if found is None:
+    if later is None:
+        return [title, text(say("loss.unknown_utility"), "muted")]
+    runs = [r for r in later if r.get("event") == "cost" and isinstance(r.get("utility"), list)]
+    if not runs:
         return [title, text(say("loss.no_utility"), "muted")]
-    known = [(say(f"utility.{n}"), figure_of(found.get(n))) for n in _UTILITY]
-    return [title, rows_of("facts", known)]
+    latest = runs[-1]
+    head = [say(f"utility.{name}") for name in ("model", "orders", "figure", "raw", "release", "loss", "ci")]
+    return [
+        title,
+        text(say("utility.procedure", **_about(latest, say))),
+        rows_of(
+            "table",
+            [row for found in latest["utility"] for row in _utility_rows(found, say)],
+            head,
+            numeric=range(1, 7),
+            widths=(2.2, 1, 1.6, 1, 1, 1, 1.8),
+        ),
+        text(say("utility.limits"), "muted"),
+    ]
+
+
+def _utility_rows(found: Record, say: Say) -> list[list[str]]:
+    name = f"{found['model']}, {say('utility.unseen' if found['unseen'] else 'utility.known')}"
+    first, recall = [name, figure_of(found["fraud_orders"])], found["recall_at_fpr"]
+    auc = [found[f"auc_{part}"] for part in ("raw", "release", "loss")] + [found["ci"]["auc"]]
+    at = say("utility.recall", fpr=f"{100 * recall['fpr']:.2g}%")
+    found_at = [recall[part] for part in ("raw", "release", "loss")] + [found["ci"]["recall"]]
+    return [
+        [*first, "AUC", *map(figure_of, _rounded(auc))],
+        [*first, at, *map(figure_of, _rounded(found_at))],
+    ]
+
+
+def _rounded(values: Sequence[Any]) -> list[Any]:
+    return [[round(v, 3) for v in value] if isinstance(value, list) else round(value, 3) for value in values]
+
+
+def _about(record: Record, say: Say) -> dict[str, str]:
+    """When, by which code and on which history something was measured."""
+    asked = record.get("input") or {}
+    about = {name: str(asked.get(name, "–")) for name in ("provenance", "until", "k")}
+    about["provenance"] = say.known("provenance", about["provenance"])
+    return {"at": record["ts"][:10], "code": record["actor"]["code_commit"], **about}
 
 
 def attacks(record: Record, later: Sequence[Record] | None, say: Say) -> list[Block]:
@@ -62,14 +93,11 @@ def attacks(record: Record, later: Sequence[Record] | None, say: Say) -> list[Bl
     if not runs:
         return [text(say("attacks.none")), text(say("attacks.none_means"), "muted")]
     latest = (own or runs)[-1]
-    asked = latest.get("input") or {}
-    about = {name: str(asked.get(name, "–")) for name in ("provenance", "until", "k")}
-    about["provenance"] = say.known("provenance", about["provenance"])
     said = "attacks.own" if own else "attacks.procedure"
     head = [say(f"attacks.{name}") for name in _ATTACK_COLUMNS]
     rows = [_attack_row(attack, say) for attack in latest["risk"]["attacks"]]
     return [
-        text(say(said, at=latest["ts"][:10], code=latest["actor"]["code_commit"], **about)),
+        text(say(said, **_about(latest, say))),
         rows_of("table", rows, head, numeric=range(1, 8), widths=(3.2, 1, 1, 1, 1, 1.8, 1, 0.8)),
         text(say("attacks.limits"), "muted"),
     ]

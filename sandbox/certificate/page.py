@@ -100,7 +100,7 @@ def _sections(
         ("sizes", "", _sizes(manifest["certificate"], say)),
         ("released", "", _released(manifest, say)),
         ("dropped", say.law("dropped"), _dropped(manifest["input"], record, say)),
-        ("loss", "", [*loss(record, say), *utility(record, later, say)]),
+        ("loss", "", [*loss(record, say), *utility(later, say)]),
         ("attacks", say.law("attacks"), attacks(record, later, say)),
         ("risk", say.law("risk"), risk(record, say)),
         ("composition", say.law("composition"), [*_composition(record, say), *uses(later, say)]),

@@ -139,12 +139,37 @@ def test_nothing_more_is_learned_from_an_erased_order(home, chain):
     assert gone not in left.order_id
 
 
-def test_what_the_cost_process_measured_is_on_record(home):
-    measured = {"figures": {"auc_loss_trees": 0.1}, "judged_by": "its truth", "counts": {}}
-    result = {"request": {"until": "2026-06-30"}, **measured}
+def test_what_the_cost_process_measured_is_on_record_and_in_certificates_of_the_same_procedure(
+    home, chain, tmp_path
+):
+    loss = {"raw": 0.9, "release": 0.85, "loss": 0.05, "lower": 0.04, "upper": 0.0625}
+    cell = {
+        "model": "trees",
+        "kind": "all",
+        "unseen": False,
+        "orders": 321,
+        "units": 200,
+        "auc": loss,
+        "recall": loss,
+    }
+    asked = {"until": "2026-06-30", "k": 50}
+    result = {"request": asked, "provenance": "simulated", "judged_by": "its truth"}
+    result["cells"] = [cell, {**cell, "kind": "fake merchants"}]
     auditing.log_cost(result, Settings.from_environment({"RISKGRAPH_HOME": str(home)}))
     last = audit(home).json()[-1]
-    assert (last["event"], last["utility"]["figures"]) == ("cost", {"auc_loss_trees": 0.1})
+    assert (last["event"], len(last["utility"]), last["utility"][0]["auc_loss"]) == ("cost", 1, 0.05)
+    pages = []
+    for k in (50, 60):
+        result["request"] = {**asked, "k": k}
+        auditing.log_cost(result, Settings.from_environment({"RISKGRAPH_HOME": str(home)}))
+        out = tmp_path / f"{k}.html"
+        ran = riskgraph(
+            "sandbox", "certificate", chain / "release", "--out", out, "--format", "html", home=home
+        )
+        assert ran.code == 0, ran.error
+        pages.append(out.read_text())
+    assert "0.04–0.062" in pages[0]
+    assert pages[0].count("0.04–0.062") == pages[1].count("0.04–0.062")
 
 
 def test_training_does_not_begin_where_it_cannot_go_on_record(home, chain, tmp_path):

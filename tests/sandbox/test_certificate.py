@@ -121,14 +121,14 @@ def test_a_release_of_an_earlier_version_gets_no_certificate(release: Release, r
 def test_what_was_not_measured_says_so(release: Release, record: Record) -> None:
     said = _words(_page(release, record))
     assert "Not measured: the audit log holds no attack" in said
-    assert "Not measured for this release: the certificate" in said
+    assert "Not measured: the audit log holds no measurement" in said
     assert "not assessed; taken as 1" in said
     assert "none: this version has no approval" in said
 
 
 def test_without_the_log_nothing_is_said_of_attacks_and_uses(release: Release, record: Record) -> None:
     said = _words(_page(release, record, later=None))
-    assert said.count("Not known here") == 2
+    assert said.count("Not known here") == 3
     assert "Not measured: the audit log" not in said
     assert "None is on record" not in said
 
@@ -139,7 +139,7 @@ def test_an_attack_on_this_release_is_shown_with_control_interval_and_bound(
     said = _words(_page(release, record, [_attack(release)]))
     for part in ("Latest run on this release", "linkage to a person", "500", "0.0125", "0.02", "0.004–0.021"):
         assert part in said
-    assert "Not measured: the audit log" not in said
+    assert "Not measured: the audit log holds no attack" not in said
 
 
 def test_an_attack_on_the_procedure_is_not_said_to_be_one_on_this_release(
@@ -151,11 +151,45 @@ def test_an_attack_on_the_procedure_is_not_said_to_be_one_on_this_release(
     assert "0.0125" in said
 
 
-def test_utility_that_was_measured_later_is_shown(release: Release, record: Record) -> None:
-    later = [_attack(release, utility={"model": "gbdt", "auc_raw": 0.9715, "auc_release": 0.9732})]
-    said = _words(_page(release, record, later))
-    assert "0.9715" in said
-    assert "Not measured for this release" not in said
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        (
+            "en",
+            (
+                "This release itself was not measured",
+                "kinds of fraud unseen in training",
+                "recall at 0.38% FPR",
+            ),
+        ),
+        ("zh", ("本发布本身未测量", "训练中没有的欺诈种类", "召回率（误报率 0.38%）")),
+    ],
+)
+def test_what_the_same_procedure_cost_is_shown_with_its_intervals(
+    release: Release, record: Record, lang: str, words: tuple[str, ...]
+) -> None:
+    measured = {
+        "model": "network", "unseen": True, "fraud_orders": 1571,
+        "auc_raw": 0.9715, "auc_release": 0.9302, "auc_loss": 0.0413,
+        "recall_at_fpr": {"fpr": 0.0038, "raw": 0.257, "release": 0.21, "loss": 0.047},
+        "ci": {"auc": [0.0331, 0.0492], "recall": [-0.012, 0.094]},
+    }  # fmt: skip
+    asked = {"provenance": "simulated", "until": "2025-09-30", "k": 50}
+    run = {**_attack(release), "event": "cost", "output": None, "input": asked, "utility": [measured]}
+    said = _words(_page(release, record, [run], lang=lang))
+    for part in (
+        *words,
+        "1,571",
+        "0.972",
+        "0.93",
+        "0.041",
+        "0.033–0.049",
+        "0.257",
+        "-0.012–0.094",
+        "2025-09-30",
+    ):
+        assert part in said
+    assert "Not measured: the audit log holds no measurement" not in said
 
 
 def test_models_and_erasures_on_record_are_shown(release: Release, record: Record) -> None:
