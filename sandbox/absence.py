@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import NODE_COUNT, Form, catalog
 from riskgraph.core.subgraph import State
 from riskgraph.sandbox.frame import Frame, code_masks
+from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.strata import COUNT
 from riskgraph.sandbox.tally import Tally
 
@@ -33,7 +34,7 @@ class Absence:
 
     Attributes:
         cause: float32[2, 24, 3, 137]: share of each cause among the absent rows of a class and
-            stratum; zero where the node is never absent there.
+            stratum; all zero where no cause has k units: the node counts as not delivered there.
         parts: For each context node its part patterns (bit masks) and their shares by class,
             ``{node index: (int64[P], float64[2, P])}``.
     """
@@ -42,14 +43,17 @@ class Absence:
     parts: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]
 
 
-def _settle(counts: NDArray[np.float64], units: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """Shares along axis 0 of cells with k units; else all of it to the commonest cell."""
-    kept = np.where(units >= k, counts, 0.0)
-    best = np.zeros_like(counts)
-    np.put_along_axis(best, counts.argmax(axis=0)[None], 1.0, axis=0)
-    total = kept.sum(axis=0)
-    out = np.where(total > 0, kept / np.maximum(total, 1.0), best)
-    return np.where(counts.sum(axis=0) > 0, out, 0.0)
+def _shares(
+    counts: NDArray[np.float64], units: NDArray[np.int64], k: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Shares along axis 0 of cells with k units, from counts with noise; 0 where no cell has them.
+
+    Exact shares would be fractions with one denominator, and that is a count of rows which may be few.
+    """
+    noised = np.maximum(counts + rng.normal(0, NOISE_SD, counts.shape), 1.0)
+    kept = np.where(units >= k, noised, 0.0)
+    out: NDArray[np.float64] = kept / np.maximum(kept.sum(axis=0), 1.0)
+    return out
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,15 @@ class AbsenceTally:
     units: NDArray[np.int64]
     part_rows: Tally
     part_units: Tally
+
+    def rare(self, k: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """bool[2, 24, 137] twice: where under k units of a class and stratum have a node, or lack it.
+
+        A unit may lack it for several causes: units of the commonest cause are the least that lack it.
+        """
+        have, lack = self.units[..., State.PRESENT], self.units[..., CAUSES].max(axis=-1)
+        few, most = (have < k) & (lack >= k), (lack < k) & (have >= k)
+        return np.moveaxis(few, 0, -1), np.moveaxis(most, 0, -1)
 
     @classmethod
     def joined(cls, parts: Sequence[AbsenceTally]) -> AbsenceTally:
@@ -101,11 +114,11 @@ def _part_tallies(frame: Frame) -> Iterator[tuple[Tally, Tally]]:
             yield Tally.of(key), Tally.of(np.unique(key * span + frame.unit) // span)
 
 
-def _causes(tally: AbsenceTally, k: int) -> NDArray[np.float32]:
+def _causes(tally: AbsenceTally, k: int, rng: np.random.Generator) -> NDArray[np.float32]:
     out = np.zeros((2, COUNT, len(CAUSES), NODE_COUNT), dtype=np.float32)
     for label, stratum in zip(*np.nonzero(tally.rows.any(axis=(0, 3))), strict=True):
         counts, units = (part[:, label, stratum][:, CAUSES].T for part in (tally.rows, tally.units))
-        out[label, stratum] = _settle(counts.astype(np.float64), units, k)
+        out[label, stratum] = _shares(counts.astype(np.float64), units, k, rng)
     return out
 
 
@@ -116,28 +129,27 @@ def _tally(values: NDArray[np.uint8], key: NDArray[np.intp], keys: int, width: i
     return np.stack(counts).reshape(len(values), keys, width)
 
 
-def _parts(tally: AbsenceTally, k: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+def _parts(
+    tally: AbsenceTally, k: int, rng: np.random.Generator
+) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
     out = {}
     for node in (n.index for n in catalog() if n.form is Form.CONTEXT):
-        counts, units = np.zeros((2, _MASKS)), np.zeros((2, _MASKS), dtype=np.int64)
+        counts, units = np.zeros((_MASKS, 2)), np.zeros((_MASKS, 2), dtype=np.int64)
         for label in (0, 1):
             start = (2 * node + label) * _MASKS
             rows, persons = (t.between(start, start + _MASKS) for t in (tally.part_rows, tally.part_units))
-            counts[label, rows.key] = rows.number
-            units[label, persons.key] = persons.number
-        patterns = 1 + np.flatnonzero(counts[:, 1:].any(axis=0))
-        if len(patterns):
-            share = np.stack(
-                [
-                    _settle(counts[label, patterns, None], units[label, patterns, None], k)[:, 0]
-                    for label in (0, 1)
-                ]
-            )
+            counts[rows.key, label] = rows.number
+            units[persons.key, label] = persons.number
+        share = _shares(counts[1:], units[1:], k, rng).T
+        told: NDArray[np.bool_] = np.any(share, axis=1)
+        if told.any():
+            # a class with no pattern of its own takes the other's
+            share = np.where(told[:, None], share, share[::-1])
             kept = share.any(axis=0)
-            out[node] = (patterns[kept], share[:, kept])
+            out[node] = (1 + np.flatnonzero(kept), share[:, kept])
     return out
 
 
-def fit_absence(tally: AbsenceTally, k: int) -> Absence:
+def fit_absence(tally: AbsenceTally, k: int, rng: np.random.Generator) -> Absence:
     """Causes and part patterns of the accepted rows; every released cell stands for k units."""
-    return Absence(_causes(tally, k), _parts(tally, k))
+    return Absence(_causes(tally, k, rng), _parts(tally, k, rng))

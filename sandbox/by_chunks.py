@@ -25,7 +25,6 @@ from riskgraph.sandbox.bins import (
     merge_bins,
     sample_rows,
 )
-from riskgraph.sandbox.bounds import component_bounds
 from riskgraph.sandbox.cells import CellCount, count_seen, parted
 from riskgraph.sandbox.chunks import Chunking, Chunks, Runner
 from riskgraph.sandbox.groups import Sums, shuffle_groups
@@ -36,7 +35,7 @@ from riskgraph.sandbox.partition import (
     check_class,
 )
 from riskgraph.sandbox.plan import SAMPLE, Plan, crowds, plan_cuts
-from riskgraph.sandbox.shape import Moments, sample_honest
+from riskgraph.sandbox.shape import Moments, Seen, sample_honest
 from riskgraph.sandbox.tables import Tables
 from riskgraph.sandbox.tasks import (
     Bucket,
@@ -66,23 +65,9 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True)
 class ChunkMoments(Moments):
-    """Moments of bins from sums over all chunks.
+    """Moments of bins from sums over all chunks: float64[259, 3, 16], see ``tasks.Part``."""
 
-    Attributes:
-        edges: Inner edges before bins were merged. words: int64[259, 2, 16], rows by class and fine code.
-        scales: The bins. sums: float64[259, 3, 16], see ``tasks.Part``.
-    """
-
-    edges: list[Floats]
-    words: NDArray[np.int64]
-    scales: Scales
     sums: Doubles
-
-    def common(self, component: int, bin: int) -> float:
-        fine = self.edges[component]
-        owner = np.append(0, np.searchsorted(self.scales[component].edges, fine, side="right"))
-        rows = np.where(owner == bin, self.words[component, 0, 1 : len(fine) + 2], -1)
-        return float(component_bounds()[0, component] + np.argmax(rows))
 
     def mean_sd(self, component: int, bin: int) -> tuple[float, float]:
         count, total, square = self.sums[component, :, bin + 1]
@@ -100,7 +85,7 @@ class ByChunks:
     shaped: Floats
     told: Part
     everyone: Moments
-    sampled: NDArray[np.int32]
+    sampled: NDArray[np.intp]
 
     def sums(self) -> Sums:
         return self.told.sums
@@ -111,8 +96,9 @@ class ByChunks:
     def moments(self) -> Moments:
         return self.everyone
 
-    def levels(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        return self.told.levels, self.sampled
+    def seen(self, rng: np.random.Generator) -> Seen:
+        items = np.repeat(np.arange(len(self.items.rows)), self.items.rows)[self.sampled]
+        return Seen(self.told.levels, self.split.group[items], self.items.unit[items])
 
     def absence(self) -> AbsenceTally:
         return self.told.absence
@@ -164,7 +150,6 @@ def group_chunks(chunks: Chunks, how: Chunking, k: int, rng: np.random.Generator
     for _ in work.each(write_features, scales):
         pass
     split = _partition(work, how.bucket, k, rng)
-    group = np.repeat(split.group, chunks.persons.rows)
     rows = sample_honest(np.arange(clean), rng)
     asked = [
         ToTell(chunk, split.group[chunks.item_slice(chunk)], part)
@@ -172,8 +157,8 @@ def group_chunks(chunks: Chunks, how: Chunking, k: int, rng: np.random.Generator
     ]
     groups = Partition(split.group[:0], split.label, split.stratum, {})
     told = _joined(work.each(tell, scales, groups, over=asked))
-    everyone = ChunkMoments(edges, fine.rows, scales, told.moments)
-    return ByChunks(chunks.persons, split, (scales, support), shaped, told, everyone, group[rows])
+    everyone = ChunkMoments(told.moments)
+    return ByChunks(chunks.persons, split, (scales, support), shaped, told, everyone, rows)
 
 
 def _first_rows(chunks: Chunks, rng: np.random.Generator) -> NDArray[np.intp]:

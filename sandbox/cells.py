@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import NODE_COUNT, catalog
+from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
-from riskgraph.sandbox.bounds import component_bounds
+from riskgraph.sandbox.bounds import category_components, component_bounds
 
 if TYPE_CHECKING:
+    from riskgraph.sandbox.bins import Scale
     from riskgraph.sandbox.shape import Shape
     from riskgraph.sandbox.tables import Tables
 
@@ -105,8 +106,8 @@ class PersonsSeen:
 def count_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> CellCount:
     """Count the persons behind every cell of R3 and R4 that says something.
 
-    Not counted: bounds that the catalogue makes public, shares of exactly 0 or 1 (a fact about a whole
-    class or stratum), and the last entry of a pair's table, which is the class less the other entries.
+    Not counted: bounds and words that the catalogue makes public, shares of exactly 0, and the last entry
+    of a pair's table, which is the class less the other entries.
 
     Args:
         rows: The rows that were used.
@@ -162,7 +163,7 @@ def _bins(edges: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np
 def _shape_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
     crowds = _crowds(rows)
     for j, (scale, shape) in enumerate(zip(tables.scales, tables.shapes, strict=True)):
-        if _tells_nothing(j, shape):
+        if _tells_nothing(j, scale, shape):
             continue
         name = catalog().components[j]
         for label, (places, crowd) in enumerate(crowds):
@@ -172,36 +173,53 @@ def _shape_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
                 for b, persons in enumerate(crowd.count(bins, len(scale.z)).tolist()):
                     yield f"R3 {_CLASSES[label]} {name} bin {b}", persons
             if label == 0:
-                for c, persons in _inner_cells(shape, bins, values, crowd):
+                for c, persons in _inner_cells(shape, _first_words(j, scale), bins, values, crowd):
                     yield f"R3 honest {name} cell {c}", persons
 
 
-def _tells_nothing(j: int, shape: Shape) -> bool:
-    """Whether the only cell covers just the public bounds of the component."""
-    low, high = component_bounds()
-    return len(shape.bin) == 1 and shape.lower[0] == low[j] and shape.upper[0] == high[j]
+def _tells_nothing(j: int, scale: Scale, shape: Shape) -> bool:
+    """Whether the only cell covers just the public bounds of the component, or is its first word."""
+    (low, high), words = np.array(component_bounds())[:, j], _first_words(j, scale)
+    only = len(shape.bin) == 1
+    return bool(only and shape.lower[0] == low and (shape.upper[0] == high or words is not None))
 
 
 def _inner_cells(
-    shape: Shape, bins: NDArray[np.int64], values: NDArray[np.float32], crowd: _Crowd
-) -> Iterator[tuple[int, int]]:
-    """Each cell of a bin that has several, and the persons in it."""
-    for b in np.flatnonzero(np.bincount(shape.bin) > 1):
-        cells, members = np.flatnonzero(shape.bin == b), np.flatnonzero(bins == b)
-        inside = values[members]
+    shape: Shape, first_word: NDArray[np.float64] | None, bins: NDArray[np.int64],
+    values: NDArray[np.float32], crowd: _Crowd,
+) -> Iterator[tuple[int, int]]:  # fmt: skip
+    """Each cell that tells more than its bin, and the persons in it; ``first_word`` by bin, of classes."""
+    for b, size in enumerate(np.bincount(shape.bin)):
+        cells = np.flatnonzero(shape.bin == b)
+        lower, upper = float(shape.lower[cells[0]]), float(shape.upper[cells[0]])
+        # one value for a whole bin tells what is there, unless it is the first word, whoever shows it
+        if size == 1 and (lower != upper or (first_word is not None and lower == first_word[b])):
+            continue
+        members = np.flatnonzero(bins == b)
         for c in cells.tolist():
-            lower, upper = float(shape.lower[c]), float(shape.upper[c])
-            if lower == upper:
-                mine = inside == np.float32(lower)
-            else:
-                # an outer end is mirrored from the inner one, and so is not where the cell's values end
-                mine = np.ones(len(members), dtype=np.bool_)
-                if c > cells[0]:
-                    # closed: persons of one value may have been parted between two cells
-                    mine &= inside >= lower - _step(lower)
-                if c < cells[-1]:
-                    mine &= inside <= upper + _step(upper)
-            yield c, crowd.among(members[mine])
+            yield c, crowd.among(members[_inside(shape, c, cells, values[members])])
+
+
+def _inside(shape: Shape, c: int, cells: NDArray[np.intp], values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which values of a bin lie in one of its cells."""
+    lower, upper = float(shape.lower[c]), float(shape.upper[c])
+    if lower == upper:
+        same: NDArray[np.bool_] = values == np.float32(lower)
+        return same
+    # an outer end is mirrored from the inner one, and so is not where the cell's values end
+    mine = np.ones(len(values), dtype=np.bool_)
+    if c > cells[0]:
+        # closed: persons of one value may have been parted between two cells
+        mine &= values >= lower - _step(lower)
+    if c < cells[-1]:
+        mine &= values <= upper + _step(upper)
+    return mine
+
+
+def _first_words(j: int, scale: Scale) -> NDArray[np.float64] | None:
+    """float64[B], first class of each bin; None where a component is no class."""
+    low = component_bounds()[0][j]
+    return np.append(low, scale.edges + 1.0) if category_components()[j] else None
 
 
 def _step(edge: float) -> float:
@@ -330,12 +348,9 @@ def _cause_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
         places = np.flatnonzero((rows.label == label) & (rows.stratum == stratum))
         crowd = _Crowd(rows.person[places])
         shares = tables.absence.cause[label, stratum]
-        for node in range(NODE_COUNT):
-            told = np.flatnonzero((shares[:, node] > 0) & (shares[:, node] < 1))
-            if not len(told):
-                continue
+        for node in np.flatnonzero(shares.any(axis=0)).tolist():
             persons = crowd.count(rows.states[node].take(places).astype(np.int64), len(State))
-            for c in told.tolist():
+            for c in np.flatnonzero(shares[:, node]).tolist():
                 where = f"R3 {_CLASSES[label]} stratum {stratum} {catalog().nodes[node].id}"
                 yield f"{where} {causes[c].word}", int(persons[causes[c]])
 
@@ -343,11 +358,15 @@ def _cause_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
 def _part_cells(rows: UsedRows, tables: Tables) -> Iterator[Cell]:
     for node, (masks, shares) in tables.absence.parts.items():
         parts = rows.values[catalog().component_slices[node]]
+        # a class that tells the other's patterns tells nothing of its own
+        alike = np.array_equal(*shares)
+        found = []
         for label, (places, crowd) in enumerate(_crowds(rows)):
             there = ~np.isnan(parts[:, places])
-            for mask, share in zip(masks.tolist(), shares[label].tolist(), strict=True):
-                if 0 < share < 1:
-                    wanted = (mask >> np.arange(len(parts))[:, None]) & 1 == 1
-                    same = (there == wanted).all(axis=0)
-                    name = f"R3 {_CLASSES[label]} {catalog().nodes[node].id} parts {mask}"
-                    yield name, crowd.among(np.flatnonzero(same))
+            for mask in masks[shares[label] > 0].tolist():
+                wanted = (mask >> np.arange(len(parts))[:, None]) & 1 == 1
+                same = (there == wanted).all(axis=0)
+                name = f"R3 {_CLASSES[label]} {catalog().nodes[node].id} parts {mask}"
+                found.append((label, (name, crowd.among(np.flatnonzero(same)))))
+        owner = max(found, key=lambda cell: cell[1][1])[0]
+        yield from (cell for label, cell in found if not alike or label == owner)

@@ -16,6 +16,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from riskgraph.core.table import OrderTable
+from riskgraph.sandbox.published import told_share
 
 CHECKER = "scipy.sparse.csgraph over raw entities, version 2"
 _MOST_ACCOUNTS = 8
@@ -41,7 +42,9 @@ class GroupCount:
     max_unit_share: float
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """For the certificate, where an exact share would tell the orders of one person or ring."""
+        shares = ("max_component_share", "max_unit_share")
+        return {**asdict(self), **{name: told_share(getattr(self, name)) for name in shares}}
 
 
 class PersonCount:

@@ -142,11 +142,10 @@ def _missing_parts(
         has = (patterns >> (part - place.start)) & 1 == 1
         for wanted in (False, True):
             mine = flags[flag] == wanted if node in flag_of else np.full(len(mask), wanted)
-            kept = np.flatnonzero(
-                (has == wanted) & (share[label] > 0) if node in flag_of else share[label] > 0
-            )
-            if not len(kept) or not mine.any():
-                continue
+            told = share[label] > 0
+            fitting = told & (has == wanted) if node in flag_of else told
+            # where no pattern that is told fits the flag, the pattern is what was seen
+            kept = np.flatnonzero(fitting if fitting.any() else told)
             weight = share[label][kept]
             mask[mine] = rng.choice(patterns[kept], size=int(mine.sum()), p=weight / weight.sum())
         gone[place] |= (mask >> bits) & 1 == 0

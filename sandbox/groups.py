@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from riskgraph.core.catalog import catalog
-from riskgraph.sandbox.absence import PARTS
+from riskgraph.sandbox.absence import PARTS, AbsenceTally
 from riskgraph.sandbox.bins import Scale
 from riskgraph.sandbox.frame import COMPONENT_COUNT
 from riskgraph.sandbox.pairs import NOISE_SD
@@ -131,9 +131,17 @@ def _moments(sums: Sums, label: NDArray[np.int8], k: int) -> tuple[Floats, Float
 
 
 def noised_groups(
-    sums: Sums, items: Persons, split: Partition, k: int, rng: np.random.Generator
+    sums: Sums, items: Persons, split: Partition, absence: AbsenceTally, k: int, rng: np.random.Generator
 ) -> tuple[Groups, Floats, Floats]:
     """R2 of all groups.
+
+    Args:
+        sums: Of the groups.
+        items: Who stands behind each item.
+        split: The groups.
+        absence: Who has each node in a class and stratum: under k units count as nobody.
+        k: Least number of units.
+        rng: Source of the noise.
 
     Returns:
         The released table; then the exact means and sds, which stay inside the sandbox.
@@ -142,9 +150,9 @@ def noised_groups(
     group, count = split.group[kept], len(split.label)
     rows = np.bincount(group, weights=items.rows[kept], minlength=count).astype(np.int64)
     mean, sd = _moments(sums, split.label, k)
-    share = presence_shares(sums, rows)
+    share, base = told_shares(sums, split, rows, absence, k)
     # in a small group 2 % are a row or two: the count of rows that lack a node would be as good as told
-    noise = rng.normal(0, 1, share.shape) * np.maximum(PRESENCE_NOISE, NOISE_SD / rows)[:, None]
+    noise = rng.normal(0, 1, share.shape) * np.maximum(PRESENCE_NOISE, NOISE_SD / np.maximum(base, 1.0))
     # a share of exactly 0 or 1 is a fact about at least k persons (a block that is not there)
     noised = np.where((share > 0) & (share < 1), np.clip(share + noise, 0.005, 0.995), share)
     released = Groups(
@@ -169,6 +177,45 @@ def presence_shares(sums: Sums, rows: NDArray[np.int64]) -> Floats:
     whole = sums.nodes / rows[:, None]
     parts = [sums.count[:, j] / np.maximum(sums.nodes[:, node], 1.0) for node, j in PARTS]
     return np.column_stack([whole, *parts]).astype(np.float32)
+
+
+def told_shares(
+    sums: Sums, split: Partition, rows: NDArray[np.int64], absence: AbsenceTally, k: int
+) -> tuple[Floats, Floats]:
+    """Presence shares of which each stands for k units before noise, and the rows that each is a share of.
+
+    Where under k units of a class and stratum have a node, its share is 0 there; where under k lack it,
+    1. A part's share is of the rows with its node: groups in which under k units have that are pooled by
+    class, and by both classes where that is not enough.
+
+    Returns:
+        float32[G, 141] twice.
+    """
+    share = presence_shares(sums, rows)
+    base = np.repeat(rows[:, None], share.shape[1], axis=1).astype(np.float32)
+    few, most = (rare[split.label, split.stratum] for rare in absence.rare(k))
+    nodes = share[:, : few.shape[1]]
+    nodes[few], nodes[most] = 0.0, 1.0
+    for column, (node, j) in enumerate(PARTS, start=few.shape[1]):
+        # every row that has a node has some of its components
+        holders = sums.units[:, catalog().component_slices[node]].max(axis=1)
+        pooled, size = _pooled_share(sums.count[:, j], sums.nodes[:, node], holders, split.label, k)
+        share[:, column], base[:, column] = pooled, size
+    return share, base
+
+
+def _pooled_share(
+    part: Floats, whole: Floats, units: Floats, label: NDArray[np.int8], k: int
+) -> tuple[Floats, Floats]:
+    """Shares of a part; groups of under k units take that of all such groups together, if those have k."""
+    share, size = part / np.maximum(whole, 1.0), whole.copy()
+    thin = units < k
+    for mine in (thin & (label == 0), thin & (label == 1)):
+        pool = mine if units[mine].sum() >= k else thin
+        known = units[pool].sum() >= k
+        share[mine] = part[pool].sum() / max(whole[pool].sum(), 1.0) if known else 1.0
+        size[mine] = whole[pool].sum()
+    return share.astype(np.float32), size
 
 
 def sse_ratio(sums: Sums) -> float:

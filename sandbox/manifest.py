@@ -28,7 +28,7 @@ from riskgraph.sandbox.measures import (
 from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.partition import Persons, orders_cap
 from riskgraph.sandbox.policy import Policy
-from riskgraph.sandbox.published import Told, shares, told, total
+from riskgraph.sandbox.published import Told, shares, told, told_share, total
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.strata import Pattern
 from riskgraph.sandbox.tables import Tables
@@ -58,11 +58,10 @@ class Facts:
     """What is known about the input, exactly; ``_window`` says what is told of it.
 
     Attributes:
-        counts: Under the cap on orders of a unit; when ``grouped``, of the rows in groups alone.
+        counts: Under the cap on orders of a unit; once groups are known, of the rows in them alone.
         places: Orders of ``counts`` by jurisdiction, as many as there are ``JURISDICTIONS``.
         dropped: Orders left out by reason. clipped: Values. withheld: Nodes.
         found: Fields of the whole history in whose values a special category was found.
-        grouped: Whether the groups are known.
     """
 
     counts: tuple[ClassUnits, ...]
@@ -71,22 +70,24 @@ class Facts:
     clipped: int
     withheld: int
     found: tuple[Rejected, ...] = ()
-    grouped: bool = False
 
     def in_groups(
         self, counts: tuple[ClassUnits, ...], places: tuple[int, ...], lost: Mapping[str, int]
     ) -> Facts:
         """The same of the rows in groups, and what was ``lost`` by grouping."""
         dropped = {r: self.dropped.get(r, 0) + lost.get(r, 0) for r in {**self.dropped, **lost}}
-        return replace(self, counts=counts, places=places, dropped=dropped, grouped=True)
+        return replace(self, counts=counts, places=places, dropped=dropped)
 
     def classes(self, k: int) -> list[dict[str, Told]]:
-        """Persons of each class, exact where they stand in groups; the largest of them are not told."""
-        return [self._class(count, k) for count in self.counts]
+        """Persons of each class, as they may be told.
 
-    def _class(self, count: ClassUnits, k: int) -> dict[str, Told]:
-        seen = {"orders": count.orders, "units": count.units, "components": count.components}
-        return {"label": count.label, **{n: c if self.grouped else told(c, k) for n, c in seen.items()}}
+        Exact ones, less those that R1 counts by group, would be the few who stand in several groups.
+        """
+        return [
+            {"label": c.label, "orders": told(c.orders, k), "units": told(c.units, k),
+             "components": told(c.components, k)}
+            for c in self.counts
+        ]  # fmt: skip
 
     def left_out(self, k: int) -> int:
         """Orders that were accepted and then left out, at least."""
@@ -118,8 +119,8 @@ def certificate(
         "min_units": int(groups.units.min()),
         "min_components": int(groups.components.min()),
         "min_rows": int(groups.rows.min()),
-        "max_component_share": max(clans),
-        "max_unit_share": max(persons),
+        "max_component_share": told_share(max(clans)),
+        "max_unit_share": told_share(max(persons)),
         "independent": {**independent, "checker": CHECKER},
     }
 

@@ -2,7 +2,8 @@
 
 A count of the intake is rounded down to a multiple of k, and below k (none at all included) it is the
 string ``<50``, with the k of the release. Totals are not counted: they are added up from what is told, so
-that no total gives away a part of it. Exact are counts over whole groups only, as R1 has them.
+that no total gives away a part of it. Exact are counts of single groups only, as R1 has them; shares are
+rounded up to a twentieth, since an exact one is a fraction of one group's orders.
 
 What holds: whoever reads all of these counts, and R1, knows each count of the intake to k orders and no
 closer, however few persons stand behind it. What does not: who knows all orders of a count but one can
@@ -12,6 +13,7 @@ is behind it, but the grounds of a record name the jurisdictions that gave any.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 Told = int | str
@@ -20,6 +22,11 @@ Told = int | str
 def told(count: int, k: int) -> Told:
     """A count as it may be told: rounded down to a multiple of k, ``<50`` below k."""
     return count - count % k if count >= k else f"<{k}"
+
+
+def told_share(share: float) -> float:
+    """A share as it may be told: rounded up to a multiple of 0.05, as the bounds on shares are."""
+    return math.ceil(share * 20 - 1e-9) / 20
 
 
 def least(count: Told) -> int:

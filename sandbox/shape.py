@@ -18,6 +18,7 @@ from riskgraph.sandbox.bins import CODES, Binned, Scale, Support, distinct_rows,
 from riskgraph.sandbox.bounds import category_components, component_bounds, whole_components
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 from riskgraph.sandbox.pairs import NOISE_SD
+from riskgraph.sandbox.partition import orders_cap
 
 MAX_CELLS = 4
 SHRINK = 0.03
@@ -103,24 +104,21 @@ def _runs(honest: _Sorted, bins: Ints, k: int) -> _Cells:
     single = lowest == highest
     lower = np.where(single, lowest, np.minimum(lower, mean))
     upper = np.where(single, lowest, np.maximum(upper, mean))
-    return _Cells(bins[owner], lower, upper, (stop - first).astype(np.float64))
+    # runs of a bin are as large as one another; by one unit more or less their sum would be told
+    return _Cells(bins[owner], lower, upper, np.ones(len(owner)))
 
 
-def _categories(honest: _Sorted, bins: Ints, k: int) -> _Cells:
-    """Cells of bins of classes: the words that k units show, else the commonest alone."""
+def _categories(honest: _Sorted, bins: Ints, k: int, rng: np.random.Generator) -> _Cells:
+    """Cells of bins of classes: the words that k units show, with noise on how many do."""
     words, sizes = np.unique(honest.values, return_counts=True)
     place = np.searchsorted(honest.over[:-1], words)
-    most = np.zeros(len(honest.over), dtype=np.int64)
-    np.maximum.at(most, place, sizes)
-    kept = np.isin(place, bins) & (sizes >= np.minimum(most[place], k))
-    return _Cells(place[kept], words[kept], words[kept], sizes[kept].astype(np.float64))
+    kept = np.isin(place, bins) & (sizes >= k)
+    weight = np.maximum(sizes[kept] + rng.normal(0, NOISE_SD, int(kept.sum())), 1.0)
+    return _Cells(place[kept], words[kept], words[kept], weight)
 
 
 class Moments(Protocol):
     """Told by all honest rows that have a component in a bin."""
-
-    def common(self, component: int, bin: int) -> float:
-        """The commonest value."""
 
     def mean_sd(self, component: int, bin: int) -> tuple[float, float]:
         """Mean and standard deviation."""
@@ -139,34 +137,38 @@ class RowMoments:
         out: Doubles = self.frame.values[component, rows][inside].astype(np.float64)
         return out
 
-    def common(self, component: int, bin: int) -> float:
-        words, sizes = np.unique(self._values(component, bin), return_counts=True)
-        return float(words[np.argmax(sizes)])
-
     def mean_sd(self, component: int, bin: int) -> tuple[float, float]:
         values = self._values(component, bin)
         return float(values.mean()), float(values.std())
 
 
-def _thin(everyone: Moments, j: int, b: int, under: float, over: float) -> tuple[float, float]:
-    """One cell for a bin that k honest units share, too few of them with it in their first row."""
+def _ends(
+    everyone: Moments, support: Support, j: int, b: int, inner: tuple[float, float], k: int
+) -> tuple[float, float]:
+    """The one cell of a bin of which too few honest units tell more; ``inner`` are its public edges.
+
+    A class is then its first word, whoever shows it; a number lies about the mean of k units, else anywhere.
+    """
+    under, over = (float(v) for v in np.where(np.isnan(inner), np.array(component_bounds())[:, j], inner))
     if category_components()[j]:
-        return (everyone.common(j, b),) * 2
+        return (under if np.isnan(inner[0]) else under + 1.0,) * 2
+    if support.units[0, b] < k:
+        return under, over
     mean, spread = everyone.mean_sd(j, b)
     return max(under, mean - spread), min(over, mean + spread)
 
 
-def _component(everyone: Moments, support: Support, j: int, honest: _Sorted, k: int) -> _Cells:
+def _component(
+    everyone: Moments, support: Support, j: int, honest: _Sorted, k: int, rng: np.random.Generator
+) -> _Cells:
     """Cells of component ``j`` in order of their bins, from honest rows; weights sum to 1 in each bin."""
-    low, high = (float(b[j]) for b in component_bounds())
-    category = bool(category_components()[j])
-    full = np.diff(honest.cuts) >= k
-    found = [(_categories if category else _runs)(honest, np.flatnonzero(full), k)]
-    for b in np.flatnonzero(~full):
-        under, over = np.nan_to_num(honest.under[b], nan=low), np.nan_to_num(honest.over[b], nan=high)
-        ends = float(under), float(over)
-        if support.units[0, b] >= k:
-            ends = _thin(everyone, j, int(b), *ends)
+    full = np.flatnonzero(np.diff(honest.cuts) >= k)
+    if category_components()[j]:
+        found = [_categories(honest, full, k, rng)]
+    else:
+        found = [_runs(honest, full, k)]
+    for b in np.setdiff1d(np.arange(len(honest.under)), found[0].bin).tolist():
+        ends = _ends(everyone, support, j, b, (honest.under[b], honest.over[b]), k)
         found.append(_Cells(*(np.array([x]) for x in (b, *ends, 1.0))))
     cells = _Cells(*(np.concatenate(part) for part in zip(*found, strict=True)))
     order = np.argsort(cells.bin, kind="stable")
@@ -203,7 +205,7 @@ def fit_shapes(
         if support.holders[1] < k:
             # too few fraud units have the component at all: no marginal of their own
             tally[1] = tally[0]
-        cells = _component(everyone, support, j, _sorted(values, scale.edges), k)
+        cells = _component(everyone, support, j, _sorted(values, scale.edges), k, rng)
         share = np.where(tally.sum(axis=1, keepdims=True) > 0, tally, 1.0)
         share /= share.sum(axis=1, keepdims=True)
         shapes.append(
@@ -229,26 +231,34 @@ def levels_of(frame: Frame, binned: Binned, rows: NDArray[np.intp]) -> NDArray[n
     return np.concatenate([binned.codes.take(rows, axis=1), _flags(frame, binned, rows)])
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A sample of honest rows, those of a unit side by side.
+
+    Attributes:
+        levels: uint8[400, n], see :func:`levels_of`. group: int32[n]. unit: int64[n].
+    """
+
+    levels: NDArray[np.uint8]
+    group: NDArray[np.int32]
+    unit: Ints
+
+
 def honest_correlation(
-    levels: NDArray[np.uint8],
-    group: NDArray[np.int32],
-    scales: Sequence[Scale],
-    moments: tuple[Floats, Floats, Floats],
-    k: int,
+    seen: Seen, scales: Sequence[Scale], moments: tuple[Floats, Floats, Floats], k: int
 ) -> Floats:
     """Correlation of honest residuals within groups, over 259 values and 141 presence flags.
 
     Args:
-        levels: uint8[400, n], of a sample of honest rows.
-        group: int32[n], their groups.
+        seen: The rows that it is taken from.
         scales: The bins.
         moments: Exact mean and sd, float32[G, 259], and presence shares, float32[G, 141].
-        k: Pairs seen together in fewer than k sampled rows count as uncorrelated.
+        k: Pairs that fewer than k units show together count as uncorrelated.
 
     Returns:
         float32[400, 400]: pairwise present, eigenvalues clipped, shrunk 3 % to identity.
     """
-    return _positive(_pairwise(levels, group, _residuals(scales, moments), k))
+    return _positive(_pairwise(seen, _residuals(scales, moments), k))
 
 
 def _flags(frame: Frame, binned: Binned, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
@@ -270,34 +280,46 @@ def _residuals(scales: Sequence[Scale], moments: tuple[Floats, Floats, Floats]) 
     return np.clip(out, -4, 4, out=out)
 
 
-def _pairwise(levels: NDArray[np.uint8], group: NDArray[np.int32], residuals: Floats, k: int) -> Doubles:
+def _pairwise(rows: Seen, residuals: Floats, k: int) -> Doubles:
     """Correlations over the rows in which both columns are seen.
 
     Args:
-        levels: uint8[400, n], 0 where a column is not seen.
-        group: int32[n].
+        rows: A sample; levels are 0 where a column is not seen.
         residuals: float32[400, G, 16], by group and level.
-        k: Pairs seen together in fewer rows count as uncorrelated.
+        k: Pairs that fewer units show together count as uncorrelated.
     """
+    levels, group = rows.levels, rows.group
     distinct, place = distinct_rows(levels > 0)
     seen = distinct.astype(np.float32)
     cross, squares = np.zeros((len(levels), len(levels))), np.zeros((len(levels), len(seen)))
     # float32 products of a chunk that fits the cache, summed in float64
     for start in range(0, len(group), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        at = group[rows].astype(np.intp) * CODES
-        left = np.stack([t.take(at + v) for t, v in zip(residuals, levels[:, rows], strict=True)])
+        part = slice(start, start + _CHUNK)
+        at = group[part].astype(np.intp) * CODES
+        left = np.stack([t.take(at + v) for t, v in zip(residuals, levels[:, part], strict=True)])
         cross += left @ left.T
-        squares += np.square(left, out=left) @ seen[:, rows].T
+        squares += np.square(left, out=left) @ seen[:, part].T
     squares = squares[:, place]
     out: Doubles = cross / np.sqrt(np.maximum(squares * squares.T, 1e-9))
-    out[(seen @ seen.T)[np.ix_(place, place)] < k] = 0.0
+    out[_few_together(distinct, rows.unit, k)[np.ix_(place, place)]] = 0.0
     # a flag is a cut latent variable: sin(pi/2 phi) is exact for two median cuts, 1.25 is sqrt(pi/2)
     flags = slice(COMPONENT_COUNT, None)
     out[flags, flags] = np.sin(np.pi / 2 * np.clip(out[flags, flags], -1, 1))
     out[flags, :COMPONENT_COUNT] *= 1.25
     out[:COMPONENT_COUNT, flags] *= 1.25
     return np.clip(out, -1, 1)
+
+
+def _few_together(seen: NDArray[np.bool_], unit: Ints, k: int) -> NDArray[np.bool_]:
+    """bool[D, D]: whether under k units have a row in which two columns of bool[D, n] are both seen."""
+    as_float = seen.astype(np.float32)
+    rows = as_float @ as_float.T
+    few: NDArray[np.bool_] = rows < k
+    starts = np.flatnonzero(np.diff(unit, prepend=-1))
+    # so many rows are of k units at least; where there are fewer, the units are counted
+    for first, second in np.argwhere((rows >= k) & (rows < k * orders_cap(k))):
+        few[first, second] = np.logical_or.reduceat(seen[first] & seen[second], starts).sum() < k
+    return few
 
 
 def _positive(matrix: Doubles) -> Floats:

@@ -30,6 +30,7 @@ from riskgraph.sandbox.partition import Grouped, Partition, Persons, partition, 
 from riskgraph.sandbox.shape import (
     Moments,
     RowMoments,
+    Seen,
     Shape,
     fit_shapes,
     honest_correlation,
@@ -101,8 +102,8 @@ class Told(Protocol):
 
     def moments(self) -> Moments: ...
 
-    def levels(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Levels and groups of a sample of honest rows."""
+    def seen(self, rng: np.random.Generator) -> Seen:
+        """A sample of honest rows."""
 
     def absence(self) -> AbsenceTally: ...
 
@@ -138,10 +139,10 @@ class InMemory:
     def moments(self) -> Moments:
         return RowMoments(self.grouped.frame, self.grouped.binned)
 
-    def levels(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    def seen(self, rng: np.random.Generator) -> Seen:
         frame, group = self.grouped.frame, self.grouped.row_group
         rows = sample_honest(np.flatnonzero(group[frame.rows_of(0)] >= 0), rng)
-        return levels_of(frame, self.grouped.binned, rows), group[rows]
+        return Seen(levels_of(frame, self.grouped.binned, rows), group[rows], frame.unit[rows])
 
     def absence(self) -> AbsenceTally:
         return tally_absence(self.grouped.frame)
@@ -159,12 +160,12 @@ def tables_of(told: Told, k: int, rng: np.random.Generator) -> tuple[Tables, dic
     """R1 to R4 from what the rows tell, and the seconds that R1-R3 and R4 took."""
     began = time.perf_counter()
     (scales, support), sums = told.bins, told.sums()
-    groups, mean, sd = noised_groups(sums, told.items, told.split, k, rng)
+    absent = told.absence()
+    groups, mean, sd = noised_groups(sums, told.items, told.split, absent, k, rng)
     share = presence_shares(sums, groups.rows)
     shapes = fit_shapes(told.first(), scales, support, told.moments(), k, rng)
-    levels, group = told.levels(rng)
-    correlation = honest_correlation(levels, group, scales, (mean, sd, share), k)
-    absence = fit_absence(told.absence(), k)
+    correlation = honest_correlation(told.seen(rng), scales, (mean, sd, share), k)
+    absence = fit_absence(absent, k, rng)
     middle = time.perf_counter()
     tables = Tables(
         scales=scales,
