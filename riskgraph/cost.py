@@ -6,6 +6,7 @@ Beside ``chain``; it needs the extras ``lab`` and, for the network, ``train``.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,8 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
     """Measure on a world what training on its release costs.
 
     Returns:
-        JSON: ``figures`` by name with ``asks``, ``worst`` kind by model, ``counts``, ``cells``, what
-        the test was ``judged_by``.
+        JSON: ``figures`` by name with ``asks`` and whether each was ``held``, ``worst`` kind by model,
+        ``counts``, ``cells``, what the test was ``judged_by``. Counts are exact: they stay with who asked.
 
     Raises:
         Invalid: If the world holds a wrong value.
@@ -69,12 +70,14 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
     cost = measure_cost(table, judged, FITTERS, request, progress, LIBRARIES, policy=policy)
     facts = {"provenance": opened.manifest["provenance"], "judged_by": by}
     asked = {**asdict(request), "until": request.until.isoformat()}
+    found = figures(cost)
     result = {
         "world": str(world),
         **facts,
         "request": asked,
-        "figures": figures(cost),
+        "figures": found,
         "asks": ASKS,
+        "held": held(found),
         "models": list(FITTERS),
         "worst": {model: worst(cost, model) for model in FITTERS},
         **cost.to_json(),
@@ -106,6 +109,11 @@ def figures(cost: Cost) -> dict[str, float]:
             losses = (out.get(f"{figure}_loss_{model}_{s}") for s in ("known", "unseen"))
             out[f"{figure}_loss_{model}"] = max(loss for loss in losses if loss is not None)
     return out
+
+
+def held(found: Mapping[str, float]) -> dict[str, bool]:
+    """Whether each figure that is asked for is at most what is asked."""
+    return {name: found[name] <= ask for name, ask in ASKS.items()}
 
 
 def worst(cost: Cost, model: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from riskgraph.sandbox import Policy
 from riskgraph.sandbox.utility import Cell, Cost, CostRequest, Judged, Loss, measure_cost
 from tests.sandbox.conftest import UNTIL, build_world
 from tests.sandbox.test_utility import two_times
+from tests.support.cli import riskgraph
 
 
 def _cell(model: str, kind: str, unseen: bool, auc: float, recall: float) -> Cell:
@@ -47,6 +50,8 @@ def test_figures_take_the_larger_of_known_and_unseen_kinds() -> None:
     assert found["auc_loss_network"] == 0.002
     assert found["recall_loss_network"] == 0.03
     assert set(cost.ASKS) <= set(found)
+    held = {"auc_loss_trees": False, "auc_loss_network": True, "recall_loss_network": False}
+    assert cost.held(found) == held
 
 
 def test_the_worst_kind_is_named_and_whether_it_was_seen() -> None:
@@ -65,17 +70,45 @@ def test_truth_is_joined_by_order_and_what_it_does_not_know_is_not_judged() -> N
     assert (judged.label[:5] == -1).all()
 
 
+def _result(found: Cost) -> dict[str, Any]:
+    return {
+        "provenance": "simulated",
+        "judged_by": "truth",
+        "figures": cost.figures(found),
+        "asks": cost.ASKS,
+        "held": cost.held(cost.figures(found)),
+        "models": list(cost.FITTERS),
+        "worst": {model: cost.worst(found, model) for model in cost.FITTERS},
+        **found.to_json(),
+    }
+
+
 def test_the_page_names_each_figure_and_whether_the_ask_holds() -> None:
-    result = {"provenance": "simulated", "judged_by": "truth", "figures": cost.figures(COST)}
-    result |= {"asks": cost.ASKS, "models": list(cost.FITTERS), **COST.to_json()}
-    result["worst"] = {model: cost.worst(COST, model) for model in cost.FITTERS}
     console = Console(width=80, file=io.StringIO())
-    show_cost(console, json.loads(json.dumps(result)))
+    show_cost(console, json.loads(json.dumps(_result(COST))))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "auc_loss_network 0.0020, asked at most 0.002: holds" in text
     assert "recall_loss_network 0.0300, asked at most 0.02: DOES NOT HOLD" in text
     assert "takeover, unseen" in text
     assert "…" not in text
+
+
+@pytest.mark.parametrize(("trees", "code"), [(0.01, 3), (0.005, 0)])
+def test_an_ask_that_is_missed_ends_with_three_after_everything_is_told(
+    trees: float, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Cost(
+        COST.counts, (_cell("trees", "all", False, trees, 0.02), _cell("network", "all", False, 0.0, 0.0))
+    )
+    monkeypatch.setattr(cost, "measure", lambda *_: _result(found))
+    out = tmp_path / "cost.json"
+    asked = ("sandbox", "cost", "--world", tmp_path, "--until", "2026-06-30", "--out", out, "--json")
+    ran = riskgraph(*asked, home=tmp_path / "home")
+    assert ran.code == code, ran.err
+    told = json.loads(ran.out)
+    assert told == json.loads(out.read_text()) == _result(found)
+    assert told["held"]["auc_loss_trees"] is (code == 0)
+    assert ("auc_loss_trees 0.01, at most 0.005" in ran.err) is (code == 3)
 
 
 @pytest.mark.slow
