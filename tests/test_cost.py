@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from riskgraph import cost
@@ -16,6 +19,7 @@ from riskgraph.commands.sandbox_cost import show_cost
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.window import Truth
 from riskgraph.sandbox import Policy
+from riskgraph.sandbox.published import least, told
 from riskgraph.sandbox.utility import Cell, Cost, CostRequest, Judged, Loss, measure_cost
 from tests.sandbox.conftest import UNTIL, build_world
 from tests.sandbox.test_utility import two_times
@@ -58,6 +62,27 @@ def test_the_worst_kind_is_named_and_whether_it_was_seen() -> None:
     assert cost.worst(COST, "network")["kind"] == "takeover"
     assert cost.worst(COST, "network")["unseen"] is True
     assert cost.worst(COST, "trees") == {}
+
+
+@given(st.data(), st.integers(50, 3000), st.integers(1, 5), st.integers(50, 300))
+def test_a_recorded_recall_fits_each_number_of_orders_that_the_told_one_leaves_open(
+    data: st.DataObject, orders: int, seeds: int, k: int
+) -> None:
+    found = [data.draw(st.integers(0, orders * seeds)) / (orders * seeds) for _ in range(2)]
+    cell = _cell("network", "all", False, 0.0, 0.0)
+    loss = Loss(*found, found[0] - found[1], found[0] - found[1] - 0.02, found[0] - found[1] + 0.02)
+    recall = cost.on_record({**asdict(cell), "orders": orders, "recall": asdict(loss)}, k)["recall"]
+    fewest = max(least(told(orders, k)), 50)
+    for name, exact in zip(("raw", "release"), found, strict=True):
+        assert abs(recall[name] - exact) <= 0.5 / fewest + 1e-5
+        for n in range(fewest, max(fewest, orders) + k):
+            assert abs(round(recall[name] * n) / n - recall[name]) <= 0.5 / fewest + 1e-5
+        steps = recall[name] * fewest
+        assert steps == pytest.approx(round(steps), abs=1e-5 * fewest)
+    assert recall["loss"] == pytest.approx(recall["raw"] - recall["release"], abs=2e-5)
+    assert recall["lower"] <= recall["loss"] <= recall["upper"]
+    assert recall["lower"] - 1e-5 <= loss.lower
+    assert loss.upper <= recall["upper"] + 1e-5
 
 
 def test_truth_is_joined_by_order_and_what_it_does_not_know_is_not_judged() -> None:
@@ -109,6 +134,23 @@ def test_an_ask_that_is_missed_ends_with_three_after_everything_is_told(
     assert told == json.loads(out.read_text()) == _result(found)
     assert told["held"]["auc_loss_trees"] is (code == 0)
     assert ("auc_loss_trees 0.01, at most 0.005" in ran.err) is (code == 3)
+
+
+def test_the_record_of_a_run_rounds_what_the_run_tells_exactly(
+    tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "measure_cost", lambda *_, **__: COST)
+    home = tmp_path / "home"
+    ran = riskgraph("sandbox", "cost", "--world", tiny_world, "--until", "2026-06-30", "--json", home=home)
+    assert ran.code == 3, ran.err
+    told = json.loads(ran.out)
+    record = riskgraph("sandbox", "audit", "--json", home=home).json()[-1]
+    assert (told["cells"][0]["orders"], record["utility"][0]["fraud_orders"]) == (80, 50)
+    assert told["cells"][0]["recall"]["release"] == 0.9 - 0.02
+    assert record["utility"][0]["recall_at_fpr"]["release"] == 44 / 50
+    assert record["utility"][0]["recall_at_fpr"]["loss"] == 1 / 50
+    assert "80" not in json.dumps(record["utility"])
+    assert "counts" not in json.dumps(record)
 
 
 @pytest.mark.slow

@@ -29,8 +29,9 @@ def cost(
     """Train on raw rows and on their release inside the sandbox, and compare; exit 3 if an ask is missed.
 
     A process of its own fits the models. It answers with metrics of at least 50 persons each, keeps no model
-    and writes nothing. The test is later orders. Counts of orders and persons are exact: they are for whoever
-    holds the history, and no certificate has them.
+    and writes nothing. The test is later orders.
+
+    Counts of orders and persons are exact: they are for whoever holds the history; no certificate has them.
     """
     moment = day(until, "--until")
     bootstrap.require_extra("riskgraph sandbox cost", "train")
