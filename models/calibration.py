@@ -18,7 +18,8 @@ FLAGGED_SHARE = 0.013
 # Rows drawn from a release have thinner tails than raw ones: about eight times as many raw honest orders
 # lie beyond a cut, measured on three simulated worlds (docs/decisions/0020).
 DRAWN_TAIL = 8.0
-# 0.16 % of fewer rows than this is not even three orders: no cut can be read off so few.
+# 0.16 % of fewer rows than this is not even three orders: no cut can be read off so few. Reject, at 0.0475 %,
+# then rests on none and lies above them all; ``how`` says so.
 MIN_HONEST = 2000
 # With so many fraud rows the own correction of a class counts half.
 FEW_FRAUD = 30.0
@@ -48,6 +49,10 @@ def calibrate(raw: RawLogits, bias: Mapping[str, float], held_out: Rows) -> dict
     A class with too few honest rows borrows: ``refused`` and ``no_front_end`` from front-end rows of
     the same phase with the nodes of that source masked, any class from the same source of the other
     phase, and at last from all rows.
+
+    Held-out rows come from the same groups as training rows (``rows.split``) and a group gives several, so
+    a cut rests on fewer persons than rows, and its share of new orders is another; a backtest
+    measures it.
 
     Args:
         raw: Logits without offset of components float32[N, 259].
@@ -80,9 +85,19 @@ def _class(
     thresholds = find_thresholds(logit[honest] + shift, sample.rows.weight[honest])
     how = (
         f"{sample.source}; {int(honest.sum())} honest and {int((~honest).sum())} fraud rows; "
-        f"fraud rate {sample.rows.fraud_rate:.5f}; cuts at 1/{DRAWN_TAIL:g} of the wanted shares"
+        f"fraud rate {sample.rows.fraud_rate:.5f}; cuts at 1/{DRAWN_TAIL:g} of the wanted shares: "
+        f"{_rest(sigmoid(logit[honest] + shift), thresholds)}"
     )
     return Calibration(trained + shift, thresholds, how)
+
+
+def _rest(honest: NDArray[np.float64], thresholds: Thresholds) -> str:
+    """How many honest rows each cut rests on, in words."""
+    reject, review = (int((honest >= cut).sum()) for cut in (thresholds.reject, thresholds.review))
+    if reject:
+        return f"reject rests on the {reject} highest honest rows, review on {review}"
+    above = f"review rests on the {review} highest" if review else "so does review"
+    return f"reject lies above every honest row, {above}"
 
 
 def _sample(held_out: Rows, name: str) -> _Sample | None:

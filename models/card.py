@@ -24,6 +24,11 @@ LIMITS = (
     "The score is one input of a decision with human review; it is not a finding about a person.",
     "A node that is absent adds exactly zero; fewer nodes mean less evidence, not innocence.",
 )
+HELD_OUT_LIMIT = (
+    "Figures on held-out rows say that training went well, and no more: those rows are drawn from the same "
+    "groups as the rows trained on, and decided when to stop and where thresholds lie. How much "
+    "fraud the model finds, and how many honest orders it stops, only a backtest says."
+)
 SIMULATED_LIMIT = (
     "Trained on simulated orders. Not for enforcing on real shoppers: it may only observe until a "
     "model trained on the merchant's own release is promoted."
@@ -52,7 +57,8 @@ class Card:
         releases: Per release id, digests, k and certificate minima.
         window: Training window in the words of the releases.
         recipe: Seed, epochs and hyperparameters.
-        metrics: Figures on released rows held out from training.
+        metrics: Figures on released rows held out from training, of the same groups as those trained
+            on: no measure of new orders.
         classes: One :class:`Calibration` per availability class.
         layout: Where what lies in the model file.
         files: SHA-256 of each other file of the model.

@@ -84,8 +84,10 @@ def split(rows: Rows, seed: int, share: float = 0.25) -> tuple[Rows, Rows]:
     """Training rows and held-out rows, each class by chance.
 
     By row, not by fraud cluster: a release has about six clusters, and a held-out quarter of them
-    stops training after a few epochs (docs/decisions/0019). Held-out weights are scaled so that both
-    parts have the fraud rate of the whole.
+    stops training after a few epochs (docs/decisions/0019). A release draws several rows of each group
+    and does not say which, so held-out rows come from the same groups as training rows: what is
+    measured on them says that training went well, not how the model does on new orders.
+    Held-out weights are scaled so that both parts have the fraud rate of the whole.
     """
     rng = np.random.default_rng(seed)
     out = np.zeros(len(rows), dtype=bool)

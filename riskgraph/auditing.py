@@ -26,6 +26,7 @@ from riskgraph.sandbox import (
 )
 from riskgraph.sandbox.audit import AUDIT, check_chained
 from riskgraph.sandbox.certificate import check_choice, render_certificate
+from riskgraph.sandbox.published import told
 from riskgraph.sandbox.utility_metrics import RECALL_FPR
 from riskgraph.settings import Settings
 
@@ -113,7 +114,7 @@ def log_cost(result: Mapping[str, Any], settings: Settings) -> None:
         {
             "model": cell["model"],
             "unseen": cell["unseen"],
-            "fraud_orders": cell["orders"],
+            "fraud_orders": told(cell["orders"], result["request"]["k"]),
             **{f"auc_{name}": cell["auc"][name] for name in ("raw", "release", "loss")},
             "recall_at_fpr": {
                 "fpr": RECALL_FPR,

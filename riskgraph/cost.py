@@ -5,7 +5,9 @@ Beside ``chain``; it needs the extras ``lab`` and, for the network, ``train``.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from riskgraph.models.arrays import fit_scorer
 from riskgraph.ports import ArrayScorer, Fitter, Progress, TrainingRows
 from riskgraph.releasing import training_policy
 from riskgraph.sandbox.intake import microseconds
+from riskgraph.sandbox.published import least, told
+from riskgraph.sandbox.request import LEAST_K
 from riskgraph.sandbox.utility import Cell, Cost, CostRequest, Judged, measure_cost
 from riskgraph.settings import Settings
 
@@ -46,8 +50,8 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
     """Measure on a world what training on its release costs.
 
     Returns:
-        JSON: ``figures`` by name with ``asks``, ``worst`` kind by model, ``counts``, ``cells``, what
-        the test was ``judged_by``.
+        JSON: ``figures`` by name with ``asks`` and whether each was ``held``, ``worst`` kind by model,
+        ``counts``, ``cells``, what the test was ``judged_by``. Counts are exact: they stay with who asked.
 
     Raises:
         Invalid: If the world holds a wrong value.
@@ -69,18 +73,36 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
     cost = measure_cost(table, judged, FITTERS, request, progress, LIBRARIES, policy=policy)
     facts = {"provenance": opened.manifest["provenance"], "judged_by": by}
     asked = {**asdict(request), "until": request.until.isoformat()}
+    found = figures(cost)
     result = {
         "world": str(world),
         **facts,
         "request": asked,
-        "figures": figures(cost),
+        "figures": found,
         "asks": ASKS,
+        "held": held(found),
         "models": list(FITTERS),
         "worst": {model: worst(cost, model) for model in FITTERS},
         **cost.to_json(),
     }
-    auditing.log_cost(result, settings)
+    recorded = [on_record(cell, request.k) for cell in result["cells"]]
+    auditing.log_cost({**result, "cells": recorded}, settings)
     return result
+
+
+def on_record(cell: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """A cell as the audit log gets it: recall in steps of one order of as many as are told.
+
+    A recall of n orders is a fraction of n, and four of them in five digits give n away. In steps of
+    one of the told number each n from there on fits.
+    """
+    orders, recall = max(least(told(cell["orders"], k)), LEAST_K), cell["recall"]
+    raw, release = (round(recall[name] * orders) for name in ("raw", "release"))
+    loss = raw - release
+    lower, upper = math.floor(recall["lower"] * orders), math.ceil(recall["upper"] * orders)
+    steps = {"raw": raw, "release": release, "loss": loss}
+    steps |= {"lower": min(lower, loss), "upper": max(upper, loss)}
+    return {**cell, "recall": {name: round(value / orders, 5) for name, value in steps.items()}}
 
 
 def by_truth(table: OrderTable, truth: Truth) -> Judged:
@@ -106,6 +128,11 @@ def figures(cost: Cost) -> dict[str, float]:
             losses = (out.get(f"{figure}_loss_{model}_{s}") for s in ("known", "unseen"))
             out[f"{figure}_loss_{model}"] = max(loss for loss in losses if loss is not None)
     return out
+
+
+def held(found: Mapping[str, float]) -> dict[str, bool]:
+    """Whether each figure that is asked for is at most what is asked."""
+    return {name: found[name] <= ask for name, ask in ASKS.items()}
 
 
 def worst(cost: Cost, model: str) -> dict[str, Any]:

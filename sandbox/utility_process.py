@@ -1,8 +1,8 @@
 """The utility process: fits on raw rows and on their release, and answers with numbers only.
 
-It locks itself before it is sent a row: no output but one pipe, no file may grow (a limit of the operating
-system), and an audit hook refuses new files, other processes and network. What it sends are lists
-of numbers of a fixed length, which the caller checks one by one.
+It locks itself before it is sent a row (:func:`lock`): one pipe stays open, no file may grow, and an audit
+hook refuses new files, names and attributes of files, other processes and network. What it sends are
+lists of numbers of a fixed length, which the caller checks one by one.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,7 +170,7 @@ def serve(pipe: Connection, libraries: tuple[str, ...]) -> None:
     """
     for name in libraries:
         import_module(name)
-    lock()
+    lock(pipe.fileno())
 
     def send(*lines: list[float]) -> None:
         pipe.send_bytes(json.dumps(lines).encode())
@@ -184,31 +185,66 @@ def serve(pipe: Connection, libraries: tuple[str, ...]) -> None:
         pipe.close()
 
 
-def lock() -> None:
+def lock(pipe: int) -> None:
     """Take from this process what it could carry rows out with.
 
-    The size limit binds native code too; the hook is a tripwire for Python code (ctypes could step
-    around it). Reading stays allowed, since Python loads modules late.
+    The operating system holds two of it, for native code too: every descriptor but the pipe is closed (one
+    led to the tracker of shared memory, which prints names), and no file may grow. The rest is a
+    tripwire for Python code: an audit hook, and for what raises no audit event a function that
+    refuses. Native code (ctypes, an extension) could step around it, make a FIFO or an empty
+    file, and so say something with its name. Reading stays allowed, since Python loads modules late.
+
+    Args:
+        pipe: Descriptor that stays open.
     """
     sys.dont_write_bytecode = True
     silent = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(silent, stream)
+    _close_all_but(pipe)
     try:
         import resource
     except ImportError:  # not on Windows
         pass
     else:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    for module, name in _WITHOUT_EVENT:
+        with suppress(ImportError):  # each system has its own
+            setattr(import_module(module), name, _refused)
     sys.addaudithook(_refuse)
 
 
+def _close_all_but(pipe: int) -> None:
+    if os.path.isdir("/dev/fd"):  # not on Windows
+        for descriptor in {int(name) for name in os.listdir("/dev/fd")} - {0, 1, 2, pipe}:
+            with suppress(OSError):  # the one that listed them is gone
+                os.close(descriptor)
+
+
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Beginnings of audit events (docs.python.org, "Audit events table"). Names, owners, modes, times, attributes
+# and locks of a file carry data as well as its bytes do; so do signals, and a question to a name server.
 _REFUSED = (
-    "os.mkdir", "os.rename", "os.link", "os.symlink", "os.remove", "os.truncate", "os.system", "os.exec",
-    "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "subprocess.Popen", "sqlite3.connect",
-    "socket.bind", "socket.connect", "socket.sendto", "socket.sendmsg", "shutil.",
+    "os.chdir", "os.chflags", "os.chmod", "os.chown", "os.link", "os.lockf", "os.mkdir", "os.remove",
+    "os.rename", "os.rmdir", "os.setxattr", "os.symlink", "os.truncate", "os.utime",
+    "fcntl.", "msvcrt.", "shutil.", "sqlite3.", "tempfile.", "winreg.",
+    "os.exec", "os.fork", "os.kill", "os.posix_spawn", "os.spawn", "os.startfile", "os.system",
+    "_posixsubprocess.", "_winapi.Create", "cpython.remote", "ensurepip.", "pty.", "resource.", "signal.",
+    "subprocess.", "sys.remote", "webbrowser.",
+    "ftplib.", "http.", "imaplib.", "nntplib.", "poplib.", "smtplib.", "socket.", "syslog.", "telnetlib.",
+    "urllib.",
 )  # fmt: skip
+# What leaves something behind and raises no event.
+_WITHOUT_EVENT = (
+    *((module, name) for module in ("os", "posix") for name in ("mkfifo", "mknod")),
+    ("_posixshmem", "shm_open"),
+    ("_posixsubprocess", "fork_exec"),
+    ("subprocess", "_fork_exec"),
+)
+
+
+def _refused(*_: object, **__: object) -> NoReturn:
+    raise PermissionError("the utility process may not call this")
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:

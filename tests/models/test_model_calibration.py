@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from riskgraph.models.calibration import (
     DRAWN_TAIL,
     FLAGGED_SHARE,
     REJECT_SHARE,
+    _rest,
     calibrate,
     find_thresholds,
     solve_shift,
@@ -79,6 +82,28 @@ def test_a_class_with_many_rows_is_calibrated_on_its_own() -> None:
     mean = sigmoid(raw(mine.components) + found.offset).mean()
     assert found.how.startswith("own rows")
     assert mean == pytest.approx(mine.fraud_rate, rel=0.05)
+
+
+def test_a_class_says_on_how_many_honest_rows_its_cuts_rest() -> None:
+    rows = rows_of({"pre_auth/front_end": 30_000, "pre_auth/no_front_end": 2150})
+    found = calibrate(raw, BIAS, rows)
+    honest = [int((~rows.fraud)[rows.availability == n].sum()) for n in list(found)[:2]]
+    assert honest[1] * REJECT < 1 < honest[1] * FLAGGED
+    large, small = (found[n].how for n in list(found)[:2])
+    many, more = int(honest[0] * REJECT), int(honest[0] * FLAGGED)
+    assert large.endswith(f"reject rests on the {many} highest honest rows, review on {more}")
+    few = int(honest[1] * FLAGGED)
+    assert small.endswith(f"reject lies above every honest row, review rests on the {few} highest")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4000), st.integers(0, 1000))
+def test_what_a_cut_is_said_to_rest_on_lies_above_it(count: int, seed: int) -> None:
+    logit = np.random.default_rng(seed).normal(-3, 2, count)
+    found = find_thresholds(logit, np.ones(count))
+    said = [int(n) for n in re.findall(r"\d+", _rest(sigmoid(logit), found))]
+    counts = [int((sigmoid(logit) >= cut).sum()) for cut in (found.reject, found.review)]
+    assert said == [n for n in counts if n]
 
 
 def test_refused_is_calibrated_on_consenting_rows_with_consent_nodes_masked() -> None:

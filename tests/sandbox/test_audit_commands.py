@@ -158,6 +158,8 @@ def test_what_the_cost_process_measured_is_on_record_and_in_certificates_of_the_
     auditing.log_cost(result, Settings.from_environment({"RISKGRAPH_HOME": str(home)}))
     last = audit(home).json()[-1]
     assert (last["event"], len(last["utility"]), last["utility"][0]["auc_loss"]) == ("cost", 1, 0.05)
+    assert last["utility"][0]["fraud_orders"] == 300
+    assert "321" not in json.dumps(last["utility"])
     pages = []
     for k in (50, 60):
         result["request"] = {**asked, "k": k}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import date, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +198,47 @@ class TestNothingElseComesOut:
                 assert set(figure) == {"raw", "release", "loss", "lower", "upper"}
                 # Five digits: no room for a score or a row between them.
                 assert all(round(value, 5) == value for value in figure.values())
+
+
+def _locked(target: Callable[..., None], *more: object) -> object:
+    """What a locked process of its own sends."""
+    context = get_context("spawn")
+    mine, its = context.Pipe()
+    process = context.Process(target=target, args=(its, *more))
+    process.start()
+    its.close()
+    with mine:
+        told = mine.recv()
+    process.join()
+    assert process.exitcode == 0
+    return told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ways out of a POSIX system")
+class TestTheLock:
+    def test_each_way_out_is_refused_and_a_folder_stays_as_it_was(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        from tests.sandbox import ways_out
+
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "file").write_text("as it was")
+
+        def look() -> list[object]:
+            found = [tmp_path, *sorted(tmp_path.rglob("*"))]
+            return [
+                (p, p.stat().st_mode, p.stat().st_uid, p.stat().st_size, p.stat().st_mtime_ns) for p in found
+            ]
+
+        before = look()
+        assert _locked(ways_out.try_all, tmp_path) == []
+        assert look() == before
+        assert capfd.readouterr() == ("", "")
+
+    def test_one_pipe_stays_open(self) -> None:
+        from tests.sandbox import ways_out
+
+        assert _locked(ways_out.open_descriptors) == []
 
 
 CELL = [0, ALL, 0, 80, 60, *[0.9, 0.8, 0.1, 0.05, 0.15] * 2]
