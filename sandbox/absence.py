@@ -12,7 +12,7 @@ from riskgraph.core.catalog import NODE_COUNT, Form, catalog
 from riskgraph.core.subgraph import State
 from riskgraph.sandbox.frame import Frame, code_masks
 from riskgraph.sandbox.pairs import NOISE_SD
-from riskgraph.sandbox.strata import COUNT
+from riskgraph.sandbox.strata import COUNT, blocked
 from riskgraph.sandbox.tally import Tally
 
 _MAY_LACK = ("days_since_last", "share_10m")
@@ -56,28 +56,57 @@ def _shares(
     return out
 
 
+def _held(units: NDArray[np.int64]) -> NDArray[np.int64]:
+    return units[..., State.PRESENT]
+
+
+def _lacked(units: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At least: a unit may lack a node for several causes, so those of the commonest one."""
+    out: NDArray[np.int64] = units[..., CAUSES].max(axis=-1)
+    return out
+
+
 @dataclass(frozen=True)
 class AbsenceTally:
     """What the causes are made of; those of chunks add up, if no unit of a class lies in two.
 
     Attributes:
         rows, units: int64[137, 2, 24, 4], rows and units of a class and stratum by a node's state.
+        persons: int64[137, 2, 4], units of a class.
         part_rows, part_units: Rows and units by ``(2 node + class) << 8 | mask of its parts``.
     """
 
     rows: NDArray[np.int64]
     units: NDArray[np.int64]
+    persons: NDArray[np.int64]
     part_rows: Tally
     part_units: Tally
 
-    def rare(self, k: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """bool[2, 24, 137] twice: where under k units of a class and stratum have a node, or lack it.
+    def rare_shares(self, shared: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        """Share of rows with a node where under k units of a class and stratum have it, or lack it.
 
-        A unit may lack it for several causes: units of the commonest cause are the least that lack it.
+        Such strata of a class are pooled; where they have not k units together nobody has it, or everybody.
+
+        Args:
+            shared: int64[2], by how much the units of strata exceed those of each class: as many units at
+                most were counted twice.
+            k: Least number of units.
+
+        Returns:
+            float64[2, 24, 137], NaN where k units have the node and k lack it, and in blocks that a
+            stratum lacks.
         """
-        have, lack = self.units[..., State.PRESENT], self.units[..., CAUSES].max(axis=-1)
-        few, most = (have < k) & (lack >= k), (lack < k) & (have >= k)
-        return np.moveaxis(few, 0, -1), np.moveaxis(most, 0, -1)
+        gone, out = blocked().T[:, None, :], np.full(self.rows.shape[:-1], np.nan)
+        rows, whole = self.rows[..., State.PRESENT], self.rows.sum(axis=-1)
+        have, lack = _held(self.units), _lacked(self.units)
+        sides = ((have, lack, _held(self.persons), 0.0), (lack, have, _lacked(self.persons), 1.0))
+        for fewer, more, persons, none in sides:
+            rare = (fewer < k) & (more >= k) & ~gone
+            # at least: those of the pooled strata less all that were counted twice, or who is in no other
+            units = np.maximum((fewer * rare).sum(axis=-1) - shared, persons - (fewer * ~rare).sum(axis=-1))
+            share = (rows * rare).sum(axis=-1) / np.maximum((whole * rare).sum(axis=-1), 1)
+            out = np.where(rare, np.where(units >= k, share, none)[..., None], out)
+        return np.moveaxis(out, 0, -1)
 
     @classmethod
     def joined(cls, parts: Sequence[AbsenceTally]) -> AbsenceTally:
@@ -85,6 +114,7 @@ class AbsenceTally:
         return cls(
             np.sum([p.rows for p in parts], axis=0),
             np.sum([p.units for p in parts], axis=0),
+            np.sum([p.persons for p in parts], axis=0),
             Tally.joined([p.part_rows for p in parts]),
             Tally.joined([p.part_units for p in parts]),
         )
@@ -94,14 +124,22 @@ def tally_absence(frame: Frame) -> AbsenceTally:
     """Count the rows and units behind each cause of absence and each pattern of parts."""
     first, keys = frame.item_starts, 2 * COUNT
     of_item = (frame.label[first].astype(np.intp) * COUNT + frame.stratum[first]).astype(np.intp)
-    masks = code_masks(frame.states, first, np.uint8)
     rows = _tally(frame.states, of_item[frame.row_item], keys, len(State))
-    # an item is a unit in a stratum: units with a state are the items whose mask has its bit
-    bits = np.arange(1 << len(State))[:, None] >> np.arange(len(State)) & 1
-    units = _tally(masks, of_item, keys, len(bits)) @ bits
+    # an item is a unit in a stratum
+    units, starts = _with_state(frame, first, of_item, keys), frame.unit_starts
+    persons = _with_state(frame, starts, frame.label[starts].astype(np.intp), 2)
     shape = (NODE_COUNT, 2, COUNT, len(State))
     part_rows, part_units = (Tally.joined(part) for part in zip(*_part_tallies(frame), strict=True))
-    return AbsenceTally(rows.reshape(shape), units.reshape(shape), part_rows, part_units)
+    return AbsenceTally(rows.reshape(shape), units.reshape(shape), persons, part_rows, part_units)
+
+
+def _with_state(
+    frame: Frame, starts: NDArray[np.intp], key: NDArray[np.intp], keys: int
+) -> NDArray[np.int64]:
+    """int64[137, keys, 4]: of runs of rows with a key each, those that have a row with a node's state."""
+    bits = np.arange(1 << len(State))[:, None] >> np.arange(len(State)) & 1
+    out: NDArray[np.int64] = _tally(code_masks(frame.states, starts, np.uint8), key, keys, len(bits)) @ bits
+    return out
 
 
 def _part_tallies(frame: Frame) -> Iterator[tuple[Tally, Tally]]:

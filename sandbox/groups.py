@@ -139,7 +139,7 @@ def noised_groups(
         sums: Of the groups.
         items: Who stands behind each item.
         split: The groups.
-        absence: Who has each node in a class and stratum: under k units count as nobody.
+        absence: Who has each node in a class and stratum: a share of under k units is not told.
         k: Least number of units.
         rng: Source of the noise.
 
@@ -150,7 +150,8 @@ def noised_groups(
     group, count = split.group[kept], len(split.label)
     rows = np.bincount(group, weights=items.rows[kept], minlength=count).astype(np.int64)
     mean, sd = _moments(sums, split.label, k)
-    share, base = told_shares(sums, split, rows, absence, k)
+    shared = np.array([_shared(items, split.group >= 0, label) for label in (0, 1)])
+    share, base = told_shares(sums, split, rows, absence.rare_shares(shared, k), k)
     # in a small group 2 % are a row or two: the count of rows that lack a node would be as good as told
     noise = rng.normal(0, 1, share.shape) * np.maximum(PRESENCE_NOISE, NOISE_SD / np.maximum(base, 1.0))
     # a share of exactly 0 or 1 is a fact about at least k persons (a block that is not there)
@@ -179,24 +180,36 @@ def presence_shares(sums: Sums, rows: NDArray[np.int64]) -> Floats:
     return np.column_stack([whole, *parts]).astype(np.float32)
 
 
+def _shared(items: Persons, kept: NDArray[np.bool_], label: int) -> int:
+    """By how much the units of all strata of a class exceed those of the class."""
+    units = items.unit[kept & (items.label == label)]
+    return len(units) - len(np.unique(units))
+
+
 def told_shares(
-    sums: Sums, split: Partition, rows: NDArray[np.int64], absence: AbsenceTally, k: int
+    sums: Sums, split: Partition, rows: NDArray[np.int64], rare: NDArray[np.float64], k: int
 ) -> tuple[Floats, Floats]:
     """Presence shares of which each stands for k units before noise, and the rows that each is a share of.
 
-    Where under k units of a class and stratum have a node, its share is 0 there; where under k lack it,
-    1. A part's share is of the rows with its node: groups in which under k units have that are pooled by
+    A part's share is of the rows with its node: groups in which under k units have that are pooled by
     class, and by both classes where that is not enough.
+
+    Args:
+        sums: Of the groups.
+        split: The groups.
+        rows: int64[G], of each group.
+        rare: float64[2, 24, 137], shares that stand for a class and stratum instead of a group.
+        k: Least number of units.
 
     Returns:
         float32[G, 141] twice.
     """
     share = presence_shares(sums, rows)
     base = np.repeat(rows[:, None], share.shape[1], axis=1).astype(np.float32)
-    few, most = (rare[split.label, split.stratum] for rare in absence.rare(k))
-    nodes = share[:, : few.shape[1]]
-    nodes[few], nodes[most] = 0.0, 1.0
-    for column, (node, j) in enumerate(PARTS, start=few.shape[1]):
+    instead = rare[split.label, split.stratum]
+    nodes = instead.shape[1]
+    share[:, :nodes] = np.where(np.isnan(instead), share[:, :nodes], instead)
+    for column, (node, j) in enumerate(PARTS, start=nodes):
         # every row that has a node has some of its components
         holders = sums.units[:, catalog().component_slices[node]].max(axis=1)
         pooled, size = _pooled_share(sums.count[:, j], sums.nodes[:, node], holders, split.label, k)

@@ -71,6 +71,18 @@ class Pattern:
         return Pattern(0, 0, 0, 0) if self.phase else None
 
 
+def blocked() -> NDArray[np.bool_]:
+    """bool[24, 137]: nodes that lie in a block which a pattern lacks, so that no row of it has them."""
+    out = np.zeros((COUNT, len(catalog().nodes)), dtype=np.bool_)
+    for code in range(COUNT):
+        pattern = Pattern.of(code)
+        blocks = ((SDK, pattern.front == 2), (TOUCH, pattern.touch), (MOUSE, pattern.mouse))
+        for nodes, there in (*blocks, (RESULTS, pattern.phase)):
+            if not there:
+                out[code, nodes] = True
+    return out
+
+
 def patterns(states: NDArray[np.uint8], availability: NDArray[np.object_]) -> NDArray[np.int16]:
     """Pattern code of each row, int16[N], from uint8[N, 137] states and the availability classes."""
     words = availability.tolist()

@@ -86,7 +86,8 @@ def test_manifest_and_record_tell_no_exact_count_of_few_orders(
     assert record["input"] == asked
     assert asked["dropped"]["objected"] == asked["dropped"]["no_consent"] == "<50"
     assert asked["by_jurisdiction"]["EU"] == asked["by_jurisdiction"]["other"] == "<50"
-    inside = made.manifest["timings"]["rows"]
+    inside = total(entry["orders"] for entry in asked["classes"])
+    assert 0 <= made.manifest["timings"]["rows"] - inside < 100
     parts = (
         *asked["dropped"].values(),
         *asked["by_jurisdiction"].values(),
