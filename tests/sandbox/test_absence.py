@@ -43,10 +43,12 @@ def test_a_pooled_share_of_presence_stands_for_k_persons(
     seed: int, people: int, strata: int, often: float, spread: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    unit = rng.integers(0, people, 3 * people)
+    unit = rng.integers(0, people, 6 * people)
     # persons in one stratum each, or in any of them
     stratum = ((unit if spread else rng.integers(0, 9, len(unit))) % strata).astype(np.int16)
-    state = np.where(rng.random(len(unit)) < often, State.PRESENT, rng.choice(CAUSES, len(unit)))
+    # who lacks it once mostly lacks it everywhere, and so counts in several strata
+    has = (rng.random(people) < often)[unit] ^ (rng.random(len(unit)) < 0.01)
+    state = np.where(has, State.PRESENT, rng.choice(CAUSES, len(unit)))
     frame = frame_of(unit, stratum, state.astype(np.uint8))
     items = np.unique(frame.unit * COUNT + frame.stratum)
     shared = np.array([len(items) - len(np.unique(frame.unit)), 0])
