@@ -24,6 +24,8 @@ SWEEPS = 12
 DAMPING = 0.5
 LIMIT = 4.0
 _CODES = COARSE_BINS + 1
+# rows that are taken at a time: what is taken for them stays in the cache of a core
+_STEP = 256
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
@@ -36,8 +38,9 @@ class _Node:
     Attributes:
         block: Its components. stand_in: The one that pairs read.
         rows: intp[n], rows that have the node.
-        run: float64[n], rising whole numbers; only rows of one run, with the same group and the same
+        run: float64[n], whole numbers from 0; only rows of one run, with the same group and the same
             parts of the node, may exchange.
+        first: The even places of each run but a last one without a next, once rows are sorted by run.
         pairs: Index of each pair, the component of its other end, and whether this node is its first.
     """
 
@@ -45,6 +48,7 @@ class _Node:
     stand_in: int
     rows: Rows
     run: NDArray[np.float64]
+    first: Rows
     pairs: tuple[tuple[int, int, bool], ...]
 
 
@@ -75,9 +79,10 @@ def swap(tables: Tables, draw: ClassDraw, label: int, rng: np.random.Generator) 
     theta = np.zeros((len(tables.pairs.cell[label]), APART + 1))
     precision = np.linalg.inv(tables.correlation.astype(np.float64)).astype(np.float32)
     nodes = _nodes(moved, wanted)
+    gaps = _Gaps(moved.latent, max((len(node.first) for node in nodes), default=0))
     for _ in range(SWEEPS):
         for node in nodes:
-            _exchange(moved, node, _pair_tables(node, wanted, theta), precision, rng)
+            _exchange(moved, node, _pair_tables(node, wanted, theta), precision, gaps, rng)
         _adapt(moved, wanted, theta)
     return moved
 
@@ -97,18 +102,21 @@ def _nodes(draw: ClassDraw, wanted: dict[int, Target]) -> list[_Node]:
         width = filled.shape[1]
         parts = filled[rows] @ (1 << np.arange(width))
         run = np.unique((draw.group[rows] << width) + parts, return_inverse=True)[1]
-        out.append(_Node(block, end, rows, run.astype(np.float64), tuple(beside[end])))
+        first = _first_places(np.bincount(run))
+        out.append(_Node(block, end, rows, run.astype(np.float64), first, tuple(beside[end])))
     return out
+
+
+def _first_places(size: NDArray[np.int64]) -> Rows:
+    """Where pairs of neighbours begin in runs of these sizes that lie one after another."""
+    place = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    return np.flatnonzero((place % 2 == 0) & (place + 1 < np.repeat(size, size)))
 
 
 def _propose(node: _Node, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """Random disjoint pairs of rows, each within one run."""
-    order = np.argsort(node.run + rng.random(len(node.run)))
-    run = node.run[order]
-    starts = np.flatnonzero(np.diff(run, prepend=-1.0))
-    place = np.arange(len(run)) - np.repeat(starts, np.diff(starts, append=len(run)))
-    first = np.flatnonzero((place[:-1] % 2 == 0) & (run[1:] == run[:-1]))
-    return node.rows[order[first]], node.rows[order[first + 1]]
+    rows = node.rows[np.argsort(node.run + rng.random(len(node.run)))]
+    return rows[node.first], rows[node.first + 1]
 
 
 def _pair_tables(
@@ -122,11 +130,37 @@ def _pair_tables(
     return out
 
 
+class _Gaps:
+    """Differences of latent rows, in one piece of memory that every proposal uses again.
+
+    Args:
+        latent: float32[M, 400], changed in place meanwhile.
+        most: Pairs of rows in a proposal, at most.
+    """
+
+    def __init__(self, latent: Floats, most: int) -> None:
+        self._latent = latent
+        self._gap = np.empty((most, latent.shape[1]), dtype=latent.dtype)
+        self._other = np.empty((_STEP, latent.shape[1]), dtype=latent.dtype)
+
+    def between(self, x: Rows, y: Rows) -> Floats:
+        """float32[n, 400], ``latent[x] - latent[y]``, until the next call."""
+        for start in range(0, len(x), _STEP):
+            gap = self._gap[start : min(start + _STEP, len(x))]
+            other = self._other[: len(gap)]
+            for rows, out in ((x, gap), (y, other)):
+                # the mode writes straight to out; all rows exist
+                self._latent.take(rows[start : start + _STEP], axis=0, out=out, mode="clip")
+            np.subtract(gap, other, out=gap)
+        return self._gap[: len(x)]
+
+
 def _exchange(
     draw: ClassDraw,
     node: _Node,
     tables: list[tuple[int, NDArray[np.float64]]],
     precision: Floats,
+    gaps: _Gaps,
     rng: np.random.Generator,
 ) -> None:
     """One proposal for each row that has the node, in place."""
@@ -143,7 +177,7 @@ def _exchange(
         odds += table[at_y + to_x] + table[at_x + to_y] - table[at_x + to_x] - table[at_y + to_y]
     pull = precision[:, block].copy()
     pull[block] = 0.0
-    change = latent[x] - latent[y]
+    change = gaps.between(x, y)
     odds += np.einsum("ij,ij->i", change[:, block], change @ pull)
     taken = rng.random(len(x)) < expit(odds)
     x, y = x[taken], y[taken]
