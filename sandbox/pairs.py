@@ -124,6 +124,11 @@ class _Crowd:
             self.known[bits] = int(self.number[(self.kinds & bits) != 0].sum())
         return self.known[bits]
 
+    def units_of_each(self, sets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64[n], units that have a row in any cell of each of n sets, given as bits."""
+        out: NDArray[np.int64] = ((self.kinds & sets[:, None]) != 0) @ self.number
+        return out
+
     def pool(self, grid: _Grid) -> Codes | None:
         """uint8[16], released cell of each coarse cell, or None if the rest would be too small."""
         size = {cell: self.units(bits) for cell, bits in grid.bits.items()}
@@ -149,7 +154,7 @@ class _Crowd:
         empty = np.zeros(WIDTH**2, dtype=np.bool_)
         while True:
             sets = fixed_sets(known & ~empty, (size < self.k) & ~empty)
-            units = np.array([self.units(int(bits)) for bits in sets @ _BITS])
+            units = self.units_of_each(sets @ _BITS)
             # a set that nobody is in tells that each of its cells is empty
             nobody = sets[units == 0].any(axis=0)
             if not nobody.any():
