@@ -27,12 +27,16 @@ def fixed_sets(known: Sets, free: NDArray[np.bool_]) -> Sets:
     rows, pivots = _echelon(known[:, order].astype(np.float64))
     taken = np.count_nonzero(~free)
     # rows with a pivot among the free cells, which come last, have nothing elsewhere
+    rows = rows[pivots >= taken, taken:]
+    filled = np.abs(rows) > _ZERO
     sums = np.zeros((1, len(free) - taken))
-    for row in rows[pivots >= taken, taken:]:
+    for i, row in enumerate(rows):
         sums = np.vstack([sums, sums + row])
-    found = sums[(np.abs(sums * (sums - 1)) < _ZERO).all(axis=1)]
-    out = np.zeros((len(found), len(free)), dtype=np.bool_)
-    out[:, order[taken:]] = found > 0.5
+        # where no later row has anything the sum stays, and a sum that is neither 0 nor 1 there is no set
+        ended = sums[:, filled[i] & ~filled[i + 1 :].any(axis=0)]
+        sums = sums[(np.abs(ended * (ended - 1)) < _ZERO).all(axis=1)]
+    out = np.zeros((len(sums), len(free)), dtype=np.bool_)
+    out[:, order[taken:]] = sums > 0.5
     return out
 
 
