@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import NODE_PURPOSES, OrderTable
-from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, pairs, swap, write_release
 from riskgraph.sandbox.bounds import component_bounds, whole_components
+from tests.support.once import made_once
 
 UNTIL = date(2026, 6, 30)
 _NODE = np.array(catalog().component_node)
@@ -157,6 +159,39 @@ def world() -> OrderTable:
 
 @pytest.fixture(scope="session")
 def release(world: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    out: Path = tmp_path_factory.mktemp("releases") / "release"
     request = ReleaseRequest(until=UNTIL, seed=7, provenance="simulated", now=1_782_800_000.0, code="test")
-    return write_release(world, out, request, signer, policy=Policy.default())
+
+    def make(folder: Path) -> None:
+        write_release(world, folder / "release", request, signer, policy=Policy.default())
+
+    return Release.open(made_once(tmp_path_factory, "sandbox-release", make) / "release", signer)
+
+
+@contextmanager
+def nothing_told_of_pairs() -> Iterator[None]:
+    """Releases whose joint tables are all too thin to be told, which need no search, no swaps, no raking."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "pool_cells", lambda *_: np.full(pairs.CELLS, pairs.APART, dtype=np.uint8))
+        yield
+
+
+@pytest.fixture(scope="module")
+def without_pairs() -> Iterator[None]:
+    """For files that look at no pair, nor at the shared release."""
+    with nothing_told_of_pairs():
+        yield
+
+
+@contextmanager
+def swept_once() -> Iterator[None]:
+    """Releases whose drawn rows are not as near to the joint tables as they could be."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(swap, "SWEEPS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_sweep() -> Iterator[None]:
+    """For files that look neither at how near drawn rows come to R4, nor at the shared release."""
+    with swept_once():
+        yield

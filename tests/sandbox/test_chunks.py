@@ -39,6 +39,7 @@ POLICY = Policy.default()
 REQUEST = ReleaseRequest(until=UNTIL, seed=7, provenance="simulated", now=1_782_800_000.0, code="test")
 # small chunks, and buckets so small that the plan has cuts
 SMALL = Chunking(above=0, rows=2500, bucket=900)
+pytestmark = pytest.mark.usefixtures("one_sweep")
 
 
 @pytest.fixture(scope="module")

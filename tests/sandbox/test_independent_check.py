@@ -37,6 +37,9 @@ def _request() -> ReleaseRequest:
     )
 
 
+pytestmark = pytest.mark.usefixtures("one_sweep")
+
+
 @dataclasses.dataclass(frozen=True)
 class Watched:
     """A release, and what it was made from: rows of the history, their groups and values."""

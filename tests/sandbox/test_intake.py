@@ -42,6 +42,7 @@ from riskgraph.settings import Settings
 
 UNTIL = date(2026, 6, 30)
 REQUEST = ReleaseRequest(until=UNTIL, seed=1, provenance="simulated", now=0.0, code="test")
+pytestmark = pytest.mark.usefixtures("one_sweep")
 
 
 def test_exactly_the_catalogue_is_allowed() -> None:

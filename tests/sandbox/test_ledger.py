@@ -36,6 +36,7 @@ from riskgraph.sandbox import ledger as module
 MakeWorld = Callable[..., OrderTable]
 EARLY, LATE = date(2026, 6, 1), date(2026, 6, 30)
 AT = "2026-07-01T00:00:00.000+00:00"
+pytestmark = pytest.mark.usefixtures("without_pairs")
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ def test_a_run_that_ends_before_the_release_is_in_place_gives_its_records_back(
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.sandbox.conftest import FakeSigner, build_world
+from tests.sandbox.conftest import FakeSigner, build_world, nothing_told_of_pairs
 from tests.sandbox.test_ledger import Home
 
 home, replace = Home(Path(sys.argv[1]), FakeSigner()), Path.replace
@@ -278,7 +279,8 @@ def die(self, target):
     return replace(self, target)
 
 Path.replace = die
-home.release(build_world(4, 3_200, 1_500, 1_400, 560), "out")
+with nothing_told_of_pairs():
+    home.release(build_world(4, 3_200, 1_500, 1_400, 560), "out")
 """
 
 

@@ -13,7 +13,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
-from tests.sandbox.conftest import UNTIL, FakeSigner
+from tests.sandbox.conftest import UNTIL, FakeSigner, build_world
 
 VALUE = catalog().component_index["B103.value"]
 NODE = catalog()["B113"]
@@ -39,7 +39,8 @@ def planted(world: OrderTable) -> OrderTable:
 
 
 @pytest.fixture(scope="module")
-def drawn(world: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
+def drawn(signer: FakeSigner, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    world = build_world(2, 4_000, 1_200, 1_600, 400)
     out: Path = tmp_path_factory.mktemp("presence") / "release"
     request = ReleaseRequest(until=UNTIL, seed=3, provenance="simulated", now=0.0, code="test")
     return write_release(planted(world), out, request, signer, policy=Policy.default())

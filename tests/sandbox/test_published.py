@@ -23,6 +23,7 @@ UNTIL = date(2026, 6, 30)
 REQUEST = ReleaseRequest(until=UNTIL, seed=1, provenance="merchant", now=0.0, code="test")
 MakeWorld = Callable[..., OrderTable]
 counts = st.integers(0, 5_000)
+pytestmark = pytest.mark.usefixtures("without_pairs")
 
 
 @given(counts, st.integers(50, 200))

@@ -36,6 +36,7 @@ from riskgraph.sandbox import (
 from riskgraph.sandbox import write as write_module
 from riskgraph.sandbox.bounds import component_bounds, whole_components
 from riskgraph.sandbox.draw import DRAWS
+from tests.sandbox.conftest import nothing_told_of_pairs, swept_once
 
 FILES = (
     "manifest.json", "manifest.sig", "centroids.parquet", "groups.parquet", "shape.parquet",
@@ -68,7 +69,8 @@ def small(make_world: MakeWorld) -> OrderTable:
 @pytest.fixture(scope="module")
 def copy(small: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     out = tmp_path_factory.mktemp("copy") / "release"
-    write_release(small, out, **_options(signer))
+    with swept_once():
+        write_release(small, out, **_options(signer))
     yield out
     shutil.rmtree(out)
 
@@ -181,7 +183,7 @@ def test_a_run_that_dies_while_writing_leaves_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(write_module, "write_rows", die)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), nothing_told_of_pairs():
         write_release(small, tmp_path / "out", **_options(signer))
     assert list(tmp_path.iterdir()) == []
 
@@ -208,8 +210,9 @@ def test_the_same_seed_gives_the_same_release_and_another_seed_another(
     copy: Path, small: OrderTable, signer: Any, tmp_path: Path
 ) -> None:
     first = Release.open(copy, signer)
-    again = write_release(small, tmp_path / "again", **_options(signer))
-    other = write_release(small, tmp_path / "other", **_options(signer, seed=8))
+    with swept_once():
+        again = write_release(small, tmp_path / "again", **_options(signer))
+        other = write_release(small, tmp_path / "other", **_options(signer, seed=8))
     assert again.release_id == first.release_id
     assert other.release_id != first.release_id
 
@@ -219,8 +222,9 @@ def test_a_merchants_noise_depends_on_the_signing_key(
 ) -> None:
     """Else whoever guesses the seed takes the noise away."""
     other = dataclasses.replace(signer, key=b"x" * 32)
-    mine = write_release(small, tmp_path / "mine", **_options(signer, provenance="merchant"))
-    theirs = write_release(small, tmp_path / "theirs", **_options(other, provenance="merchant"))
+    with nothing_told_of_pairs():
+        mine = write_release(small, tmp_path / "mine", **_options(signer, provenance="merchant"))
+        theirs = write_release(small, tmp_path / "theirs", **_options(other, provenance="merchant"))
     assert len({mine.release_id, theirs.release_id, Release.open(copy, signer).release_id}) == 3
 
 
@@ -311,7 +315,9 @@ def test_a_planted_value_never_leaves_the_sandbox(small: OrderTable, signer: Any
     canary = np.float32(123456.789)
     values = small.components.copy()
     values[np.flatnonzero(~np.isnan(values[:, place]))[0], place] = canary
-    found = write_release(dataclasses.replace(small, components=values), tmp_path / "out", **_options(signer))
+    table = dataclasses.replace(small, components=values)
+    with swept_once():
+        found = write_release(table, tmp_path / "out", **_options(signer))
     assert not (found.rows.components == canary).any()
     assert canary.tobytes() not in found.rows.components.tobytes()
     for name in ("centroids.parquet", "groups.parquet", "shape.parquet"):
@@ -416,7 +422,7 @@ def test_no_release_lies_in_its_place_before_it_is_logged(
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", die)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), nothing_told_of_pairs():
         write_release(small, out, **_options(signer), audit_log=log)
     assert not out.exists()
     assert [record["event"] for record in verify_audit(log, signer)] == ["release"]
@@ -426,7 +432,7 @@ def test_a_log_that_cannot_be_written_stops_the_release(
     small: OrderTable, signer: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "log").mkdir()
-    with pytest.raises(OSError, match="log"):
+    with pytest.raises(OSError, match="log"), nothing_told_of_pairs():
         write_release(small, tmp_path / "out", **_options(signer), audit_log=tmp_path / "log")
     assert not (tmp_path / "out").exists()
 
@@ -449,7 +455,8 @@ def test_undelivered_nodes_and_left_out_parts_stay_out(
         values[rows, place[key]] = np.nan
     values[::2, place["B131"].start + 4] = np.nan
     table = dataclasses.replace(small, components=values, states=states)
-    rows = write_release(table, tmp_path / "out", **_options(signer)).rows
+    with swept_once():
+        rows = write_release(table, tmp_path / "out", **_options(signer)).rows
     assert (rows.states[:, index["B119"]] == 2).all()
     assert np.isnan(rows.components[:, place["B119"]]).all()
     assert (rows.states[rows.label == 1, index["B122"]] == 2).mean() > 0.9

@@ -32,6 +32,7 @@ Row = tuple[int, int, int, int]
 UNTIL = date(2026, 6, 30)
 REQUEST = ReleaseRequest(until=UNTIL, seed=1, provenance="simulated", now=0.0, code="test")
 DAY = 86_400_000_000
+pytestmark = pytest.mark.usefixtures("without_pairs")
 
 
 def _table(rows: list[Row], label: int = 0) -> OrderTable:

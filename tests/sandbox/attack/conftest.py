@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox import Policy, ReleaseRequest, write_release
+from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
 from riskgraph.sandbox.absence import PARTS
 from riskgraph.sandbox.attack import (
     Grouping,
@@ -29,6 +29,7 @@ from riskgraph.sandbox.attack import (
 from riskgraph.sandbox.attack.published import GroupTable
 from riskgraph.sandbox.choice import choose
 from riskgraph.sandbox.draw import ReleasedRows
+from tests.support.once import made_once
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,12 @@ def halves(world: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathFact
     inside = np.flatnonzero(split.first)
     history = world.take(inside)
     request = ReleaseRequest(until=until, seed=3, provenance="simulated", now=1_782_800_000.0, code="test")
-    out: Path = tmp_path_factory.mktemp("attacked") / "release"
-    published = read_published(write_release(history, out, request, signer, policy=Policy.default()))
+
+    def make(folder: Path) -> None:
+        write_release(history, folder / "release", request, signer, policy=Policy.default())
+
+    made = Release.open(made_once(tmp_path_factory, "attacked-release", make) / "release", signer)
+    published = read_published(made)
     grouping = true_groups(history, request, published, policy=Policy.default())
     members = raw_of(grouping.entered, inside[grouping.rows], split)
     outside = usable[~split.first[usable]]

@@ -15,6 +15,7 @@ from riskgraph.core.errors import CheckFailed, Invalid
 from riskgraph.sandbox import verify_audit
 from riskgraph.sandbox.attack import run
 from riskgraph.sandbox.attack.run import NAMES, Effort
+from tests.sandbox.conftest import swept_once
 from tests.support.cli import riskgraph
 
 UNTIL = date(2026, 6, 30)
@@ -42,12 +43,13 @@ def options(home: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_an_attack_is_written_printed_and_logged_and_leaves_no_release(
-    on_disk: Any, world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    on_disk: Any, make_world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_disk(world)
+    on_disk(make_world(3, 3_600, 1_200, 1_600, 500))
     monkeypatch.setattr(run, "Effort", lambda: Effort(rows=300, predicates=100, halves=100))
     home, out = tmp_path / "home", tmp_path / "out" / "attacks.json"
-    made = attacks.attack(tmp_path, **options(home, out=out))
+    with swept_once():
+        made = attacks.attack(tmp_path, **options(home, out=out))
     assert json.loads(out.read_text()) == made
     assert tuple(made["figures"]) == NAMES
     assert made["figures"]["membership_model_auc"] is None
