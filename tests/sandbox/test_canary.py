@@ -111,7 +111,7 @@ def watched(sources: Sequence[Any], out: Path, patch: pytest.MonkeyPatch) -> See
 
 @pytest.fixture(scope="module")
 def history() -> OrderTable:
-    return plant(build_world(11, 4_000, 1_200, 1_600, 400))
+    return plant(build_world(11, 4_100, 1_200, 1_600, 400))
 
 
 @pytest.fixture(scope="module")
