@@ -31,6 +31,7 @@ _MOUSE = np.array([*range(12, 22), 23, 24])
 _FACTORS = 6
 
 MakeWorld = Callable[..., OrderTable]
+_WHOLE = (swap.SWEEPS, pairs.pool_cells)
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ def release(world: OrderTable, signer: FakeSigner, tmp_path_factory: pytest.Temp
     request = ReleaseRequest(until=UNTIL, seed=7, provenance="simulated", now=1_782_800_000.0, code="test")
 
     def make(folder: Path) -> None:
+        assert _WHOLE == (swap.SWEEPS, pairs.pool_cells)
         write_release(world, folder / "release", request, signer, policy=Policy.default())
 
     return Release.open(made_once(tmp_path_factory, "sandbox-release", make) / "release", signer)

@@ -42,13 +42,14 @@ pytestmark = pytest.mark.usefixtures("one_sweep")
 
 @dataclasses.dataclass(frozen=True)
 class Watched:
-    """A release, and what it was made from: rows of the history, their groups and values."""
+    """A release, its tables, and what it was made from: rows of the history, their groups and values."""
 
     release: Release
     source: NDArray[np.intp]
     group: NDArray[np.int32]
     label: NDArray[np.int8]
     values: NDArray[np.float32]
+    built: tuple[Tables, dict[str, float]]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,8 @@ def watched(history: OrderTable, signer: Any, tmp_path_factory: pytest.TempPathF
         frame = grouped.frame
         seen.update(source=frame.source.copy(), group=grouped.row_group.copy(), label=frame.label.copy())
         seen["values"] = frame.values.copy()
-        return build(grouped, k, rng)
+        seen["built"] = build(grouped, k, rng)
+        return seen["built"]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tabulate_module, "build_tables", spy)
@@ -196,9 +198,9 @@ def test_every_cell_of_every_joint_table_holds_k_persons(watched: Watched, histo
 
 
 def test_the_certificate_tells_how_many_cells_were_counted_and_not_which_is_thinnest(
-    release: Release,
+    watched: Watched,
 ) -> None:
-    held = release.certificate["independent"]
+    held = watched.release.certificate["independent"]
     assert held["cells"] > 2_000
     assert held["min_cell_units"] >= K
     assert "thinnest_cell" not in held
@@ -286,16 +288,16 @@ def _thin_bin(tables: Tables, grouped: Grouped) -> Tables:
 )
 def test_a_release_with_a_thin_cell_is_refused_and_audited(
     history: OrderTable,
+    watched: Watched,
     signer: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     change: Change,
     where: str,
 ) -> None:
-    build = tabulate_module.build_tables
-
     def planted(grouped: Grouped, k: int, rng: np.random.Generator) -> tuple[Tables, dict[str, float]]:
-        tables, seconds = build(grouped, k, rng)
+        assert np.array_equal(grouped.row_group, watched.group)
+        tables, seconds = watched.built
         return change(tables, grouped), seconds
 
     monkeypatch.setattr(tabulate_module, "build_tables", planted)
@@ -312,8 +314,8 @@ def test_a_release_with_a_thin_cell_is_refused_and_audited(
     assert [record["event"] for record in verify_audit(log, signer)] == ["refusal"]
 
 
-def test_a_certificate_without_a_count_of_cells_does_not_hold(release: Release) -> None:
-    held = dict(release.certificate)
+def test_a_certificate_without_a_count_of_cells_does_not_hold(watched: Watched) -> None:
+    held = dict(watched.release.certificate)
     held["independent"] = {n: v for n, v in held["independent"].items() if "cell" not in n}
     with pytest.raises(CheckFailed, match="cells were not counted"):
         check_certificate(held)
