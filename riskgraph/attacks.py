@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from pathlib import Path
@@ -25,38 +24,48 @@ from riskgraph.ports import Progress
 from riskgraph.releasing import training_policy
 from riskgraph.sandbox import Chunking, Policy, Release, ReleaseRequest, append_audit, write_release
 from riskgraph.sandbox.attack import (
+    RULES,
     Published,
     Raw,
     Result,
     Scorer,
     Split,
+    Trials,
     attack_release,
-    both_ways,
     figures,
+    numbered,
     raw_of,
     read_published,
+    settle,
     split_history,
     true_groups,
 )
 from riskgraph.sandbox.audit import empty_record
 from riskgraph.sandbox.choice import choose, window
+from riskgraph.sandbox.published import told
 from riskgraph.settings import Settings
 
 KINDS = ("order2", "gbdt", "none")
 
+Sizes = dict[str, dict[str, int]]
+
 
 def attack(
-    world: Path, *, until: date, seed: int, k: int, kind: str, out: Path | None, settings: Settings,
-    progress: Progress,
+    world: Path, *, until: date, seed: int, k: int, kind: str, splits: int, out: Path | None,
+    settings: Settings, progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Release each half of a world's persons in a temporary folder and attack it with both halves.
 
+    Halves are cut ``splits`` times. ``seed`` alone decides what is drawn: nothing hangs on the door's key.
+
     Raises:
-        Invalid: If the kind of model is unknown.
+        Invalid: If the kind of model is unknown, or there is no split.
         CheckFailed: If half of the persons are too few for a release.
     """
     if kind not in KINDS:
         raise Invalid(f"--kind must be one of {', '.join(KINDS)}, got {kind!r:.60}", field="--kind")
+    if splits < 1:
+        raise Invalid(f"--splits must be at least 1, got {splits}", field="--splits")
     auditing.check_log(settings)
     opened = worlds.World.open(world)
     table = _history(opened, until, settings, progress)
@@ -66,27 +75,31 @@ def attack(
         until=until, seed=seed, provenance=bootstrap.SIMULATED, now=time.time(),
         code=bootstrap.code_version(), k=k,
     )  # fmt: skip
-    halves, result = _attack_halves(table, request, kind, settings, progress)
+    halves, result = _attack_splits(table, request, splits, kind, settings, progress)
     facts = {
         "provenance": opened.manifest["provenance"], "until": until.isoformat(), "k": k, "seed": seed,
-        "model": None if kind == "none" else kind, "halves": _sizes(halves),
+        "splits": splits, "model": None if kind == "none" else kind, "halves": halves,
     }  # fmt: skip
     signer, log = bootstrap.open_signer(settings), auditing.log_path(settings)
     append_audit(log, _record(request, facts, result), signer)
-    broken = [f"{f.attack} ({f.subjects}, per {f.per}, {f.method})" for f in result.broken]
-    found = {"figures": figures(result), "attacks": result.to_json(), "broken": broken}
-    told = {"world": str(world), **facts, **found}
+    named = {
+        word: [f"{f.attack} ({f.subjects}, per {f.per}, {f.method})" for f in lines]
+        for word, lines in (("broken", result.broken), ("open", result.open))
+    }
+    found = {"figures": figures(result), "attacks": result.to_json(), "rules": RULES, **named}
+    made = {"world": str(world), **facts, **found}
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return told
+        out.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    return made
 
 
 def _history(opened: worlds.World, until: date, settings: Settings, progress: Progress) -> OrderTable:
-    """All orders placed before a day, labels as known on it."""
+    """All orders placed before a day, labels as known on it, entities by number of their first order."""
     door, midnight = bootstrap.open_door(settings), datetime.combine(until, clock_time(), UTC).timestamp()
     worlds.replay(opened, door, progress)
-    return window(auditing.without_erased(opened.table(midnight, door, progress), settings), until)
+    table = auditing.without_erased(opened.table(midnight, door, progress), settings)
+    return numbered(window(table, until))
 
 
 @dataclass(frozen=True)
@@ -99,27 +112,42 @@ class Half:
     scorer: Scorer | None
 
 
-def _attack_halves(
-    table: OrderTable, request: ReleaseRequest, kind: str, settings: Settings, progress: Progress
-) -> tuple[list[Half], Result]:
-    """Release each half in a temporary folder, attack both, and throw the releases away."""
+def _attack_splits(
+    table: OrderTable, request: ReleaseRequest, splits: int, kind: str, settings: Settings, progress: Progress
+) -> tuple[list[Sizes], Result]:
+    """Sizes of the halves of every split, and what the attacks on all of them say together."""
     policy = training_policy(settings)
     usable = choose(table, until=request.until, k=request.k, policy=policy)[0].rows
-    split = split_history(table, usable, request.seed)
+    sizes, found = list[Sizes](), list[list[Trials]]()
+    for done, own in enumerate(np.random.SeedSequence(request.seed).spawn(splits)):
+        progress("splits", done, splits)
+        asked = replace(request, seed=int(own.generate_state(1)[0]))
+        split = split_history(table, usable, asked.seed)
+        halves, trials = _attack_halves(table, split, asked, policy, kind, settings, progress)
+        sizes += halves
+        found += trials
+    return sizes, settle(found)
+
+
+def _attack_halves(
+    table: OrderTable, split: Split, request: ReleaseRequest, policy: Policy, kind: str, settings: Settings,
+    progress: Progress,
+) -> tuple[list[Sizes], list[list[Trials]]]:  # fmt: skip
+    """Release each half in a temporary folder, attack both, and throw the releases away."""
     with tempfile.TemporaryDirectory() as spare:
         halves = [
             _release_half(table, side, split, request, policy, Path(spare) / name, kind, settings, progress)
             for name, side in (("first", split.first), ("second", ~split.first))
         ]
         # Inside the folder's life: a model reads its tables from there.
-        first, second = (
+        trials = [
             attack_release(
                 mine.published, mine.members, mine.group, other.members, mine.scorer,
                 seed=request.seed, progress=progress,
             )
             for mine, other in (halves, halves[::-1])
-        )  # fmt: skip
-    return halves, both_ways(first, second)
+        ]  # fmt: skip
+    return [_sizes(half) for half in halves], trials
 
 
 def _release_half(
@@ -152,35 +180,54 @@ def _trained(release: Release, folder: Path, kind: str, progress: Progress) -> S
     return score
 
 
-def _sizes(halves: Sequence[Half]) -> list[dict[str, dict[str, int]]]:
-    """Rows, persons and components of both halves, by class."""
-    out = []
-    for half in halves:
-        counts = {}
-        for label, word in enumerate(("honest", "fraud")):
-            mine = half.members.take(half.members.label == label)
-            counts[word] = {
-                "rows": len(mine),
-                "persons": len(np.unique(mine.unit)),
-                "components": len(np.unique(mine.component)),
-            }
-        out.append(counts)
+def _sizes(half: Half) -> Sizes:
+    """Rows, persons and components of a half, by class."""
+    out = {}
+    for label, word in enumerate(("honest", "fraud")):
+        mine = half.members.take(half.members.label == label)
+        out[word] = {
+            "rows": len(mine),
+            "persons": len(np.unique(mine.unit)),
+            "components": len(np.unique(mine.component)),
+        }
     return out
 
 
 def _record(request: ReleaseRequest, facts: dict[str, Any], result: Result) -> dict[str, Any]:
-    """The audit record of an attack; nothing was released."""
-    lines, asked = result.to_json(), figures(result)
+    """The audit record of an attack; nothing was released. Counts are rounded as a release's are."""
+    asked, k = figures(result), request.k
+    halves = [
+        {word: {name: told(n, k) for name, n in sizes.items()} for word, sizes in half.items()}
+        for half in facts["halves"]
+    ]
     return {
         **empty_record(),
         "ts": datetime.fromtimestamp(request.now, UTC).isoformat(timespec="milliseconds"),
         "event": "attack",
         "actor": {"service": "sandbox", "uid": None, "code_commit": request.code},
         "purpose": "test of the release procedure by attack",
-        "input": facts,
+        "input": {**facts, "halves": halves, "rounded_to": k},
         "risk": {
-            "attacks": lines,
+            "attacks": [_told_line(line, k) for line in result.to_json()],
             "wp216": {name: asked[name] for name in ("singling_out", "linkability", "inference")},
         },
-        "verdict": "broken" if result.broken else "held",
+        "verdict": result.verdict,
     }
+
+
+def _told_line(line: dict[str, Any], k: int) -> dict[str, Any]:
+    """A line without exact counts: a person has several trials, so trials are rounded to k persons' worth.
+
+    Rates have four digits, or their denominators could be worked out.
+    """
+    share = {name: line[name] and round(line[name], 4) for name in ("success", "control", "value")}
+    ends = line["ci"] and [round(end, 4) for end in line["ci"]]
+    # predicates of singling out are not persons
+    each = (
+        1
+        if line["name"] == "singling_out"
+        else -(-max(line["n"], line["controls"]) // max(line["persons"], 1))
+    )
+    step = k * max(each, 1)
+    counts = {name: told(line[name], step) for name in ("n", "controls")}
+    return {**line, **share, "ci": ends, **counts, "persons": told(line["persons"], k)}

@@ -42,6 +42,7 @@ PLANTED_EPOCHS: int | None = None
 PLANTED_SEEDS: tuple[int, ...] = (0, 1)
 SEED = 20
 ATTACKED_SEED = 7
+ATTACKED_SPLITS = 3
 
 
 @dataclass(frozen=True)
@@ -281,13 +282,22 @@ def attacked(bench: Bench) -> list[Figure]:
     chain.simulate("demo", seed=ATTACKED_SEED, orders=None, out=world, progress=bench.progress)
     chain.replay(world, bench.settings, bench.progress)
     found = attacks.attack(
-        world, until=UNTIL, seed=0, k=K, kind="order2", out=None, settings=bench.settings,
-        progress=bench.progress,
+        world, until=UNTIL, seed=0, k=K, kind="order2", splits=ATTACKED_SPLITS, out=None,
+        settings=bench.settings, progress=bench.progress,
     )["figures"]  # fmt: skip
     return [
-        Figure(name, row["value"], "1", row["note"], row["lower"], row["upper"])
+        Figure(name, row["value"], "1", _judged(row), row["lower"], row["upper"])
         for name, row in found.items()
     ]
+
+
+def _judged(row: dict[str, Any]) -> str:
+    """The note of an attacked figure: its bound, the rule that judges it, and whether it holds."""
+    if row["value"] is None:
+        return str(row["note"])
+    kept = "held" if row["pass"] else "broken"
+    ask = f"ask: at most {row['bound']:g}, by {row['judged_by']}: {kept}"
+    return f"{ask}; {row['note']}; {ATTACKED_SPLITS} splits"
 
 
 # A part and the names of its figures: whoever adds figures adds a function above and a line here.

@@ -18,7 +18,10 @@ from riskgraph.settings import Settings
 def attack(
     world: Annotated[Path, typer.Option(exists=True, file_okay=False, help="A world folder.")],
     until: Annotated[str, typer.Option(help="Labels as known on this day; orders end 70 days earlier.")],
-    seed: Annotated[int, typer.Option(help="Seed of the halves, of noise and of draws.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the halves, of noise and of draws; nothing else is.")
+    ] = 0,
+    splits: Annotated[int, typer.Option(min=1, help="How often the persons are cut in halves.")] = 3,
     k: Annotated[int, typer.Option(min=50, help="Persons per group, at least 50.")] = 50,
     kind: Annotated[
         str, typer.Option(help="Model that is trained and attacked too: order2, gbdt or none.")
@@ -29,7 +32,13 @@ def attack(
     """Attack a release of each half of a world's persons; exit 3 if a bound is broken.
 
     The attacker knows whole raw records. Who is in the release is attacked beside who is in the other
-    half. The releases are thrown away; the audit log keeps what was found.
+    half, both ways, on several splits; intervals are over persons. The releases are thrown away; the
+    audit log keeps what was found, with rounded counts.
+
+    Three rules judge. Linkage (bound .015) and membership (.60 from the data, .55 from the model): by
+    value. Singling out, linkability and inference (.02): by the upper end. A class alone, and labels:
+    broken if shown to be above .02 by Holm's step-down at 5 % over all such lines. A line is open while
+    its interval contains the bound, and not measured where there was nothing to guess.
     """
     moment = day(until, "--until")
     bootstrap.require_extra("riskgraph sandbox attack", "train" if kind == "order2" else "lab")
@@ -37,7 +46,7 @@ def attack(
 
     with progress_bars() as progress:
         made = attacks.attack(
-            world, until=moment, seed=seed, k=k, kind=kind, out=out,
+            world, until=moment, seed=seed, k=k, kind=kind, splits=splits, out=out,
             settings=Settings.from_environment(), progress=progress,
         )  # fmt: skip
     emit(made, as_json, lambda console: show_attacks(console, made))
@@ -47,26 +56,44 @@ def attack(
 
 def show_attacks(console: Console, made: dict[str, Any]) -> None:
     """Every line of every attack, then the asked figures."""
-    for half in made["halves"]:
+    for place, half in enumerate(made["halves"]):
         parts = (
             f"{word} {c['rows']} orders of {c['persons']} persons in {c['components']} components"
             for word, c in half.items()
         )
-        console.print(f"half: {'; '.join(parts)}", soft_wrap=True)
+        console.print(f"split {place // 2 + 1}, half: {'; '.join(parts)}", soft_wrap=True)
     table = Table(
-        "attack", "how", "on", "members / controls", "success", "value (95 %)", "bound", "held",
+        "attack", "how", "on", "members / controls", "success", "value (95 %)", "bound", "verdict",
         title=f"Attacks on releases of half of the persons each ({made['provenance']})",
     )  # fmt: skip
     for line in made["attacks"]:
-        control = "" if line["control"] is None else f" / {line['control']:.4f}"
-        bound = "" if line["bound"] is None else f"{line['judged_by']} ≤ {line['bound']:g}"
-        table.add_row(
-            line["name"], line["method"], f"{line['subjects']}, {line['per']}",
-            f"{line['n']} / {line['controls']}", f"{line['success']:.4f}{control}",
-            "{:.4f} ({:.4f}-{:.4f})".format(line["value"], *line["ci"]), bound,
-            "yes" if line["pass"] else "NO",
-        )  # fmt: skip
+        table.add_row(*_row(line))
     console.print(table)
+    for rule, words in made["rules"].items():
+        console.print(f"judged by {rule}: {words}", soft_wrap=True)
+    for line in made["attacks"]:
+        if line["reason"]:
+            told = f"{line['name']} ({line['subjects']}, per {line['per']}, {line['method']})"
+            console.print(f"not measured: {told}: {line['reason']}", soft_wrap=True)
     for name, figure in made["figures"].items():
-        told = "not measured" if figure is None else f"{figure['value']:.4f} ({figure['note']})"
-        console.print(f"{name}: {told}", soft_wrap=True)
+        console.print(f"{name}: {_figure(figure)}", soft_wrap=True)
+
+
+def _row(line: dict[str, Any]) -> tuple[str, ...]:
+    success = "" if line["success"] is None else f"{line['success']:.4f}"
+    control = "" if line["control"] is None else f" / {line['control']:.4f}"
+    value = "" if line["value"] is None else "{:.4f} ({:.4f}-{:.4f})".format(line["value"], *line["ci"])
+    bound = "" if line["bound"] is None else f"{line['judged_by']} ≤ {line['bound']:g}"
+    verdict = line["verdict"].upper() if line["pass"] is False else line["verdict"]
+    return (
+        line["name"], line["method"], f"{line['subjects']}, {line['per']}",
+        f"{line['n']} / {line['controls']}", f"{success}{control}", value, bound, verdict,
+    )  # fmt: skip
+
+
+def _figure(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return str(figure["note"])
+    verdict = "held" if figure["pass"] else "BROKEN"
+    by = f"by {figure['judged_by']}, bound {figure['bound']:g}"
+    return f"{figure['value']:.4f}, {verdict} ({by}; {figure['note']})"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT
-from riskgraph.sandbox.attack.findings import Finding, risk
+from riskgraph.sandbox.attack.findings import RISK, UPPER, Trials
 from riskgraph.sandbox.attack.inference import one_each
 from riskgraph.sandbox.attack.likelihood import nearest
 from riskgraph.sandbox.attack.records import WIDTH, Records, nodes_of
@@ -25,6 +25,8 @@ MAX_ATTEMPTS = 300_000
 _ABSENT = np.float32(-np.inf)
 
 Floats = NDArray[np.float32]
+# Which trials won, and whose each was.
+Tried = tuple[NDArray[np.bool_], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,19 @@ class Predicate:
     low: Floats
     high: Floats
 
-    def count(self, values: Floats) -> int:
+    def fits(self, values: Floats) -> NDArray[np.intp]:
         """Records of float32[259, N] for which it holds."""
         rows: NDArray[np.bool_] = np.ones(values.shape[1], dtype=np.bool_)
         for j, low, high in zip(self.columns, self.low, self.high, strict=True):
             rows &= (values[j] >= low) & (values[j] <= high)
-        return int(np.count_nonzero(rows))
+        return np.flatnonzero(rows)
 
 
-def _columns(values: Floats) -> Floats:
-    """float32[259, N] with minus infinity where absent, each record once."""
+def _columns(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """float32[259, M] with minus infinity where absent, each record once, and the row of each."""
     filled = np.where(np.isnan(values), _ABSENT, values) + np.float32(0)
-    return np.ascontiguousarray(np.unique(filled, axis=0).T)
+    kept, first = np.unique(filled, axis=0, return_index=True)
+    return np.ascontiguousarray(kept.T), first
 
 
 def univariate(drawn: Floats, count: int, rng: np.random.Generator) -> list[Predicate]:
@@ -114,39 +117,55 @@ def _singles_out(predicate: Predicate, drawn: Floats, ordered: Floats) -> bool:
 
 def single_out(
     members: Records, controls: Records, drawn: Records, trials: int, rng: np.random.Generator
-) -> list[Finding]:
+) -> list[Trials]:
     """Predicates that hold for one drawn row: how often do they hold for exactly one member?
 
     Members and controls are cut to the same number, so that chance is the same on both sides.
     """
     size = min(len(members), len(controls))
-    sides = [
-        _columns(side.raw.components[np.sort(rng.permutation(len(side))[:size])])
-        for side in (members, controls)
-    ]
-    synthetic, out = _columns(drawn.raw.components), []
+    cut = [side.take(np.sort(rng.permutation(len(side))[:size])) for side in (members, controls)]
+    sides = [(*_columns(side.raw.components), side.unit) for side in cut]
+    synthetic, out = _columns(drawn.raw.components)[0], []
     for method, make in (("one component", univariate), (f"{COLUMNS} components", multivariate)):
         predicates = make(synthetic, trials, rng)
-        alone = [sum(p.count(side) == 1 for p in predicates) for side in sides]
-        out.append(_risk("singling_out", method, (len(predicates),) * 2, alone))
+        found = [_alone(predicates, *side, rng) for side in sides]
+        out.append(_risk("singling_out", method, found[0], found[1]))
     return out
+
+
+def _alone(
+    predicates: Sequence[Predicate], values: Floats, row: NDArray[np.intp], unit: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Tried:  # fmt: skip
+    """Which predicates hold for exactly one record, and whose it is.
+
+    One that fails is about nobody and gets a number below 0 of its own, at random: other releases have
+    such predicates too.
+    """
+    held = [p.fits(values) for p in predicates]
+    won = np.array([len(rows) == 1 for rows in held], dtype=np.bool_)
+    nobody = -1 - rng.integers(2**62, size=len(held))
+    who = [unit[row[rows[0]]] if one else own for rows, one, own in zip(held, won, nobody, strict=True)]
+    return won, np.array(who, dtype=np.int64)
 
 
 def linkability(
     members: Records, controls: Records, drawn: Records, trials: int, rng: np.random.Generator
-) -> list[Finding]:
+) -> list[Trials]:
     """Two halves of a record, each with half of the nodes: do they meet in the same drawn row?"""
     half = np.zeros(NODE_COUNT, dtype=np.bool_)
     half[rng.permutation(NODE_COUNT)[: NODE_COUNT // 2]] = True
     columns = half[nodes_of(np.arange(WIDTH))]
-    sizes, met = [], []
+    found = []
     for side in (members, controls):
-        chosen = side.place[one_each(side, rng)[:trials]]
-        ends = [nearest(chosen[:, c], drawn.place[:, c])[0] for c in (columns, ~columns)]
-        sizes.append(len(chosen))
-        met.append(int((ends[0] == ends[1]).sum()))
-    return [_risk("linkability", "nearest drawn row of each half", sizes, met)]
+        chosen = side.take(one_each(side, rng)[:trials])
+        ends = [nearest(chosen.place[:, c], drawn.place[:, c])[0] for c in (columns, ~columns)]
+        found.append((ends[0] == ends[1], chosen.unit))
+    return [_risk("linkability", "nearest drawn row of each half", found[0], found[1])]
 
 
-def _risk(attack: str, method: str, trials: Sequence[int], successes: Sequence[int]) -> Finding:
-    return risk(attack, method, "all", (trials[0], trials[1]), (successes[0], successes[1]))
+def _risk(attack: str, method: str, mine: Tried, other: Tried) -> Trials:
+    """Trials on members, then on controls; each side is what was won, and by whom."""
+    won, unit = (np.concatenate(parts) for parts in zip(mine, other, strict=True))
+    member = np.repeat([True, False], [len(mine[0]), len(other[0])])
+    return Trials(attack, method, "all", "row", "risk", RISK, UPPER, won * 1.0, member, unit)

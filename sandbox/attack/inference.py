@@ -7,53 +7,83 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.sandbox.attack.findings import Finding, risk
+from riskgraph.sandbox.attack.findings import HOLM, RISK, UPPER, Trials
 from riskgraph.sandbox.attack.likelihood import fitting, log_likelihood, masked, nearest, posterior, variance
 from riskgraph.sandbox.attack.linkage import CLASSES
 from riskgraph.sandbox.attack.published import Published
 from riskgraph.sandbox.attack.records import Records
 
 TOLERANCE = 0.05
-MIN_BINS = 4
+MOST_BINS, LEAST_BINS = 4, 2
+COMMONEST = 0.9
 SECRETS, TRIALS = 8, 16_000
 
 Hits = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
 
-def hide(published: Published, records: Records, rng: np.random.Generator) -> Places:
-    """intp[N]: for each record one component that it has, at random.
+def secrets(published: Published) -> NDArray[np.bool_]:
+    """bool[259]: components whose value is worth guessing.
 
-    Only components on many bins are hidden: a flag that nearly everybody shares is no secret, and
-    guessing it would drown the others.
+    On as many bins as are to be had, four at best and never one, and with no bin that nearly everybody
+    shares: guessing that would drown the others. Small releases have few bins.
     """
-    secret = np.array([len(scale.z) >= MIN_BINS for scale in published.scales])
-    chance = rng.random(records.present.shape, dtype=np.float32)
-    out: Places = np.where(records.present & secret, chance, -1.0).argmax(axis=1)
+    bins = np.array([len(scale.z) for scale in published.scales])
+    varied = np.zeros(len(bins), dtype=np.bool_)
+    for j, shape in enumerate(published.shapes):
+        share = np.bincount(shape.bin, shape.share.sum(axis=0), bins[j])
+        varied[j] = share.max(initial=0) <= COMMONEST * share.sum()
+    floor = MOST_BINS
+    while floor > LEAST_BINS and np.count_nonzero(varied & (bins >= floor)) < SECRETS:
+        floor -= 1
+    out: NDArray[np.bool_] = varied & (bins >= floor)
     return out
+
+
+def hide(
+    published: Published, records: Records, turns: int, rng: np.random.Generator
+) -> tuple[Places, Places]:
+    """Up to ``turns`` different components of each record, of those that it has, at random.
+
+    Returns:
+        intp[T] records and intp[T] components, one entry a trial.
+    """
+    chance = rng.random(records.present.shape, dtype=np.float32)
+    chance[~(records.present & secrets(published))] = -1.0
+    first = np.argpartition(-chance, turns - 1, axis=1)[:, :turns]
+    there = np.take_along_axis(chance, first, axis=1) >= 0
+    row, turn = np.nonzero(there)
+    return row, first[row, turn]
 
 
 def infer(
     published: Published, members: Records, controls: Records, drawn: Records, rng: np.random.Generator
-) -> list[Finding]:
+) -> list[Trials]:
     """Attributes and labels, guessed for members and for controls in the same way.
 
-    One record a person, so that trials do not hang together; several of its values are hidden in turn.
-    The risk of all records together is judged by the upper end of its interval. A class alone, and a
-    label, of which a record has but one, may be too few trials for that: they fail when the lower end
-    is above the bound, which is a leak beyond doubt.
+    One record a person; several of its values are hidden in turn. The risk of all records together is
+    judged by the upper end of its interval. A class alone, and a label, of which a record has but one,
+    may be too few for that: they are broken when they are shown to be above the bound.
     """
     once = tuple(side.take(one_each(side, rng)) for side in (members, controls))
-    sides = tuple(side.take(_turns(len(side), rng)) for side in once)
-    hidden = [hide(published, side, rng) for side in sides]
-    near = [by_nearest(side, drawn, places) for side, places in zip(sides, hidden, strict=True)]
-    group = [by_group(published, side, places) for side, places in zip(sides, hidden, strict=True)]
-    label = [guess_label(published, side) == side.label for side in once]
-    drawn_label = [drawn.label[nearest(side.z, drawn.z)[0]] == side.label for side in once]
-    out = _lines("inference", "nearest drawn row", sides, near)
-    out += _lines("attribute_inference", "groups by the rest of the record", sides, group)
-    out += _lines("label_inference", "likeliest class", once, label)
-    return out + _lines("label_inference", "label of the nearest drawn row", once, drawn_label)
+    turns = min(max(TRIALS // max(*map(len, once), 1), 1), SECRETS)
+    hidden = [hide(published, side, turns, rng) for side in once]
+    sides = [side.take(rows) for side, (rows, _) in zip(once, hidden, strict=True)]
+    places = [places for _, places in hidden]
+    near = [by_nearest(side, drawn, p) for side, p in zip(sides, places, strict=True)]
+    group = [by_group(published, side, p) for side, p in zip(sides, places, strict=True)]
+    why = "" if all(map(len, sides)) else "no component of these records is on two bins or more"
+    out = _lines("inference", "nearest drawn row", sides, near, why)
+    out += _lines("attribute_inference", "groups by the rest of the record", sides, group, why)
+    guesses = {
+        "likeliest class": [guess_label(published, side) for side in once],
+        "label of the nearest drawn row": [drawn.label[nearest(side.z, drawn.z)[0]] for side in once],
+    }
+    for method, guess in guesses.items():
+        right = [g == side.label for g, side in zip(guess, once, strict=True)]
+        alike = len(np.unique(np.concatenate(guess))) < 2
+        out += _lines("label_inference", method, once, right, "every guess is alike" if alike else "")
+    return out
 
 
 def one_each(records: Records, rng: np.random.Generator) -> Places:
@@ -64,18 +94,18 @@ def one_each(records: Records, rng: np.random.Generator) -> Places:
     return out
 
 
-def _turns(count: int, rng: np.random.Generator) -> Places:
-    """Every record up to ``SECRETS`` times, ``TRIALS`` in all at most."""
-    return np.resize(rng.permutation(count), min(SECRETS * count, TRIALS))
-
-
-def _lines(attack: str, method: str, sides: Sequence[Records], hits: Sequence[Hits]) -> list[Finding]:
+def _lines(
+    attack: str, method: str, sides: Sequence[Records], hits: Sequence[Hits], reason: str
+) -> list[Trials]:
     out = []
-    for name, kept in (("all", (0, 1)), *((name, (label,)) for label, name in enumerate(CLASSES))):
-        mine, other = (h[np.isin(side.label, kept)] for side, h in zip(sides, hits, strict=True))
-        sizes, successes = (len(mine), len(other)), (int(mine.sum()), int(other.sum()))
-        by = "upper" if name == "all" and attack != "label_inference" else "lower"
-        out.append(risk(attack, method, name, sizes, successes, by=by))
+    label, unit = (np.concatenate([getattr(side, f) for side in sides]) for f in ("label", "unit"))
+    won = np.concatenate(hits).astype(np.float64)
+    member = np.repeat([True, False], [len(side) for side in sides])
+    for name, kept in (("all", (0, 1)), *((name, (value,)) for value, name in enumerate(CLASSES))):
+        mine = np.isin(label, kept)
+        by = UPPER if name == "all" and attack != "label_inference" else HOLM
+        found = (won[mine], member[mine], unit[mine])
+        out.append(Trials(attack, method, name, "row", "risk", RISK, by, *found, reason=reason))
     return out
 
 

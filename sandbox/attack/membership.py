@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from riskgraph.sandbox.attack.findings import MEMBERSHIP_DATA, MEMBERSHIP_MODEL, Finding, measured
+from riskgraph.sandbox.attack.findings import MEMBERSHIP_DATA, MEMBERSHIP_MODEL, VALUE, Trials
 from riskgraph.sandbox.attack.likelihood import fitting, log_likelihood, masked, nearest, variance
 from riskgraph.sandbox.attack.linkage import CLASSES
 from riskgraph.sandbox.attack.published import GroupTable, Published
-from riskgraph.sandbox.attack.rates import area_interval, per_person
+from riskgraph.sandbox.attack.rates import per_person
 from riskgraph.sandbox.attack.records import WIDTH, Records
 from riskgraph.sandbox.bins import COARSE_BINS
 from riskgraph.sandbox.pairs import APART, joint_cells
@@ -154,12 +154,8 @@ def _combined(found: dict[str, Doubles], member: NDArray[np.bool_], unit: NDArra
 
 
 def membership(
-    published: Published,
-    records: Records,
-    member: NDArray[np.bool_],
-    drawn: Records,
-    rng: np.random.Generator,
-) -> list[Finding]:
+    published: Published, records: Records, member: NDArray[np.bool_], drawn: Records
+) -> list[Trials]:
     """Every score on members and controls, per class, per row and per person.
 
     Args:
@@ -167,7 +163,6 @@ def membership(
         records: Members and controls, N in all.
         member: bool[N].
         drawn: The drawn rows.
-        rng: Source of the bootstrap.
     """
     out = []
     for label, name in enumerate(CLASSES):
@@ -176,30 +171,31 @@ def membership(
         found = scores(published, known, drawn.take(drawn.label == label))
         found["all of them, fitted on half of the persons"] = _combined(found, side, known.unit)
         for method, score in found.items():
-            out += compared("membership_data", method, name, score, side, known.unit, MEMBERSHIP_DATA, rng)
+            # without a joint table of the class there are no cells to compare
+            told = not method.startswith("R4") or bool((published.pairs.label == label).any())
+            reason = "" if told else "no joint table of this class is told"
+            out += _compared(
+                "membership_data", method, name, score, side, known.unit, MEMBERSHIP_DATA, reason
+            )
     return out
 
 
-def compared(
+def _compared(
     attack: str, method: str, subjects: str, score: Doubles, member: NDArray[np.bool_],
-    unit: NDArray[np.int64], bound: float, rng: np.random.Generator,
-) -> list[Finding]:  # fmt: skip
-    """AUC of a score per row and per person."""
+    unit: NDArray[np.int64], bound: float, reason: str = "",
+) -> list[Trials]:  # fmt: skip
+    """A score per row and per person."""
     mean, first = per_person(score, unit)
-    out = []
-    for per, value, side, who in (
-        ("row", score, member, unit),
-        ("person", mean, member[first], unit[first]),
-    ):
-        interval = area_interval(value, side, who, rng)
-        sizes = (int(side.sum()), int((~side).sum()))
-        out.append(measured(attack, method, subjects, per, sizes, interval, None, bound))
-    return out
+    return [
+        Trials(attack, method, subjects, per, "area", bound, VALUE, value, side, who, reason=reason)
+        for per, value, side, who in (
+            ("row", score, member, unit),
+            ("person", mean, member[first], unit[first]),
+        )
+    ]
 
 
-def model_membership(
-    loss: Doubles, records: Records, member: NDArray[np.bool_], rng: np.random.Generator
-) -> list[Finding]:
+def model_membership(loss: Doubles, records: Records, member: NDArray[np.bool_]) -> list[Trials]:
     """Whether a model trained on the release has a smaller loss on members than on controls.
 
     Yeom et al., "Privacy Risk in Machine Learning" (CSF 2018): membership by loss.
@@ -208,13 +204,11 @@ def model_membership(
         loss: float64[N], log loss of the model at each record.
         records: Members and controls.
         member: bool[N].
-        rng: Source of the bootstrap.
     """
     out = []
     for label, name in enumerate(CLASSES):
         mine = records.label == label
-        out += compared(
-            "membership_model", "loss", name, -loss[mine], member[mine], records.unit[mine],
-            MEMBERSHIP_MODEL, rng,
-        )  # fmt: skip
+        out += _compared(
+            "membership_model", "loss", name, -loss[mine], member[mine], records.unit[mine], MEMBERSHIP_MODEL
+        )
     return out

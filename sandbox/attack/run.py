@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,16 @@ from threadpoolctl import threadpool_limits
 
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.attack.criteria import linkability, single_out
-from riskgraph.sandbox.attack.findings import Finding, merged, worst
+from riskgraph.sandbox.attack.findings import (
+    BROKEN,
+    OPEN,
+    RULES,
+    Finding,
+    Trials,
+    judge,
+    pooled,
+    worst,
+)
 from riskgraph.sandbox.attack.inference import infer
 from riskgraph.sandbox.attack.linkage import link
 from riskgraph.sandbox.attack.membership import membership, model_membership
@@ -48,7 +57,17 @@ class Result:
     @property
     def broken(self) -> list[Finding]:
         """Lines whose bound does not hold."""
-        return [f for f in self.findings if not f.held]
+        return [f for f in self.findings if f.verdict == BROKEN]
+
+    @property
+    def open(self) -> list[Finding]:
+        """Lines that are neither held nor broken: the bound lies within their interval."""
+        return [f for f in self.findings if f.verdict == OPEN]
+
+    @property
+    def verdict(self) -> str:
+        """Of all lines together: ``broken``, else ``open``, else ``held``."""
+        return "broken" if self.broken else "open" if self.open else "held"
 
     def to_json(self) -> list[dict[str, Any]]:
         return [f.to_json() for f in self.findings]
@@ -75,7 +94,7 @@ def raw_of(entered: OrderTable, rows: NDArray[np.intp], split: Split) -> Raw:
 def attack_release(
     published: Published, members: Raw, group: NDArray[np.int32], controls: Raw, scorer: Scorer | None,
     *, seed: int, effort: Effort | None = None, progress: Progress | None = None,
-) -> Result:  # fmt: skip
+) -> list[Trials]:  # fmt: skip
     """Attack a release with people who are in it and people who are not.
 
     Args:
@@ -84,11 +103,14 @@ def attack_release(
         group: int32[N], their true groups.
         controls: Raw records of persons of whom nothing went into it, from the same time.
         scorer: A model trained on the release; None leaves the attack on the model out.
-        seed: Seed of samples, predicates and bootstraps.
+        seed: Seed of samples, hidden values and predicates.
         effort: How much is tried.
         progress: Told of each step.
+
+    Returns:
+        The trials of every line, always in the same order; ``settle`` judges them.
     """
-    effort, rng, found = effort or Effort(), np.random.default_rng(seed), list[Finding]()
+    effort, rng, found = effort or Effort(), np.random.default_rng(seed), list[Trials]()
     with threadpool_limits(limits=1, user_api="blas"):
         drawn = encode(published, drawn_of(published))
         whole = encode(published, members), encode(published, controls)
@@ -96,10 +118,10 @@ def attack_release(
         inside, outside = (side.take(rows) for side, rows in zip(whole, kept, strict=True))
         both, member = _joined(inside, outside)
         # In this order always: they draw from one source of random numbers.
-        steps: list[Callable[[], list[Finding]]] = [
-            lambda: link(published, inside, group[kept[0]], drawn, rng),
-            lambda: membership(published, both, member, drawn, rng),
-            lambda: _on_model(scorer, both, member, rng),
+        steps: list[Callable[[], list[Trials]]] = [
+            lambda: link(published, inside, group[kept[0]], drawn),
+            lambda: membership(published, both, member, drawn),
+            lambda: _on_model(scorer, both, member),
             lambda: infer(published, inside, outside, drawn, rng),
             lambda: single_out(*whole, drawn, effort.predicates, rng),
             lambda: linkability(inside, outside, drawn, effort.halves, rng),
@@ -108,13 +130,11 @@ def attack_release(
             if progress is not None:
                 progress("attack", done, len(steps))
             found += step()
-    return Result(tuple(found))
+    return found
 
 
-def _on_model(
-    scorer: Scorer | None, both: Records, member: NDArray[np.bool_], rng: np.random.Generator
-) -> list[Finding]:
-    return [] if scorer is None else model_membership(log_loss(scorer, both), both, member, rng)
+def _on_model(scorer: Scorer | None, both: Records, member: NDArray[np.bool_]) -> list[Trials]:
+    return [] if scorer is None else model_membership(log_loss(scorer, both), both, member)
 
 
 def drawn_of(published: Published) -> Raw:
@@ -155,32 +175,39 @@ def log_loss(scorer: Scorer, records: Records) -> NDArray[np.float64]:
     return -np.log(np.where(records.label == 1, fraud, 1 - fraud))
 
 
-def both_ways(first: Result, second: Result) -> Result:
-    """One result of two attacks in which members and controls changed places.
+def settle(attacks: Sequence[Sequence[Trials]]) -> Result:
+    """One result of attacks on several releases of halves of the same persons, every line judged.
 
-    What makes one half easier to describe than the other helps the attacker once and hinders once,
-    and so drops out; what the release tells of its members does not.
+    Each split is attacked both ways, members and controls changing places: what makes one half easier to
+    describe than the other helps the attacker once and hinders once, and so drops out. What a release
+    tells of its members does not. Over several splits the chance of one cut counts less; all that a
+    person gave is one cluster.
     """
-    pairs = zip(first.findings, second.findings, strict=True)
-    return Result(tuple(merged(a, b) for a, b in pairs))
+    if any([t.line for t in attack] != [t.line for t in attacks[0]] for attack in attacks):
+        raise ValueError("attacks on different lines cannot be added up")
+    return Result(judge([pooled(line) for line in zip(*attacks, strict=True)]))
 
 
-def figures(result: Result) -> dict[str, dict[str, Any] | None]:
-    """The worst line of each attack that a figure is asked of, by the figure's name; None if left out.
+def figures(result: Result) -> dict[str, dict[str, Any]]:
+    """The worst line of each attack that a figure is asked of, by the figure's name.
 
-    Each has ``value`` (the rate, the AUC, or the upper end of the risk), ``lower``, ``upper`` and
-    ``note``, which names the class and the method.
+    Each has ``value`` (what is judged: the value or the upper end), ``lower``, ``upper``, ``bound``,
+    ``judged_by``, ``rule``, ``pass`` and ``note``; all but the note are None where nothing was measured.
     """
-    out: dict[str, dict[str, Any] | None] = {}
-    for name in NAMES:
-        line = worst(result.findings, _ATTACK_OF.get(name, name))
-        out[name] = None
-        if line is None:
-            continue
-        out[name] = {
-            "value": float(getattr(line, line.by)),
-            "lower": line.lower,
-            "upper": line.upper,
-            "note": f"{line.subjects}, per {line.per}, {line.method}; n {line.n}, controls {line.controls}",
-        }
-    return out
+    return {name: _figure(worst(result.findings, _ATTACK_OF.get(name, name))) for name in NAMES}
+
+
+def _figure(line: Finding | None) -> dict[str, Any]:
+    if line is None:
+        keys = ("value", "lower", "upper", "bound", "judged_by", "rule", "pass")
+        return {**dict.fromkeys(keys), "note": "not measured"}
+    return {
+        "value": line.judged,
+        "lower": line.lower,
+        "upper": line.upper,
+        "bound": line.bound,
+        "judged_by": line.by,
+        "rule": RULES[line.by],
+        "pass": line.verdict != BROKEN,
+        "note": f"{line.subjects}, per {line.per}, {line.method}",
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,19 +25,43 @@ class Split:
     component: NDArray[np.int64]
 
 
+def numbered(table: OrderTable) -> OrderTable:
+    """The same history with accounts, devices, cards and addresses numbered by their first order.
+
+    The numbers that the door gives hang on its key. Groups and halves break ties by them, so that two
+    installations would otherwise cut one history in different ways.
+    """
+    return replace(
+        table,
+        account=_by_first(table.account),
+        device=_by_first(table.device),
+        card=_by_first(table.card),
+        address=_by_first(table.address),
+    )
+
+
+def _by_first(code: NDArray[np.int64]) -> NDArray[np.int64]:
+    out = np.full(len(code), -1, dtype=np.int64)
+    known = np.flatnonzero(code >= 0)
+    _, first, place = np.unique(code[known], return_index=True, return_inverse=True)
+    out[known] = np.argsort(np.argsort(first))[place]
+    return out
+
+
 def split_history(table: OrderTable, usable: NDArray[np.intp], seed: int) -> Split:
     """Cut a history in two by whole components.
 
     A component never falls apart: no person and no ring is in both halves, so whoever is in one half
     was never seen by a release of the other. Components of like size are cut apart in pairs, at
-    random: were the rings of one half larger, a score could tell large from small ones.
+    random: were the rings of one half larger, a score could tell large from small ones. The cut hangs on
+    the seed and on who shares what with whom, not on how entities are numbered.
 
     Args:
         table: The history, N orders.
         usable: intp[M], places of the orders that a release may use; sizes are counted in them.
         seed: Seed of the cut.
     """
-    units = find_units(table)
+    units = find_units(numbered(table))
     count = int(units.component.max(initial=-1)) + 1
     component, label = units.component[usable], table.label[usable]
     honest, fraud = (np.bincount(component[label == c], minlength=count) for c in (0, 1))

@@ -18,7 +18,7 @@ from riskgraph.sandbox.certificate.blocks import (
 from riskgraph.sandbox.certificate.texts import Say
 
 Record = Mapping[str, Any]
-_ATTACK_COLUMNS = ("name", "n", "success", "control", "value", "ci", "bound", "pass")
+_ATTACK_COLUMNS = ("name", "n", "success", "control", "value", "ci", "bound", "judged_by", "verdict")
 
 
 def loss(record: Record, say: Say) -> list[Block]:
@@ -96,9 +96,12 @@ def attacks(record: Record, later: Sequence[Record] | None, say: Say) -> list[Bl
     said = "attacks.own" if own else "attacks.procedure"
     head = [say(f"attacks.{name}") for name in _ATTACK_COLUMNS]
     rows = [_attack_row(attack, say) for attack in latest["risk"]["attacks"]]
+    splits = (latest.get("input") or {}).get("splits")
     return [
         text(say(said, **_about(latest, say))),
-        rows_of("table", rows, head, numeric=range(1, 8), widths=(3.2, 1, 1, 1, 1, 1.8, 1, 0.8)),
+        rows_of("table", rows, head, numeric=range(1, 7), widths=(3, 1, 1, 1, 1, 1.7, 0.9, 0.9, 1.2)),
+        *([text(say("attacks.splits", splits=str(splits)), "muted")] if splits else []),
+        text(say("attacks.rules"), "muted"),
         text(say("attacks.limits"), "muted"),
     ]
 
@@ -107,7 +110,13 @@ def _attack_row(attack: Mapping[str, Any], say: Say) -> list[str]:
     how = [str(attack[key]) for key in ("method", "subjects", "per") if attack.get(key)]
     name = say.known("attack", str(attack.get("name")))
     first = f"{name} ({', '.join(how)})" if how else name
-    return [first, *(figure_of(attack.get(column)) for column in _ATTACK_COLUMNS[1:])]
+    by, verdict = (attack.get(key) for key in ("judged_by", "verdict"))
+    return [
+        first,
+        *(figure_of(attack.get(column)) for column in _ATTACK_COLUMNS[1:-2]),
+        say.known("judged_by", by) if by else "–",
+        say.known("verdict", verdict) if verdict else figure_of(attack.get("pass")),
+    ]
 
 
 def risk(record: Record, say: Say) -> list[Block]:
