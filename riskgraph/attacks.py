@@ -56,7 +56,8 @@ def attack(
 ) -> dict[str, Any]:  # fmt: skip
     """Release each half of a world's persons in a temporary folder and attack it with both halves.
 
-    Halves are cut ``splits`` times. ``seed`` alone decides what is drawn: nothing hangs on the door's key.
+    Halves are cut ``splits`` times. ``seed`` alone decides what is cut and drawn. The door's key does not; it
+    only enters the nodes that compare spellings of an address.
 
     Raises:
         Invalid: If the kind of model is unknown, or there is no split.

@@ -27,8 +27,8 @@ def silent(step: str, done: int, total: int) -> None:
 def test_an_attack_that_could_not_be_recorded_is_not_begun(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match="earlier version"):
         attacks.attack(
-            tmp_path / "no-world", until=date(2026, 6, 30), seed=0, k=50, kind="none", out=None,
-            settings=settings, progress=silent,
+            tmp_path / "no-world", until=date(2026, 6, 30), seed=0, k=50, kind="none", splits=1,
+            out=None, settings=settings, progress=silent,
         )  # fmt: skip
 
 

@@ -142,6 +142,22 @@ def test_an_attack_on_this_release_is_shown_with_control_interval_and_bound(
     assert "Not measured: the audit log holds no attack" not in said
 
 
+@pytest.mark.parametrize(
+    ("verdict", "passed", "words"),
+    [("held", True, "held"), ("broken", False, "BROKEN"), ("open", None, "open"),
+     ("not measured", None, "not measured")],
+)  # fmt: skip
+def test_an_attack_is_shown_with_its_verdict_and_the_rule_that_gave_it(
+    release: Release, record: Record, verdict: str, passed: bool | None, words: str
+) -> None:
+    run = _attack(release, input={"splits": 3})
+    line = {**run["risk"]["attacks"][0], "judged_by": "upper", "verdict": verdict, "pass": passed}
+    said = _words(_page(release, record, [{**run, "risk": {"attacks": [line]}}]))
+    assert f"upper end {words}" in said
+    assert "cut in halves 3 times" in said
+    assert "Open means that the interval contains the bound" in said
+
+
 def test_an_attack_on_the_procedure_is_not_said_to_be_one_on_this_release(
     release: Release, record: Record
 ) -> None:

@@ -210,8 +210,9 @@ def test_a_person_above_the_cap_is_not_to_be_found_by_subtraction(
     asked, inside = made.manifest["input"], made.manifest["timings"]["rows"]
     assert asked["dropped"]["cap"] % 50 == 0
     assert asked["dropped"]["cap"] >= 50
-    assert sum(c["orders"] for c in asked["classes"]) == inside
-    assert asked["accepted"] - inside == asked["dropped"]["cap"]
+    told = sum(c["orders"] for c in asked["classes"])
+    assert 0 <= inside - told < 100
+    assert asked["accepted"] - told == asked["dropped"]["cap"]
     assert asked["records"] < len(table) < asked["records"] + 50 * len(asked["dropped"])
     assert not any("largest" in name for c in asked["classes"] for name in c)
     assert made.manifest["algorithm"]["orders_per_unit_and_class"] == 12

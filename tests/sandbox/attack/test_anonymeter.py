@@ -19,7 +19,7 @@ import pytest
 from riskgraph.core.catalog import NODE_COUNT
 from riskgraph.sandbox.attack import encode
 from riskgraph.sandbox.attack.criteria import COLUMNS, linkability, single_out
-from riskgraph.sandbox.attack.findings import Finding, risk
+from riskgraph.sandbox.attack.findings import Finding, Trials, pooled
 from riskgraph.sandbox.attack.inference import by_nearest, one_each
 from riskgraph.sandbox.attack.records import WIDTH, Records, nodes_of
 from riskgraph.sandbox.attack.run import drawn_of
@@ -90,20 +90,27 @@ def test_the_own_attacks_agree_with_anonymeter_within_intervals(
     half[np.random.default_rng(5).permutation(NODE_COUNT)[: NODE_COUNT // 2]] = True
     named = {"members": members, "controls": controls, "drawn": drawn}
     theirs = ask(anonymeter, tmp_path, named, half=half[nodes_of(np.arange(WIDTH))], secrets=secrets)
-    ours: dict[str, Finding] = {
+    tried: dict[str, Trials] = {
         "singling_out": single_out(members, controls, drawn, PREDICATES, np.random.default_rng(5))[1],
         "linkability": linkability(members, controls, drawn, TRIALS, np.random.default_rng(5))[0],
     }
+    member = np.repeat([True, False], [len(side) for side in once])
+    unit = np.concatenate([side.unit for side in once])
     for j in secrets:
         hits = [by_nearest(side, drawn, np.full(len(side), j)) for side in once]
-        sizes, right = (len(once[0]), len(once[1])), (int(hits[0].sum()), int(hits[1].sum()))
-        ours[f"inference c{j}"] = risk("inference", "nearest", "all", sizes, right)
+        won = np.concatenate(hits).astype(np.float64)
+        line = Trials("inference", "nearest", "all", "row", "risk", 0.02, "upper", won, member, unit)
+        tried[f"inference c{j}"] = line
+    ours: dict[str, Finding] = {name: pooled([line]) for name, line in tried.items()}
     assert set(ours) == set(theirs)
     for name, line in ours.items():
         print(name, line, theirs[name])  # noqa: T201 - shown by pytest -s and on failure
+        assert line.lower is not None
+        assert line.upper is not None
         assert overlap((line.lower, line.upper), tuple(theirs[name]["ci"])), name
     # the same predicates on the same rows: also the rates themselves
     single = ours["singling_out"]
     for mine, rate in ((single.success, "attack"), (single.control, "control")):
+        assert mine is not None
         lower, upper = ends(theirs["singling_out"][rate])
         assert lower - 0.04 <= mine <= upper + 0.04

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskgraph.sandbox import find_units
-from riskgraph.sandbox.attack import split_history
+from riskgraph.sandbox.attack import numbered, split_history
 
 
 @settings(max_examples=15)
@@ -51,3 +52,27 @@ def test_members_and_controls_come_from_the_same_time(world: Any) -> None:
     quartiles = [np.quantile(world.placed_at[s], [0.25, 0.5, 0.75]) for s in (split.first, ~split.first)]
     span = world.placed_at.max() - world.placed_at.min()
     assert (np.abs(quartiles[0] - quartiles[1]) < 0.03 * span).all()
+
+
+def rekeyed(table: Any, seed: int) -> Any:
+    """The same history as a door with another key numbers its entities."""
+    rng, changed = np.random.default_rng(seed), {}
+    for name in ("account", "device", "card", "address"):
+        code = getattr(table, name)
+        names = np.unique(code[code >= 0])
+        other = rng.permutation(len(names)) + int(rng.integers(1000))
+        changed[name] = np.where(code >= 0, other[np.searchsorted(names, np.maximum(code, 0))], -1)
+    return dataclasses.replace(table, **changed)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000))
+def test_halves_persons_and_components_do_not_hang_on_the_doors_key(make_world: Any, seed: int) -> None:
+    table = make_world(2, 1_200, 300, 500, 80)
+    other = rekeyed(table, seed)
+    assert not np.array_equal(table.account, other.account)
+    one, two = (split_history(t, np.arange(len(t)), 5) for t in (table, other))
+    for name in ("first", "unit", "component"):
+        assert np.array_equal(getattr(one, name), getattr(two, name)), name
+    for name in ("account", "device", "card", "address"):
+        assert np.array_equal(getattr(numbered(table), name), getattr(numbered(other), name)), name
