@@ -253,8 +253,16 @@ def models_folder(settings: Settings) -> Path:
     return settings.home / "models"
 
 
+_SIMULATED_KEY = bytes(range(32))
+
+
 def open_door(settings: Settings) -> Door:
     return Door(read_or_create_secret(settings.secret_folder / "door.key"))
+
+
+def simulated_door() -> Door:
+    """The door of simulated worlds: its key is the same everywhere, see ``simulated_settings``."""
+    return Door(_SIMULATED_KEY)
 
 
 def simulated_settings(home: Path) -> Settings:
@@ -264,7 +272,7 @@ def simulated_settings(home: Path) -> Settings:
     stands behind the hashes, and so the same world gives the same verdicts on every machine.
     """
     settings = Settings(home=home)
-    read_or_create_secret(settings.secret_folder / "door.key", bytes(range(32)))
+    read_or_create_secret(settings.secret_folder / "door.key", _SIMULATED_KEY)
     return settings
 
 

@@ -99,7 +99,7 @@ def test_two_installations_with_other_keys_find_the_same_with_the_same_seed(
     for name, table in (("one", world), ("two", rekeyed(world, 9))):
         on_disk(table)
         settings = Settings(home=tmp_path / name)
-        found.append(attacks.attack(tmp_path, **options(tmp_path / name, settings=settings)))
+        found.append(attacks.attack(tmp_path, **options(tmp_path / "base", settings=settings)))
         keys.append((settings.secret_folder / "door.key").read_bytes())
     assert keys[0] != keys[1]
     assert found[0] == found[1]
