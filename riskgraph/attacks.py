@@ -84,16 +84,20 @@ def attack(
     }  # fmt: skip
     signer, log = bootstrap.open_signer(settings), auditing.log_path(settings)
     append_audit(log, _record(request, facts, result), signer)
-    named = {
-        word: [f"{f.attack} ({f.subjects}, per {f.per}, {f.method})" for f in lines]
-        for word, lines in (("broken", result.broken), ("open", result.open))
-    }
-    found = {"figures": figures(result), "attacks": result.to_json(), "rules": RULES, **named}
-    made = {"world": str(world), **facts, **found}
+    made = {"world": str(world), **facts, **_found(result)}
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     return made
+
+
+def _found(result: Result) -> dict[str, Any]:
+    """Figures and lines, the rules that judge them, and the names of those that are broken or open."""
+    named = {
+        word: [f"{f.attack} ({f.subjects}, per {f.per}, {f.method})" for f in lines]
+        for word, lines in (("broken", result.broken), ("open", result.open))
+    }
+    return {"figures": figures(result), "attacks": result.to_json(), "rules": RULES, **named}
 
 
 def _history(opened: worlds.World, until: date, settings: Settings, progress: Progress) -> OrderTable:

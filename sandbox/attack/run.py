@@ -102,7 +102,7 @@ def attack_release(
         members: N raw records that went into it.
         group: int32[N], their true groups.
         controls: Raw records of persons of whom nothing went into it, from the same time.
-        scorer: A model trained on the release; None leaves the attack on the model out.
+        scorer: A model trained on the release, or None.
         seed: Seed of samples, hidden values and predicates.
         effort: How much is tried.
         progress: Told of each step.
@@ -110,22 +110,10 @@ def attack_release(
     Returns:
         The trials of every line, always in the same order; ``settle`` judges them.
     """
-    effort, rng, found = effort or Effort(), np.random.default_rng(seed), list[Trials]()
+    found = list[Trials]()
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = encode(published, drawn_of(published))
         whole = encode(published, members), encode(published, controls)
-        kept = [spread(side, effort.rows, rng) for side in whole]
-        inside, outside = (side.take(rows) for side, rows in zip(whole, kept, strict=True))
-        both, member = _joined(inside, outside)
-        # In this order always: they draw from one source of random numbers.
-        steps: list[Callable[[], list[Trials]]] = [
-            lambda: link(published, inside, group[kept[0]], drawn),
-            lambda: membership(published, both, member, drawn),
-            lambda: _on_model(scorer, both, member),
-            lambda: infer(published, inside, outside, drawn, rng),
-            lambda: single_out(*whole, drawn, effort.predicates, rng),
-            lambda: linkability(inside, outside, drawn, effort.halves, rng),
-        ]
+        steps = _steps(published, whole, group, scorer, effort or Effort(), np.random.default_rng(seed))
         for done, step in enumerate(steps):
             if progress is not None:
                 progress("attack", done, len(steps))
@@ -133,8 +121,24 @@ def attack_release(
     return found
 
 
-def _on_model(scorer: Scorer | None, both: Records, member: NDArray[np.bool_]) -> list[Trials]:
-    return [] if scorer is None else model_membership(log_loss(scorer, both), both, member)
+def _steps(
+    published: Published, whole: tuple[Records, Records], group: NDArray[np.int32], scorer: Scorer | None,
+    effort: Effort, rng: np.random.Generator,
+) -> list[Callable[[], list[Trials]]]:  # fmt: skip
+    """The attacks, in this order always: they draw from one source of random numbers."""
+    drawn = encode(published, drawn_of(published))
+    kept = [spread(side, effort.rows, rng) for side in whole]
+    inside, outside = (side.take(rows) for side, rows in zip(whole, kept, strict=True))
+    both = inside.join(outside)
+    member = np.repeat([True, False], [len(inside), len(outside)])
+    return [
+        lambda: link(published, inside, group[kept[0]], drawn),
+        lambda: membership(published, both, member, drawn),
+        lambda: [] if scorer is None else model_membership(log_loss(scorer, both), both, member),
+        lambda: infer(published, inside, outside, drawn, rng),
+        lambda: single_out(*whole, drawn, effort.predicates, rng),
+        lambda: linkability(inside, outside, drawn, effort.halves, rng),
+    ]
 
 
 def drawn_of(published: Published) -> Raw:
@@ -158,12 +162,6 @@ def spread(records: Records, most: int, rng: np.random.Generator) -> NDArray[np.
         turn[order] = np.arange(len(mine)) - np.repeat(start, np.diff(np.append(start, len(mine))))
         parts.append(mine[turn < OF_ONE_COMPONENT][:most])
     return np.sort(np.concatenate(parts))
-
-
-def _joined(inside: Records, outside: Records) -> tuple[Records, NDArray[np.bool_]]:
-    """Members, then controls, and which are which; their persons differ."""
-    member = np.repeat([True, False], [len(inside), len(outside)])
-    return inside.join(outside), member
 
 
 def log_loss(scorer: Scorer, records: Records) -> NDArray[np.float64]:
