@@ -228,7 +228,7 @@ def _told_line(line: dict[str, Any], k: int) -> dict[str, Any]:
 
     Rates have four digits, or their denominators could be worked out.
     """
-    share = {name: line[name] and round(line[name], 4) for name in ("success", "control", "value")}
+    share = {name: line[name] and round(line[name], 4) for name in ("success", "control", "value", "p")}
     ends = line["ci"] and [round(end, 4) for end in line["ci"]]
     # predicates of singling out are not persons
     each = (
@@ -237,5 +237,6 @@ def _told_line(line: dict[str, Any], k: int) -> dict[str, Any]:
         else -(-max(line["n"], line["controls"]) // max(line["persons"], 1))
     )
     step = k * max(each, 1)
-    counts = {name: told(line[name], step) for name in ("n", "controls")}
+    # a side that was not tried at all says nothing of anybody
+    counts = {name: line[name] and told(line[name], step) for name in ("n", "controls")}
     return {**line, **share, "ci": ends, **counts, "persons": told(line["persons"], k)}

@@ -86,7 +86,7 @@ def assert_rounded(record: Any, made: Any) -> None:
         assert logged["pass"] is exact["pass"]
         for name in ("n", "controls", "persons"):
             assert isinstance(logged[name], str) or logged[name] % 50 == 0
-        for name in ("success", "control", "value"):
+        for name in ("success", "control", "value", "p"):
             assert logged[name] == (exact[name] and round(exact[name], 4))
 
 
