@@ -74,7 +74,8 @@ def show_attacks(console: Console, made: dict[str, Any]) -> None:
     for line in made["attacks"]:
         if line["reason"]:
             told = f"{line['name']} ({line['subjects']}, per {line['per']}, {line['method']})"
-            console.print(f"not measured: {told}: {line['reason']}", soft_wrap=True)
+            missed = "not measured" if line["value"] is None else "measured in part"
+            console.print(f"{missed}: {told}: {line['reason']}", soft_wrap=True)
     for name, figure in made["figures"].items():
         console.print(f"{name}: {_figure(figure)}", soft_wrap=True)
 

@@ -86,7 +86,7 @@ class Finding:
         lower, upper: Its 95 % interval over persons.
         p: One-sided p value of being above the bound.
         verdict: ``held``, ``broken``, ``open``, ``told only`` or ``not measured``.
-        reason: Why nothing was measured.
+        reason: Why nothing was measured, or not on every release.
     """
 
     attack: str
@@ -137,11 +137,13 @@ class Finding:
 
 def pooled(trials: Sequence[Trials]) -> Finding:
     """One line from its trials on several releases; releases on which it could not be tried drop out."""
-    first, tried = trials[0], [t for t in map(Trials.checked, trials) if not t.reason]
-    head = first.line
+    first, checked = trials[0], [t.checked() for t in trials]
+    tried = [t for t in checked if not t.reason]
+    reason = "; ".join(dict.fromkeys(t.reason for t in checked if t.reason))
     if not tried:
-        reasons = "; ".join(dict.fromkeys(t.checked().reason for t in trials))
-        return _nothing(first, reasons)
+        return _nothing(first, reason)
+    if reason:
+        reason = f"{len(trials) - len(tried)} of {len(trials)} releases left out: {reason}"
     value, member, unit = (
         np.concatenate([getattr(t, f) for t in tried]) for f in ("value", "member", "unit")
     )
@@ -161,7 +163,8 @@ def pooled(trials: Sequence[Trials]) -> Finding:
     shown = min(max(found.value, 0.0), 1.0)
     sizes = int(member.sum()), int((~member).sum()), len(np.unique(unit[member & (unit >= 0)]))
     return Finding(
-        *head, *sizes, success, control, shown, found.lower, found.upper, first.bound, first.by, p
+        *first.line, *sizes, success, control, shown, found.lower, found.upper, first.bound, first.by,
+        p, reason=reason,
     )  # fmt: skip
 
 

@@ -298,6 +298,10 @@ def test_a_line_that_could_not_tell_members_from_controls_is_not_measured(
     line = pooled([trials(kind, value)])
     assert line.value is None
     assert reason in line.reason
+    some = pooled([trials(kind, value), trials(kind, [0.0] * 5 + [1.0] * 5)])
+    assert some.value is not None
+    assert some.n == 5
+    assert some.reason == f"1 of 2 releases left out: {line.reason}"
     (judged,) = settle([[trials(kind, value)]]).findings
     assert judged.to_json()["pass"] is None
 
