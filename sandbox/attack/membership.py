@@ -171,8 +171,9 @@ def membership(
         found = scores(published, known, drawn.take(drawn.label == label))
         found["all of them, fitted on half of the persons"] = _combined(found, side, known.unit)
         for method, score in found.items():
-            # without a joint table of the class there are no cells to compare
-            told = not method.startswith("R4") or bool((published.pairs.label == label).any())
+            # a table whose cells all fell to the rest cell tells nothing jointly
+            cells = published.pairs.cell[published.pairs.label == label]
+            told = not method.startswith("R4") or bool((cells != APART).any())
             reason = "" if told else "no joint table of this class is told"
             out += _compared(
                 "membership_data", method, name, score, side, known.unit, MEMBERSHIP_DATA, reason
