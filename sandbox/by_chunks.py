@@ -29,11 +29,7 @@ from riskgraph.sandbox.cells import CellCount, count_seen, parted
 from riskgraph.sandbox.chunks import Chunking, Chunks, Runner
 from riskgraph.sandbox.groups import Sums, shuffle_groups
 from riskgraph.sandbox.pairs import PairTally, pair_ends
-from riskgraph.sandbox.partition import (
-    Partition,
-    Persons,
-    check_class,
-)
+from riskgraph.sandbox.partition import Partition, Persons
 from riskgraph.sandbox.plan import SAMPLE, Plan, crowds, plan_cuts
 from riskgraph.sandbox.shape import Moments, Seen, sample_honest
 from riskgraph.sandbox.tables import Tables
@@ -238,10 +234,9 @@ def _groups(work: _Work, buckets: list[NDArray[np.intp]], k: int, rng: np.random
             group[items[part]] = len(label)
             label.append(persons.label[items[0]])
             stratum.append(persons.stratum[items[0]])
-    for value in (0, 1):
-        check_class(persons, group, value, k)
-    dropped = work.chunks.dropped
-    return Partition(group, np.array(label, np.int8), np.array(stratum, np.int16), dropped)
+    trimmed = work.chunks.trimmed
+    trimmed.check(group, k)
+    return Partition(group, np.array(label, np.int8), np.array(stratum, np.int16), trimmed.dropped)
 
 
 def _of(persons: Persons, items: NDArray[np.intp]) -> Persons:

@@ -20,7 +20,7 @@ from riskgraph.core.table import OrderTable, let_go
 from riskgraph.ports import Progress
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 from riskgraph.sandbox.intake import Choice, admit_rows
-from riskgraph.sandbox.partition import Persons, trim
+from riskgraph.sandbox.partition import MIN_GROUPS, Persons, check_class, trim
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.strata import merge_patterns, patterns, suppress
 from riskgraph.sandbox.units import Units
@@ -109,6 +109,32 @@ def survey(table: OrderTable, picked: Choice, policy: Policy) -> Survey:
 
 
 @dataclass(frozen=True)
+class Trimmed:
+    """Which items stay when those that dominate a stratum are left out (see ``partition``).
+
+    Attributes:
+        everyone: Who stands behind each item, before it.
+        stay: bool[items].
+        dropped: Rows left out by reason.
+    """
+
+    everyone: Persons
+    stay: NDArray[np.bool_]
+    dropped: dict[str, int]
+
+    def check(self, group: NDArray[np.int32], k: int) -> None:
+        """Refuse groups of the items that stay as a release in one piece would.
+
+        Raises:
+            Shortage: If a class does not reach two groups.
+        """
+        whole = np.full(len(self.stay), -1, dtype=np.int32)
+        whole[self.stay] = group
+        for label in (0, 1):
+            check_class(self.everyone, whole, label, k)
+
+
+@dataclass(frozen=True)
 class Chunks:
     """The rows that a release uses, sorted like those of a ``Frame``, on disk.
 
@@ -117,7 +143,7 @@ class Chunks:
         rows, items: intp[C + 1], first row and first item of each chunk, and the ends.
         source: intp[N], positions in the history table.
         persons: Who stands behind each item.
-        dropped: Rows left out by reason.
+        trimmed: What was left out, for a refusal counts it too.
     """
 
     folder: Path
@@ -125,7 +151,7 @@ class Chunks:
     items: Rows
     source: Rows
     persons: Persons
-    dropped: dict[str, int]
+    trimmed: Trimmed
 
     def __len__(self) -> int:
         return len(self.rows) - 1
@@ -183,17 +209,25 @@ def _first(*keys: NDArray[Any]) -> Rows:
     return np.flatnonzero(new)
 
 
-def _trimmed(persons: Persons, k: int) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """bool[items], which items stay, and the rows of the others by reason (see ``partition``)."""
+def _trimmed(persons: Persons, k: int) -> Trimmed:
+    """Trim every stratum of both classes.
+
+    Raises:
+        Shortage: If too few persons of a class stay for two groups, however they are split.
+    """
     stay, dropped = np.zeros(len(persons.rows), dtype=np.bool_), {"cap": 0, "residual": 0}
     for label in (0, 1):
-        for stratum in np.unique(persons.stratum[persons.label == label]):
-            chosen = np.flatnonzero((persons.label == label) & (persons.stratum == stratum))
+        mine = persons.label == label
+        for stratum in np.unique(persons.stratum[mine]):
+            chosen = np.flatnonzero(mine & (persons.stratum == stratum))
             kept = trim(persons, chosen, k)
             lost = int(persons.rows[chosen].sum() - persons.rows[kept].sum())
             dropped["cap" if len(kept) else "residual"] += lost
             stay[kept] = True
-    return stay, dropped
+        if len(np.unique(persons.unit[mine & stay])) < MIN_GROUPS * k:
+            # no stratum can be split, so each that stays would be a group
+            check_class(persons, np.where(stay, persons.stratum, -1).astype(np.int32), label, k)
+    return Trimmed(persons, stay, dropped)
 
 
 def _bounds(starts: Rows, count: int, size: int) -> Rows:
@@ -230,13 +264,16 @@ def spill(
         k: Persons per group.
         folder: An empty folder that nobody else may read.
         size: Rows of a chunk, about; a unit's rows of a class always lie in one.
+
+    Raises:
+        Shortage: If too few persons of a class stay for two groups.
     """
     rows = seen.rows
     become = merge_patterns(seen.pattern, units.unit[rows], table.label[rows], k)
     place = _places(table, rows, units, become[seen.pattern])
-    persons = _persons(place)
-    stay, dropped = _trimmed(persons, k)
-    place = {name: column[np.repeat(stay, persons.rows)] for name, column in place.items()}
+    trimmed = _trimmed(_persons(place), k)
+    kept = np.repeat(trimmed.stay, trimmed.everyone.rows)
+    place = {name: column[kept] for name, column in place.items()}
     persons = _persons(place)
     count = len(place["label"])
     bounds = _bounds(_first(place["label"], place["unit"]), count, size)
@@ -249,4 +286,4 @@ def spill(
         columns = {name: column[start:stop] for name, column in place.items()}
         _write(folder, chunk, Frame(**columns, values=made.values, states=made.states.T))
     items = np.searchsorted(np.cumsum(persons.rows), bounds, side="right")
-    return Chunks(folder, bounds, items, place["source"], persons, dropped)
+    return Chunks(folder, bounds, items, place["source"], persons, trimmed)

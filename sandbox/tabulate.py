@@ -113,7 +113,7 @@ def _in_chunks(
             )
             told = group_chunks(chunks, how, k, rng)
         mine = Units(*(np.repeat(c, told.items.rows) for c in (told.items.unit, told.items.component)))
-        _in_groups(watch, mine, table, chunks.source, chunks.dropped)
+        _in_groups(watch, mine, table, chunks.source, chunks.trimmed.dropped)
         with watch.step("count"):
             persons = PersonCount(table, chunks.source)
             by_group = persons.groups(np.repeat(told.split.group, told.items.rows))

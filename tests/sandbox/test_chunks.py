@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +24,13 @@ from riskgraph.sandbox.bounds import category_components
 from riskgraph.sandbox.by_chunks import group_chunks
 from riskgraph.sandbox.cells import parted
 from riskgraph.sandbox.choice import choose
-from riskgraph.sandbox.chunks import Chunking, Chunks, read_chunk, spill, survey
+from riskgraph.sandbox.chunks import Chunking, Chunks, Trimmed, read_chunk, spill, survey
 from riskgraph.sandbox.files import CENTROIDS, TABLES, read_table
 from riskgraph.sandbox.frame import Frame, build_frame
 from riskgraph.sandbox.groups import Sums, sum_groups
 from riskgraph.sandbox.intake import choose_rows
 from riskgraph.sandbox.pairs import PairTally, tally_pairs
-from riskgraph.sandbox.partition import Grouped, Persons, is_crowd, orders_cap, summarise
+from riskgraph.sandbox.partition import Grouped, Persons, Shortage, is_crowd, orders_cap, summarise
 from riskgraph.sandbox.plan import crowds, plan_cuts
 from riskgraph.sandbox.shape import RowMoments
 from riskgraph.sandbox.tables import group_rows
@@ -199,18 +202,55 @@ def test_no_raw_row_is_left_behind(in_chunks: Release, scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-def test_a_refusal_leaves_no_raw_row_and_says_what_is_missing(
-    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path
-) -> None:
+def refusal(table: OrderTable, signer: FakeSigner, folder: Path, how: Chunking) -> tuple[str, dict[str, Any]]:
+    """What a refusal says, and its record without what differs from run to run."""
+    folder.mkdir()
+    log = folder / "log.jsonl"
+    with pytest.raises(Shortage) as caught:
+        write_release(table, folder / "out", REQUEST, signer, policy=POLICY, audit_log=log, chunking=how)
+    record = json.loads(log.read_bytes())
+    assert record["algorithm"].pop("chunk_rows") == (how.rows if how.above == 0 else None)
+    return caught.value.message, {name: record[name] for name in ("input", "algorithm", "refused_reasons")}
+
+
+def _at(table: OrderTable, label: int, *, alone: int) -> OrderTable:
+    """Persons of a class share one address, but for one in ``alone``."""
+    together = (table.label == label) & (table.account % alone != 0)
+    return replace(table, address=np.where(together, 3_000_000 + label, table.address))
+
+
+@pytest.mark.parametrize(
+    ("gang", "change", "said"),
+    [
+        pytest.param(60, None, "fraud class has .* 3 components and forms 0 groups", id="few gangs"),
+        pytest.param(500, None, "fraud class has .* 1 component and forms 0 groups", id="one gang"),
+        pytest.param(1, (1, 3), "fraud class .* forms 1 group;", id="a gang and a group"),
+        pytest.param(500, (0, 10_000), "honest class .* 1 component and forms 0 groups", id="both classes"),
+    ],
+)
+def test_a_refusal_says_and_records_what_one_piece_does_and_leaves_no_raw_row(
+    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path, gang: int, change: tuple[int, int] | None,
+    said: str,
+) -> None:  # fmt: skip
+    table = make_world(honest=480, fraud=300, honest_people=300, fraud_people=170, gang=gang)
+    if change:
+        table = _at(table, change[0], alone=change[1])
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    # enough persons of the class, but in a single component: they are no crowd
-    table = make_world(honest=2000, fraud=450, honest_people=1000, fraud_people=200, gang=500)
-    with pytest.raises(CheckFailed, match="fraud class has .* components and forms 0 groups"):
-        write_release(
-            table, tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=replace(SMALL, scratch=scratch)
-        )  # fmt: skip
+    mine = refusal(table, signer, tmp_path / "chunks", replace(SMALL, scratch=scratch))
+    assert mine == refusal(table, signer, tmp_path / "whole", Chunking(above=len(table)))
+    assert re.search(said, mine[0]), mine[0]
     assert list(scratch.iterdir()) == []
+
+
+def test_groups_are_refused_by_a_count_of_all_persons_also_of_those_left_out() -> None:
+    number = np.arange(240)
+    one, clean = np.ones(240, dtype=np.int64), (number < 120).astype(np.int8)
+    everyone = Persons(one, number, number, label=clean, stratum=np.zeros(240, dtype=np.int16))
+    trimmed = Trimmed(everyone, number % 12 > 0, {})
+    group = np.repeat([0, 1, 2], [110, 55, 55]).astype(np.int32)
+    with pytest.raises(Shortage, match="fraud class has 120 persons in 120 components and forms 1 group;"):
+        trimmed.check(group, K)
 
 
 def test_a_person_in_two_chunks_by_the_independent_count_stops_the_release(
