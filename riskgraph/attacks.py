@@ -43,6 +43,7 @@ from riskgraph.sandbox.attack import (
 from riskgraph.sandbox.audit import empty_record
 from riskgraph.sandbox.choice import choose, window
 from riskgraph.sandbox.published import told
+from riskgraph.sandbox.scratch import sweep
 from riskgraph.settings import Settings
 
 KINDS = ("order2", "gbdt", "none")
@@ -69,6 +70,7 @@ def attack(
     if splits < 1:
         raise Invalid(f"--splits must be at least 1, got {splits}", field="--splits")
     auditing.check_log(settings)
+    sweep()
     opened = worlds.World.open(world)
     table = _history(opened, until, settings, progress)
     # Of simulated provenance whatever the world is: its seed is then not keyed, so that the map that

@@ -36,6 +36,7 @@ from riskgraph.models.card import Card
 from riskgraph.ports import Progress
 from riskgraph.releasing import history_folder, open_source, table_of
 from riskgraph.sandbox import Chunking, ReleaseRequest, check_fields, write_release
+from riskgraph.sandbox.scratch import stoppable
 from riskgraph.settings import Settings
 
 ENRICHED = "fraud is enriched in this simulated world; precision at natural base rates stands beside"
@@ -176,7 +177,7 @@ def release(
 ) -> dict[str, Any]:  # fmt: skip
     """Release a world's training window; the audit record goes into the release and into the home."""
     source = open_source(world, until=until, k=k, seed=seed, settings=settings, progress=progress)
-    with history_folder(source.world, chunking) as folder:
+    with stoppable(), history_folder(source, chunking) as folder:
         made = write_release(
             # held by nobody else, so that it can go before rows are drawn
             table_of(source, bootstrap.open_door(settings), progress, folder),

@@ -24,6 +24,7 @@ from riskgraph.releasing import training_policy
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.published import least, told
 from riskgraph.sandbox.request import LEAST_K
+from riskgraph.sandbox.scratch import sweep
 from riskgraph.sandbox.utility import Cell, Cost, CostRequest, Judged, measure_cost
 from riskgraph.settings import Settings
 
@@ -59,6 +60,7 @@ def measure(world: Path, request: CostRequest, settings: Settings, progress: Pro
         ExtraMissing: If torch is not installed.
     """
     bootstrap.require_extra("riskgraph sandbox cost", "train")
+    sweep()
     auditing.check_log(settings)
     opened, door = worlds.World.open(world), bootstrap.open_door(settings)
     worlds.replay(opened, door, progress)

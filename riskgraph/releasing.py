@@ -24,8 +24,9 @@ from riskgraph.sandbox import (
     refusal_on_record,
     search_values,
 )
+from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.on_ray import cluster, run_on_ray
-from riskgraph.sandbox.scratch import raw_folder
+from riskgraph.sandbox.scratch import raw_folder, sweep
 from riskgraph.settings import Settings
 
 
@@ -115,11 +116,23 @@ def chunking(ray: str | None, scratch: Path | None) -> Iterator[Chunking]:
 
 
 @contextmanager
-def history_folder(world: worlds.World, how: Chunking | None) -> Iterator[Path | None]:
-    """A folder for the wide columns of a history that is released in chunks; None for a smaller one."""
+def history_folder(source: Source, how: Chunking | None) -> Iterator[Path | None]:
+    """A folder for the wide columns of a history that is released in chunks; None for a smaller one.
+
+    What counts is the orders before ``until``, as in ``write_release``.
+    """
     how = how or Chunking()
-    if worlds.row_counts(world)["orders"] <= how.above:
+    with refusal_on_record(source.asked, *source.books, source.policy):
+        large = _orders_before(source.world, source.asked.until) > how.above
+    if large:
+        with raw_folder(how.scratch) as folder:
+            yield folder
+    else:
+        sweep(how.scratch)
         yield None
-        return
-    with raw_folder(how.scratch) as folder:
-        yield folder
+
+
+def _orders_before(world: worlds.World, until: date) -> int:
+    cut = microseconds(until)
+    placed = (part["placed_at"].cast("int64").to_numpy() for part in world.parts(["placed_at"]))
+    return sum(int((times < cut).sum()) for times in placed)

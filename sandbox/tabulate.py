@@ -28,7 +28,7 @@ from riskgraph.sandbox.manifest import Facts, Order, certificate, stamp
 from riskgraph.sandbox.pairs import pair_ends
 from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Persons, Shortage, too_few
 from riskgraph.sandbox.release import check_certificate
-from riskgraph.sandbox.scratch import raw_folder
+from riskgraph.sandbox.scratch import enough_room, raw_folder
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows, tables_of
 from riskgraph.sandbox.units import Units, count_units, describe, new_units_per_day
 from riskgraph.sandbox.watch import Watch
@@ -53,17 +53,20 @@ class Counted:
 
 
 def tabulate(
-    table: OrderTable, order: Order, rng: np.random.Generator, watch: Watch, books: Books,
+    held: list[OrderTable], order: Order, rng: np.random.Generator, watch: Watch, books: Books,
     how: Chunking | None,
 ) -> Counted:  # fmt: skip
     """All that is released of a window but the rows, which are drawn from it; ``how`` is None for one chunk.
+
+    The history is taken out of ``held``: where nobody else holds it, its values go once they lie in chunks.
 
     Raises:
         Invalid: If a value of the table is wrong; the field is named.
         CheckFailed: If a class has too few persons (``Shortage``), or a count does not certify the groups.
     """
     if how is not None:
-        return _in_chunks(table, order, rng, watch, books, how)
+        return _in_chunks(held, order, rng, watch, books, how)
+    table = held.pop()
     grouped = group(table, order, rng, watch, books.barred(table))
     frame = grouped.frame
     with watch.step("count"):
@@ -96,21 +99,20 @@ def group(
 
 
 def _in_chunks(
-    table: OrderTable, order: Order, rng: np.random.Generator, watch: Watch, books: Books, how: Chunking
+    held: list[OrderTable], order: Order, rng: np.random.Generator, watch: Watch, books: Books, how: Chunking
 ) -> Counted:
     """As :func:`tabulate`, with the rows on disk and one chunk of them at a time in memory."""
-    k, policy = order.request.k, order.policy
+    k, policy, whole = order.request.k, order.policy, held.pop()
     how = replace(how, run=watched(how.run, watch.progress)) if watch.progress else how
     with watch.step("units"):
-        picked, units = pick(table, until=order.request.until, k=k, policy=policy, barred=books.barred(table))
-        seen = survey(table, picked, policy)
-    with raw_folder(how.scratch) as folder:
+        picked, units = pick(whole, until=order.request.until, k=k, policy=policy, barred=books.barred(whole))
+        seen = survey(whole, picked, policy)
+    # who and when is asked of the history to the end, but no value
+    table = replace(whole, components=whole.components[:, :0].copy(), states=whole.states[:, :0].copy())
+    with raw_folder(how.scratch) as folder, enough_room(folder, len(seen.rows)):
         with _announced(table, seen, units, watch, k), watch.step("partition"):
-            chunks = spill(table, seen, units, policy, k, folder, how.rows)
-            # who and when is still asked of the history, but no value: they go now
-            table = replace(
-                table, components=table.components[:, :0].copy(), states=table.states[:, :0].copy()
-            )
+            chunks = spill(whole, seen, units, policy, k, folder, how.rows)
+            del whole
             told = group_chunks(chunks, how, k, rng)
         mine = Units(*(np.repeat(c, told.items.rows) for c in (told.items.unit, told.items.component)))
         _in_groups(watch, mine, table, chunks.source, chunks.trimmed.dropped)

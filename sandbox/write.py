@@ -178,7 +178,7 @@ def _make(
     """
     # sums must not depend on how many cores a machine has, nor wait for threads that share one
     with _refusal_on_record(order, watch, books), threadpool_limits(limits=1, user_api="blas"):
-        counted = tabulate(held.pop(), order, rng, watch, books, how)
+        counted = tabulate(held, order, rng, watch, books, how)
         return counted, _draw(counted.tables, rng, watch)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, NodeSpec, catalog
 from riskgraph.core.components import histogram_components
 from riskgraph.core.door import Door
-from riskgraph.core.errors import Invalid
+from riskgraph.core.errors import Invalid, StorageUnavailable
 from riskgraph.core.order import JURISDICTIONS, PHASES, order_key
 from riskgraph.core.outcome import Outcome, label_at
 from riskgraph.core.subgraph import State
@@ -230,7 +232,23 @@ def _room(rows: int, values: NDArray[Any], path: Path | None) -> NDArray[Any]:
     shape = (rows, *values.shape[1:])
     if path is None:
         return np.empty(shape, dtype=values.dtype)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=values.dtype, shape=shape)
+    size = math.prod(shape) * values.dtype.itemsize
+    with path.open("wb+") as file:
+        try:
+            # Room is taken now: where a mapped file has none, the system ends the process by SIGBUS.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"{path.parent} has no room for {size / 1e9:.1f} GB of {path.stem}: {error.strerror};"
+                " another folder is named with --scratch",
+                field="scratch",
+            ) from error
+        mapped = np.memmap(file, values.dtype, "r+", shape=shape)
+    # What is mapped stays without a name, and goes with the table, also where the run is killed.
+    with suppress(PermissionError):  # Windows keeps the file until its folder goes
+        path.unlink()
+    return mapped
 
 
 def order_table(

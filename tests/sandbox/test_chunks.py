@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from riskgraph.core.errors import CheckFailed
+from riskgraph.core.errors import CheckFailed, StorageUnavailable
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, by_chunks, find_units, write_release
 from riskgraph.sandbox import tabulate as tabulate_module
@@ -251,6 +253,56 @@ def test_groups_are_refused_by_a_count_of_all_persons_also_of_those_left_out() -
     group = np.repeat([0, 1, 2], [110, 55, 55]).astype(np.int32)
     with pytest.raises(Shortage, match="fraud class has 120 persons in 120 components and forms 1 group;"):
         trimmed.check(group, K)
+
+
+def test_values_of_the_history_are_gone_before_rows_of_chunks_are_grouped(
+    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = [make_world(honest=1500, fraud=500, honest_people=500, fraud_people=200)]
+    values, states = weakref.ref(tables[0].components), weakref.ref(tables[0].states)
+
+    def grouping(*_: object) -> None:
+        assert values() is None
+        assert states() is None
+        raise CheckFailed("seen")
+
+    monkeypatch.setattr(tabulate_module, "group_chunks", grouping)
+    with pytest.raises(CheckFailed, match="seen"):
+        write_release(tables.pop(), tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=SMALL)
+
+
+def in_a_file(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    mapped = np.memmap(path, values.dtype, "w+", shape=values.shape)
+    mapped[:] = values
+    return mapped
+
+
+@pytest.mark.slow
+def test_a_release_of_values_that_lie_in_a_file_has_the_same_bytes(
+    small: OrderTable, in_chunks: Release, signer: FakeSigner, tmp_path: Path
+) -> None:
+    wide = {name: in_a_file(getattr(small, name), tmp_path / name) for name in ("components", "states")}
+    mapped = replace(small, **wide)
+    made = write_release(mapped, tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=SMALL)
+    for name in TABLES:
+        assert (made.path / name).read_bytes() == (in_chunks.path / name).read_bytes()
+
+
+def test_a_full_disk_is_an_error_that_says_how_much_room_is_needed_and_is_on_record(
+    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(by_chunks, "write_features", full)
+    table, log = make_world(honest=1500, fraud=500, honest_people=500, fraud_people=200), tmp_path / "log"
+    with pytest.raises(StorageUnavailable, match=r"No space left on device; .* GB, .* --scratch") as caught:
+        write_release(
+            table, tmp_path / "full", REQUEST, signer, policy=POLICY, chunking=SMALL, audit_log=log
+        )  # fmt: skip
+    assert json.loads(log.read_bytes())["refused_reasons"] == [
+        {"code": "storage_unavailable", "message": caught.value.message}
+    ]
 
 
 def test_a_person_in_two_chunks_by_the_independent_count_stops_the_release(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from riskgraph.sandbox.scratch import raw_folder
+from riskgraph.core.errors import StorageUnavailable
+from riskgraph.sandbox.scratch import enough_room, raw_folder, stoppable, sweep
 
 HELD = """
 import sys
 from pathlib import Path
-from riskgraph.sandbox.scratch import raw_folder
-with raw_folder(Path(sys.argv[1])) as folder:
+from riskgraph.sandbox.scratch import raw_folder, stoppable
+with stoppable(), raw_folder(Path(sys.argv[1])) as folder:
     (folder / "rows").write_bytes(b"raw")
     print(folder, flush=True)
     sys.stdin.read()
@@ -57,6 +60,67 @@ def test_what_a_killed_run_left_is_taken_away_by_the_next_run(tmp_path: Path) ->
     with raw_folder(tmp_path) as mine:
         assert {path.name for path in tmp_path.iterdir()} == {mine.name, f"{mine.name}.lock"}
     assert list(tmp_path.iterdir()) == []
+
+
+def cannot_remove(folder: Path, *, ignore_errors: bool = False) -> None:
+    if not ignore_errors:
+        raise PermissionError(folder)
+
+
+def test_what_cannot_be_removed_is_told_stops_nothing_and_is_taken_away_by_a_later_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", cannot_remove)
+        with pytest.warns(UserWarning, match="raw rows are left") as told, raw_folder(tmp_path) as folder:
+            (folder / "rows").write_bytes(b"raw")
+        assert str(folder) in str(told[0].message)
+    assert (folder / "rows").exists()
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_interrupted_removal_left_is_taken_away_by_a_later_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(folder: Path, *, ignore_errors: bool = False) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt), raw_folder(tmp_path) as folder:
+            pass
+    assert folder.exists()
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_asked_to_end_takes_its_folder_away(tmp_path: Path) -> None:
+    run, folder = other_run(tmp_path)
+    assert (folder / "rows").exists()
+    run.send_signal(signal.SIGTERM)
+    run.communicate()
+    assert run.returncode == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_asks_it_to_end_afterwards_finds_what_was_there_before() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stoppable():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_the_option(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="--scratch") as caught, raw_folder(tmp_path / "none"):
+        pass
+    assert caught.value.field == "scratch"
+
+
+def test_a_full_disk_is_an_error_that_says_how_much_room_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match=r"No space left .* 2000000 orders need about 5.6 GB"):
+        with enough_room(tmp_path, 2_000_000):
+            raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_what_another_run_works_on_stays(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,27 @@ from riskgraph import releasing
 from riskgraph.core.catalog import catalog
 from riskgraph.core.context import compute_context
 from riskgraph.core.door import Door
-from riskgraph.core.errors import CheckFailed, Invalid, NotFound, RiskgraphError, SensitiveField
+from riskgraph.core.errors import (
+    CheckFailed,
+    Invalid,
+    NotFound,
+    RiskgraphError,
+    SensitiveField,
+    StorageUnavailable,
+)
 from riskgraph.core.history import MemoryHistory
 from riskgraph.core.order import parse_order
 from riskgraph.core.outcome import label_at
 from riskgraph.core.subgraph import State
-from riskgraph.core.table import OrderTable
+from riskgraph.core.table import OrderTable, let_go
 from riskgraph.eval.worlds import World, read_oracle, replay, requests
 from riskgraph.eval.worlds.replay import up_to_date
 from riskgraph.eval.worlds.writer import file_sha256
 from riskgraph.pipeline import build_subgraph
-from riskgraph.sandbox import Chunking
+from riskgraph.releasing import Source
+from riskgraph.sandbox import Chunking, Policy, ReleaseRequest
+from riskgraph.sandbox.intake import microseconds
+from tests.sandbox.conftest import FakeSigner
 
 PART = "observed/orders-00000.parquet"
 Change = Callable[[Any], Any]
@@ -69,23 +82,56 @@ def test_table_rows_are_the_subgraphs_of_the_service_bit_for_bit(
         assert availability == small_table.availability[i]
 
 
-def test_wide_columns_that_lie_in_a_folder_are_the_same(
+def source_of(world: World, log: Path, until: date = date(2026, 6, 30)) -> Source:
+    asked = ReleaseRequest(until, 7, "simulated", 0.0, "test")
+    return Source(world, Policy.default(), (), asked, (FakeSigner(), log))
+
+
+def test_wide_columns_that_lie_in_a_folder_are_the_same_and_have_no_name_there(
     small_world: World, small_table: OrderTable, door: Door, tmp_path: Path
 ) -> None:
-    with releasing.history_folder(small_world, Chunking(above=10, scratch=tmp_path)) as folder:
+    source, how = source_of(small_world, tmp_path), Chunking(above=10, scratch=tmp_path)
+    with releasing.history_folder(source, how) as folder:
         table = small_world.table(None, door, folder=folder)
         assert isinstance(table.components, np.memmap)
         assert isinstance(table.states, np.memmap)
-        for name, column in vars(table).items():
-            assert np.asarray(column).tobytes() == getattr(small_table, name).tobytes() or (
-                column.dtype == object and column.tolist() == getattr(small_table, name).tolist()
-            ), name
+        assert folder is not None
+        assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
+    let_go(table.components, table.states)
+    for name, column in vars(table).items():
+        assert np.asarray(column).tobytes() == getattr(small_table, name).tobytes() or (
+            column.dtype == object and column.tolist() == getattr(small_table, name).tolist()
+        ), name
 
 
-def test_a_history_that_is_released_in_one_piece_needs_no_folder(small_world: World) -> None:
-    with releasing.history_folder(small_world, None) as folder:
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system takes no room ahead")
+def test_wide_columns_that_find_no_room_are_an_error_that_says_how_much(
+    small_world: World, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StorageUnavailable, match=r"no room for .* GB of components: No space .*--scratch"):
+        small_world.table(None, door, folder=tmp_path)
+
+
+def test_a_history_that_is_released_in_one_piece_needs_no_folder(small_world: World, tmp_path: Path) -> None:
+    with releasing.history_folder(source_of(small_world, tmp_path), None) as folder:
         assert folder is None
+
+
+def test_a_long_history_of_which_few_orders_are_released_needs_no_folder(
+    small_world: World, small_table: OrderTable, tmp_path: Path
+) -> None:
+    until = datetime.fromtimestamp(small_table.placed_at[0] / 1e6, UTC).date() + timedelta(days=20)
+    source = source_of(small_world, tmp_path, until)
+    inside = int((small_table.placed_at < microseconds(until)).sum())
+    assert 0 < inside < len(small_table)
+    for above, large in ((inside, False), (inside - 1, True)):
+        with releasing.history_folder(source, Chunking(above=above, scratch=tmp_path)) as folder:
+            assert (folder is not None) == large
 
 
 def test_labels_are_those_known_at_the_asked_time(small_world: World, door: Door) -> None:
