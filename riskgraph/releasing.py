@@ -25,7 +25,7 @@ from riskgraph.sandbox import (
     search_values,
 )
 from riskgraph.sandbox.intake import microseconds
-from riskgraph.sandbox.on_ray import cluster, run_on_ray
+from riskgraph.sandbox.on_ray import runner
 from riskgraph.sandbox.scratch import raw_folder, sweep
 from riskgraph.settings import Settings
 
@@ -99,20 +99,22 @@ def chunking(ray: str | None, scratch: Path | None) -> Iterator[Chunking]:
     """How a large release is cut up, and who works on it: this process, or a Ray cluster.
 
     Args:
-        ray: Address of a cluster, or ``local`` for one that is started here; None for this process.
+        ray: Address of a cluster, or ``local`` for one that is started here when there is work; None for this
+            process.
         scratch: Folder for the chunks; every worker must see it.
 
     Raises:
         Invalid: If chunks for other machines would lie in this machine's folder of temporary files.
         ExtraMissing: If Ray is asked for and not installed.
+        Unavailable: If no cluster answers at the address.
     """
     if ray is None:
         yield Chunking(scratch=scratch)
         return
     if ray != "local" and scratch is None:
         raise Invalid("a Ray cluster needs a folder that all its machines see", field="scratch")
-    with cluster(None if ray == "local" else ray):
-        yield Chunking(run=run_on_ray, scratch=scratch)
+    with runner(None if ray == "local" else ray, scratch) as run:
+        yield Chunking(run=run, scratch=scratch)
 
 
 @contextmanager
