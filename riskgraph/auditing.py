@@ -187,5 +187,7 @@ def _speaks_of(record: Record, release: Release) -> bool:
         return any(entry["release_id"] == release.release_id for entry in held)
     if record["event"] in ("attack", "cost") and record["output"] is None:
         asked, same_code = record["input"] or {}, record["actor"]["code_commit"] == release.manifest["code"]
-        return same_code and asked.get("k") == release.k
+        # what is attacked and measured is made in one piece, and groups of chunks differ
+        whole = release.manifest["algorithm"].get("chunked") is None
+        return whole and same_code and asked.get("k") == release.k
     return record["event"] in ("read", "attack") and record["output"]["release_id"] == release.release_id

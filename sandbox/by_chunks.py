@@ -253,10 +253,12 @@ def count_chunks(chunks: Chunks, person: NDArray[np.int64], tables: Tables, run:
         run: Who counts.
 
     Raises:
-        CheckFailed: If a person's rows lie in two chunks by that count: it would count twice.
+        CheckFailed: If a person's rows lie in two chunks by that count: it would count twice; or if a chunk
+            holds other rows.
     """
     label = np.repeat(chunks.persons.label, chunks.persons.rows)
     if parted(person, label, chunks.rows):
         raise CheckFailed("a person's rows lie in two chunks by the independent count", field="chunks")
-    asked = [ToCount(chunk, person[chunks.row_slice(chunk)]) for chunk in range(len(chunks))]
+    slices = enumerate(map(chunks.row_slice, range(len(chunks))))
+    asked = [ToCount(chunk, person[part], chunks.source[part]) for chunk, part in slices]
     return count_seen(_Work(chunks, run).each(see_persons, tables, over=asked), tables, pair_ends())

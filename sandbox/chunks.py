@@ -21,6 +21,7 @@ from riskgraph.ports import Progress
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 from riskgraph.sandbox.intake import Choice, admit_rows
 from riskgraph.sandbox.partition import MIN_GROUPS, Persons, check_class, trim
+from riskgraph.sandbox.plan import SAMPLE
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.strata import merge_patterns, patterns, suppress
 from riskgraph.sandbox.units import Units
@@ -71,6 +72,11 @@ class Chunking:
     bucket: int = 16_384
     run: Runner = in_turn
     scratch: Path | None = None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """For the record: groups depend on all but ``rows``."""
+        return {"rows": self.rows, "bucket": self.bucket, "sample": SAMPLE}
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,13 @@ UNIT = "account, merged over shared card, or device and address; entities on ove
 class Order:
     """What was asked for, a hash that binds its seed without telling it, and the policy table.
 
-    ``chunk_rows`` is about how many rows lie in memory at once, None if all do.
+    ``chunked`` is how the history was cut up (``Chunking.sizes``), None if it was not.
     """
 
     request: ReleaseRequest
     seed_commitment: str
     policy: Policy
-    chunk_rows: int | None = None
+    chunked: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _algorithm(order: Order) -> dict[str, Any]:
         },
         "draws": {"honest": DRAWS[0], "fraud": DRAWS[1], "rows_most": DRAWN_MOST},
         "corr_mode": "honest residuals",
-        "chunk_rows": order.chunk_rows,
+        "chunked": dict(order.chunked) if order.chunked else None,
         "seed_commitment": order.seed_commitment,
     }
 

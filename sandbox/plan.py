@@ -44,7 +44,8 @@ class Plan:
         for cut in range(len(self.at)):
             # a cut comes after the one above it
             here = np.flatnonzero(place == cut)
-            above = features[here] @ self.axis[cut] > self.at[cut]
+            # a product of BLAS would round by where a row stands among the others
+            above = np.einsum("ij,j->i", features[here], self.axis[cut]) > self.at[cut]
             place[here] = self.side[cut][above.astype(np.intp)]
         return -1 - place
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from riskgraph.core.errors import CheckFailed
 from riskgraph.sandbox.absence import AbsenceTally, tally_absence
 from riskgraph.sandbox.bins import CODES, Binned, FineTally, Scale, fine_codes, tally_codes
 from riskgraph.sandbox.cells import PersonsSeen, UsedRows, persons_seen
@@ -161,14 +162,21 @@ def _moments(frame: Frame, binned: Binned) -> Doubles:
 
 @dataclass(frozen=True)
 class ToCount:
-    """Persons of one chunk by the independent count."""
+    """Persons of one chunk by the independent count, and where in the history their rows stand."""
 
     chunk: int
     person: NDArray[np.int64]
+    source: NDArray[np.intp]
 
 
 def see_persons(folder: Path, tables: Tables, asked: ToCount) -> PersonsSeen:
-    """The persons of a chunk behind every cell."""
+    """The persons of a chunk behind every cell.
+
+    Raises:
+        CheckFailed: If the chunk holds other rows than those whose persons were counted.
+    """
     frame = read_chunk(folder, asked.chunk)
+    if not np.array_equal(frame.source, asked.source):
+        raise CheckFailed(f"chunk {asked.chunk} holds other rows than were counted", field="chunks")
     used = UsedRows(asked.person, frame.label, frame.stratum, frame.values, frame.states)
     return persons_seen(used, tables, pair_ends())

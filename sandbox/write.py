@@ -215,7 +215,7 @@ def write_release(
     del table
     how = chunking or Chunking()
     used = how if len(held[0]) > how.above else None
-    order = Order(request, commitment, policy, used.rows if used else None)
+    order = Order(request, commitment, policy, used.sizes if used else None)
     watch = Watch(progress, tell, found)
     books = open_books(request, signer, audit_log, ledger)
     with books.held():

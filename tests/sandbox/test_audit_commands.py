@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -172,6 +173,14 @@ def test_what_the_cost_process_measured_is_on_record_and_in_certificates_of_the_
         pages.append(out.read_text())
     assert "0.04–0.062" in pages[0]
     assert pages[0].count("0.04–0.062") == pages[1].count("0.04–0.062")
+
+
+@pytest.mark.parametrize("event", ["attack", "cost"])
+def test_attacks_and_costs_of_one_piece_are_told_of_releases_in_one_piece_only(event):
+    record = {"event": event, "output": None, "input": {"k": 50}, "actor": {"code_commit": "c"}}
+    for chunked, told in ((None, True), ({"rows": 32_768, "bucket": 16_384, "sample": 16_384}, False)):
+        release = SimpleNamespace(k=50, manifest={"code": "c", "algorithm": {"chunked": chunked}})
+        assert auditing._speaks_of(record, release) == told
 
 
 def test_training_does_not_begin_where_it_cannot_go_on_record(home, chain, tmp_path):

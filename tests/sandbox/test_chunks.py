@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import CheckFailed, StorageUnavailable
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, by_chunks, find_units, write_release
@@ -33,10 +34,11 @@ from riskgraph.sandbox.groups import Sums, sum_groups
 from riskgraph.sandbox.intake import choose_rows
 from riskgraph.sandbox.pairs import PairTally, tally_pairs
 from riskgraph.sandbox.partition import Grouped, Persons, Shortage, is_crowd, orders_cap, summarise
-from riskgraph.sandbox.plan import crowds, plan_cuts
+from riskgraph.sandbox.plan import Plan, crowds, plan_cuts
 from riskgraph.sandbox.shape import RowMoments
-from riskgraph.sandbox.tables import group_rows
+from riskgraph.sandbox.tables import Tables, group_rows
 from riskgraph.sandbox.tally import Tally
+from riskgraph.sandbox.tasks import ToCount, see_persons
 from tests.sandbox.conftest import UNTIL, FakeSigner, MakeWorld
 
 K = 50
@@ -45,6 +47,7 @@ REQUEST = ReleaseRequest(until=UNTIL, seed=7, provenance="simulated", now=1_782_
 # small chunks, and buckets so small that the plan has cuts
 SMALL = Chunking(above=0, rows=2500, bucket=900)
 pytestmark = pytest.mark.usefixtures("one_sweep")
+SIZES = {"rows": 2500, "bucket": 900, "sample": 16_384}
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +214,7 @@ def refusal(table: OrderTable, signer: FakeSigner, folder: Path, how: Chunking) 
     with pytest.raises(Shortage) as caught:
         write_release(table, folder / "out", REQUEST, signer, policy=POLICY, audit_log=log, chunking=how)
     record = json.loads(log.read_bytes())
-    assert record["algorithm"].pop("chunk_rows") == (how.rows if how.above == 0 else None)
+    assert record["algorithm"].pop("chunked") == (None if how.above else SIZES)
     return caught.value.message, {name: record[name] for name in ("input", "algorithm", "refused_reasons")}
 
 
@@ -305,6 +308,84 @@ def test_a_full_disk_is_an_error_that_says_how_much_room_is_needed_and_is_on_rec
     ]
 
 
+@pytest.fixture(scope="module")
+def messy(make_world: MakeWorld) -> OrderTable:
+    """Objections, nodes without a purpose, values out of bounds, persons of many orders, and a large gang."""
+    table = make_world(honest=2600, fraud=700, honest_people=1100, fraud_people=330)
+    who, values, purposes = table.account, table.components.copy(), table.purposes.copy()
+    purposes[who % 4 == 0, 0] = 0
+    values[:, catalog().component_index["B110.value"]] *= 40
+    one = np.where((table.label == 0) & (np.arange(len(who)) % 12 == 0), 10_000, who)
+    busy = replace(table, account=one, device=one, card=one, address=np.where(one == who, table.address, -1))
+    return _at(replace(busy, components=values, purposes=purposes, objected=one % 17 == 3), 1, alone=3)
+
+
+def test_what_went_in_is_told_as_by_one_piece(messy: OrderTable, signer: FakeSigner, tmp_path: Path) -> None:
+    small_chunks, whole = replace(SMALL, rows=800, bucket=400), Chunking(above=len(messy))
+    mine, other = (
+        write_release(messy, tmp_path / name, REQUEST, signer, policy=POLICY, chunking=how).manifest
+        for name, how in (("chunks", small_chunks), ("whole", whole))
+    )
+    assert mine["algorithm"]["chunked"] == {"rows": 800, "bucket": 400, "sample": 16_384}
+    assert other["algorithm"]["chunked"] is None
+    told = mine["input"]
+    assert told == other["input"]
+    assert all(told["dropped"][reason] != "<50" for reason in ("objected", "cap"))
+    assert told["clipped_values"] != "<50" != told["withheld_nodes"]
+    picked = choose(messy, until=UNTIL, k=K, policy=POLICY)[0]
+    assert told["dropped"]["cap"] >= picked.dropped["cap"] + K, "grouping leaves nothing out"
+
+
+def test_a_thin_cell_is_found_in_chunks(
+    small: OrderTable, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = tabulate_module.tables_of
+
+    def planted(*told: Any) -> tuple[Tables, dict[str, float]]:
+        tables, seconds = build(*told)
+        j = next(j for j, scale in enumerate(tables.scales) if len(scale.z) > 3)
+        edges = tables.scales[j].edges.copy()
+        edges[0] = np.sort(small.components[:, j])[2]
+        scales = [replace(s, edges=edges) if s is tables.scales[j] else s for s in tables.scales]
+        return replace(tables, scales=tuple(scales)), seconds
+
+    monkeypatch.setattr(tabulate_module, "tables_of", planted)
+    with pytest.raises(CheckFailed, match=f"fewer than {K} persons") as caught:
+        write_release(small, tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=SMALL)
+    assert caught.value.field == "certificate.min_cell_units"
+
+
+def test_no_map_of_persons_to_groups_is_left_when_it_is_said_to_be_destroyed(
+    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, maps, looks = make_world(2, 2_600, 900, 1_100, 300), [], []
+    for module, name, at in ((by_chunks, "ToTell", 1), (by_chunks, "Seen", 1), (by_chunks, "Partition", 0)):
+        made = getattr(module, name)
+
+        def kept(*given: Any, made: Any = made, at: int = at) -> Any:
+            maps.append(weakref.ref(given[at]))
+            return made(*given)
+
+        monkeypatch.setattr(module, name, kept)
+    stamp = tabulate_module.stamp
+
+    def look(at: float) -> str:
+        left = [there for there in (known() for known in maps) if there is not None]
+        looks.append(all((group == -1).all() for group in left))
+        return stamp(at)
+
+    monkeypatch.setattr(tabulate_module, "stamp", look)
+    write_release(table, tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=SMALL)
+    assert len(maps) > 3
+    assert looks == [True]
+
+
+def test_rows_of_another_chunk_stop_the_count(chunks: Chunks) -> None:
+    asked = ToCount(1, np.zeros(0, dtype=np.int64), chunks.source[chunks.row_slice(0)])
+    with pytest.raises(CheckFailed, match="chunk 1 holds other rows"):
+        see_persons(chunks.folder, None, asked)  # type: ignore[arg-type]
+
+
 def test_a_person_in_two_chunks_by_the_independent_count_stops_the_release(
     small: OrderTable, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +426,42 @@ def test_no_bucket_is_less_than_a_crowd_however_badly_the_sample_plans(
     assert np.array_equal(np.sort(np.concatenate(found)), chosen)
     if len(found) > 1:
         assert all(is_crowd(persons.component[part], persons.rows[part], K) for part in found)
+
+
+def persons_apart(count: int) -> Persons:
+    number, none = np.arange(count), np.zeros(count, dtype=np.int16)
+    return Persons(np.ones(count, dtype=np.int64), number, number, none.astype(np.int8), none)
+
+
+def test_cuts_whose_sides_are_all_crowds_are_kept_and_others_are_not() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal((1600, 396), dtype=np.float32)
+    plan = plan_cuts(values, 1600, 400, rng)
+    bucket = plan.assign(values)
+    found = crowds(plan, bucket, persons_apart(1600), np.arange(1600), K)
+    assert [part.tolist() for part in found] == [np.flatnonzero(bucket == b).tolist() for b in range(4)]
+    # but for 10 of them nobody lies in the first bucket, so that it and its sibling are one
+    few = np.flatnonzero((bucket != 0) | (np.cumsum(bucket == 0) <= 10))
+    left = crowds(plan, bucket[few], persons_apart(1600), few, K)
+    sibling = next(sides for sides in plan.side.tolist() if -1 in sides)
+    joined = {-1 - side for side in sibling}
+    assert sorted(map(len, left)) == sorted(
+        [int(np.isin(bucket[few], list(joined)).sum())]
+        + [int((bucket == b).sum()) for b in range(4) if b not in joined]
+    )
+
+
+@given(st.integers(0, 1000), st.integers(1, 300))
+@settings(max_examples=30, deadline=None)
+def test_which_bucket_a_person_falls_into_does_not_depend_on_who_stands_beside(seed: int, many: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((many, 396), dtype=np.float32)
+    axis = rng.standard_normal((1, 396), dtype=np.float32)
+    alone = np.array([np.einsum("ij,j->i", row[None], axis[0])[0] for row in values])
+    # cuts at the very scores
+    for score in alone[:20]:
+        plan = Plan(axis, np.array([score]), np.array([[-1, -2]]))
+        assert np.array_equal(plan.assign(values), alone > score)
 
 
 def test_a_plan_cuts_a_stratum_into_parts_that_fit() -> None:
