@@ -24,7 +24,7 @@ from riskgraph.sandbox import tabulate as tabulate_module
 from riskgraph.sandbox.absence import AbsenceTally, tally_absence
 from riskgraph.sandbox.bins import fit_bins
 from riskgraph.sandbox.bounds import category_components
-from riskgraph.sandbox.by_chunks import group_chunks
+from riskgraph.sandbox.by_chunks import ByChunks, group_chunks
 from riskgraph.sandbox.cells import parted
 from riskgraph.sandbox.choice import choose
 from riskgraph.sandbox.chunks import Chunking, Chunks, Trimmed, read_chunk, spill, survey
@@ -258,6 +258,14 @@ def test_groups_are_refused_by_a_count_of_all_persons_also_of_those_left_out() -
         trimmed.check(group, K)
 
 
+def test_a_class_of_which_nothing_can_be_made_is_refused(
+    chunks: Chunks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_chunks, "split_bucket", lambda folder, k, bucket: [])
+    with pytest.raises(Shortage, match="the honest class has .* and forms 0 groups"):
+        group_chunks(chunks, SMALL, K, np.random.default_rng(3))
+
+
 def test_values_of_the_history_are_gone_before_rows_of_chunks_are_grouped(
     make_world: MakeWorld, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,7 +375,14 @@ def test_no_map_of_persons_to_groups_is_left_when_it_is_said_to_be_destroyed(
             return made(*given)
 
         monkeypatch.setattr(module, name, kept)
-    stamp = tabulate_module.stamp
+    stamp, group = tabulate_module.stamp, tabulate_module.group_chunks
+
+    def grouped(*given: Any) -> ByChunks:
+        told = group(*given)
+        maps.append(weakref.ref(told.split.group))
+        return told
+
+    monkeypatch.setattr(tabulate_module, "group_chunks", grouped)
 
     def look(at: float) -> str:
         left = [there for there in (known() for known in maps) if there is not None]
