@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox.intake import Choice, Intake, admit, choose_rows, microseconds
+from riskgraph.sandbox import intake
+from riskgraph.sandbox.intake import Choice, Intake, admit, microseconds
 from riskgraph.sandbox.partition import orders_cap
 from riskgraph.sandbox.policy import Policy, objectors
 from riskgraph.sandbox.units import Units, find_units
@@ -49,32 +50,23 @@ def choose(
         Invalid: If components and states do not agree; the component or node is named.
     """
     units = find_units(table)
-    intake = admit(table, until=until, policy=policy, barred=barred, unit=units.unit, cap=orders_cap(k))
-    return intake, units
+    cap = orders_cap(k)
+    return admit(table, until=until, policy=policy, barred=barred, unit=units.unit, cap=cap), units
 
 
-def pick(table: OrderTable, *, until: date, k: int, policy: Policy, barred: Barred) -> tuple[Choice, Units]:
-    """The rows that :func:`choose` takes, without their values, and the units of the whole history."""
-    units = find_units(table)
-    rows = choose_rows(table, until=until, policy=policy, barred=barred, unit=units.unit, cap=orders_cap(k))
-    return rows, units
+def choose_rows(
+    table: OrderTable, units: Units, *, until: date, k: int, policy: Policy, barred: Barred
+) -> Choice:
+    """The rows that :func:`choose` takes, without their values; the units of the history are known."""
+    cap = orders_cap(k)
+    return intake.choose_rows(table, until=until, policy=policy, barred=barred, unit=units.unit, cap=cap)
 
 
-def chosen(
-    table: OrderTable, unit: NDArray[np.int64], *, until: date, k: int, policy: Policy, barred: Barred
-) -> NDArray[np.bool_]:
-    """bool[N]: the rows that :func:`choose` takes, without their values; the units are known."""
-    out = np.zeros(len(table), dtype=np.bool_)
-    picked = choose_rows(table, until=until, policy=policy, barred=barred, unit=unit, cap=orders_cap(k))
-    out[picked.rows] = True
-    return out
-
-
-def entered(table: OrderTable, intake: Intake) -> OrderTable:
+def entered(table: OrderTable, admitted: Intake) -> OrderTable:
     """The orders of an intake as the policy let them in; a copy, for the intake is used up by grouping."""
     return replace(
-        table.take(intake.rows),
-        components=intake.values.copy(order="C"),
-        states=intake.states.copy(),
-        availability=intake.availability.copy(),
+        table.take(admitted.rows),
+        components=admitted.values.copy(order="C"),
+        states=admitted.states.copy(),
+        availability=admitted.availability.copy(),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.table import OrderTable, let_go
 from riskgraph.ports import Progress
-from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
+from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame, run_starts
 from riskgraph.sandbox.intake import Choice, admit_rows
 from riskgraph.sandbox.partition import MIN_GROUPS, Persons, check_class, trim
 from riskgraph.sandbox.plan import SAMPLE
@@ -208,13 +208,6 @@ def _write(folder: Path, chunk: int, frame: Frame) -> None:
     pq.write_table(pa.table(columns), path, compression="none", use_dictionary=False, write_statistics=False)
 
 
-def _first(*keys: NDArray[Any]) -> Rows:
-    """First place of each run of equal keys."""
-    new = np.ones(len(keys[0]), dtype=np.bool_)
-    new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    return np.flatnonzero(new)
-
-
 def _trimmed(persons: Persons, k: int) -> Trimmed:
     """Trim every stratum of both classes.
 
@@ -252,7 +245,7 @@ def _places(table: OrderTable, rows: Rows, units: Units, stratum: NDArray[np.int
 
 
 def _persons(place: dict[str, Any]) -> Persons:
-    starts = _first(place["label"], place["unit"], place["stratum"])
+    starts = run_starts(place["label"], place["unit"], place["stratum"])
     columns = {name: place[name][starts] for name in ("unit", "component", "label", "stratum")}
     return Persons(rows=np.diff(np.append(starts, len(place["label"]))), **columns)
 
@@ -282,7 +275,7 @@ def spill(
     place = {name: column[kept] for name, column in place.items()}
     persons = _persons(place)
     count = len(place["label"])
-    bounds = _bounds(_first(place["label"], place["unit"]), count, size)
+    bounds = _bounds(run_starts(place["label"], place["unit"]), count, size)
     for chunk, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         part = table.take(place["source"][start:stop])
         made = admit_rows(part, np.arange(len(part)), policy)

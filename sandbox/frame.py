@@ -43,12 +43,12 @@ class Frame:
     @cached_property
     def unit_starts(self) -> NDArray[np.intp]:
         """First row of each (label, unit)."""
-        return _starts(self.label, self.unit)
+        return run_starts(self.label, self.unit)
 
     @cached_property
     def item_starts(self) -> NDArray[np.intp]:
         """First row of each (label, unit, stratum)."""
-        return _starts(self.label, self.unit, self.stratum)
+        return run_starts(self.label, self.unit, self.stratum)
 
     @cached_property
     def item_rows(self) -> NDArray[np.int64]:
@@ -103,7 +103,8 @@ def code_masks(codes: NDArray[np.uint8], starts: NDArray[np.intp], dtype: type[_
     return out
 
 
-def _starts(*keys: NDArray[np.int8] | NDArray[np.int16] | NDArray[np.int64]) -> NDArray[np.intp]:
+def run_starts(*keys: NDArray[np.int8] | NDArray[np.int16] | NDArray[np.int64]) -> NDArray[np.intp]:
+    """First place of each run of equal keys."""
     new = np.zeros(len(keys[0]), dtype=np.bool_)
     new[:1] = True
     for key in keys:

@@ -18,7 +18,7 @@ from riskgraph.core.table import OrderTable
 from riskgraph.sandbox.books import Books
 from riskgraph.sandbox.by_chunks import count_chunks, group_chunks
 from riskgraph.sandbox.cells import UsedRows, count_cells
-from riskgraph.sandbox.choice import choose, pick
+from riskgraph.sandbox.choice import choose, choose_rows
 from riskgraph.sandbox.chunks import Chunking, Survey, spill, survey, watched
 from riskgraph.sandbox.count import PersonCount
 from riskgraph.sandbox.frame import build_frame
@@ -30,7 +30,7 @@ from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Persons, Shortage, 
 from riskgraph.sandbox.release import check_certificate
 from riskgraph.sandbox.scratch import enough_room, raw_folder
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows, tables_of
-from riskgraph.sandbox.units import Units, count_units, describe, new_units_per_day
+from riskgraph.sandbox.units import Units, count_units, describe, find_units, new_units_per_day
 from riskgraph.sandbox.watch import Watch
 
 Rows = NDArray[np.intp]
@@ -105,7 +105,8 @@ def _in_chunks(
     k, policy, whole = order.request.k, order.policy, held.pop()
     how = replace(how, run=watched(how.run, watch.progress)) if watch.progress else how
     with watch.step("units"):
-        picked, units = pick(whole, until=order.request.until, k=k, policy=policy, barred=books.barred(whole))
+        units, barred = find_units(whole), books.barred(whole)
+        picked = choose_rows(whole, units, until=order.request.until, k=k, policy=policy, barred=barred)
         seen = survey(whole, picked, policy)
     # who and when is asked of the history to the end, but no value
     table = replace(whole, components=whole.components[:, :0].copy(), states=whole.states[:, :0].copy())

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from riskgraph.core.errors import CheckFailed, Invalid, Unavailable
 from riskgraph.core.table import OrderTable
 from riskgraph.ports import Fitter, Progress
-from riskgraph.sandbox.choice import chosen
+from riskgraph.sandbox.choice import choose_rows
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.partition import MIN_GROUPS, too_few
 from riskgraph.sandbox.policy import Policy, objectors
@@ -178,7 +178,8 @@ def _job(
     history = table.placed_at < microseconds(request.until)
     keeps = history & ~_held_out(units.component, request)[units.component]
     others = {"held_out": ~keeps}
-    trained = chosen(table, units.unit, until=request.until, k=request.k, policy=policy, barred=others)
+    picked = choose_rows(table, units, until=request.until, k=request.k, policy=policy, barred=others)
+    trained = np.isin(np.arange(len(table)), picked.rows)
     known = np.zeros(int(units.component.max(initial=-1)) + 1, dtype=np.bool_)
     known[units.component[trained]] = True
     may = ~table.objected & ~policy.gives_nothing(policy.codes(table))

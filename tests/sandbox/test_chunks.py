@@ -26,14 +26,13 @@ from riskgraph.sandbox.bins import fit_bins
 from riskgraph.sandbox.bounds import category_components
 from riskgraph.sandbox.by_chunks import ByChunks, group_chunks
 from riskgraph.sandbox.cells import parted
-from riskgraph.sandbox.choice import choose
+from riskgraph.sandbox.choice import choose, choose_rows
 from riskgraph.sandbox.chunks import Chunking, Chunks, Trimmed, read_chunk, spill, survey
 from riskgraph.sandbox.files import CENTROIDS, TABLES, read_table
 from riskgraph.sandbox.frame import Frame, build_frame
 from riskgraph.sandbox.groups import Sums, sum_groups
-from riskgraph.sandbox.intake import choose_rows
 from riskgraph.sandbox.pairs import PairTally, tally_pairs
-from riskgraph.sandbox.partition import Grouped, Persons, Shortage, is_crowd, orders_cap, summarise
+from riskgraph.sandbox.partition import Grouped, Persons, Shortage, is_crowd, summarise
 from riskgraph.sandbox.plan import Plan, crowds, plan_cuts
 from riskgraph.sandbox.shape import RowMoments
 from riskgraph.sandbox.tables import Tables, group_rows
@@ -57,7 +56,7 @@ def small(make_world: MakeWorld) -> OrderTable:
 
 def spilled(table: OrderTable, folder: Path, rows: int = 1500) -> Chunks:
     units, policy = find_units(table), POLICY
-    picked = choose_rows(table, until=UNTIL, policy=policy, unit=units.unit, cap=orders_cap(K))
+    picked = choose_rows(table, units, until=UNTIL, k=K, policy=policy, barred={})
     return spill(table, survey(table, picked, policy), units, policy, K, folder, rows)
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import signal
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from riskgraph import chain
 from riskgraph.core.errors import StorageUnavailable
 from riskgraph.sandbox.scratch import enough_room, raw_folder, stoppable, sweep
+from riskgraph.settings import Settings
 
 HELD = """
 import sys
@@ -102,6 +106,28 @@ def test_a_run_that_is_asked_to_end_takes_its_folder_away(tmp_path: Path) -> Non
     run.communicate()
     assert run.returncode == 143
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_release_that_is_asked_to_end_takes_its_folder_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(chain, "open_source", lambda *_, **__: None)
+    monkeypatch.setattr(chain, "history_folder", lambda *_: raw_folder(tmp_path / "scratch"))
+    monkeypatch.setattr(chain, "table_of", stopped)
+    (tmp_path / "scratch").mkdir()
+    settings = Settings.from_environment({"RISKGRAPH_HOME": str(tmp_path / "home")})
+    asked = {"until": date(2026, 6, 30), "k": 50, "seed": 1, "settings": settings, "progress": quiet}
+    with pytest.raises(SystemExit) as ended:
+        chain.release(tmp_path, tmp_path / "out", **asked)  # type: ignore[arg-type]
+    assert ended.value.code == 143
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def quiet(*_: object) -> None:
+    pass
 
 
 def test_who_asks_it_to_end_afterwards_finds_what_was_there_before() -> None:
