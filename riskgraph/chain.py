@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from itertools import islice
@@ -35,7 +35,7 @@ from riskgraph.models import CompiledModel, load_model
 from riskgraph.models.card import Card
 from riskgraph.ports import Progress
 from riskgraph.releasing import history_folder, open_source, table_of
-from riskgraph.sandbox import Chunking, ReleaseRequest, check_fields, write_release
+from riskgraph.sandbox import Chunking, check_fields, write_release
 from riskgraph.sandbox.scratch import stoppable
 from riskgraph.settings import Settings
 
@@ -182,15 +182,8 @@ def release(
             # held by nobody else, so that it can go before rows are drawn
             table_of(source, bootstrap.open_door(settings), progress, folder),
             out,
-            ReleaseRequest(
-                until=until,
-                seed=seed,
-                provenance=source.world.manifest["provenance"],
-                # The moment at which the map of rows to groups is destroyed is counted from here.
-                now=time.time(),
-                code=bootstrap.code_version(),
-                k=k,
-            ),
+            # The moment at which the map of rows to groups is destroyed is counted from here.
+            replace(source.asked, now=time.time()),
             bootstrap.open_signer(settings),
             progress=progress,
             # In the home too: a refusal leaves no release to lie in, and is on record all the same.

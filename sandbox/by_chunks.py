@@ -7,9 +7,9 @@ the order of the chunks, and all that is random is drawn here. So the tables do 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any, TypeVar
 
 import numpy as np
@@ -141,7 +141,7 @@ def group_chunks(chunks: Chunks, how: Chunking, k: int, rng: np.random.Generator
     picks = sample_rows(clean, int(chunks.rows[-1]), rng)
     *samples, shaped = work.picked([*picks, _first_rows(chunks, rng)])
     edges = all_edges(list(zip(*samples, strict=True)))
-    fine = FineTally.joined(list(work.each(count_codes, edges)))
+    fine = reduce(lambda *two: FineTally.joined(two), work.each(count_codes, edges))
     scales, support = merge_bins(edges, fine, k)
     for _ in work.each(write_features, scales):
         pass
@@ -168,23 +168,20 @@ def _first_rows(chunks: Chunks, rng: np.random.Generator) -> NDArray[np.intp]:
 
 
 def _joined(parts: Iterable[Part]) -> Part:
-    """The sum of what chunks tell; the sums over groups are large, so they are added one at a time."""
-    small: list[tuple[Doubles, NDArray[np.uint8], AbsenceTally, PairTally]] = []
+    """The sum of what chunks tell, added one at a time; only levels of sampled rows are kept of each."""
+    levels: list[NDArray[np.uint8]] = []
+    counts: list[tuple[Doubles, AbsenceTally, PairTally]] = []
 
-    def sums() -> Iterable[Sums]:
+    def sums() -> Iterator[Sums]:
         for part in parts:
-            small.append((part.moments, part.levels, part.absence, part.pairs))
+            levels.append(part.levels)
+            moments, absence, pairs = zip(*counts, (part.moments, part.absence, part.pairs), strict=True)
+            counts[:] = [(np.sum(moments, axis=0), AbsenceTally.joined(absence), PairTally.joined(pairs))]
             yield part.sums
 
     whole = Sums.joined(sums())
-    moments, levels, absence, pairs = zip(*small, strict=True)
-    return Part(
-        whole,
-        np.sum(moments, axis=0),
-        np.concatenate(levels, axis=1),
-        AbsenceTally.joined(absence),
-        PairTally.joined(pairs),
-    )
+    ((moments, absence, pairs),) = counts
+    return Part(whole, moments, np.concatenate(levels, axis=1), absence, pairs)
 
 
 def _partition(work: _Work, most: int, k: int, rng: np.random.Generator) -> Partition:
