@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from riskgraph import attacks, bootstrap, cost, releasing
+from riskgraph import attacks, bootstrap, chain, cost, releasing
 from riskgraph.core.errors import CheckFailed
 from riskgraph.sandbox import Rejected
 from tests.support.cli import riskgraph
@@ -85,3 +86,22 @@ def test_a_cost_is_measured_under_the_merchants_policy(
     ran = run("cost", tiny_world, tmp_path / "home")
     assert "enough seen" in ran.err
     assert [bars(policy) for policy in seen] == [True]
+
+
+@pytest.mark.parametrize("command", ["release", "attack", "cost"])
+def test_raw_rows_that_a_killed_run_left_are_taken_away_also_by_small_runs(
+    command: str, tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*_: Any, **__: Any) -> None:
+        raise CheckFailed("enough seen")
+
+    left = tmp_path / "temporary" / "riskgraph-raw-left"
+    left.mkdir(parents=True)
+    (left / "rows").write_bytes(b"raw")
+    left.with_name(f"{left.name}.lock").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(left.parent))
+    for module, name in ((chain, "write_release"), (attacks, "choose"), (cost, "measure_cost")):
+        monkeypatch.setattr(module, name, stops)
+    out = ("--out", tmp_path / "out") if command == "release" else ()
+    assert "enough seen" in run(command, tiny_world, tmp_path / "home", *out).err
+    assert not left.exists()
