@@ -203,9 +203,12 @@ def _write(folder: Path, chunk: int, frame: Frame) -> None:
 
     columns: dict[str, Any] = {name: getattr(frame, name) for name in _PLACES}
     columns |= dict(zip(catalog().components, frame.values, strict=True))
-    columns |= {node.id: states for node, states in zip(catalog(), frame.states, strict=True)}
-    path = _path(folder, chunk)
-    pq.write_table(pa.table(columns), path, compression="none", use_dictionary=False, write_statistics=False)
+    states = {node.id: states for node, states in zip(catalog(), frame.states, strict=True)}
+    # Parquet has no single bytes: a state by itself would take four
+    pq.write_table(
+        pa.table(columns | states), _path(folder, chunk), compression="none", use_dictionary=list(states),
+        write_statistics=False,
+    )  # fmt: skip
 
 
 def _trimmed(persons: Persons, k: int) -> Trimmed:

@@ -21,7 +21,7 @@ except ImportError:  # a system without POSIX locks
     flock = None  # type: ignore[assignment]
 
 PREFIX = "riskgraph-raw-"
-# 1.2 kB of an order in a chunk; its values in the history, or the features of its person, are up to 1.6 kB.
+# 1.1 kB of an order in a chunk; its values in the history, or the features of its person, are up to 1.6 kB.
 ROOM_PER_ORDER = 2_800
 _LOCK = ".lock"
 
