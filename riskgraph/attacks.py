@@ -70,7 +70,6 @@ def attack(
     if splits < 1:
         raise Invalid(f"--splits must be at least 1, got {splits}", field="--splits")
     auditing.check_log(settings)
-    sweep()
     opened = worlds.World.open(world)
     table = _history(opened, until, settings, progress)
     # Of simulated provenance whatever the world is: its seed is then not keyed, so that the map that
@@ -105,6 +104,7 @@ def _found(result: Result) -> dict[str, Any]:
 def _history(opened: worlds.World, until: date, settings: Settings, progress: Progress) -> OrderTable:
     """All orders placed before a day, labels as known on it, entities by number of their first order."""
     simulated = opened.manifest["provenance"] == bootstrap.SIMULATED
+    sweep()
     door = bootstrap.simulated_door() if simulated else bootstrap.open_door(settings)
     midnight = datetime.combine(until, clock_time(), UTC).timestamp()
     worlds.replay(opened, door, progress)
