@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, Form, catalog
 from riskgraph.core.subgraph import State
+from riskgraph.sandbox.bins import NOISE_SD
 from riskgraph.sandbox.frame import Frame, code_masks
-from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.strata import COUNT, blocked
 from riskgraph.sandbox.tally import Tally
 

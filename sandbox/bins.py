@@ -22,6 +22,7 @@ from riskgraph.sandbox.tally import Tally
 
 MAX_BINS = 11
 COARSE_BINS = 4
+NOISE_SD = 5.0
 CODES = 16
 _SAMPLE = 6000
 _COLUMNS = 37
@@ -65,11 +66,13 @@ class Support:
     """What stands behind one component, honest orders first.
 
     Attributes:
-        rows, units: int64[2, B], rows and units of each class in each bin.
+        rows: float64[2, B], rows of each class in each bin, with noise of ``NOISE_SD``: all that is told of
+            a component follows from these. A class of which under k units have it takes the other's.
+        units: int64[2, B], units.
         holders: int64[2], units of each class that have the component at all.
     """
 
-    rows: Ints
+    rows: NDArray[np.float64]
     units: Ints
     holders: Ints
 
@@ -161,8 +164,8 @@ def _merge(masks: Sequence[Tally], count: int, k: int) -> tuple[list[list[int]],
     return bins, np.array(units).T
 
 
-def _mix(rows: Ints) -> NDArray[np.float64]:
-    """float64[bins]: share of each bin in the 50/50 mix of both classes' present rows, int64[2, bins]."""
+def _mix(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64[bins]: share of each bin in the 50/50 mix of both classes' present rows, float64[2, bins]."""
     shares = [part / part.sum() for part in rows if part.any()]
     return np.mean(shares, axis=0) if shares else np.full(rows.shape[1], 1.0 / rows.shape[1])
 
@@ -234,18 +237,29 @@ def tally_codes(frame: Frame, codes: Codes) -> FineTally:
     return FineTally(np.reshape(rows, (COMPONENT_COUNT, 2, CODES)), tally)
 
 
+def bin_noise(rng: np.random.Generator) -> NDArray[np.float64]:
+    """float64[259, 2, 16]: noise on the rows of each class in each bin."""
+    return rng.normal(0, NOISE_SD, (COMPONENT_COUNT, 2, CODES))
+
+
 def merge_bins(
-    edges: Sequence[Floats], tally: FineTally, k: int
+    edges: Sequence[Floats], tally: FineTally, k: int, noise: NDArray[np.float64]
 ) -> tuple[tuple[Scale, ...], tuple[Support, ...]]:
-    """Bins with at least ``k`` units of either class, and what stands behind them."""
+    """Bins with at least ``k`` units of either class, and what stands behind them.
+
+    ``z`` is a function of the rows in bins, which would follow from it exactly: so it takes the noised ones.
+    """
     scales, support = [], []
     for j, fine in enumerate(edges):
         masks = [tally.of_class(j, label) for label in (0, 1)]
         bins, units = _merge(masks, len(fine) + 1, k)
         rows = np.add.reduceat(tally.rows[j, :, 1 : len(fine) + 2], [b[0] for b in bins], axis=1)
         holders = [int(kinds.number[kinds.key > 1].sum()) for kinds in masks]
-        support.append(Support(rows, units, np.array(holders)))
-        mix = _mix(rows)
+        told = np.where(rows > 0, np.maximum(rows + noise[j, :, : len(bins)], 1.0), 0.0)
+        if holders[1] < k:
+            told[1] = told[0]
+        support.append(Support(told, units, np.array(holders)))
+        mix = _mix(told)
         scales.append(Scale(fine[[b[-1] for b in bins[:-1]]], _scores(mix), coarse_bins(mix)))
     return tuple(scales), tuple(support)
 
@@ -253,10 +267,10 @@ def merge_bins(
 def fit_bins(frame: Frame, k: int, rng: np.random.Generator) -> Binned:
     """Bins of all components, fitted on every accepted row."""
     clean = frame.rows_of(0).stop
-    picks = sample_rows(clean, len(frame.label), rng)
+    picks, noise = sample_rows(clean, len(frame.label), rng), bin_noise(rng)
     edges = all_edges([[row[p] for p in picks] for row in frame.values])
     codes = fine_codes(frame, edges)
-    scales, support = merge_bins(edges, tally_codes(frame, codes), k)
+    scales, support = merge_bins(edges, tally_codes(frame, codes), k, noise)
     for fine, scale, raw in zip(edges, scales, codes, strict=True):
         table = np.zeros(len(fine) + 2, dtype=np.uint8)
         table[1] = 1

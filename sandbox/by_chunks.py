@@ -22,6 +22,7 @@ from riskgraph.sandbox.bins import (
     Scale,
     Support,
     all_edges,
+    bin_noise,
     merge_bins,
     sample_rows,
 )
@@ -138,11 +139,11 @@ def group_chunks(chunks: Chunks, how: Chunking, k: int, rng: np.random.Generator
         CheckFailed: If a class does not reach two groups.
     """
     work, clean = _Work(chunks, how.run), chunks.clean
-    picks = sample_rows(clean, int(chunks.rows[-1]), rng)
+    picks, noise = sample_rows(clean, int(chunks.rows[-1]), rng), bin_noise(rng)
     *samples, shaped = work.picked([*picks, _first_rows(chunks, rng)])
     edges = all_edges(list(zip(*samples, strict=True)))
     fine = reduce(lambda *two: FineTally.joined(two), work.each(count_codes, edges))
-    scales, support = merge_bins(edges, fine, k)
+    scales, support = merge_bins(edges, fine, k, noise)
     for _ in work.each(write_features, scales):
         pass
     split = _partition(work, how.bucket, k, rng)

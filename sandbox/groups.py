@@ -15,9 +15,8 @@ from scipy.sparse import csr_array
 
 from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.absence import PARTS, AbsenceTally
-from riskgraph.sandbox.bins import Scale
+from riskgraph.sandbox.bins import NOISE_SD, Scale
 from riskgraph.sandbox.frame import COMPONENT_COUNT
-from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.partition import Grouped, Partition, Persons
 from riskgraph.sandbox.shape import Shape
 
@@ -107,31 +106,74 @@ def sum_groups(grouped: Grouped) -> Sums:
     )
 
 
-def _moments(sums: Sums, label: NDArray[np.int8], k: int) -> tuple[Floats, Floats]:
-    """Exact mean and sd; where under k units of a group have a component, pooled over such groups."""
-    mean, sd = np.zeros_like(sums.total), np.ones_like(sums.total)
-    thin = sums.units < k
-    for value in (0, 1):
-        mine = (label == value)[:, None]
-        weight = np.where(thin & mine, 1.0, 0.0)
-        # a class in which under k units have the component at all takes the pool of both classes
-        few = (sums.units * weight).sum(axis=0) < k
-        weight = np.where(few & thin, 1.0, weight)
-        n = np.maximum((sums.count * weight).sum(axis=0), 1.0)
-        pooled = (sums.total * weight).sum(axis=0) / n
-        spread = np.sqrt(np.maximum((sums.square * weight).sum(axis=0) / n - pooled**2, 0.0))
-        usable = (sums.units * weight).sum(axis=0) >= k
-        mean = np.where(mine & thin & usable, pooled, mean)
-        sd = np.where(mine & thin & usable, spread, sd)
-    n = np.maximum(sums.count, 1.0)
-    own = sums.total / n
-    mean = np.where(thin, mean, own)
-    sd = np.where(thin, sd, np.sqrt(np.maximum(sums.square / n - own**2, 0.0)))
-    return mean.astype(np.float32), sd.astype(np.float32)
+@dataclass(frozen=True)
+class _Moments:
+    """Exact moments of groups, float32[G, 259] each.
+
+    Attributes:
+        mean, sd: On the latent scale; where under k units of a group have a component, those of a pool.
+        rows: Rows behind them.
+        pool: int8, 0 the group alone, 1 and 2 thin groups of a class, 3 those of both.
+    """
+
+    mean: Floats
+    sd: Floats
+    rows: Floats
+    pool: NDArray[np.int8]
+
+
+def _moments(sums: Sums, label: NDArray[np.int8], shared: NDArray[np.int64], k: int) -> _Moments:
+    thin, of = sums.units < k, label[:, None] == np.arange(2)
+    own = thin[:, :, None] & of[:, None, :]
+    units = (sums.units[:, :, None] * own).sum(axis=0) - shared
+    # where a class has under k units in its thin groups, both take the pool of both
+    joint = ((units < k) & own.any(axis=0)).any(axis=1)
+    pool = np.where(thin, np.where(joint, 3, 1 + label[:, None]), 0).astype(np.int8)
+    mean, square, rows = sums.total.copy(), sums.square.copy(), sums.count.copy()
+    for number, known in ((1, units[:, 0] >= k), (2, units[:, 1] >= k), (3, units.sum(axis=1) >= k)):
+        mine = pool == number
+        for told, part in ((mean, sums.total), (square, sums.square), (rows, sums.count)):
+            told[:] = np.where(mine, (part * mine).sum(axis=0), told)
+        # of too few nothing is told: mean 0, variance 1
+        for told, nothing in ((mean, 0.0), (square, 1.0), (rows, 1.0)):
+            told[:] = np.where(mine & ~known, nothing, told)
+    n = np.maximum(rows, 1.0)
+    mean /= n
+    return _Moments(mean, np.sqrt(np.maximum(square / n - mean**2, 0.0)), n, pool)
+
+
+def _noised_moments(
+    exact: _Moments, scales: Sequence[Scale], rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Means and sds with noise: of some of the scale, and of what ``NOISE_SD`` rows would move.
+
+    A pool is one fact, however many groups tell it, and has one draw. What a row moves is the step to another
+    bin: of up to three bins mean and sd give the rows in each, so the largest step, else that to a neighbour.
+    """
+    step = np.array([_step(scale.z) for scale in scales])
+    alone, pools = rng.normal(size=(2, *exact.mean.shape)), rng.normal(size=(2, 4, exact.mean.shape[1]))
+    columns = np.arange(exact.mean.shape[1])
+    draw = np.where(exact.pool > 0, pools[:, exact.pool, columns], alone)
+    by_rows, variance = NOISE_SD * step / exact.rows, exact.sd.astype(np.float64) ** 2
+    mean = exact.mean + draw[0] * np.maximum(MEAN_NOISE, by_rows)
+    variance += draw[1] * np.maximum(2 * SD_NOISE * variance, by_rows * step)
+    return mean.astype(np.float32), np.sqrt(np.maximum(variance, 0.0)).astype(np.float32)
+
+
+def _step(z: Floats) -> float:
+    if len(z) < 2:
+        return 0.0
+    return float(z[-1] - z[0]) if len(z) <= 3 else float(np.diff(z).max())
 
 
 def noised_groups(
-    sums: Sums, items: Persons, split: Partition, absence: AbsenceTally, k: int, rng: np.random.Generator
+    sums: Sums,
+    items: Persons,
+    split: Partition,
+    absence: AbsenceTally,
+    scales: Sequence[Scale],
+    k: int,
+    rng: np.random.Generator,
 ) -> tuple[Groups, Floats, Floats]:
     """R2 of all groups.
 
@@ -140,6 +182,7 @@ def noised_groups(
         items: Who stands behind each item.
         split: The groups.
         absence: Who has each node in a class and stratum: a share of under k units is not told.
+        scales: The bins.
         k: Least number of units.
         rng: Source of the noise.
 
@@ -149,11 +192,14 @@ def noised_groups(
     kept = split.group >= 0
     group, count = split.group[kept], len(split.label)
     rows = np.bincount(group, weights=items.rows[kept], minlength=count).astype(np.int64)
-    mean, sd = _moments(sums, split.label, k)
     shared = np.array([_shared(items, split.group >= 0, label) for label in (0, 1)])
-    share, base = told_shares(sums, split, rows, absence.rare_shares(shared, k), k)
+    exact = _moments(sums, split.label, shared, k)
+    mean, sd = _noised_moments(exact, scales, rng)
+    share, base, pool = told_shares(sums, split, rows, absence.rare_shares(shared, k), shared, k)
     # in a small group 2 % are a row or two: the count of rows that lack a node would be as good as told
-    noise = rng.normal(0, 1, share.shape) * np.maximum(PRESENCE_NOISE, NOISE_SD / np.maximum(base, 1.0))
+    pools = rng.normal(size=(4, share.shape[1]))[pool, np.arange(share.shape[1])]
+    draw = np.where(pool > 0, pools, rng.normal(size=share.shape))
+    noise = draw * np.maximum(PRESENCE_NOISE, NOISE_SD / np.maximum(base, 1.0))
     # a share of exactly 0 or 1 is a fact about at least k persons (a block that is not there)
     noised = np.where((share > 0) & (share < 1), np.clip(share + noise, 0.005, 0.995), share)
     released = Groups(
@@ -162,11 +208,11 @@ def noised_groups(
         rows=rows,
         units=np.bincount(group, minlength=count),
         components=_components(group, items.component[kept], count),
-        mean=mean + rng.normal(0, MEAN_NOISE, mean.shape).astype(np.float32),
-        sd=sd * (1 + rng.normal(0, SD_NOISE, sd.shape)).astype(np.float32),
+        mean=mean,
+        sd=sd,
         presence=noised.astype(np.float32),
     )
-    return released, mean, sd
+    return released, exact.mean, exact.sd
 
 
 def presence_shares(sums: Sums, rows: NDArray[np.int64]) -> Floats:
@@ -187,8 +233,13 @@ def _shared(items: Persons, kept: NDArray[np.bool_], label: int) -> int:
 
 
 def told_shares(
-    sums: Sums, split: Partition, rows: NDArray[np.int64], rare: NDArray[np.float64], k: int
-) -> tuple[Floats, Floats]:
+    sums: Sums,
+    split: Partition,
+    rows: NDArray[np.int64],
+    rare: NDArray[np.float64],
+    shared: NDArray[np.int64],
+    k: int,
+) -> tuple[Floats, Floats, NDArray[np.int8]]:
     """Presence shares of which each stands for k units before noise, and the rows that each is a share of.
 
     A part's share is of the rows with its node: groups in which under k units have that are pooled by
@@ -199,36 +250,50 @@ def told_shares(
         split: The groups.
         rows: int64[G], of each group.
         rare: float64[2, 24, 137], shares that stand for a class and stratum instead of a group.
+        shared: int64[2], units of a class that may count in several groups.
         k: Least number of units.
 
     Returns:
-        float32[G, 141] twice.
+        float32[G, 141] twice, and the pool that each share of a part is of, as in ``_Moments``.
     """
     share = presence_shares(sums, rows)
     base = np.repeat(rows[:, None], share.shape[1], axis=1).astype(np.float32)
+    pool = np.zeros(share.shape, dtype=np.int8)
     instead = rare[split.label, split.stratum]
     nodes = instead.shape[1]
     share[:, :nodes] = np.where(np.isnan(instead), share[:, :nodes], instead)
     for column, (node, j) in enumerate(PARTS, start=nodes):
         # every row that has a node has some of its components
         holders = sums.units[:, catalog().component_slices[node]].max(axis=1)
-        pooled, size = _pooled_share(sums.count[:, j], sums.nodes[:, node], holders, split.label, k)
-        share[:, column], base[:, column] = pooled, size
-    return share, base
+        rows_of, units_of = (sums.count[:, j], sums.nodes[:, node]), (sums.units[:, j], holders)
+        told = _pooled_share(rows_of, units_of, split.label, shared, k)
+        share[:, column], base[:, column], pool[:, column] = told
+    return share, base, pool
 
 
 def _pooled_share(
-    part: Floats, whole: Floats, units: Floats, label: NDArray[np.int8], k: int
-) -> tuple[Floats, Floats]:
-    """Shares of a part; groups of under k units take that of all such groups together, if those have k."""
+    rows: tuple[Floats, Floats], units: tuple[Floats, Floats], label: NDArray[np.int8],
+    shared: NDArray[np.int64], k: int,
+) -> tuple[Floats, Floats, NDArray[np.int8]]:  # fmt: skip
+    """Shares of a part among rows with its node, by rows and units that have the part and the node.
+
+    Groups in which under k units have the node take the share of all such groups of their class, or of both
+    classes. Where under k units have the part there, or lack it, nobody has it, or everybody.
+    """
+    (part, whole), (having, holders) = rows, units
     share, size = part / np.maximum(whole, 1.0), whole.copy()
-    thin = units < k
-    for mine in (thin & (label == 0), thin & (label == 1)):
-        pool = mine if units[mine].sum() >= k else thin
-        known = units[pool].sum() >= k
-        share[mine] = part[pool].sum() / max(whole[pool].sum(), 1.0) if known else 1.0
-        size[mine] = whole[pool].sum()
-    return share.astype(np.float32), size
+    thin, pool = holders < k, np.zeros(len(label), dtype=np.int8)
+    enough = [holders[thin & (label == c)].sum() - shared[c] >= k for c in (0, 1)]
+    joint = not all(e or not (thin & (label == c)).any() for c, e in enumerate(enough))
+    for number in (3,) if joint else (1, 2):
+        mine = thin if number == 3 else thin & (label == number - 1)
+        counted = shared.sum() if number == 3 else shared[number - 1]
+        few = having[mine].sum() - counted < k
+        most = (holders - having)[mine].sum() - counted < k
+        told = part[mine].sum() / max(whole[mine].sum(), 1.0)
+        share[mine], size[mine] = 1.0 if most else 0.0 if few else told, whole[mine].sum()
+        pool[mine] = number
+    return share.astype(np.float32), size, pool
 
 
 def sse_ratio(sums: Sums) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.order import JURISDICTIONS
 from riskgraph.sandbox.audit import empty_record
+from riskgraph.sandbox.bins import NOISE_SD
 from riskgraph.sandbox.count import CHECKER
 from riskgraph.sandbox.draw import DRAWN_MOST, DRAWS
 from riskgraph.sandbox.groups import MEAN_NOISE, PRESENCE_NOISE, SD_NOISE, Groups
@@ -25,7 +26,6 @@ from riskgraph.sandbox.measures import (
     risk,
     size_histogram,
 )
-from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.partition import Persons, orders_cap
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.published import Told, shares, told, told_share, total

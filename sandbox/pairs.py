@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
-from riskgraph.sandbox.bins import COARSE_BINS, Binned, Codes, Scale
+from riskgraph.sandbox.bins import COARSE_BINS, NOISE_SD, Binned, Codes, Scale
 from riskgraph.sandbox.frame import Frame
 from riskgraph.sandbox.subtraction import fixed_sets
 from riskgraph.sandbox.tally import Tally
 
-NOISE_SD = 5.0
 CELLS = COARSE_BINS * COARSE_BINS
 REST = CELLS
 APART = CELLS + 1

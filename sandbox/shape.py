@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.sandbox.absence import FLAG_COUNT, PARTS
-from riskgraph.sandbox.bins import CODES, Binned, Scale, Support, distinct_rows, round_up
+from riskgraph.sandbox.bins import CODES, NOISE_SD, Binned, Scale, Support, distinct_rows, round_up
 from riskgraph.sandbox.bounds import category_components, component_bounds, whole_components
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
-from riskgraph.sandbox.pairs import NOISE_SD
 from riskgraph.sandbox.partition import orders_cap
 
 MAX_CELLS = 4
@@ -81,7 +80,7 @@ def _sorted(values: Floats, edges: Floats) -> _Sorted:
     return _Sorted(values.astype(np.float64), cuts, ends[:-1], ends[1:])
 
 
-def _runs(honest: _Sorted, bins: Ints, k: int) -> _Cells:
+def _runs(honest: _Sorted, bins: Ints, k: int, rng: np.random.Generator) -> _Cells:
     """Cells of bins of numbers: up to four runs of at least ``k`` units each."""
     start, size = honest.cuts[bins], np.diff(honest.cuts)[bins]
     parts = np.clip(size // k, 1, MAX_CELLS)
@@ -90,13 +89,15 @@ def _runs(honest: _Sorted, bins: Ints, k: int) -> _Cells:
     first, stop = (start[owner] + size[owner] * t // parts[owner] for t in (turn, turn + 1))
     lowest, highest = honest.values[first], honest.values[stop - 1]
     runs = np.column_stack([first, stop]).ravel()
-    mean = np.add.reduceat(np.append(honest.values, 0.0), runs)[::2] / (stop - first)
+    mean, spread = (
+        np.add.reduceat(np.append(honest.values**power, 0.0), runs)[::2] / (stop - first) for power in (1, 2)
+    )
+    mean, spread = _noised(mean, np.sqrt(np.maximum(spread - mean**2, 0.0)), stop - first, rng)
     # the outer end of an open bin would be one person's value: mirror the other end instead
     lower = np.where(turn > 0, round_up(lowest), honest.under[bins][owner])
     upper = np.where(turn < parts[owner] - 1, round_up(highest), honest.over[bins][owner])
     for i in np.flatnonzero(np.isnan(lower) & np.isnan(upper)):
-        spread = float(honest.values[first[i] : stop[i]].std())
-        lower[i], upper[i] = mean[i] - 2 * spread, mean[i] + 2 * spread
+        lower[i], upper[i] = mean[i] - 2 * spread[i], mean[i] + 2 * spread[i]
     lower, upper = (
         np.where(np.isnan(lower), 2 * mean - upper, lower),
         np.where(np.isnan(upper), 2 * mean - lower, upper),
@@ -106,6 +107,12 @@ def _runs(honest: _Sorted, bins: Ints, k: int) -> _Cells:
     upper = np.where(single, lowest, np.maximum(upper, mean))
     # runs of a bin are as large as one another; by one unit more or less their sum would be told
     return _Cells(bins[owner], lower, upper, np.ones(len(owner)))
+
+
+def _noised(mean: Doubles, spread: Doubles, size: Ints, rng: np.random.Generator) -> tuple[Doubles, Doubles]:
+    """Means and spreads of so many units, moved by what ``NOISE_SD`` of them would move."""
+    noise = rng.normal(0, NOISE_SD, (2, len(mean))) * spread / size
+    return mean + noise[0], np.abs(spread + noise[1])
 
 
 def _categories(honest: _Sorted, bins: Ints, k: int, rng: np.random.Generator) -> _Cells:
@@ -143,7 +150,13 @@ class RowMoments:
 
 
 def _ends(
-    everyone: Moments, support: Support, j: int, b: int, inner: tuple[float, float], k: int
+    everyone: Moments,
+    support: Support,
+    j: int,
+    b: int,
+    inner: tuple[float, float],
+    k: int,
+    rng: np.random.Generator,
 ) -> tuple[float, float]:
     """The one cell of a bin of which too few honest units tell more; ``inner`` are its public edges.
 
@@ -154,8 +167,9 @@ def _ends(
         return (under if np.isnan(inner[0]) else under + 1.0,) * 2
     if support.units[0, b] < k:
         return under, over
-    mean, spread = everyone.mean_sd(j, b)
-    return max(under, mean - spread), min(over, mean + spread)
+    exact = np.array(everyone.mean_sd(j, b))[:, None]
+    (mean,), (spread,) = _noised(exact[0], exact[1], support.units[:1, b], rng)
+    return max(under, float(mean - spread)), min(over, float(mean + spread))
 
 
 def _component(
@@ -166,9 +180,9 @@ def _component(
     if category_components()[j]:
         found = [_categories(honest, full, k, rng)]
     else:
-        found = [_runs(honest, full, k)]
+        found = [_runs(honest, full, k, rng)]
     for b in np.setdiff1d(np.arange(len(honest.under)), found[0].bin).tolist():
-        ends = _ends(everyone, support, j, b, (honest.under[b], honest.over[b]), k)
+        ends = _ends(everyone, support, j, b, (honest.under[b], honest.over[b]), k, rng)
         found.append(_Cells(*(np.array([x]) for x in (b, *ends, 1.0))))
     cells = _Cells(*(np.concatenate(part) for part in zip(*found, strict=True)))
     order = np.argsort(cells.bin, kind="stable")
@@ -184,10 +198,10 @@ def fit_shapes(
     k: int,
     rng: np.random.Generator,
 ) -> tuple[Shape, ...]:
-    """Shapes of all 259 components; counts of bins carry noise.
+    """Shapes of all 259 components; counts of bins carry the noise that their ``z`` carries.
 
     Exact shares would be fractions with one denominator, the rows that have the component: it could be
-    guessed from them, and the class less it is an exact count of rows that lack it.
+    guessed from them, and the class less it is an exact count of rows that lack it. So would exact means.
 
     Args:
         first: For each component its values in one row of each honest unit, or of a sample of them.
@@ -200,13 +214,8 @@ def fit_shapes(
     shapes = []
     for j, (values, scale, support) in enumerate(zip(first, scales, supports, strict=True)):
         low, high = (float(b[j]) for b in component_bounds())
-        noise = rng.normal(0, NOISE_SD, support.rows.shape)
-        tally = np.where(support.rows > 0, np.maximum(support.rows + noise, 1.0), 0.0)
-        if support.holders[1] < k:
-            # too few fraud units have the component at all: no marginal of their own
-            tally[1] = tally[0]
         cells = _component(everyone, support, j, _sorted(values, scale.edges), k, rng)
-        share = np.where(tally.sum(axis=1, keepdims=True) > 0, tally, 1.0)
+        share = np.where(support.rows.sum(axis=1, keepdims=True) > 0, support.rows, 1.0)
         share /= share.sum(axis=1, keepdims=True)
         shapes.append(
             Shape(

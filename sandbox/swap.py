@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from riskgraph.core.catalog import catalog
-from riskgraph.sandbox.bins import COARSE_BINS
+from riskgraph.sandbox.bins import COARSE_BINS, NOISE_SD
 from riskgraph.sandbox.draw import ClassDraw
-from riskgraph.sandbox.pairs import APART, NOISE_SD
+from riskgraph.sandbox.pairs import APART
 from riskgraph.sandbox.rake import Target, targets
 from riskgraph.sandbox.tables import Tables
 

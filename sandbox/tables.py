@@ -161,7 +161,7 @@ def tables_of(told: Told, k: int, rng: np.random.Generator) -> tuple[Tables, dic
     began = time.perf_counter()
     (scales, support), sums = told.bins, told.sums()
     absent = told.absence()
-    groups, mean, sd = noised_groups(sums, told.items, told.split, absent, k, rng)
+    groups, mean, sd = noised_groups(sums, told.items, told.split, absent, scales, k, rng)
     share = presence_shares(sums, groups.rows)
     shapes = fit_shapes(told.first(), scales, support, told.moments(), k, rng)
     correlation = honest_correlation(told.seen(rng), scales, (mean, sd, share), k)

@@ -18,9 +18,10 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import Policy, admit, find_units
+from riskgraph.sandbox.bins import NOISE_SD
 from riskgraph.sandbox.cells import _table_cells
 from riskgraph.sandbox.frame import build_frame
-from riskgraph.sandbox.pairs import APART, NOISE_SD, REST, WIDTH, _Crowd, coarse_codes, pair_ends, pool_cells
+from riskgraph.sandbox.pairs import APART, REST, WIDTH, _Crowd, coarse_codes, pair_ends, pool_cells
 from riskgraph.sandbox.partition import Grouped
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows, rows_with_both
 from riskgraph.sandbox.tally import Tally
