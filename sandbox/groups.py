@@ -23,6 +23,7 @@ from riskgraph.sandbox.shape import Shape
 MEAN_NOISE = 0.1
 SD_NOISE = 0.05
 PRESENCE_NOISE = 0.02
+_NOBODY = 1e6
 _NODE = np.array(catalog().component_node)
 
 Floats = NDArray[np.float32]
@@ -134,8 +135,8 @@ def _moments(sums: Sums, label: NDArray[np.int8], shared: NDArray[np.int64], k: 
         mine = pool == number
         for told, part in ((mean, sums.total), (square, sums.square), (rows, sums.count)):
             told[:] = np.where(mine, (part * mine).sum(axis=0), told)
-        # of too few nothing is told: mean 0, variance 1
-        for told, nothing in ((mean, 0.0), (square, 1.0), (rows, 1.0)):
+        # of too few nothing is told: mean 0, variance 1, and no row moves them
+        for told, nothing in ((mean, 0.0), (square, _NOBODY), (rows, _NOBODY)):
             told[:] = np.where(mine & ~known, nothing, told)
     n = np.maximum(rows, 1.0)
     mean /= n
