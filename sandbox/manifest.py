@@ -137,7 +137,9 @@ def _algorithm(order: Order) -> dict[str, Any]:
             "mean": MEAN_NOISE,
             "sd": SD_NOISE,
             "presence": PRESENCE_NOISE,
-            # of rows: the least behind a group's share of presence, and what counts of R3 and R4 carry
+            # of rows: the least behind what R2 tells of a group, and what counts of R3 and R4 carry
+            "mean_rows": NOISE_SD,
+            "sd_rows": NOISE_SD,
             "presence_rows": NOISE_SD,
             "bin_rows": NOISE_SD,
             "pair_cells": NOISE_SD,
