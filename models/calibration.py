@@ -15,11 +15,11 @@ from riskgraph.models.rows import Rows, without_source
 
 REJECT_SHARE = 0.0038
 FLAGGED_SHARE = 0.013
-# Rows drawn from a release have thinner tails than raw ones: about five times as many raw honest orders
+# Rows drawn from a release have thinner tails than raw ones: about eight times as many raw honest orders
 # lie beyond a cut, measured on three simulated worlds (docs/decisions/0020 and 0022).
-DRAWN_TAIL = 5.0
-# 0.26 % of fewer rows than this is not even six orders: no cut can be read off so few. Reject, at 0.076 %,
-# then rests on one or none; ``how`` says so.
+DRAWN_TAIL = 8.0
+# 0.16 % of fewer rows than this is not even three orders: no cut can be read off so few. Reject, at 0.0475 %,
+# then rests on none and lies above them all; ``how`` says so.
 MIN_HONEST = 2000
 # With so many fraud rows the own correction of a class counts half.
 FEW_FRAUD = 30.0
@@ -44,7 +44,7 @@ def calibrate(raw: RawLogits, bias: Mapping[str, float], held_out: Rows) -> dict
 
     The offset makes the mean prediction equal the weighted fraud rate of the class; with few fraud
     rows the correction leans on that of all rows. *Reject* aims at 0.38 % of honest
-    orders, *reject and review* together at 1.3 %; on held-out drawn rows the cuts are at a fifth of that.
+    orders, *reject and review* together at 1.3 %; on held-out drawn rows the cuts are at an eighth of that.
 
     A class with too few honest rows borrows: ``refused`` and ``no_front_end`` from front-end rows of
     the same phase with the nodes of that source masked, any class from the same source of the other
