@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from riskgraph.core.errors import CheckFailed
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import Policy, admit, find_units
-from riskgraph.sandbox.bins import coarse_bins, distinct_rows, round_up
+from riskgraph.sandbox.bins import NOISE_SD, coarse_bins, distinct_rows, round_up
 from riskgraph.sandbox.count import GroupCount, independent_count
 from riskgraph.sandbox.frame import build_frame, code_masks
 from riskgraph.sandbox.partition import Grouped, is_crowd
@@ -162,7 +162,9 @@ def test_bins_know_the_rows_and_units_of_both_classes(world: OrderTable) -> None
         for label in (0, 1):
             codes, unit = binned.codes[j, frame.rows_of(label)], frame.unit[frame.rows_of(label)]
             inside = [codes == b + 1 for b in range(len(binned.scales[j].z))]
-            assert support.rows[label].tolist() == [int(i.sum()) for i in inside]
+            off = support.rows[label] - [int(i.sum()) for i in inside]
+            assert np.abs(off).max() < 6 * NOISE_SD
+            assert off.any() or not len(codes[codes > 0])
             assert support.units[label].tolist() == [len(set(unit[i].tolist())) for i in inside]
             assert support.holders[label] == len(set(unit[codes > 0].tolist()))
 
