@@ -21,6 +21,7 @@ from riskgraph.core.errors import CheckFailed
 from riskgraph.core.table import OrderTable
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, read_table, verify_audit, write_release
 from riskgraph.sandbox import tabulate as tabulate_module
+from riskgraph.sandbox.absence import CAUSES
 from riskgraph.sandbox.cells import _Crowd
 from riskgraph.sandbox.partition import Grouped
 from riskgraph.sandbox.release import check_certificate
@@ -277,9 +278,48 @@ def _thin_bin(tables: Tables, grouped: Grouped) -> Tables:
     return dataclasses.replace(tables, scales=scales)
 
 
+def _thin_cause(tables: Tables, grouped: Grouped) -> Tables:
+    """A cause of absence that fewer than k persons of a class and stratum have."""
+    frame, cause = grouped.frame, tables.absence.cause.copy()
+    label, stratum = int(frame.label[0]), int(frame.stratum[0])
+    mine = (frame.label == label) & (frame.stratum == stratum)
+    for c, state in enumerate(CAUSES):
+        for node, states in enumerate(frame.states[:, mine]):
+            if len(np.unique(frame.unit[mine][states == state])) < K:
+                cause[label, stratum, c, node] = 0.3
+                return dataclasses.replace(tables, absence=dataclasses.replace(tables.absence, cause=cause))
+    raise AssertionError("every cause has k persons")
+
+
+def _thin_parts(tables: Tables, _: Grouped) -> Tables:
+    """A pattern of parts of a context node that nobody shows, told of one class."""
+    parts = dict(tables.absence.parts)
+    node, (masks, shares) = next(iter(parts.items()))
+    unseen = next(mask for mask in range(1, 256) if mask not in masks)
+    parts[node] = np.append(masks, unseen), np.column_stack([shares, [0.1, 0.2]])
+    return dataclasses.replace(tables, absence=dataclasses.replace(tables.absence, parts=parts))
+
+
+def _thin_value(tables: Tables, _: Grouped) -> Tables:
+    """A value that nobody has as the only one of its bin."""
+    for j, shape in enumerate(tables.shapes):
+        alone = np.flatnonzero(np.bincount(shape.bin) == 1)
+        if len(alone) and len(shape.bin) > 1:
+            c = int(np.flatnonzero(shape.bin == alone[0])[0])
+            value = shape.lower.copy()
+            value[c] = (shape.lower[c] + shape.upper[c]) / 2 + 1e-3
+            upper = np.where(np.arange(len(value)) == c, value, shape.upper)
+            thin = dataclasses.replace(shape, lower=value, upper=upper)
+            return dataclasses.replace(tables, shapes=(*tables.shapes[:j], thin, *tables.shapes[j + 1 :]))
+    raise AssertionError("no bin has a single cell")
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
+        (_thin_cause, r"R3 .* stratum"),
+        (_thin_parts, r"R3 .* parts"),
+        (_thin_value, r"R3 honest .* cell"),
         (_thin_pair, r"R4 fraud .* cell"),
         (_thin_line, r"R4 fraud .* set"),
         (_thin_cell, r"R3 honest .* cell"),
