@@ -61,7 +61,8 @@ def utility(later: Sequence[Record] | None, say: Say) -> list[Block]:
 
 
 def _utility_rows(found: Record, say: Say) -> list[list[str]]:
-    name = f"{say.known('fitted', found['model'])}, {say('utility.unseen' if found['unseen'] else 'utility.known')}"
+    kinds = say("utility.unseen" if found["unseen"] else "utility.known")
+    name = f"{say.known('fitted', found['model'])}, {kinds}"
     first, recall = [name, figure_of(found["fraud_orders"])], found["recall_at_fpr"]
     auc = [found[f"auc_{part}"] for part in ("raw", "release", "loss")] + [found["ci"]["auc"]]
     at = say("utility.recall", fpr=f"{100 * recall['fpr']:.2g}%")
