@@ -112,7 +112,9 @@ def chunking(ray: str | None, scratch: Path | None) -> Iterator[Chunking]:
         yield Chunking(scratch=scratch)
         return
     if ray != "local" and scratch is None:
-        raise Invalid("a Ray cluster needs a folder that all its machines see; name it with --scratch", field="scratch")
+        raise Invalid(
+            "a Ray cluster needs a folder that all its machines see; name it with --scratch", field="scratch"
+        )
     with runner(None if ray == "local" else ray, scratch) as run:
         yield Chunking(run=run, scratch=scratch)
 
