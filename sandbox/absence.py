@@ -93,19 +93,22 @@ class AbsenceTally:
             k: Least number of units.
 
         Returns:
-            float64[2, 24, 137], NaN where k units have the node and k lack it, and in blocks that a
-            stratum lacks.
+            float64[2, 24, 137], NaN where k units have the node and k lack it, and where nobody has a
+            node of a block that the stratum lacks.
         """
-        gone, out = blocked().T[:, None, :], np.full(self.rows.shape[:-1], np.nan)
         rows, whole = self.rows[..., State.PRESENT], self.rows.sum(axis=-1)
-        have, lack = _held(self.units), _lacked(self.units)
+        have, lack, out = _held(self.units), _lacked(self.units), np.full(rows.shape, np.nan)
+        # a block that is named may still be there: results of a payment, before it
+        gone = blocked().T[:, None, :] & (have == 0)
+        few = (np.minimum(have, lack) < k) & ~gone & (whole > 0)
         sides = ((have, lack, _held(self.persons), 0.0), (lack, have, _lacked(self.persons), 1.0))
         for fewer, more, persons, none in sides:
-            rare = (fewer < k) & (more >= k) & ~gone
+            rare = few & ((fewer < more) if none else (fewer <= more))
             # at least: those of the pooled strata less all that were counted twice, or who is in no other
             units = np.maximum((fewer * rare).sum(axis=-1) - shared, persons - (fewer * ~rare).sum(axis=-1))
+            enough = (units >= k) & ((more * rare).sum(axis=-1) - shared >= k)
             share = (rows * rare).sum(axis=-1) / np.maximum((whole * rare).sum(axis=-1), 1)
-            out = np.where(rare, np.where(units >= k, share, none)[..., None], out)
+            out = np.where(rare, np.where(enough, share, none)[..., None], out)
         return np.moveaxis(out, 0, -1)
 
     @classmethod

@@ -241,12 +241,15 @@ def _of(persons: Persons, items: NDArray[np.intp]) -> Persons:
     return Persons(**{name: column[items] for name, column in vars(persons).items()})
 
 
-def count_chunks(chunks: Chunks, person: NDArray[np.int64], tables: Tables, run: Runner) -> CellCount:
+def count_chunks(
+    chunks: Chunks, person: NDArray[np.int64], group: NDArray[np.int32], tables: Tables, run: Runner
+) -> CellCount:
     """Count the persons behind every cell, chunk by chunk, as ``cells.count_cells`` does.
 
     Args:
         chunks: The rows.
         person: int64[N], person of each row by the independent count.
+        group: int32[N], group of each row.
         tables: What is to be released.
         run: Who counts.
 
@@ -258,5 +261,5 @@ def count_chunks(chunks: Chunks, person: NDArray[np.int64], tables: Tables, run:
     if parted(person, label, chunks.rows):
         raise CheckFailed("a person's rows lie in two chunks by the independent count", field="chunks")
     slices = enumerate(map(chunks.row_slice, range(len(chunks))))
-    asked = [ToCount(chunk, person[part], chunks.source[part]) for chunk, part in slices]
+    asked = [ToCount(chunk, person[part], group[part], chunks.source[part]) for chunk, part in slices]
     return count_seen(_Work(chunks, run).each(see_persons, tables, over=asked), tables, pair_ends())

@@ -1,4 +1,4 @@
-"""An independent count of the persons behind every released cell of R3 and R4.
+"""An independent count of the persons behind every released cell of R2, R3 and R4.
 
 Like ``count``, it shares no code with what makes the tables: it takes the tables as they are released and
 puts each used row, by its value, into the cells that it belongs to. What subtraction gives is a cell too:
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.sandbox.bounds import category_components, component_bounds
+from riskgraph.sandbox.group_cells import told_cells, told_persons
 
 if TYPE_CHECKING:
     from riskgraph.sandbox.bins import Scale
@@ -40,11 +41,12 @@ class UsedRows:
     """The N rows that a release was made from.
 
     Attributes:
-        person: int64[N], by the independent count. label: int8[N]. stratum: int16[N].
+        person: int64[N], by the independent count. group: int32[N]. label: int8[N]. stratum: int16[N].
         values: float32[259, N], NaN where absent. states: uint8[137, N].
     """
 
     person: Ints
+    group: NDArray[np.int32]
     label: NDArray[np.int8]
     stratum: NDArray[np.int16]
     values: NDArray[np.float32]
@@ -95,16 +97,18 @@ class PersonsSeen:
 
     Attributes:
         cells: Each cell of R3, and the persons in it.
+        told: Persons behind what groups tell and behind correlations, see :func:`told_persons`.
         patterns: For each class, and in it each pair of R4, int64[2, n]: which entries of the joint table a
             person has rows in, as bits, rising; and the persons who have rows in just these.
     """
 
     cells: list[Cell]
+    told: list[Ints]
     patterns: list[Ints]
 
 
 def count_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> CellCount:
-    """Count the persons behind every cell of R3 and R4 that says something.
+    """Count the persons behind every cell of R2, R3 and R4 that says something.
 
     Not counted: bounds and words that the catalogue makes public, shares of exactly 0, and the last entry
     of a pair's table, which is the class less the other entries.
@@ -120,22 +124,27 @@ def count_cells(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Cell
 def persons_seen(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> PersonsSeen:
     """The persons among some rows, by cell; arguments as of :func:`count_cells`."""
     cells = [*_shape_cells(rows, tables), *_cause_cells(rows, tables), *_part_cells(rows, tables)]
-    return PersonsSeen(cells, list(_patterns(rows, tables, pairs)))
+    return PersonsSeen(cells, told_persons(rows, tables), list(_patterns(rows, tables, pairs)))
 
 
 def count_seen(parts: Iterable[PersonsSeen], tables: Tables, pairs: NDArray[np.intp]) -> CellCount:
     """The count over all rows, from those of their parts."""
-    first, *others = parts
+    others = iter(parts)
+    first = next(others)
     persons = np.array([n for _, n in first.cells], dtype=np.int64)
     patterns = [[pattern] for pattern in first.patterns]
     for part in others:
         persons += [n for _, n in part.cells]
+        for sums, told in zip(first.told, part.told, strict=True):
+            sums += told
         for known, pattern in zip(patterns, part.patterns, strict=True):
             known.append(pattern)
     found = [(name, n) for (name, _), n in zip(first.cells, persons.tolist(), strict=True)]
     found += _pair_cells([_joined(known) for known in patterns], tables, pairs)
+    kinds = [(kind, behind) for kind, behind in told_cells(first.told, tables) if behind.size]
+    found += [(kind, int(behind.min())) for kind, behind in kinds]
     name, fewest = min(found, key=lambda cell: cell[1])
-    return CellCount(len(found), fewest, name)
+    return CellCount(len(found) - len(kinds) + sum(behind.size for _, behind in kinds), fewest, name)
 
 
 def parted(person: Ints, label: NDArray[np.int8], bounds: NDArray[np.intp]) -> bool:

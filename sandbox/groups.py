@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from riskgraph.core.catalog import catalog
+from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.sandbox.absence import PARTS, AbsenceTally
 from riskgraph.sandbox.bins import NOISE_SD, Scale
 from riskgraph.sandbox.frame import COMPONENT_COUNT
@@ -50,6 +50,23 @@ class Groups:
 
     def __len__(self) -> int:
         return len(self.label)
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Which facts of R2 are told by several groups together; for the count of persons, not released.
+
+    A pool is 0 for a group alone, 1 and 2 for thin groups of a class, 3 for those of both; negative where it
+    has too few persons, so that nothing is told.
+
+    Attributes:
+        mean: int8[G, 259], pools of means and sds. parts: int8[G, 4], of the shares of parts.
+        nodes: float64[2, 24, 137], the share that strata of a class tell together, NaN where they do not.
+    """
+
+    mean: NDArray[np.int8]
+    parts: NDArray[np.int8]
+    nodes: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -114,7 +131,7 @@ class _Moments:
     Attributes:
         mean, sd: On the latent scale; where under k units of a group have a component, those of a pool.
         rows: Rows behind them.
-        pool: int8, 0 the group alone, 1 and 2 thin groups of a class, 3 those of both.
+        pool: int8, see ``Pools``.
     """
 
     mean: Floats
@@ -138,6 +155,7 @@ def _moments(sums: Sums, label: NDArray[np.int8], shared: NDArray[np.int64], k: 
         # of too few nothing is told: mean 0, variance 1, and no row moves them
         for told, nothing in ((mean, 0.0), (square, _NOBODY), (rows, _NOBODY)):
             told[:] = np.where(mine & ~known, nothing, told)
+        pool[mine & ~known] = -number
     n = np.maximum(rows, 1.0)
     mean /= n
     return _Moments(mean, np.sqrt(np.maximum(square / n - mean**2, 0.0)), n, pool)
@@ -154,7 +172,7 @@ def _noised_moments(
     step = np.array([_step(scale.z) for scale in scales])
     alone, pools = rng.normal(size=(2, *exact.mean.shape)), rng.normal(size=(2, 4, exact.mean.shape[1]))
     columns = np.arange(exact.mean.shape[1])
-    draw = np.where(exact.pool > 0, pools[:, exact.pool, columns], alone)
+    draw = np.where(exact.pool != 0, pools[:, np.abs(exact.pool), columns], alone)
     by_rows, variance = NOISE_SD * step / exact.rows, exact.sd.astype(np.float64) ** 2
     mean = exact.mean + draw[0] * np.maximum(MEAN_NOISE, by_rows)
     variance += draw[1] * np.maximum(2 * SD_NOISE * variance, by_rows * step)
@@ -175,7 +193,7 @@ def noised_groups(
     scales: Sequence[Scale],
     k: int,
     rng: np.random.Generator,
-) -> tuple[Groups, Floats, Floats]:
+) -> tuple[Groups, Pools, Floats, Floats]:
     """R2 of all groups.
 
     Args:
@@ -188,7 +206,7 @@ def noised_groups(
         rng: Source of the noise.
 
     Returns:
-        The released table; then the exact means and sds, which stay inside the sandbox.
+        The released table; then what stays inside the sandbox: what is told together, exact means and sds.
     """
     kept = split.group >= 0
     group, count = split.group[kept], len(split.label)
@@ -196,10 +214,11 @@ def noised_groups(
     shared = np.array([_shared(items, split.group >= 0, label) for label in (0, 1)])
     exact = _moments(sums, split.label, shared, k)
     mean, sd = _noised_moments(exact, scales, rng)
-    share, base, pool = told_shares(sums, split, rows, absence.rare_shares(shared, k), shared, k)
+    rare = absence.rare_shares(shared, k)
+    share, base, pool = told_shares(sums, split, rows, rare, shared, k)
     # in a small group 2 % are a row or two: the count of rows that lack a node would be as good as told
-    pools = rng.normal(size=(4, share.shape[1]))[pool, np.arange(share.shape[1])]
-    draw = np.where(pool > 0, pools, rng.normal(size=share.shape))
+    pools = rng.normal(size=(4, share.shape[1]))[np.abs(pool), np.arange(share.shape[1])]
+    draw = np.where(pool != 0, pools, rng.normal(size=share.shape))
     noise = draw * np.maximum(PRESENCE_NOISE, NOISE_SD / np.maximum(base, 1.0))
     # a share of exactly 0 or 1 is a fact about at least k persons (a block that is not there)
     noised = np.where((share > 0) & (share < 1), np.clip(share + noise, 0.005, 0.995), share)
@@ -213,7 +232,7 @@ def noised_groups(
         sd=sd,
         presence=noised.astype(np.float32),
     )
-    return released, exact.mean, exact.sd
+    return released, Pools(exact.pool, pool[:, NODE_COUNT:], rare), exact.mean, exact.sd
 
 
 def presence_shares(sums: Sums, rows: NDArray[np.int64]) -> Floats:
@@ -293,7 +312,7 @@ def _pooled_share(
         most = (holders - having)[mine].sum() - counted < k
         told = part[mine].sum() / max(whole[mine].sum(), 1.0)
         share[mine], size[mine] = 1.0 if most else 0.0 if few else told, whole[mine].sum()
-        pool[mine] = number
+        pool[mine] = -number if few or most else number
     return share.astype(np.float32), size, pool
 
 

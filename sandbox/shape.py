@@ -255,7 +255,7 @@ class Seen:
 
 def honest_correlation(
     seen: Seen, scales: Sequence[Scale], moments: tuple[Floats, Floats, Floats], k: int
-) -> Floats:
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Correlation of honest residuals within groups, over 259 values and 141 presence flags.
 
     Args:
@@ -265,9 +265,11 @@ def honest_correlation(
         k: Pairs that fewer than k units show together count as uncorrelated.
 
     Returns:
-        float32[400, 400]: pairwise present, eigenvalues clipped, shrunk 3 % to identity.
+        float32[400, 400]: pairwise present, eigenvalues clipped, shrunk 3 % to identity; and bool[259, 259],
+        the components of which k units show both.
     """
-    return _positive(_pairwise(seen, _residuals(scales, moments), k))
+    matrix, few = _pairwise(seen, _residuals(scales, moments), k)
+    return _positive(matrix), ~few[:COMPONENT_COUNT, :COMPONENT_COUNT]
 
 
 def _flags(frame: Frame, binned: Binned, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
@@ -289,8 +291,8 @@ def _residuals(scales: Sequence[Scale], moments: tuple[Floats, Floats, Floats]) 
     return np.clip(out, -4, 4, out=out)
 
 
-def _pairwise(rows: Seen, residuals: Floats, k: int) -> Doubles:
-    """Correlations over the rows in which both columns are seen.
+def _pairwise(rows: Seen, residuals: Floats, k: int) -> tuple[Doubles, NDArray[np.bool_]]:
+    """Correlations over the rows in which both columns are seen, and which of them too few units show.
 
     Args:
         rows: A sample; levels are 0 where a column is not seen.
@@ -310,13 +312,14 @@ def _pairwise(rows: Seen, residuals: Floats, k: int) -> Doubles:
         squares += np.square(left, out=left) @ seen[:, part].T
     squares = squares[:, place]
     out: Doubles = cross / np.sqrt(np.maximum(squares * squares.T, 1e-9))
-    out[_few_together(distinct, rows.unit, k)[np.ix_(place, place)]] = 0.0
+    few = _few_together(distinct, rows.unit, k)[np.ix_(place, place)]
+    out[few] = 0.0
     # a flag is a cut latent variable: sin(pi/2 phi) is exact for two median cuts, 1.25 is sqrt(pi/2)
     flags = slice(COMPONENT_COUNT, None)
     out[flags, flags] = np.sin(np.pi / 2 * np.clip(out[flags, flags], -1, 1))
     out[flags, :COMPONENT_COUNT] *= 1.25
     out[:COMPONENT_COUNT, flags] *= 1.25
-    return np.clip(out, -1, 1)
+    return np.clip(out, -1, 1), few
 
 
 def _few_together(seen: NDArray[np.bool_], unit: Ints, k: int) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from riskgraph.sandbox.bins import Scale, Support, fit_bins
 from riskgraph.sandbox.frame import Frame, keep_rows
 from riskgraph.sandbox.groups import (
     Groups,
+    Pools,
     Sums,
     centroids,
     noised_groups,
@@ -51,6 +52,8 @@ class Tables:
         groups: R2. shapes, correlation: R3, float32[400, 400]. pairs: R4.
         absence: Causes and part patterns. cluster: int32[G], -1 for honest groups.
         sse_ratio: What the grouping loses, one figure over all groups; for the audit record.
+        pools: What groups tell together. correlated: bool[259, 259], those that count as correlated.
+            Both are for the count of persons and not released.
     """
 
     scales: tuple[Scale, ...]
@@ -62,6 +65,8 @@ class Tables:
     absence: Absence
     cluster: NDArray[np.int32]
     sse_ratio: float
+    pools: Pools
+    correlated: NDArray[np.bool_]
 
 
 def group_rows(frame: Frame, k: int, rng: np.random.Generator) -> Grouped:
@@ -161,10 +166,10 @@ def tables_of(told: Told, k: int, rng: np.random.Generator) -> tuple[Tables, dic
     began = time.perf_counter()
     (scales, support), sums = told.bins, told.sums()
     absent = told.absence()
-    groups, mean, sd = noised_groups(sums, told.items, told.split, absent, scales, k, rng)
+    groups, pools, mean, sd = noised_groups(sums, told.items, told.split, absent, scales, k, rng)
     share = presence_shares(sums, groups.rows)
     shapes = fit_shapes(told.first(), scales, support, told.moments(), k, rng)
-    correlation = honest_correlation(told.seen(rng), scales, (mean, sd, share), k)
+    correlation, correlated = honest_correlation(told.seen(rng), scales, (mean, sd, share), k)
     absence = fit_absence(absent, k, rng)
     middle = time.perf_counter()
     tables = Tables(
@@ -177,6 +182,8 @@ def tables_of(told: Told, k: int, rng: np.random.Generator) -> tuple[Tables, dic
         absence=absence,
         cluster=fraud_clusters(groups),
         sse_ratio=sse_ratio(sums),
+        pools=pools,
+        correlated=correlated,
     )
     return tables, {"r1_r3": middle - began, "r4": time.perf_counter() - middle}
 

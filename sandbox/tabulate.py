@@ -76,7 +76,9 @@ def tabulate(
         tables, seconds = build_tables(grouped, order.request.k, rng)
     watch.seconds |= seconds
     with watch.step("cells"):
-        used = UsedRows(persons.person, frame.label, frame.stratum, frame.values, frame.states)
+        used = UsedRows(
+            persons.person, grouped.row_group, frame.label, frame.stratum, frame.values, frame.states
+        )
         by_cell = count_cells(used, tables, pair_ends())
     independent = by_group.as_dict() | by_cell.as_dict()
     ids = table.order_id[frame.source]
@@ -119,12 +121,13 @@ def _in_chunks(
         _in_groups(watch, mine, table, chunks.source, chunks.trimmed.dropped)
         with watch.step("count"):
             persons = PersonCount(table, chunks.source)
-            by_group = persons.groups(np.repeat(told.split.group, told.items.rows))
+            row_group = np.repeat(told.split.group, told.items.rows)
+            by_group = persons.groups(row_group)
         with watch.step("tables"):
             tables, seconds = tables_of(told, k, rng)
         watch.seconds |= seconds
         with watch.step("cells"):
-            by_cell = count_chunks(chunks, persons.person, tables, how.run)
+            by_cell = count_chunks(chunks, persons.person, row_group, tables, how.run)
     independent = by_group.as_dict() | by_cell.as_dict()
     ids = table.order_id[chunks.source]
     return _sealed(tables, told.items, told.split.group, independent, ids, order, watch, books)

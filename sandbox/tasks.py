@@ -162,10 +162,11 @@ def _moments(frame: Frame, binned: Binned) -> Doubles:
 
 @dataclass(frozen=True)
 class ToCount:
-    """Persons of one chunk by the independent count, and where in the history their rows stand."""
+    """Persons of a chunk's rows by the independent count, their groups, and their places in the history."""
 
     chunk: int
     person: NDArray[np.int64]
+    group: NDArray[np.int32]
     source: NDArray[np.intp]
 
 
@@ -178,5 +179,5 @@ def see_persons(folder: Path, tables: Tables, asked: ToCount) -> PersonsSeen:
     frame = read_chunk(folder, asked.chunk)
     if not np.array_equal(frame.source, asked.source):
         raise CheckFailed(f"chunk {asked.chunk} holds other rows than were counted", field="chunks")
-    used = UsedRows(asked.person, frame.label, frame.stratum, frame.values, frame.states)
+    used = UsedRows(asked.person, asked.group, frame.label, frame.stratum, frame.values, frame.states)
     return persons_seen(used, tables, pair_ends())

@@ -65,6 +65,27 @@ def test_a_pooled_share_of_presence_stands_for_k_persons(
             assert not np.isnan(share[code])
 
 
+def test_a_node_of_a_block_that_a_stratum_lacks_is_still_told_of_k_persons_only() -> None:
+    """Results of a payment may be there before it."""
+    node = int(np.flatnonzero(blocked()[0])[0])
+    state = np.full(400, State.NOT_DELIVERED, dtype=np.uint8)
+    frame = frame_of(np.arange(400), np.zeros(400, dtype=np.int16), np.full(400, State.PRESENT, np.uint8))
+    frame.states[node] = state
+    nobody = np.zeros(2, dtype=np.int64)
+    assert np.isnan(tally_absence(frame).rare_shares(nobody, K)[0, 0, node])
+    frame.states[node, :12] = State.PRESENT
+    assert tally_absence(frame).rare_shares(nobody, K)[0, 0, node] == 0
+    frame.states[node, :60] = State.PRESENT
+    assert np.isnan(tally_absence(frame).rare_shares(nobody, K)[0, 0, node])
+
+
+def test_where_under_k_persons_have_a_node_and_under_k_lack_it_no_share_of_theirs_is_told() -> None:
+    state = np.full(70, State.PRESENT, dtype=np.uint8)
+    state[:30] = State.NOT_DELIVERED
+    frame = frame_of(np.arange(70), np.zeros(70, dtype=np.int16), state)
+    assert tally_absence(frame).rare_shares(np.zeros(2, dtype=np.int64), K)[0, 0, NODE] == 1
+
+
 def test_a_share_of_causes_is_no_fraction_of_the_rows_and_a_cause_of_few_is_not_told() -> None:
     unit = np.arange(400)
     state = np.full(400, State.PRESENT, dtype=np.uint8)

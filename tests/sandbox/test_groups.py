@@ -59,9 +59,10 @@ def test_a_pooled_share_of_a_part_has_k_units_on_each_side(
     rows = having.astype(np.float32) * 2, holders.astype(np.float32) * 2
     units = having.astype(np.float32), holders.astype(np.float32)
     share, _, pool = _pooled_share(rows, units, label.astype(np.int8), shared, K)
-    assert ((pool > 0) == (holders < K)).all()
+    assert ((pool != 0) == (holders < K)).all()
+    assert ((pool < 0) <= np.isin(share, (0, 1))).all()
     for number in (1, 2, 3):
-        mine = pool == number
+        mine = np.abs(pool) == number
         if mine.any():
             assert len(set(share[mine].tolist())) == 1
             counted = shared.sum() if number == 3 else shared[number - 1]

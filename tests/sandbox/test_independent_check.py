@@ -314,6 +314,45 @@ def _thin_value(tables: Tables, _: Grouped) -> Tables:
     raise AssertionError("no bin has a single cell")
 
 
+def _thin_parts(tables: Tables, _: Grouped) -> Tables:
+    """A pattern of parts of a context node that nobody shows, told of one class."""
+    parts = dict(tables.absence.parts)
+    node, (masks, shares) = next(iter(parts.items()))
+    unseen = next(mask for mask in range(1, 256) if mask not in masks)
+    parts[node] = np.append(masks, unseen), np.column_stack([shares, [0.1, 0.2]])
+    return dataclasses.replace(tables, absence=dataclasses.replace(tables.absence, parts=parts))
+
+
+def _thin_value(tables: Tables, _: Grouped) -> Tables:
+    """A value that nobody has as the only one of its bin."""
+    for j, shape in enumerate(tables.shapes):
+        alone = np.flatnonzero(np.bincount(shape.bin) == 1)
+        if len(alone) and len(shape.bin) > 1:
+            c = int(np.flatnonzero(shape.bin == alone[0])[0])
+            value = shape.lower.copy()
+            value[c] = (shape.lower[c] + shape.upper[c]) / 2 + 1e-3
+            upper = np.where(np.arange(len(value)) == c, value, shape.upper)
+            thin = dataclasses.replace(shape, lower=value, upper=upper)
+            return dataclasses.replace(tables, shapes=(*tables.shapes[:j], thin, *tables.shapes[j + 1 :]))
+    raise AssertionError("no bin has a single cell")
+
+
+def _thin_mean(tables: Tables, _: Grouped) -> Tables:
+    """A group tells the mean of a component that under k of its persons have for itself."""
+    pools = tables.pools.mean.copy()
+    g, j = np.argwhere(pools > 0)[0]
+    pools[g, j] = 0
+    return dataclasses.replace(tables, pools=dataclasses.replace(tables.pools, mean=pools))
+
+
+def _thin_part(tables: Tables, _: Grouped) -> Tables:
+    """Groups of too few persons who have a context node tell the share of its part."""
+    pools = tables.pools.parts.copy()
+    pools[pools < 0] = 0
+    assert not np.array_equal(pools, tables.pools.parts)
+    return dataclasses.replace(tables, pools=dataclasses.replace(tables.pools, parts=pools))
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -324,6 +363,7 @@ def _thin_value(tables: Tables, _: Grouped) -> Tables:
         (_thin_line, r"R4 fraud .* set"),
         (_thin_cell, r"R3 honest .* cell"),
         (_thin_bin, r"R3 .* bin 0"),
+        (_thin_part, "R2 shares of parts"),
     ],
 )
 def test_a_release_with_a_thin_cell_is_refused_and_audited(
