@@ -107,10 +107,12 @@ def small(bench: Bench) -> list[Figure]:
     spent = made.manifest["timings"]
     core = spent["partition_s"] + spent["count_s"] + spent["r1_r3_s"]
     rows = f"simulated world of {SMALL:,} orders, {spent['rows']:,} of them in groups"
-    asked = "ask: at least 20,000; partition, both counts of units, R1-R3"
-    counted = f"with the count of every cell {spent['rows'] / (core + spent['cells_s']):,.0f}"
+    asked = "ask: at least 20,000; partition, both counts of units, count of the cells, R1-R3"
+    bare = f"without the count of the cells {spent['rows'] / core:,.0f}"
     return [
-        Figure("partition_rows_s", spent["rows"] / core, "1/s", f"{asked}; {counted}; {rows}"),
+        Figure(
+            "partition_rows_s", spent["rows"] / (core + spent["cells_s"]), "1/s", f"{asked}; {bare}; {rows}"
+        ),
         Figure("s_100k", made.ran.seconds, "s", f"ask: at most 60; {rows}; {_steps(made)}"),
     ]
 
