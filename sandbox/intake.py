@@ -176,8 +176,9 @@ def _admit_values(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], int, int]:
     """The checked values of some rows, clipped to their bounds, without what the policy withholds."""
     if table.components.ndim != 2 or table.components.shape[1] != len(_NODE):
-        shape = [len(rows), *table.components.shape[1:]]
-        raise Invalid(f"components: got shape {shape}, expected [N, {len(_NODE)}]", field="components")
+        # not how many orders: the refusal goes on record
+        shape = ", ".join(map(str, ("N", *table.components.shape[1:])))
+        raise Invalid(f"components: got shape [{shape}], expected [N, {len(_NODE)}]", field="components")
     low, high = component_bounds()[:, :, None]
     out, clipped, withheld = np.empty((len(_NODE), len(rows)), dtype=np.float32), 0, 0
     kept = np.empty((len(rows), len(_FIRST)), dtype=np.uint8)

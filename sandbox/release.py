@@ -45,8 +45,9 @@ def check_certificate(certificate: Mapping[str, Any]) -> None:
         )
         for field, got, least in limits:
             if got < least:
+                # not how far off it is: the refusal goes on record, and the group may have few persons
                 raise CheckFailed(
-                    f"certificate: {field} is {abs(got):g} by the {name} count, {abs(least):g} is asked",
+                    f"certificate: {field} does not keep to {abs(least):g} by the {name} count",
                     field=f"certificate.{field}",
                 )
     cells = certificate["independent"].get("min_cell_units", 0)

@@ -33,6 +33,7 @@ from riskgraph.sandbox import (
     verify_audit,
     write_release,
 )
+from riskgraph.sandbox import tabulate as tabulate_module
 from riskgraph.sandbox import write as write_module
 from riskgraph.sandbox.bounds import component_bounds, whole_components
 from riskgraph.sandbox.draw import DRAWS
@@ -174,6 +175,29 @@ def test_a_release_with_too_few_fraud_persons_is_refused_and_audited(
     assert record["event"] == "refusal"
     assert record["refused_reasons"][0]["code"] == "check_failed"
     assert record["input"]["classes"][1]["label"] == 1
+
+
+def test_a_refusal_for_a_group_of_too_few_persons_does_not_say_how_few(
+    small: OrderTable, signer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = tabulate_module.certificate
+    monkeypatch.setattr(tabulate_module, "certificate", lambda *a: sealed(*a) | {"min_units": 43})
+    log = tmp_path / "audit.jsonl"
+    with pytest.raises(CheckFailed, match="min_units"), nothing_told_of_pairs():
+        write_release(small, tmp_path / "out", audit_log=log, **_options(signer))
+    ((reason,),) = (record["refused_reasons"] for record in verify_audit(log, signer))
+    assert "min_units" in reason["message"]
+    assert "43" not in reason["message"]
+
+
+def test_a_refusal_of_misshapen_values_does_not_say_how_many_orders_there_are(
+    small: OrderTable, signer: Any, tmp_path: Path
+) -> None:
+    log, bad = tmp_path / "audit.jsonl", dataclasses.replace(small, components=small.components[:, :7])
+    with pytest.raises(Invalid, match=r"got shape \[N, 7\]"):
+        write_release(bad, tmp_path / "out", audit_log=log, **_options(signer))
+    ((reason,),) = (record["refused_reasons"] for record in verify_audit(log, signer))
+    assert reason["message"].startswith("components: got shape [N, 7]")
 
 
 def test_a_run_that_dies_while_writing_leaves_nothing(
