@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,20 @@ def test_where_a_row_would_show_mean_and_spread_carry_the_noise_of_rows() -> Non
     rows = spread[:, 0] ** 2 / step**2 * 100
     assert rows.std() > 0.5 * NOISE_SD
     assert 0.3 < (rows < 0.5).mean() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("z", "step"), [((-3.0, 0.0, 5.0), 8.0), ((-2.0, -1.0, 0.0, 4.0), 4.0), ((-5.0, 0.0, 1.0, 2.0), 5.0)]
+)
+def test_a_row_moves_a_mean_by_the_largest_step_that_bins_allow(z: tuple[float, ...], step: float) -> None:
+    """Of up to three bins mean and spread give the rows in each, so from the first bin to the last."""
+    shape = (3000, 1)
+    ones = np.ones(shape, np.float32)
+    exact = _Moments(0 * ones, 0 * ones, 60 * ones, np.zeros(shape, np.int8))
+    mean, spread = _noised_moments(exact, [scale(*z)], np.random.default_rng(5))
+    assert abs(mean.std() / (NOISE_SD * step / 60) - 1) < 0.06
+    upper = (spread[spread > 0] ** 2).astype(np.float64)
+    assert abs(np.sqrt(np.mean(upper**2)) / (NOISE_SD * step**2 / 60) - 1) < 0.06
 
 
 def test_a_pool_is_told_alike_by_all_its_groups() -> None:
