@@ -138,13 +138,14 @@ def suppress(
         code, now = divmod(key, COUNT)
         old, new = Pattern.of(code), Pattern.of(now)
         rows = np.flatnonzero((before == code) & (after == now))
-        if old.front and not new.front:
-            # As where there never was a front end: a suppressed row must look like those that it joins.
-            _blank(values, states, rows, SDK, State.NOT_DELIVERED)
         if old.touch and not new.touch:
             _blank(values, states, rows, TOUCH, State.NOT_APPLICABLE)
         if old.mouse and not new.mouse:
             _blank(values, states, rows, MOUSE, State.NOT_APPLICABLE)
+        if old.front and not new.front:
+            # As where there never was a front end: a suppressed row must look like those that it joins. Last,
+            # since touch and mouse are of the front end.
+            _blank(values, states, rows, SDK, State.NOT_DELIVERED)
         if old.phase and not new.phase:
             _blank(values, states, rows, RESULTS, State.NOT_DELIVERED)
 
