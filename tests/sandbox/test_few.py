@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,11 +12,12 @@ from riskgraph.core.subgraph import State
 from riskgraph.sandbox.absence import CAUSES, PARTS, fit_absence, tally_absence
 from riskgraph.sandbox.bins import NOISE_SD, Binned, FineTally, Scale, all_edges, merge_bins, round_up
 from riskgraph.sandbox.count import GroupCount
+from riskgraph.sandbox.draw import _states
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 from riskgraph.sandbox.groups import Groups, noised_groups, sum_groups
 from riskgraph.sandbox.manifest import certificate
 from riskgraph.sandbox.partition import Grouped, Partition, Persons, summarise
-from riskgraph.sandbox.strata import SDK, Pattern, blocked
+from riskgraph.sandbox.strata import COUNT, SDK, Pattern, blocked, suppress
 from riskgraph.sandbox.tally import Tally
 
 K = 50
@@ -265,3 +268,37 @@ def test_the_largest_person_and_component_are_told_to_a_twentieth() -> None:
     )
     held = certificate(K, items, np.zeros(60, np.int32), groups, counted.as_dict())
     assert (held["max_unit_share"], held["max_component_share"]) == (0.15, 0.35)
+
+
+def test_an_absent_node_of_which_no_cause_is_told_was_not_delivered() -> None:
+    frame = frame_of(np.arange(400), np.zeros(400, np.int64), np.arange(400) >= 30)
+    absence = fit_absence(tally_absence(frame), K, np.random.default_rng(0))
+    tables = SimpleNamespace(groups=SimpleNamespace(stratum=frame.stratum[:1]), absence=absence)
+    there = np.ones((NODE_COUNT, 20), dtype=np.bool_)
+    there[NODE, ::2] = False
+    states = _states(tables, 0, np.zeros(20, np.intp), there, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert set(states[NODE, ::2].tolist()) == {int(State.NOT_DELIVERED)}
+    assert set(states[NODE, 1::2].tolist()) == {int(State.PRESENT)}
+
+
+def test_rows_that_lose_blocks_have_no_node_and_no_value_of_these_blocks_left() -> None:
+    before, after = [], []
+    for code in range(COUNT):
+        smaller: Pattern | None = Pattern.of(code)
+        while smaller is not None:
+            before.append(code)
+            after.append(smaller.code)
+            smaller = smaller.smaller()
+    values = np.ones((len(before), COMPONENT_COUNT), dtype=np.float32)
+    states = np.full((len(before), NODE_COUNT), State.PRESENT, dtype=np.uint8)
+    was, now = np.array(before, np.int16), np.array(after, np.int16)
+    suppress(values, states, was, now)
+    lost = blocked()[now] & ~blocked()[was]
+    assert (states[lost] != State.PRESENT).all()
+    assert np.isnan(values[lost[:, catalog().component_node]]).all()
+    kept = ~blocked()[now]
+    assert (states[kept] == State.PRESENT).all()
+    assert (values[kept[:, catalog().component_node]] == 1).all()
+    # who lost the front end looks like those who never had one
+    fronts = np.array([Pattern.of(c).front for c in before]), np.array([Pattern.of(c).front for c in after])
+    assert set(states[(fronts[0] > 0) & (fronts[1] == 0)][:, SDK].ravel().tolist()) == {State.NOT_DELIVERED}
