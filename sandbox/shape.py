@@ -312,7 +312,7 @@ def _pairwise(rows: Seen, residuals: Floats, k: int) -> tuple[Doubles, NDArray[n
         squares += np.square(left, out=left) @ seen[:, part].T
     squares = squares[:, place]
     out: Doubles = cross / np.sqrt(np.maximum(squares * squares.T, 1e-9))
-    few = _few_together(distinct, rows.unit, k)[np.ix_(place, place)]
+    few = _few_together(distinct, rows.unit, k)[np.ix_(place, place)] | _few_on_a_side(rows, residuals, k)
     out[few] = 0.0
     # a flag is a cut latent variable: sin(pi/2 phi) is exact for two median cuts, 1.25 is sqrt(pi/2)
     flags = slice(COMPONENT_COUNT, None)
@@ -332,6 +332,28 @@ def _few_together(seen: NDArray[np.bool_], unit: Ints, k: int) -> NDArray[np.boo
     for first, second in np.argwhere((rows >= k) & (rows < k * orders_cap(k))):
         few[first, second] = np.logical_or.reduceat(seen[first] & seen[second], starts).sum() < k
     return few
+
+
+def _few_on_a_side(rows: Seen, residuals: Floats, k: int) -> NDArray[np.bool_]:
+    """bool[400, 400]: whether under k units lie on a side of a flag where another column moves.
+
+    A flag is seen in every row, but where all rows of a group have it alike they add nothing. Those that do
+    may be one person, and the correlations are then his values.
+    """
+    flags = np.arange(COMPONENT_COUNT, len(rows.levels))
+    moves = residuals[flags].reshape(len(flags), -1, CODES) != 0
+    shown = rows.levels[flags]
+    moved = np.stack([move[rows.group, level] for move, level in zip(moves, shown, strict=True)])
+    on, off = moved & (shown == 2), moved & (shown == 1)
+    columns = np.concatenate([rows.levels[:COMPONENT_COUNT] > 0, moved, on, off])
+    distinct, place = distinct_rows(columns)
+    few = _few_together(distinct, rows.unit, k)[np.ix_(place, place)]
+    width = len(rows.levels)
+    sides = few[width : width + len(flags), :width] | few[width + len(flags) :, :width]
+    out = np.zeros((width, width), dtype=np.bool_)
+    out[flags] |= sides
+    out[:, flags] |= sides.T
+    return out
 
 
 def _positive(matrix: Doubles) -> Floats:

@@ -395,7 +395,9 @@ def test_no_map_of_persons_to_groups_is_left_when_it_is_said_to_be_destroyed(
 
 
 def test_rows_of_another_chunk_stop_the_count(chunks: Chunks) -> None:
-    asked = ToCount(1, np.zeros(0, dtype=np.int64), chunks.source[chunks.row_slice(0)])
+    asked = ToCount(
+        1, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32), chunks.source[chunks.row_slice(0)]
+    )
     with pytest.raises(CheckFailed, match="chunk 1 holds other rows"):
         see_persons(chunks.folder, None, asked)  # type: ignore[arg-type]
 

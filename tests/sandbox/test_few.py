@@ -142,7 +142,9 @@ def told_of(made: Grouped, seed: int = 0) -> tuple[Groups, NDArray[np.float32], 
     """R2, and the exact means and spreads."""
     rng = np.random.default_rng(seed)
     absence = tally_absence(made.frame)
-    return noised_groups(sum_groups(made), made.items, made.split, absence, made.binned.scales, K, rng)
+    scales = made.binned.scales
+    groups, _, mean, sd = noised_groups(sum_groups(made), made.items, made.split, absence, scales, K, rng)
+    return groups, mean, sd
 
 
 def one_class(sizes: list[int], having: list[int], high: list[int] | None = None) -> Grouped:

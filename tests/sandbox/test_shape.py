@@ -132,7 +132,7 @@ def _seen(persons: int, orders: int) -> Seen:
     return Seen(levels, np.zeros(rows, np.int32), unit)
 
 
-def _correlation(seen: Seen) -> float:
+def _correlation(seen: Seen, other: int = 1) -> float:
     two = Scale(np.zeros(1, np.float32), np.array([-1, 1], np.float32), np.zeros(2, np.int8))
     shape = (1, COMPONENT_COUNT)
     moments = (
@@ -140,10 +140,22 @@ def _correlation(seen: Seen) -> float:
         np.ones(shape, np.float32),
         np.full((1, FLAG_COUNT), 0.5, np.float32),
     )
-    return float(honest_correlation(seen, [two] * COMPONENT_COUNT, moments, K)[0, 1])
+    told, _ = honest_correlation(seen, [two] * COMPONENT_COUNT, moments, K)
+    return float(told[0, other])
 
 
 def test_few_persons_of_many_orders_do_not_tell_how_two_components_go_together() -> None:
     assert abs(_correlation(_seen(20, 12))) < 1e-6
     assert abs(_correlation(_seen(49, 1))) < 1e-6
     assert _correlation(_seen(60, 4)) > 0.3
+
+
+def test_a_flag_that_few_persons_show_tells_nothing_of_their_values() -> None:
+    """All others of their group lack it, so that its correlations would be the values of these few."""
+    for persons, told in ((1, False), (49, False), (60, True)):
+        rows = np.arange(400)
+        levels = np.ones((COMPONENT_COUNT + FLAG_COUNT, len(rows)), dtype=np.uint8)
+        levels[[0, COMPONENT_COUNT]] += rows < persons
+        levels[0] = np.where(rows % 7 == 0, 3 - levels[0], levels[0])
+        found = _correlation(Seen(levels, np.zeros(len(rows), np.int32), rows), COMPONENT_COUNT)
+        assert found > 0.3 if told else abs(found) < 1e-6
