@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import Form, NodeSpec, catalog
+from riskgraph.core.catalog import catalog
+from riskgraph.models.layout import MAX_BINS, Layout
+from riskgraph.models.layout import WIDTH as WIDTH
 
-MAX_BINS = 12
-WIDTH = MAX_BINS + 1
 COMPONENT_COUNT = len(catalog().components)
 
 
@@ -22,17 +22,20 @@ class BinEdges:
 
     Attributes:
         inner: One float32 vector per component (259), strictly rising, at most 11 long.
+        layout: Of the components, that of the catalogue if left out.
 
     Raises:
         ValueError: If the number of vectors, their length, order or finiteness is wrong.
     """
 
     inner: tuple[NDArray[np.float32], ...]
+    layout: Layout = field(default_factory=Layout.of_catalog)
 
     def __post_init__(self) -> None:
-        if len(self.inner) != COMPONENT_COUNT:
-            raise ValueError(f"got edges of {len(self.inner)} components, expected {COMPONENT_COUNT}")
-        for name, edges in zip(catalog().components, self.inner, strict=True):
+        names = self.layout.components
+        if len(self.inner) != len(names):
+            raise ValueError(f"got edges of {len(self.inner)} components, expected {len(names)}")
+        for name, edges in zip(names, self.inner, strict=True):
             if len(edges) >= MAX_BINS:
                 raise ValueError(f"{name}: got {len(edges)} inner edges, expected at most {MAX_BINS - 1}")
             if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
@@ -49,7 +52,7 @@ class BinEdges:
         ``matrix <= x`` counts to the bin: a NaN on either side compares false, so an absent value
         lands in bin 0 and unused rows never count.
         """
-        out = np.full((MAX_BINS, COMPONENT_COUNT), np.nan, dtype=np.float32)
+        out = np.full((MAX_BINS, len(self.inner)), np.nan, dtype=np.float32)
         out[0] = -np.inf
         for column, edges in enumerate(self.inner):
             out[1 : 1 + len(edges), column] = edges
@@ -69,7 +72,10 @@ class BinEdges:
 
 
 def fit_edges(
-    components: NDArray[np.float32], label: NDArray[np.int8], weight: NDArray[np.float64]
+    components: NDArray[np.float32],
+    label: NDArray[np.int8],
+    weight: NDArray[np.float64],
+    layout: Layout | None = None,
 ) -> BinEdges:
     """Fit the edges on released rows.
 
@@ -80,14 +86,15 @@ def fit_edges(
         components: float32[N, 259], NaN where absent.
         label: int8[N], 1 fraud, 0 honest.
         weight: float64[N], positive row weights.
+        layout: Of the components, that of the catalogue if left out.
     """
+    layout = layout or Layout.of_catalog()
     mixed = _half_and_half(label, weight)
-    inner: list[NDArray[np.float32]] = []
-    for node, part in zip(catalog().nodes, catalog().component_slices, strict=True):
-        for column in range(part.start, part.stop):
-            fixed = _category_edges(node)
-            inner.append(_quantile_edges(components[:, column], mixed) if fixed is None else fixed)
-    return BinEdges(tuple(inner))
+    inner = [
+        _category_edges(words) if words else _quantile_edges(column, mixed)
+        for words, column in zip(layout.words.tolist(), components.T, strict=True)
+    ]
+    return BinEdges(tuple(inner), layout)
 
 
 def _half_and_half(label: NDArray[np.int8], weight: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -99,10 +106,7 @@ def _half_and_half(label: NDArray[np.int8], weight: NDArray[np.float64]) -> NDAr
     return mixed
 
 
-def _category_edges(node: NodeSpec) -> NDArray[np.float32] | None:
-    if node.form not in (Form.CLASS, Form.FLAG):
-        return None
-    words = 2 if node.form is Form.FLAG else len(node.words)
+def _category_edges(words: int) -> NDArray[np.float32]:
     # Between the words' numbers: a word must never share a bin, whatever the rows happened to hold.
     return np.arange(0.5, words - 1, dtype=np.float32)
 

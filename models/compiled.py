@@ -17,31 +17,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import ModelUnavailable
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import RiskScore, Scale, Thresholds
-from riskgraph.models.binning import COMPONENT_COUNT, MAX_BINS, WIDTH, BinEdges
+from riskgraph.models.binning import BinEdges
 from riskgraph.models.card import CARD_FILE, Card, calibration_of, card_text, read_card
+from riskgraph.models.layout import MAX_BINS, WIDTH, Layout
 
 TABLES_FILE = "tables.npy"
 CHUNK_ROWS = 4096
-_PAIRS = catalog().pairs
-_OWN_SIZE = COMPONENT_COUNT * WIDTH
-_SIZE = _OWN_SIZE + len(_PAIRS) * WIDTH * WIDTH
-
-
-def _stand_in(node: int) -> int:
-    """Index of the component that stands for a node in pair terms."""
-    spec = catalog().nodes[node]
-    return catalog().component_index[f"{spec.id}.{spec.pair_component}"]
-
-
-PAIR_A: NDArray[np.intp] = np.array([_stand_in(p.a) for p in _PAIRS], dtype=np.intp)
-PAIR_B: NDArray[np.intp] = np.array([_stand_in(p.b) for p in _PAIRS], dtype=np.intp)
-OWN_OFFSET: NDArray[np.intp] = np.arange(COMPONENT_COUNT, dtype=np.intp) * WIDTH
-PAIR_OFFSET: NDArray[np.intp] = _OWN_SIZE + np.arange(len(_PAIRS), dtype=np.intp) * WIDTH * WIDTH
-_ENDS: NDArray[np.intp] = np.concatenate([PAIR_A, PAIR_B])
+# One order is scored in microseconds; looking these up on an object would show.
+_CATALOG = Layout.of_catalog()
+_PAIR_COUNT = len(_CATALOG.ends)
+_OWN_OFFSET: NDArray[np.intp] = _CATALOG.own_offset
+_PAIR_OFFSET: NDArray[np.intp] = _CATALOG.pair_offset
+_ENDS: NDArray[np.intp] = np.concatenate([_CATALOG.pair_a, _CATALOG.pair_b])
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +53,8 @@ class Tables:
 
     def __post_init__(self) -> None:
         for name, table, shape in (
-            ("F", self.own, (COMPONENT_COUNT, WIDTH)),
-            ("G", self.pairs, (len(_PAIRS), WIDTH, WIDTH)),
+            ("F", self.own, (len(self.edges.inner), WIDTH)),
+            ("G", self.pairs, (len(self.edges.layout.ends), WIDTH, WIDTH)),
         ):
             if table.shape != shape:
                 raise ValueError(f"{name} has shape {table.shape}, expected {shape}")
@@ -141,11 +131,11 @@ class CompiledModel:
         hits = (self._matrix <= subgraph.components).view(np.uint8)
         bins = np.add.reduce(hits, axis=0, dtype=np.uint8).astype(np.intp)
         ends = bins.take(_ENDS)
-        a, b = ends[: len(PAIR_A)], ends[len(PAIR_A) :]
+        a, b = ends[:_PAIR_COUNT], ends[_PAIR_COUNT:]
         a *= WIDTH
         a += b
-        a += PAIR_OFFSET
-        bins += OWN_OFFSET
+        a += _PAIR_OFFSET
+        bins += _OWN_OFFSET
         component_terms, pair_terms = self._flat.take(bins), self._flat.take(a)
         logit = offset + float(np.add.reduce(component_terms)) + float(np.add.reduce(pair_terms))
         return RiskScore(
@@ -176,12 +166,14 @@ def table_logits(
     flat: NDArray[np.float64], edges: BinEdges, components: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Sum of all table terms, float64[N], of components float32[N, 259]; no offset."""
+    layout = edges.layout
     out = np.empty(len(components), dtype=np.float64)
     for start in range(0, len(components), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
         bins = edges.apply(components[part]).astype(np.intp)
-        out[part] = flat.take(bins + OWN_OFFSET).sum(axis=1)
-        out[part] += flat.take(bins[:, PAIR_A] * WIDTH + bins[:, PAIR_B] + PAIR_OFFSET).sum(axis=1)
+        out[part] = flat.take(bins + layout.own_offset).sum(axis=1)
+        cells = bins[:, layout.pair_a] * WIDTH + bins[:, layout.pair_b] + layout.pair_offset
+        out[part] += flat.take(cells).sum(axis=1)
     return out
 
 
@@ -259,24 +251,27 @@ def check_file(path: Path, card: Card) -> None:
 
 
 def _layout(tables: Tables) -> dict[str, Any]:
-    names = catalog().components
+    layout = tables.edges.layout
+    names = layout.components
     return {
         "bins": MAX_BINS,
         "components": list(names),
         "edges": [[float(e) for e in edges] for edges in tables.edges.inner],
-        "pairs": [[names[a], names[b]] for a, b in zip(PAIR_A, PAIR_B, strict=True)],
-        "F": {"start": 0, "shape": [COMPONENT_COUNT, WIDTH]},
-        "G": {"start": _OWN_SIZE, "shape": [len(_PAIRS), WIDTH, WIDTH]},
+        "pairs": [[names[a], names[b]] for a, b in zip(layout.pair_a, layout.pair_b, strict=True)],
+        "F": {"start": 0, "shape": [len(names), WIDTH]},
+        "G": {"start": layout.own_size, "shape": [len(layout.ends), WIDTH, WIDTH]},
     }
 
 
 def _tables(card: Card, flat: NDArray[np.float64], folder: Path) -> Tables:
     """Views of the vector as tables, checked against the layout of the card."""
     path = folder / TABLES_FILE
-    if flat.dtype != np.float64 or flat.shape != (_SIZE,):
-        raise ModelUnavailable(f"{path}: got {flat.dtype}{list(flat.shape)}, expected float64[{_SIZE}]")
-    own = flat[:_OWN_SIZE].reshape(COMPONENT_COUNT, WIDTH)
-    pairs = flat[_OWN_SIZE:].reshape(len(_PAIRS), WIDTH, WIDTH)
+    if flat.dtype != np.float64 or flat.shape != (_CATALOG.size,):
+        raise ModelUnavailable(
+            f"{path}: got {flat.dtype}{list(flat.shape)}, expected float64[{_CATALOG.size}]"
+        )
+    own = flat[: _CATALOG.own_size].reshape(-1, WIDTH)
+    pairs = flat[_CATALOG.own_size :].reshape(-1, WIDTH, WIDTH)
     try:
         edges = BinEdges.of(card.layout["edges"])
         tables = Tables(edges, own, pairs)

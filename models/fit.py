@@ -13,22 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from riskgraph.core.catalog import Form, catalog
-from riskgraph.models.binning import WIDTH, BinEdges, fit_edges
+from riskgraph.models.binning import BinEdges, fit_edges
 from riskgraph.models.card import AVAILABILITY_CLASSES
 from riskgraph.models.compiled import Tables
+from riskgraph.models.layout import WIDTH, Layout
 from riskgraph.models.network import Constraints, GraphAdditiveNetwork
-from riskgraph.models.rows import Rows, source_columns
+from riskgraph.models.rows import Rows
 from riskgraph.ports import Progress
 
 _EVAL_ROWS = 16384
 # Radius of the rounding at zero, and where the penalty bends over; both in logits.
 _ROUND = 0.05
 _BEND = 0.5
-
-
-# Edge types of the catalogue that experts listed; the others follow from a rule (ADR 0010).
-_BY_HAND = {"causal", "corroborates", "consistency"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class Recipe:
         own_shrink: Pull of a whole table of own terms to zero, in units of what pure noise would
             push it away (``sqrt(sum (weight * residual)^2)``).
         pair_shrink: The same for a pair table; larger, so that a pair has to earn its place.
-        listed_shrink: The same for a pair that the catalogue lists by hand (causal, corroborates,
+        listed_shrink: The same for a pair that experts listed (of the catalogue: causal, corroborates,
             consistency): it is there for a reason, so it has less to prove.
         ridge: Prior precision of each single cell.
         smooth: Prior precision of the difference between neighbouring bins of a number.
@@ -100,9 +96,12 @@ def _honest_weight(data: _Batchable, network: GraphAdditiveNetwork) -> tuple[Ten
     own = torch.stack([torch.bincount(b, weight, WIDTH) for b in data.bins.t().long()])
     stand_in = data.bins.t().long()[network.stand_in]
     cells = [
-        torch.bincount(stand_in[p.a] * WIDTH + stand_in[p.b], weight, WIDTH * WIDTH) for p in catalog().pairs
+        torch.bincount(stand_in[a] * WIDTH + stand_in[b], weight, WIDTH * WIDTH)
+        for a, b in network.edges.layout.ends.tolist()
     ]
-    return own, torch.stack(cells).view(-1, WIDTH, WIDTH)
+    # A layout may have no pair at all, and nothing cannot be stacked.
+    flat = torch.stack(cells) if cells else weight.new_empty(0)
+    return own, flat.view(-1, WIDTH, WIDTH)
 
 
 def class_indexes(availability: NDArray[np.object_]) -> NDArray[np.int64]:
@@ -113,8 +112,9 @@ def class_indexes(availability: NDArray[np.object_]) -> NDArray[np.int64]:
 
 
 def fit_order2(
-    train: Rows, held_out: Rows, *, seed: int, recipe: Recipe | None = None, progress: Progress | None = None
-) -> Fit:
+    train: Rows, held_out: Rows, *, seed: int, recipe: Recipe | None = None,
+    progress: Progress | None = None, layout: Layout | None = None,
+) -> Fit:  # fmt: skip
     """Minimise the weighted logistic loss, stop early on the held-out rows.
 
     The same seed on the same rows gives the same tables, bit for bit.
@@ -125,9 +125,10 @@ def fit_order2(
         seed: Of the order of rows and of what is hidden.
         recipe: Hyperparameters, the defaults if left out.
         progress: Told after each epoch.
+        layout: Of the rows' components, that of the catalogue if left out.
     """
     recipe = recipe or Recipe()
-    edges = fit_edges(train.components, train.label, train.weight)
+    edges = fit_edges(train.components, train.label, train.weight, layout)
     with _threads(recipe.threads):
         return _Fitting(train, held_out, edges, seed, recipe).run(progress)
 
@@ -142,8 +143,8 @@ class _Fitting:
         self.network.bias.data.fill_(math.log(train.fraud_rate / (1 - train.fraud_rate)))
         self.constraints = Constraints(edges, _honest_weight(self.data, self.network))
         self.neighbours = torch.from_numpy(_neighbour_mask(edges))
-        self.listed = torch.tensor([bool(_BY_HAND & set(p.types)) for p in catalog().pairs])
-        self.hidden = [torch.from_numpy(source_columns(s)) for s in ("refused", "no_front_end")]
+        self.listed = torch.from_numpy(edges.layout.listed.copy())
+        self.hidden = [torch.from_numpy(gone.copy()) for gone in edges.layout.hidden]
         residual = self.data.weight * (self.data.label - train.fraud_rate)
         # How far pure noise would push a table: the unit of the shrinkage, so that it needs no tuning to
         # size.
@@ -238,10 +239,9 @@ def _log_loss(logit: Tensor, label: Tensor, weight: Tensor) -> Tensor:
 
 def _neighbour_mask(edges: BinEdges) -> NDArray[np.float64]:
     """float64[259, 11]: 1 between two used bins of a number; words of a class have no order."""
-    named = np.array([catalog().nodes[i].form is Form.CLASS for i in catalog().component_node])
     # Column 0 is absent and has no neighbour; the first difference is between bins 1 and 2.
     used = np.arange(2, 13) <= edges.counts[:, None]
-    return np.asarray(used & ~named[:, None], dtype=np.float64)
+    return np.asarray(used & edges.layout.ordered[:, None], dtype=np.float64)
 
 
 @contextmanager

@@ -12,13 +12,16 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from riskgraph.core.catalog import NODE_COUNT, Form, catalog
-from riskgraph.models.binning import COMPONENT_COUNT, WIDTH, BinEdges
+from riskgraph.models.binning import BinEdges
 from riskgraph.models.card import AVAILABILITY_CLASSES
-from riskgraph.models.compiled import OWN_OFFSET, Tables
+from riskgraph.models.compiled import Tables
+from riskgraph.models.layout import WIDTH, Layout
+from riskgraph.models.layout import monotone_signs as monotone_signs
+from riskgraph.models.layout import never_raising as never_raising
+from riskgraph.models.layout import optional_ends as optional_ends
+from riskgraph.models.layout import stand_in_components as stand_in_components
 
 with warnings.catch_warnings():
     # torch-geometric 2.8 still calls torch.jit.script, which torch has deprecated.
@@ -27,8 +30,6 @@ with warnings.catch_warnings():
 
 # Stands in for the bins that a component lacks: higher than any table, so that the order ignores them.
 _FAR = 1e9
-# Parts of a fan-out node that may only speak one way; its other parts have no direction of their own.
-_COUNTS = ("accounts_24h", "accounts_30d", "orders_1h", "orders_30d", "fraud_share")
 
 
 class PairLayer(MessagePassing):  # type: ignore[misc, unused-ignore]
@@ -38,13 +39,12 @@ class PairLayer(MessagePassing):  # type: ignore[misc, unused-ignore]
     so the direction does not matter.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout | None = None) -> None:
         super().__init__(aggr="sum", node_dim=-2)
-        pairs = catalog().pairs
-        self.table = torch.nn.Parameter(torch.zeros(len(pairs) * WIDTH * WIDTH, dtype=torch.float64))
-        ends = torch.tensor([[p.a for p in pairs], [p.b for p in pairs]])
+        ends = torch.from_numpy((layout or Layout.of_catalog()).ends.T.copy())
+        self.table = torch.nn.Parameter(torch.zeros(ends.shape[1] * WIDTH * WIDTH, dtype=torch.float64))
         self.register_buffer("ends", ends)
-        self.register_buffer("start", torch.arange(len(pairs)).unsqueeze(-1) * WIDTH * WIDTH)
+        self.register_buffer("start", torch.arange(ends.shape[1]).unsqueeze(-1) * WIDTH * WIDTH)
 
     def forward(self, bins: Tensor) -> Tensor:
         """Sum of incoming messages, float64[B, 137], for node bins int64[B, 137]."""
@@ -66,12 +66,13 @@ class GraphAdditiveNetwork(torch.nn.Module):  # type: ignore[misc, unused-ignore
     def __init__(self, edges: BinEdges) -> None:
         super().__init__()
         self.edges = edges
-        self.own = torch.nn.Parameter(torch.zeros(COMPONENT_COUNT * WIDTH, dtype=torch.float64))
+        layout = edges.layout
+        self.own = torch.nn.Parameter(torch.zeros(layout.own_size, dtype=torch.float64))
         self.bias = torch.nn.Parameter(torch.zeros(len(AVAILABILITY_CLASSES), dtype=torch.float64))
-        self.pairs = PairLayer()
-        self.register_buffer("stand_in", stand_in_components())
-        self.register_buffer("start", torch.from_numpy(OWN_OFFSET.copy()))
-        self.register_buffer("node", torch.tensor(catalog().component_node))
+        self.pairs = PairLayer(layout)
+        self.register_buffer("stand_in", torch.from_numpy(layout.stand_in.copy()))
+        self.register_buffer("start", torch.from_numpy(layout.own_offset.copy()))
+        self.register_buffer("node", torch.from_numpy(layout.node.copy()))
 
     def forward(self, bins: Tensor, classes: Tensor) -> Tensor:
         """Logits float64[B] for component bins int64[B, 259] and class indexes int64[B]."""
@@ -80,7 +81,7 @@ class GraphAdditiveNetwork(torch.nn.Module):  # type: ignore[misc, unused-ignore
 
     def node_terms(self, bins: Tensor) -> Tensor:
         """Own term of each node, float64[B, 137]."""
-        out = torch.zeros(len(bins), NODE_COUNT, dtype=torch.float64)
+        out = torch.zeros(len(bins), self.edges.layout.nodes, dtype=torch.float64)
         return out.index_add(1, cast(Tensor, self.node), self._own_terms(bins))
 
     def _own_terms(self, bins: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class GraphAdditiveNetwork(torch.nn.Module):  # type: ignore[misc, unused-ignore
     @property
     def own_table(self) -> Tensor:
         """View float64[259, 13] of the own terms."""
-        return self.own.view(COMPONENT_COUNT, WIDTH)
+        return self.own.view(-1, WIDTH)
 
     @property
     def pair_table(self) -> Tensor:
@@ -103,13 +104,8 @@ class GraphAdditiveNetwork(torch.nn.Module):  # type: ignore[misc, unused-ignore
         return Tables(self.edges, own, pairs)
 
 
-def stand_in_components() -> Tensor:
-    """int64[137]: the component of each node that its pair terms read."""
-    return torch.tensor([catalog().component_index[f"{n.id}.{n.pair_component}"] for n in catalog()])
-
-
 class Constraints:
-    """What the catalogue demands of a node's own term, imposed by projection.
+    """What a layout demands of a node's own term, imposed by projection.
 
     ``alone: no`` keeps every bin at or below zero; ``monotone`` orders the bins; absent is zero.
     For the context nodes B131 to B133 ``monotone`` covers the counts and the fraud share only.
@@ -127,15 +123,14 @@ class Constraints:
     """
 
     def __init__(self, edges: BinEdges, honest: tuple[Tensor, Tensor] | None = None) -> None:
-        sign = monotone_signs()
+        layout, sign = edges.layout, edges.layout.signs
         self._rows = torch.from_numpy(np.flatnonzero(sign))
         self._sign = torch.from_numpy(sign[sign != 0].astype(np.float64)).unsqueeze(-1)
-        self._never_raise = torch.from_numpy(never_raising())
+        self._never_raise = torch.from_numpy(layout.never_raise.copy())
         used = np.arange(WIDTH) <= edges.counts[:, None]
         self._unused = torch.from_numpy(~used)
-        stand_in = self._unused[stand_in_components()]
-        ends = torch.tensor([[p.a, p.b] for p in catalog().pairs])
-        self._unused_pairs = stand_in[ends[:, 0]][:, :, None] | stand_in[ends[:, 1]][:, None, :]
+        first, second = self._unused[layout.pair_a], self._unused[layout.pair_b]
+        self._unused_pairs = first[:, :, None] | second[:, None, :]
         self._unused_pairs[:, 0, :] = True
         self._unused_pairs[:, :, 0] = True
         self._far = self._unused[self._rows][:, 1:]
@@ -143,8 +138,8 @@ class Constraints:
         self._pair_shares: list[tuple[int, Tensor]] = []
         if honest:
             own, pairs = honest
-            self._own_shares = _shares(own, torch.from_numpy(optional_components()), 1)
-            given = torch.from_numpy(optional_ends())
+            self._own_shares = _shares(own, torch.from_numpy(layout.optional.copy()), 1)
+            given = torch.from_numpy(layout.optional_ends.copy())
             # By the second end first: what comes last holds exactly, also where both are optional.
             self._pair_shares = [(axis, _shares(pairs, given[:, axis - 1], axis)) for axis in (2, 1)]
 
@@ -179,18 +174,6 @@ def _shares(weight: Tensor, optional: Tensor, axis: int) -> Tensor:
     return seen / seen.sum(axis, keepdim=True).clamp(min=1e-12)
 
 
-def optional_components() -> NDArray[np.float64]:
-    """float64[259]: 1 for components of optional nodes whose own term may go both ways."""
-    nodes = (catalog().nodes[i] for i in catalog().component_node)
-    return np.array([float(n.consent_needed and n.alone) for n in nodes])
-
-
-def optional_ends() -> NDArray[np.float64]:
-    """float64[284, 2]: 1 where the first and the second end of a pair is optional."""
-    nodes = catalog().nodes
-    return np.array([[float(nodes[end].consent_needed) for end in (p.a, p.b)] for p in catalog().pairs])
-
-
 def isotonic(values: Tensor) -> Tensor:
     """Nearest non-decreasing rows, by the min-max formula of isotonic regression.
 
@@ -207,20 +190,3 @@ def isotonic(values: Tensor) -> Tensor:
     means = means.masked_fill(last < first, torch.inf)
     lowest = means.flip(2).cummin(2).values.flip(2)
     return lowest.masked_fill(last < first, -torch.inf).amax(1)
-
-
-def monotone_signs() -> NDArray[np.int8]:
-    """int8[259]: 1 where the own term may not fall with the value, -1 where it may not rise."""
-    signs = {"up": 1, "down": -1}
-    out = np.zeros(COMPONENT_COUNT, dtype=np.int8)
-    for node, part in zip(catalog().nodes, catalog().component_slices, strict=True):
-        for offset, name in enumerate(node.components):
-            fanout = node.form is Form.CONTEXT and node.id in ("B131", "B132", "B133")
-            if not fanout or name in _COUNTS:
-                out[part.start + offset] = signs.get(node.monotone, 0)
-    return out
-
-
-def never_raising() -> NDArray[np.bool_]:
-    """bool[259]: components of nodes whose own term may not raise the score."""
-    return np.array([not catalog().nodes[i].alone for i in catalog().component_node], dtype=bool)
