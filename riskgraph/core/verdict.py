@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -81,6 +81,44 @@ class RiskScore:
         return self.own_terms + np.bincount(_PAIR_ENDS, weights=both, minlength=len(_FIRST))
 
 
+# bool[M, 137], nodes that are there, to logits float64[M].
+Game = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GameScore:
+    """Score of one order by a model that is no sum of terms.
+
+    Attributes:
+        offset: Logit of the order with all nodes absent.
+        present: bool[137], nodes that the order has.
+        game: Logits of the order with only some of its nodes, the others absent; nodes that it lacks stay
+            absent.
+    """
+
+    availability: str
+    offset: float
+    logit: float
+    probability: float
+    thresholds: Thresholds
+    present: NDArray[np.bool_]
+    game: Game
+
+    def removal_effects(self) -> NDArray[np.float64]:
+        """float64[137]: what the logit loses when one node is taken away; 0 for nodes that are not there."""
+        nodes = np.flatnonzero(self.present)
+        without = np.repeat(self.present[None], len(nodes), axis=0)
+        without[np.arange(len(nodes)), nodes] = False
+        out = np.zeros(len(self.present))
+        if len(nodes):
+            out[nodes] = self.logit - self.game(without)
+        return out
+
+
+# What a model says of one order.
+OrderScore = RiskScore | GameScore
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """The way an order took through the tree."""
@@ -119,7 +157,7 @@ class DecisionTree:
             raise Invalid("patterns are not supported by this release", field="tree.patterns")
         return cls(str(data["version"]), data, hashlib.sha256(canonical_json(_unsigned(data))).hexdigest())
 
-    def walk(self, score: RiskScore) -> Walk:
+    def walk(self, score: OrderScore) -> Walk:
         """Verdict for a score: the band first, then the gates that may soften a reject."""
         names = {"review": score.thresholds.review, "reject": score.thresholds.reject}
         low = 0.0
@@ -137,7 +175,7 @@ class DecisionTree:
         return Walk(verdict, action, (*path, f"leaf:{verdict}"))
 
 
-def survives_any_single_node(score: RiskScore) -> bool:
+def survives_any_single_node(score: OrderScore) -> bool:
     """The single-node gate: a reject must survive taking away any one node with its pairs."""
     worst = score.logit - float(score.removal_effects().max(initial=0.0))
     return bool(worst >= logit_of(score.thresholds.reject))

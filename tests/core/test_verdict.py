@@ -12,15 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskgraph.core.catalog import catalog
+from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.core.report import Decision
 from riskgraph.core.verdict import (
     DecisionTree,
+    GameScore,
     RiskScore,
     Thresholds,
     Verdict,
     canonical_json,
+    logit_of,
     survives_any_single_node,
 )
 
@@ -132,3 +134,32 @@ def test_a_decision_cannot_exist_without_verdict_and_report():
         Decision(verdict=Verdict.ACCEPT, report=None, **facts, **rest)
     with pytest.raises(TypeError, match="needs a Verdict"):
         Decision(verdict="accept", report=None, **facts, **rest)
+
+
+def test_what_a_node_is_worth_to_a_model_without_terms_is_the_logit_without_it() -> None:
+    present = np.zeros(NODE_COUNT, dtype=bool)
+    present[[2, 5, 9]] = True
+
+    def game(there):
+        return -3.0 + 2.0 * there[:, 2] + 4.0 * (there[:, 5] & there[:, 9])
+
+    found = GameScore("pre_auth/front_end", -3.0, 3.0, 0.95, THRESHOLDS, present, game).removal_effects()
+    assert found[[2, 5, 9]].tolist() == [2.0, 4.0, 4.0]
+    assert np.count_nonzero(found) == 3
+
+
+def test_a_reject_by_a_model_without_terms_must_survive_any_node_too() -> None:
+    present = np.ones(NODE_COUNT, dtype=bool)
+    reject = logit_of(THRESHOLDS.reject)
+
+    def scored(by_node):
+        def game(there):
+            return there @ by_node
+
+        logit = float(by_node.sum())
+        return GameScore("pre_auth/front_end", 0.0, logit, 0.999, THRESHOLDS, present, game)
+
+    alone = np.zeros(NODE_COUNT)
+    alone[3] = reject + 1
+    assert walk(scored(alone)).verdict is Verdict.REVIEW
+    assert walk(scored(np.full(NODE_COUNT, 2 * reject / NODE_COUNT))).verdict is Verdict.REJECT
