@@ -32,26 +32,32 @@ class Event(NamedTuple):
     body: bytes
 
 
-def events(world: World) -> Iterator[Event]:
+def events(world: World, since: float = float("-inf")) -> Iterator[Event]:
     """Orders when they were placed and outcomes when they were reported, in order of time.
+
+    Args:
+        world: The world.
+        since: Only what happened at this time or later (epoch seconds).
 
     Raises:
         Invalid: If orders or outcomes of the world are not in that order, or hold what no body can.
     """
-    return heapq.merge(_orders(world), _outcomes(world), key=lambda event: event.at)
+    return heapq.merge(_orders(world, since), _outcomes(world, since), key=lambda event: event.at)
 
 
-def _orders(world: World) -> Iterator[Event]:
+def _orders(world: World, since: float) -> Iterator[Event]:
     for path in world.order_files:
-        for table in batches(path, all_order_types()):
+        for batch in batches(path, all_order_types()):
+            table = _since(batch, "placed_at", since)
             bodies = order_bodies(table, world.manifest["entities"])
             yield from _timed(table["placed_at"], DECISIONS, map(encoded, bodies))
 
 
-def _outcomes(world: World) -> Iterator[Event]:
+def _outcomes(world: World, since: float) -> Iterator[Event]:
     last = float("-inf")
     for path in world.outcome_files:
-        for table in batches(path, outcome_types()):
+        for batch in batches(path, outcome_types()):
+            table = _since(batch, "reported_at", since)
             for event in _timed(table["reported_at"], OUTCOMES, map(encoded, outcome_bodies(table))):
                 if event.at < last:
                     raise Invalid(
@@ -60,6 +66,10 @@ def _outcomes(world: World) -> Iterator[Event]:
                     )
                 last = event.at
                 yield event
+
+
+def _since(table: Any, column: str, since: float) -> Any:
+    return table.filter([at / 1e6 >= since for at in table[column].cast(arrow().int64()).to_pylist()])
 
 
 def _timed(times: Any, path: str, bodies: Iterator[bytes]) -> Iterator[Event]:

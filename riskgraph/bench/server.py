@@ -38,6 +38,8 @@ def add_routes(app: FastAPI) -> None:
 def main() -> None:
     """Serve on a free port; print URL and key as one JSON line when listening."""
     settings = replace(Settings.from_environment({}), home=Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        settings = replace(settings, deadline_ms=int(sys.argv[2]))
     with bootstrap.open_keys(settings) as store:
         key = create_key(store, roles=["admin"], org="*", per_second=100_000)
     app = create_app(bootstrap.open_service(settings, bootstrap.demo_profile()))
@@ -54,13 +56,18 @@ def main() -> None:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[tuple[str, str]]:
+def running(home: Path, deadline_ms: int | None = None) -> Iterator[tuple[str, str]]:
     """``(url, key)`` of a server process; it ends with the block.
+
+    Args:
+        home: Its home.
+        deadline_ms: How long a score may take, by default as in service.
 
     Raises:
         Unavailable: If the process does not come up.
     """
     command = [sys.executable, "-m", "riskgraph.bench.server", str(home)]
+    command += [] if deadline_ms is None else [str(deadline_ms)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""
