@@ -68,16 +68,15 @@ def running(home: Path, deadline_ms: int | None = None) -> Iterator[tuple[str, s
     """
     command = [sys.executable, "-m", "riskgraph.bench.server", str(home)]
     command += [] if deadline_ms is None else [str(deadline_ms)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        if not line:
-            raise Unavailable(f"the server process ended with {process.wait()}")
-        told = json.loads(line)
-        yield told["url"], told["key"]
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise Unavailable(f"the server process ended with {process.wait()}")
+            told = json.loads(line)
+            yield told["url"], told["key"]
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":
