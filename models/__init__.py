@@ -11,24 +11,31 @@ from typing import TYPE_CHECKING
 from riskgraph.core.errors import ModelUnavailable
 from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.compiled import CompiledModel
+from riskgraph.models.kinds import COMPILED, DEEP, TREES
 
 if TYPE_CHECKING:
+    from riskgraph.models.graph_model import GraphModel
     from riskgraph.models.trees import TreeModel
 
 __all__ = ["CompiledModel", "load_model"]
 
 
-def load_model(folder: Path | str) -> CompiledModel | TreeModel:
-    """Open a model of either kind.
+def load_model(folder: Path | str) -> CompiledModel | TreeModel | GraphModel:
+    """Open a model of any kind.
 
     Raises:
         ModelUnavailable: If it cannot be served; the message names the file and what is wrong.
+        ExtraMissing: If it is a deep network and torch is not installed (extra ``train``).
     """
     kind = read_card(Path(folder)).kind
-    if kind == "order2":
+    if kind in COMPILED:
         return CompiledModel.load(folder)
-    if kind == "gbdt":
+    if kind in TREES:
         from riskgraph.models.trees import TreeModel
 
         return TreeModel.load(folder)
+    if kind in DEEP:
+        from riskgraph.models.graph_model import GraphModel
+
+        return GraphModel.load(folder)
     raise ModelUnavailable(f"{Path(folder) / CARD_FILE}: unknown kind {kind!r}")

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.models.calibration import calibrate
+from riskgraph.models.fitters import Task, fit_kind
+from riskgraph.models.kinds import Kind
 from riskgraph.models.rows import split, stack
-from riskgraph.models.train import Kind, _fit
 from riskgraph.ports import TrainingRows
 
 Score = Callable[[NDArray[np.float32], NDArray[np.object_]], NDArray[np.float64]]
@@ -25,18 +26,18 @@ def fit_scorer(rows: TrainingRows, seed: int, *, kind: Kind) -> Score:
     Args:
         rows: Columns of :class:`riskgraph.models.rows.Rows`.
         seed: Of the split and of the fit.
-        kind: ``order2`` or ``gbdt``.
+        kind: One of :data:`riskgraph.models.kinds.KINDS`.
 
     Returns:
         A function from components float32[N, 259] and availability classes object[N] to logits
         float64[N].
 
     Raises:
-        Invalid: If there are too few rows of a class to train on.
+        Invalid: If the kind is unknown, or there are too few rows of a class to train on.
         ExtraMissing: If the kind's library is not installed.
     """
     fitting, held_out = split(stack([rows]), seed)
-    fit = _fit(kind, fitting, held_out, seed, None, None)
+    fit = fit_kind(kind, Task(fitting, held_out, seed))
     # Offsets too, since one ranking over all availability classes depends on them.
     offset = {name: c.offset for name, c in calibrate(fit.raw, fit.bias, held_out).items()}
 

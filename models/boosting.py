@@ -9,17 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.errors import ExtraMissing
+from riskgraph.models.neighbours import NeighbourInputs
 from riskgraph.models.rows import Rows
 from riskgraph.models.trees import Forest, tree_inputs
 
 LEVELS = 128
 
 
-def fit_forest(train: Rows, held_out: Rows, *, seed: int, trees: int = 400) -> tuple[Forest, dict[str, Any]]:
+def fit_forest(
+    train: Rows, held_out: Rows, *, seed: int, trees: int = 400, neighbours: NeighbourInputs | None = None
+) -> tuple[Forest, dict[str, Any]]:
     """Fit trees, stopping early on the held-out rows.
 
-    The trees are fitted on level numbers (at most 128 a component), because scikit-learn's own
-    weighted binning takes minutes; their thresholds are then put back on the components' scale.
+    The trees are fitted on level numbers (at most 128 a column), because scikit-learn's own
+    weighted binning takes minutes; their thresholds are then put back on the columns' scale.
+
+    Args:
+        train: Rows to fit on.
+        held_out: Rows that decide when to stop.
+        seed: Of scikit-learn.
+        trees: At most so many.
+        neighbours: Adds aggregates over neighbours to the inputs.
 
     Returns:
         The forest and the recipe for the card.
@@ -35,8 +45,11 @@ def fit_forest(train: Rows, held_out: Rows, *, seed: int, trees: int = 400) -> t
     recipe = {"learning_rate": 0.05, "max_iter": trees, "max_leaf_nodes": 31, "min_samples_leaf": 40}
     recipe |= {"l2_regularization": 1.0, "n_iter_no_change": 15}
     classifier = HistGradientBoostingClassifier(early_stopping=True, random_state=seed, **recipe)
-    levels = find_levels(train.components)
-    inputs = tree_inputs(to_levels(train.components, levels))
+    values, checked = (
+        rows.components if neighbours is None else neighbours(rows.components) for rows in (train, held_out)
+    )
+    levels = find_levels(values)
+    inputs = tree_inputs(to_levels(values, levels))
     # scikit-learn cannot bin a column without any value; a constant one is never asked for.
     inputs[:, np.isnan(inputs).all(axis=0)] = 0.0
     # Waiting threads cost more than they give as soon as another process wants the cores.
@@ -45,7 +58,7 @@ def fit_forest(train: Rows, held_out: Rows, *, seed: int, trees: int = 400) -> t
             inputs,
             train.label,
             sample_weight=train.weight,
-            X_val=tree_inputs(to_levels(held_out.components, levels)),
+            X_val=tree_inputs(to_levels(checked, levels)),
             y_val=held_out.label,
             sample_weight_val=held_out.weight,
         )
@@ -53,23 +66,23 @@ def fit_forest(train: Rows, held_out: Rows, *, seed: int, trees: int = 400) -> t
     return forest, {**recipe, "levels": LEVELS, "trees": int(classifier.n_iter_)}
 
 
-def find_levels(components: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Upper ends of the levels of each component, all but the last level's."""
+def find_levels(values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Upper ends of the levels of each column, all but the last level's."""
     ranks = np.arange(1, LEVELS) / LEVELS
     out = []
-    for column in components.T:
+    for column in values.T:
         filled = np.sort(column[~np.isnan(column)])
         ends = np.unique(filled[(ranks * len(filled)).astype(np.intp)]) if len(filled) else filled
         out.append(ends[ends < filled[-1]] if len(filled) else ends)
     return out
 
 
-def to_levels(components: NDArray[np.float32], levels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Level numbers float32[N, 259], NaN where absent: how many ends lie below the value."""
-    out = np.full(components.shape, np.nan, dtype=np.float32)
+def to_levels(values: NDArray[np.float32], levels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Level numbers float32[N, V], NaN where absent: how many ends lie below the value."""
+    out = np.full(values.shape, np.nan, dtype=np.float32)
     for column, ends in enumerate(levels):
-        filled = ~np.isnan(components[:, column])
-        out[filled, column] = np.searchsorted(ends, components[filled, column], side="left")
+        filled = ~np.isnan(values[:, column])
+        out[filled, column] = np.searchsorted(ends, values[filled, column], side="left")
     return out
 
 

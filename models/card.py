@@ -14,6 +14,7 @@ from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, ModelUnavailable
 from riskgraph.core.verdict import Thresholds
+from riskgraph.models.kinds import COMPILED, CONSTRAINED
 
 CARD_FILE = "card.json"
 CARD_SCHEMA = "model_card/1"
@@ -34,6 +35,15 @@ SIMULATED_LIMIT = (
     "model trained on the merchant's own release is promoted."
 )
 
+PLAYER_LIMIT = (
+    "An absent node gets no share of the score, but this kind learns from which nodes are there as well as "
+    "from their values; fewer nodes mean less evidence, not innocence."
+)
+FREE_LIMIT = (
+    "The catalogue's demands (directions of nodes, nodes that may not raise the score alone, the neutrality "
+    "of consent) bind the kinds order2 and additive only; this kind need not keep them."
+)
+
 T = TypeVar("T")
 
 
@@ -51,7 +61,8 @@ class Card:
     """Contents of ``card.json`` (contracts, section 6).
 
     Attributes:
-        kind: ``order2`` (lookup tables, explained exactly) or ``gbdt`` (trees, not explained).
+        kind: One of :data:`riskgraph.models.kinds.KINDS`: lookup tables that are explained exactly, trees,
+            or a deep network.
         provenance: ``simulated`` or ``merchant``; follows from the releases.
         created: ISO 8601, UTC.
         releases: Per release id, digests, k and certificate minima.
@@ -121,6 +132,12 @@ class Card:
     def sealed(self, files: Mapping[str, str], layout: Mapping[str, Any]) -> Card:
         """The same card with file digests and layout filled in."""
         return replace(self, files=files, layout=layout)
+
+
+def limits_of(kind: str) -> tuple[str, ...]:
+    """What holds of every model of a kind."""
+    first = LIMITS if kind in COMPILED else (LIMITS[0], PLAYER_LIMIT)
+    return first if kind in CONSTRAINED else (*first, FREE_LIMIT)
 
 
 def calibration_of(classes: Mapping[str, T], availability: str) -> T:

@@ -1,7 +1,8 @@
-"""The served model: lookup tables, read without torch.
+"""The served model: lookup tables, read without torch, of every kind that is a sum of terms.
 
 ``logit = offset[class] + sum of F[component][bin] + sum of G[pair][bin_a][bin_b]``; bin 0 is
-absent and every table is exactly 0.0 there (order-2 graph-additive network, compiled).
+absent and every table is exactly 0.0 there (order-2 graph-additive network, compiled; kinds without pairs
+have G = 0).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import RiskScore, Scale, Thresholds
 from riskgraph.models.binning import BinEdges
 from riskgraph.models.card import CARD_FILE, Card, calibration_of, card_text, read_card
+from riskgraph.models.kinds import COMPILED
 from riskgraph.models.layout import MAX_BINS, WIDTH, Layout
 
 TABLES_FILE = "tables.npy"
@@ -68,7 +70,7 @@ class Tables:
 
 
 class CompiledModel:
-    """A loaded order-2 model; safe to share between threads, it holds no mutable state."""
+    """A loaded model of tables; safe to share between threads, it holds no mutable state."""
 
     explainable = True
 
@@ -90,9 +92,10 @@ class CompiledModel:
         """
         folder = Path(folder)
         card = read_card(folder)
-        if card.kind != "order2":
+        if card.kind not in COMPILED:
+            known = " or ".join(COMPILED)
             raise ModelUnavailable(
-                f"{folder / CARD_FILE}: kind {card.kind!r} has no tables, expected 'order2'"
+                f"{folder / CARD_FILE}: kind {card.kind!r} has no tables, expected {known}"
             )
         path = folder / TABLES_FILE
         check_file(path, card)

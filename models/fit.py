@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -73,14 +73,16 @@ class Fit:
 
 
 @dataclass(frozen=True, eq=False)
-class _Batchable:
+class Batchable:
+    """Rows as tensors, their components in bins."""
+
     bins: Tensor
     classes: Tensor
     label: Tensor
     weight: Tensor
 
     @classmethod
-    def of(cls, rows: Rows, edges: BinEdges) -> _Batchable:
+    def of(cls, rows: Rows, edges: BinEdges) -> Batchable:
         return cls(
             torch.from_numpy(edges.apply(rows.components)),
             torch.from_numpy(class_indexes(rows.availability)),
@@ -90,7 +92,7 @@ class _Batchable:
         )
 
 
-def _honest_weight(data: _Batchable, network: GraphAdditiveNetwork) -> tuple[Tensor, Tensor]:
+def _honest_weight(data: Batchable, network: GraphAdditiveNetwork) -> tuple[Tensor, Tensor]:
     """Honest weight in each bin, float64[259, 13], and in each pair of bins, float64[284, 13, 13]."""
     weight = data.weight * (1 - data.label)
     own = torch.stack([torch.bincount(b, weight, WIDTH) for b in data.bins.t().long()])
@@ -129,14 +131,14 @@ def fit_order2(
     """
     recipe = recipe or Recipe()
     edges = fit_edges(train.components, train.label, train.weight, layout)
-    with _threads(recipe.threads):
+    with torch_threads(recipe.threads):
         return _Fitting(train, held_out, edges, seed, recipe).run(progress)
 
 
 class _Fitting:
     def __init__(self, train: Rows, held_out: Rows, edges: BinEdges, seed: int, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.data, self.check = _Batchable.of(train, edges), _Batchable.of(held_out, edges)
+        self.data, self.check = Batchable.of(train, edges), Batchable.of(held_out, edges)
         self.random = torch.Generator().manual_seed(seed)
         self.network = GraphAdditiveNetwork(edges)
         # From the base rate on: a wrong offset would be learned first, and the tables against it.
@@ -180,27 +182,13 @@ class _Fitting:
 
     def _loss(self, rows: Tensor) -> Tensor:
         bins, classes = self.data.bins[rows].long(), self.data.classes[rows]
-        bins, classes, again = self._hide(bins, classes)
+        shares = (self.recipe.hide_consent, self.recipe.hide_sdk)
+        bins, classes, again = hide_sources(bins, classes, self.hidden, shares, self.random)
         label, weight = self.data.label[rows], self.data.weight[rows]
         label, weight = torch.cat([label, label[again]]), torch.cat([weight, weight[again]])
-        loss = _log_loss(self.network(bins, classes), label, weight)
+        loss = log_loss(self.network(bins, classes), label, weight)
         # The loss is a mean over rows, so the penalty of the whole is divided by their number.
         return loss + self._penalty() / len(self.data.label)
-
-    def _hide(self, bins: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Append some front-end rows as orders with a source gone, in the class they then have."""
-        # Classes stand in the order front_end, no_front_end, refused within each phase.
-        front = (classes % 3 == 0).nonzero().squeeze(-1)
-        # One draw for both, so that no row is shown with both sources gone.
-        draw = torch.rand(len(front), generator=self.random)
-        first, second = self.recipe.hide_consent, self.recipe.hide_consent + self.recipe.hide_sdk
-        refused, missing = front[draw < first], front[(draw >= first) & (draw < second)]
-        bare = [
-            bins[rows].masked_fill(gone, 0)
-            for rows, gone in zip((refused, missing), self.hidden, strict=True)
-        ]
-        shifted = [classes[refused] + 2, classes[missing] + 1]
-        return torch.cat([bins, *bare]), torch.cat([classes, *shifted]), torch.cat([refused, missing])
 
     def _penalty(self) -> Tensor:
         own, pairs, recipe = self.network.own_table, self.network.pair_table, self.recipe
@@ -216,10 +204,37 @@ class _Fitting:
         parts = torch.arange(len(self.check.label)).split(_EVAL_ROWS)
         with torch.no_grad():
             logits = [self.network(self.check.bins[p].long(), self.check.classes[p]) for p in parts]
-            return float(_log_loss(torch.cat(logits), self.check.label, self.check.weight))
+            return float(log_loss(torch.cat(logits), self.check.label, self.check.weight))
 
     def _snapshot(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self.network.state_dict().items()}
+
+
+def hide_sources(
+    bins: Tensor, classes: Tensor, hidden: Sequence[Tensor], shares: tuple[float, float],
+    random: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Append some front-end rows as orders with a source gone, in the class they then have.
+
+    Args:
+        bins: int64[B, C].
+        classes: int64[B], place of the availability class.
+        hidden: Components that vanish when consent is refused, and without a front end; bool[C] each.
+        shares: Of the front-end rows that are shown so.
+        random: Draws them.
+
+    Returns:
+        Bins, classes, and which rows were appended.
+    """
+    # Classes stand in the order front_end, no_front_end, refused within each phase.
+    front = (classes % 3 == 0).nonzero().squeeze(-1)
+    # One draw for both, so that no row is shown with both sources gone.
+    draw = torch.rand(len(front), generator=random)
+    first, second = shares[0], shares[0] + shares[1]
+    refused, missing = front[draw < first], front[(draw >= first) & (draw < second)]
+    bare = [bins[rows].masked_fill(gone, 0) for rows, gone in zip((refused, missing), hidden, strict=True)]
+    shifted = [classes[refused] + 2, classes[missing] + 1]
+    return torch.cat([bins, *bare]), torch.cat([classes, *shifted]), torch.cat([refused, missing])
 
 
 def _bent_lengths(blocks: Tensor) -> Tensor:
@@ -232,7 +247,8 @@ def _bent_lengths(blocks: Tensor) -> Tensor:
     return _BEND * torch.log1p(lengths / _BEND)
 
 
-def _log_loss(logit: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+def log_loss(logit: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+    """Mean weighted logistic loss."""
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, label, reduction="none")
     return (loss * weight).sum() / weight.sum()
 
@@ -245,7 +261,8 @@ def _neighbour_mask(edges: BinEdges) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """At most so many threads of torch inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(min(count, before))
     try:

@@ -7,7 +7,7 @@ so that the very same network, bins, constraints and tables can be measured on o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -103,6 +103,10 @@ class Layout:
             listed=np.zeros(len(pairs), dtype=bool),
             hidden=np.zeros((2, count), dtype=bool),
         )
+
+    def without_pairs(self) -> Layout:
+        """The same components and nodes, each speaking for itself only."""
+        return replace(self, ends=self.ends[:0], optional_ends=self.optional_ends[:0], listed=self.listed[:0])
 
     @property
     def nodes(self) -> int:

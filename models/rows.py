@@ -97,6 +97,18 @@ def split(rows: Rows, seed: int, share: float = 0.25) -> tuple[Rows, Rows]:
     return _with_rate(rows.take(~out), rows.fraud_rate), _with_rate(rows.take(out), rows.fraud_rate)
 
 
+def some_of(rows: Rows, count: int, seed: int) -> Rows:
+    """At most so many rows by chance, each class in proportion; weights keep the fraud rate."""
+    if count >= len(rows):
+        return rows
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for label in (0, 1):
+        mine = rng.permutation(np.flatnonzero(rows.label == label))
+        chosen.append(mine[: max(1, round(count * len(mine) / len(rows)))])
+    return _with_rate(rows.take(np.concatenate(chosen)), rows.fraud_rate)
+
+
 def _with_rate(rows: Rows, rate: float) -> Rows:
     weight = rows.weight.copy()
     weight[rows.fraud] *= rate * weight.sum() / weight[rows.fraud].sum()

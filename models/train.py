@@ -4,60 +4,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from riskgraph.core.errors import ExtraMissing, Invalid
-from riskgraph.models.boosting import fit_forest
+from riskgraph.core.errors import Invalid
 from riskgraph.models.calibration import RawLogits, calibrate
-from riskgraph.models.card import (
-    AVAILABILITY_CLASSES,
-    HELD_OUT_LIMIT,
-    LIMITS,
-    SIMULATED_LIMIT,
-    Calibration,
-    Card,
-)
-from riskgraph.models.compiled import Tables, sigmoid, table_logits, write_model
+from riskgraph.models.card import HELD_OUT_LIMIT, SIMULATED_LIMIT, Calibration, Card, limits_of
+from riskgraph.models.compiled import sigmoid
+from riskgraph.models.fitters import Task, fit_kind
+from riskgraph.models.kinds import DEEP, Kind, extra_to_train
+from riskgraph.models.libraries import torch_module
 from riskgraph.models.rows import Rows, split, stack
-from riskgraph.models.trees import Forest, write_forest
 from riskgraph.ports import Progress
 
 if TYPE_CHECKING:
     from riskgraph.sandbox import Release
 
-Kind = Literal["order2", "gbdt"]
 # What a reader of a card has to know of a release without having it.
 _CERTIFICATE = ("k", "groups", "min_units", "min_components", "min_rows", "max_unit_share")
 _WINDOW = ("until", "records", "accepted")
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What either kind of training hands to calibration and card."""
-
-    model: Tables | Forest
-    raw: RawLogits
-    bias: Mapping[str, float]
-    recipe: Mapping[str, Any]
-
-
 def train(
     releases: Sequence[Release], out: Path, *, kind: Kind = "order2", seed: int = 0,
-    epochs: int | None = None, progress: Progress | None = None,
+    epochs: int | None = None, rows: int | None = None, progress: Progress | None = None,
 ) -> Card:  # fmt: skip
     """Train a model on releases and write it to a folder.
 
     Args:
         releases: Verified releases; their rows are stacked.
         out: Folder of the model; its files are replaced.
-        kind: ``order2`` for the served network, ``gbdt`` for trees.
+        kind: One of :data:`riskgraph.models.kinds.KINDS`.
         seed: The same seed on the same releases gives the same model.
-        epochs: Upper limit (of trees for ``gbdt``); training stops when held-out loss no longer falls.
+        epochs: Upper limit (of trees for trees); training stops when held-out loss no longer falls.
+        rows: Fit on at most so many rows; all if left out, for deep kinds 30,000.
         progress: Told after each epoch.
 
     Returns:
@@ -66,18 +49,18 @@ def train(
     Raises:
         TypeError: If anything but a ``Release`` is passed.
         Invalid: If the kind is unknown or the releases hold too few rows.
-        ExtraMissing: If torch is not installed (extra ``train``).
+        ExtraMissing: If a library that the kind needs is not installed.
     """
     _check_releases(releases)
     return _train_rows(
         [r.rows for r in releases], describe(releases), out,
-        kind=kind, seed=seed, epochs=epochs, progress=progress,
+        kind=kind, seed=seed, epochs=epochs, rows=rows, progress=progress,
     )  # fmt: skip
 
 
 def _train_rows(
     sources: Sequence[Any], origin: Mapping[str, Any], out: Path, *, kind: Kind = "order2",
-    seed: int = 0, epochs: int | None = None, progress: Progress | None = None,
+    seed: int = 0, epochs: int | None = None, rows: int | None = None, progress: Progress | None = None,
 ) -> Card:  # fmt: skip
     """The part of :func:`train` below the check for releases.
 
@@ -90,17 +73,16 @@ def _train_rows(
         kind: See ``train``.
         seed: See ``train``.
         epochs: See ``train``.
+        rows: See ``train``.
         progress: See ``train``.
     """
     fitting, held_out = split(stack(sources), seed)
-    fit = _fit(kind, fitting, held_out, seed, epochs, progress)
+    fit = fit_kind(kind, Task(fitting, held_out, seed, epochs, progress), rows)
     # Thresholds come from rows that training has not fitted: on its own rows every model looks sharper.
     classes = calibrate(fit.raw, fit.bias, held_out)
-    recipe = {**fit.recipe, "seed": seed, "rows": len(fitting), "held_out_rows": len(held_out)}
+    recipe = {**fit.recipe, "seed": seed, "rows": fit.rows, "held_out_rows": len(held_out)}
     card = _card(kind, origin, classes, recipe, held_out_metrics(fit.raw, classes, held_out))
-    if isinstance(fit.model, Forest):
-        return write_forest(out, fit.model, card)
-    return write_model(out, fit.model, card)
+    return fit.write(out, card)
 
 
 def load_libraries(kind: str) -> None:
@@ -109,10 +91,10 @@ def load_libraries(kind: str) -> None:
     Raises:
         ExtraMissing: If torch is not installed (extra ``train``).
     """
-    for name in ("sklearn.ensemble", "sklearn.metrics", "threadpoolctl"):
+    for name in ("scipy.optimize", "sklearn.ensemble", "sklearn.metrics", "threadpoolctl"):
         import_module(name)
-    if kind == "order2":
-        _torch_fit()
+    if extra_to_train(kind) == "train":
+        torch_module("fit_graph" if kind in DEEP else "fit", f"training a model of kind {kind}")
 
 
 def _check_releases(releases: Sequence[Release]) -> None:
@@ -123,42 +105,6 @@ def _check_releases(releases: Sequence[Release]) -> None:
             raise TypeError(f"training takes releases only, got {type(release).__name__}; see Release.open")
     if not releases:
         raise Invalid("training needs at least one release", field="release")
-
-
-def _fit(
-    kind: str, train_rows: Rows, held_out: Rows, seed: int, epochs: int | None, progress: Progress | None
-) -> Fitted:
-    if kind == "order2":
-        return _fit_order2(train_rows, held_out, seed, epochs, progress)
-    if kind == "gbdt":
-        forest, recipe = fit_forest(train_rows, held_out, seed=seed, trees=epochs or 400)
-        # The trees have no offset per class; calibration finds all of it.
-        no_bias = dict.fromkeys(AVAILABILITY_CLASSES, 0.0)
-        return Fitted(forest, forest.logits, no_bias, recipe)
-    raise Invalid(f"unknown kind {kind!r}; known: order2, gbdt", field="kind")
-
-
-def _fit_order2(
-    train_rows: Rows, held_out: Rows, seed: int, epochs: int | None, progress: Progress | None
-) -> Fitted:
-    fitting = _torch_fit()
-    recipe = fitting.Recipe() if epochs is None else fitting.Recipe(epochs=epochs)
-    fit = fitting.fit_order2(train_rows, held_out, seed=seed, recipe=recipe, progress=progress)
-    flat, edges = fit.tables.flat(), fit.tables.edges
-    used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
-    return Fitted(fit.tables, lambda components: table_logits(flat, edges, components), fit.bias, used)
-
-
-def _torch_fit() -> Any:
-    """``riskgraph.models.fit``, imported late since it needs torch."""
-    try:
-        from riskgraph.models import fit
-    except ModuleNotFoundError as missing:
-        # Only a missing torch is the missing extra; any other import that fails is a fault of ours.
-        if str(missing.name).split(".")[0] not in ("torch", "torch_geometric"):
-            raise
-        raise ExtraMissing("training an order2 model", "train") from missing
-    return fit
 
 
 def describe(releases: Sequence[Release]) -> dict[str, Any]:
@@ -199,7 +145,7 @@ def _card(
         window=origin["window"],
         recipe=recipe,
         metrics=metrics,
-        limits=[*LIMITS, HELD_OUT_LIMIT, *([SIMULATED_LIMIT] if simulated else [])],
+        limits=[*limits_of(kind), HELD_OUT_LIMIT, *([SIMULATED_LIMIT] if simulated else [])],
     )
 
 

@@ -1,24 +1,24 @@
-"""Gradient-boosted trees on the same inputs: a challenger and an honest baseline.
+"""Gradient-boosted trees: a challenger and an honest baseline, alone or with what neighbours say.
 
 Stored without pickle, as plain node arrays, and predicted with numpy.
 """
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.errors import ModelUnavailable
-from riskgraph.core.verdict import Thresholds
-from riskgraph.models.card import CARD_FILE, Card, calibration_of, read_card
-from riskgraph.models.compiled import check_file, class_offsets, settle, sigmoid, write_card
+from riskgraph.models.card import CARD_FILE, Card, read_card
+from riskgraph.models.game import GameModel
+from riskgraph.models.kinds import TREES
+from riskgraph.models.neighbours import NeighbourInputs
+from riskgraph.models.stored import Arrays, read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -27,7 +27,8 @@ TREES_FILE = "trees.npz"
 # Bounds the array of node numbers, rows by trees, that is alive at once.
 _CHUNK_ROWS = 2048
 _FIRST = np.array([part.start for part in catalog().component_slices])
-INPUT_COUNT = len(catalog().components) + NODE_COUNT
+_COMPONENTS = len(catalog().components)
+INPUT_COUNT = _COMPONENTS + NODE_COUNT
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +75,15 @@ class Forest:
             baseline=np.asarray(classifier._baseline_prediction, dtype=np.float64).ravel()[:1],
         )
 
-    def logits(self, components: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Raw logits float64[N] of components float32[N, 259]."""
+    def logits(
+        self, components: NDArray[np.float32], neighbours: NeighbourInputs | None = None
+    ) -> NDArray[np.float64]:
+        """Raw logits float64[N] of components float32[N, 259], with aggregates of neighbours if given."""
         out = np.full(len(components), self.baseline[0])
         for start in range(0, len(components), _CHUNK_ROWS):
             part = slice(start, start + _CHUNK_ROWS)
-            out[part] += self._sum(tree_inputs(components[part]))
+            values = components[part] if neighbours is None else neighbours(components[part])
+            out[part] += self._sum(tree_inputs(values))
         return out
 
     def _sum(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -92,21 +96,22 @@ class Forest:
         return np.asarray(self.value[node].sum(axis=1), dtype=np.float64)
 
 
-def tree_inputs(components: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Components and presence of each node, float32[N, 396]."""
-    present = np.logical_or.reduceat(~np.isnan(components), _FIRST, axis=1)
-    return np.concatenate([components, present.astype(np.float32)], axis=1)
+def tree_inputs(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values and presence of each node, float32[N, V + 137].
+
+    Args:
+        values: float32[N, V], the 259 components first.
+    """
+    present = np.logical_or.reduceat(~np.isnan(values[:, :_COMPONENTS]), _FIRST, axis=1)
+    return np.concatenate([values, present.astype(np.float32)], axis=1)
 
 
-class TreeModel:
-    """A loaded tree model. It scores batches only and explains nothing."""
+class TreeModel(GameModel):
+    """A loaded tree model."""
 
-    explainable = False
-
-    def __init__(self, card: Card, forest: Forest) -> None:
-        self.card = card
+    def __init__(self, card: Card, forest: Forest, neighbours: NeighbourInputs | None = None) -> None:
+        super().__init__(card, lambda components: forest.logits(components, neighbours))
         self.forest = forest
-        self.versions = card.versions
 
     @classmethod
     def load(cls, folder: Path | str) -> TreeModel:
@@ -118,48 +123,28 @@ class TreeModel:
         """
         folder = Path(folder)
         card = read_card(folder)
-        if card.kind != "gbdt":
-            raise ModelUnavailable(f"{folder / CARD_FILE}: kind {card.kind!r} has no trees, expected 'gbdt'")
-        path = folder / TREES_FILE
-        # The digest first: numpy must not parse a file that nobody vouches for.
-        check_file(path, card)
+        if card.kind not in TREES:
+            known = " or ".join(TREES)
+            raise ModelUnavailable(f"{folder / CARD_FILE}: kind {card.kind!r} has no trees, expected {known}")
+        arrays = read_arrays(folder / TREES_FILE, card)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return cls(card, Forest(**{f.name: arrays[f.name] for f in fields(Forest)}))
-        except (OSError, ValueError, KeyError) as wrong:
-            raise ModelUnavailable(f"{path}: not a stored forest ({wrong})") from wrong
-
-    @property
-    def provenance(self) -> str:
-        return self.card.provenance
-
-    def thresholds(self, availability: str) -> Thresholds:
-        """Frozen thresholds of an availability class.
-
-        Raises:
-            Invalid: If the model has no such class.
-        """
-        return calibration_of(self.card.classes, availability).thresholds
-
-    def score_batch(
-        self, components: NDArray[np.float32], availability: NDArray[np.object_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Logits float64[N] and probabilities float64[N]; see ``CompiledModel.score_batch``."""
-        logit = class_offsets(self.card, availability) + self.forest.logits(components)
-        return logit, sigmoid(logit)
+            forest = Forest(**{f.name: arrays[f.name] for f in fields(Forest)})
+            neighbours = (
+                NeighbourInputs(arrays["edges"], arrays["evidence"]) if card.kind == "xgbgraph" else None
+            )
+        except KeyError as missing:
+            raise ModelUnavailable(f"{folder / TREES_FILE}: the array {missing} is missing") from missing
+        return cls(card, forest, neighbours)
 
 
-def write_forest(folder: Path | str, forest: Forest, card: Card) -> Card:
+def write_forest(
+    folder: Path | str, forest: Forest, card: Card, neighbours: NeighbourInputs | None = None
+) -> Card:
     """Write a tree model, each file in one step; returns the card as stored."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {f.name: getattr(forest, f.name) for f in fields(forest)}
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".npz", delete=False) as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    # Of the bytes as written, not of the arrays: what is checked at load is the file.
-    digest = hashlib.sha256(Path(file.name).read_bytes()).hexdigest()
-    settle(Path(file.name), folder / TREES_FILE)
-    layout = {"inputs": "components, then presence per node", "trees": len(forest.roots)}
-    sealed = card.sealed({TREES_FILE: digest}, layout)
-    write_card(folder, sealed)
-    return sealed
+    arrays: Arrays = {f.name: getattr(forest, f.name) for f in fields(forest)}
+    inputs = "components, then presence per node"
+    if neighbours is not None:
+        arrays |= {"edges": neighbours.edges, "evidence": neighbours.evidence}
+        inputs = "components, then aggregates over neighbours, then presence per node"
+    layout = {"inputs": inputs, "trees": len(forest.roots)}
+    return write_arrays(folder, TREES_FILE, arrays, card, layout)

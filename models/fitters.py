@@ -1,0 +1,159 @@
+"""Fitting each kind of model; libraries that not every install has are imported when a kind needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from riskgraph.core.errors import Invalid
+from riskgraph.models.binning import BinEdges
+from riskgraph.models.boosting import fit_forest
+from riskgraph.models.calibration import RawLogits
+from riskgraph.models.card import AVAILABILITY_CLASSES, Card
+from riskgraph.models.compiled import Tables, table_logits, write_model
+from riskgraph.models.kinds import DEEP, KINDS
+from riskgraph.models.layout import WIDTH, Layout
+from riskgraph.models.libraries import torch_module
+from riskgraph.models.logistic import fit_logistic
+from riskgraph.models.neighbours import NeighbourInputs
+from riskgraph.models.rows import Rows, some_of
+from riskgraph.models.trees import write_forest
+from riskgraph.ports import Progress
+
+TREE_COUNT = 400
+# Deep networks take about a hundred times as long a row; no other kind is capped unless asked.
+DEEP_ROWS = 30_000
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What to fit, and how far.
+
+    Attributes:
+        train: Rows to fit on.
+        held_out: Rows that decide when to stop.
+        seed: Of whatever is drawn.
+        epochs: Upper limit (of trees for trees, of steps for logistic); the kind's own if left out.
+        progress: Told as it goes.
+    """
+
+    train: Rows
+    held_out: Rows
+    seed: int
+    epochs: int | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What each kind hands to calibration and card.
+
+    Attributes:
+        raw: Logits without offset.
+        bias: Offset of each availability class as training left it.
+        recipe: For the card.
+        write: Writes folder and card, and returns the card as stored.
+        rows: How many rows it was fitted on.
+    """
+
+    raw: RawLogits
+    bias: Mapping[str, float]
+    recipe: Mapping[str, Any]
+    write: Callable[[Path, Card], Card]
+    rows: int
+
+
+def fit_kind(kind: str, task: Task, rows: int | None = None) -> Fitted:
+    """Fit a model of a kind.
+
+    Args:
+        kind: One of ``KINDS``.
+        task: What to fit on.
+        rows: Fit on at most so many rows, drawn by the seed; all if left out, for deep kinds 30,000.
+
+    Raises:
+        Invalid: If the kind is unknown, or fewer than one row is asked for.
+        ExtraMissing: If a library of the kind is not installed.
+    """
+    if kind not in KINDS:
+        raise Invalid(f"unknown kind {kind!r}; known: {', '.join(KINDS)}", field="kind")
+    if rows is None and kind in DEEP:
+        rows = DEEP_ROWS
+    if rows is not None:
+        if rows < 1:
+            raise Invalid(f"training needs at least one row, got rows {rows}", field="rows")
+        # In proportion, so that looking when to stop does not outlast the fit.
+        checked = max(1, round(rows * len(task.held_out) / len(task.train)))
+        fitting, held_out = some_of(task.train, rows, task.seed), some_of(task.held_out, checked, task.seed)
+        task = replace(task, train=fitting, held_out=held_out)
+    return _FITTERS[kind](kind, task)
+
+
+def _network(kind: str, task: Task) -> Fitted:
+    fitting = torch_module("fit", f"training a model of kind {kind}")
+    recipe = fitting.Recipe() if task.epochs is None else fitting.Recipe(epochs=task.epochs)
+    layout = Layout.of_catalog() if kind == "order2" else Layout.of_catalog().without_pairs()
+    fit = fitting.fit_order2(
+        task.train, task.held_out, seed=task.seed, recipe=recipe, progress=task.progress, layout=layout
+    )
+    used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
+    return _compiled(task, _with_all_pairs(fit.tables), fit.bias, used)
+
+
+def _with_all_pairs(tables: Tables) -> Tables:
+    """The same tables in the layout that serves, zero for pairs that they lack."""
+    layout = Layout.of_catalog()
+    if len(tables.pairs) == len(layout.ends):
+        return tables
+    return Tables(BinEdges(tables.edges.inner), tables.own, np.zeros((len(layout.ends), WIDTH, WIDTH)))
+
+
+def _logistic(kind: str, task: Task) -> Fitted:
+    fit = fit_logistic(task.train, task.held_out, epochs=task.epochs, progress=task.progress)
+    return _compiled(task, fit.tables, fit.bias, fit.recipe)
+
+
+def _compiled(task: Task, tables: Tables, bias: Mapping[str, float], recipe: Mapping[str, Any]) -> Fitted:
+    flat, edges = tables.flat(), tables.edges
+    return Fitted(
+        lambda components: table_logits(flat, edges, components), bias, recipe,
+        lambda out, card: write_model(out, tables, card), len(task.train),
+    )  # fmt: skip
+
+
+def _trees(kind: str, task: Task) -> Fitted:
+    neighbours = NeighbourInputs.fit(task.train) if kind == "xgbgraph" else None
+    forest, recipe = fit_forest(
+        task.train, task.held_out, seed=task.seed, trees=task.epochs or TREE_COUNT, neighbours=neighbours
+    )
+    # The trees have no offset per class; calibration finds all of it.
+    no_bias = dict.fromkeys(AVAILABILITY_CLASSES, 0.0)
+    return Fitted(
+        lambda components: forest.logits(components, neighbours), no_bias, recipe,
+        lambda out, card: write_forest(out, forest, card, neighbours), len(task.train),
+    )  # fmt: skip
+
+
+def _deep(kind: str, task: Task) -> Fitted:
+    fitting = torch_module("fit_graph", f"training a model of kind {kind}")
+    recipe = fitting.GraphRecipe() if task.epochs is None else fitting.GraphRecipe(epochs=task.epochs)
+    fit = fitting.fit_graph(
+        kind, task.train, task.held_out, seed=task.seed, recipe=recipe, progress=task.progress
+    )
+    used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
+    return Fitted(fit.raw, fit.bias, used, fit.write, len(task.train))
+
+
+_FITTERS: Mapping[str, Callable[[str, Task], Fitted]] = {
+    "order2": _network,
+    "additive": _network,
+    "logistic": _logistic,
+    "gbdt": _trees,
+    "xgbgraph": _trees,
+    "rgcn": _deep,
+    "gatv2": _deep,
+}
