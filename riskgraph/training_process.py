@@ -62,6 +62,7 @@ class Job:
     kind: str
     seed: int
     public_key: str
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,20 @@ class Trained:
 
 def train(
     releases: Sequence[Path], out: Path, kind: str, seed: int, verifier: Ed25519Verifier,
-    progress: Progress | None = None, as_user: str | None = None,
+    progress: Progress | None = None, as_user: str | None = None, rows: int | None = None,
 ) -> Trained:  # fmt: skip
     """Train on releases in a separate process and put the model into ``out``.
 
     Args:
         releases: Folders of releases; the child verifies them, as :meth:`Release.open` does.
         out: Folder of the model; untouched unless training ends well.
-        kind: ``order2`` or ``gbdt``.
+        kind: One of :data:`riskgraph.models.kinds.KINDS`.
         seed: See :func:`riskgraph.models.train.train`.
         verifier: Checks the releases' signatures; only its public key is handed over.
         progress: Told what the child tells.
         as_user: Operating-system user that trains. By default the own one, and for root one of
             ``OWN_USERS`` that can run Python.
+        rows: See :func:`riskgraph.models.train.train`.
 
     Raises:
         Invalid: If the user is unknown, or cannot be changed to.
@@ -107,7 +109,7 @@ def train(
             scratch.chmod(0o711)
             # Last: from here on that user could lead a file that root writes elsewhere, by a link.
             os.chown(work, account.uid, account.gid)
-        job = Job(tuple(map(str, handed)), str(made), kind, seed, str(key))
+        job = Job(tuple(map(str, handed)), str(made), kind, seed, str(key), rows)
         refused = _run(job, work, account, progress)
         card = _place(_fetch(made, scratch / "fetched"), out)
     told = [f"the tripwire around training refused {count} x {rule}" for rule, count in refused.items()]
@@ -373,7 +375,10 @@ def _train(job: Job, progress: Progress) -> dict[str, int]:
     # Before the first release is opened, so that all that follows is watched.
     refused = arm(Allowed.of(read=(*libraries(), *job.releases), write=(Path.cwd(),)))
     opened = [Release.open(Path(path), verifier) for path in job.releases]
-    train(opened, Path(job.out), kind=job.kind, seed=job.seed, progress=progress)  # type: ignore[arg-type]
+    train(
+        opened, Path(job.out),
+        kind=job.kind, seed=job.seed, rows=job.rows, progress=progress,  # type: ignore[arg-type]
+    )  # fmt: skip
     return refused()
 
 

@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from riskgraph import bootstrap, promotion, training_process
 from riskgraph.commands.ui import AsJson, PublicKey, emit, err, progress_bars
+from riskgraph.models.kinds import extra_to_train
 from riskgraph.settings import Settings
 
 models = typer.Typer(help="Models: which there are, and which one decides.", no_args_is_help=True)
@@ -21,7 +22,12 @@ tree = typer.Typer(help="The decision tree.", no_args_is_help=True)
 
 class Kind(StrEnum):
     ORDER2 = "order2"
+    ADDITIVE = "additive"
+    LOGISTIC = "logistic"
     GBDT = "gbdt"
+    XGBGRAPH = "xgbgraph"
+    RGCN = "rgcn"
+    GATV2 = "gatv2"
 
 
 def register(root: typer.Typer) -> None:
@@ -34,9 +40,17 @@ def train(
     release: Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="May be repeated.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
     kind: Annotated[
-        Kind, typer.Option(help="order2 is served and explained; gbdt is a baseline.")
+        Kind,
+        typer.Option(
+            help="order2, additive and logistic are sums of terms, explained exactly; gbdt and xgbgraph are "
+            "trees; rgcn and gatv2 deep graph networks."
+        ),
     ] = Kind.ORDER2,
     seed: Annotated[int, typer.Option(help="Same seed, same release: same model.")] = 0,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fit on at most so many rows; all by default, 30,000 for rgcn and gatv2."),
+    ] = None,
     as_user: Annotated[
         str | None,
         typer.Option(envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."),
@@ -45,8 +59,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model on sandbox releases, in a process that can read nothing else."""
-    extra = "train" if kind is Kind.ORDER2 else "lab"
-    bootstrap.require_extra(f"riskgraph train --kind {kind.value}", extra)
+    bootstrap.require_extra(f"riskgraph train --kind {kind.value}", extra_to_train(kind.value))
     settings = Settings.from_environment()
     verifier = bootstrap.open_verifier(settings, public_key)
     if public_key is None:
@@ -55,7 +68,7 @@ def train(
         # Before any work: what was trained must be able to go on record.
         auditing.check_log(settings)
     with progress_bars() as progress:
-        made = training_process.train(release, out, kind.value, seed, verifier, progress, as_user)
+        made = training_process.train(release, out, kind.value, seed, verifier, progress, as_user, rows)
     if public_key is None:
         # Whoever trains by a public key has no key to sign a record with, nor the log.
         auditing.log_read(made.card, settings)

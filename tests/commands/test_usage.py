@@ -13,6 +13,7 @@ import typer
 
 from riskgraph import __version__, bootstrap
 from riskgraph.cli import app
+from riskgraph.commands.model import Kind
 from riskgraph.core.errors import (
     BadRequest,
     CheckFailed,
@@ -25,6 +26,7 @@ from riskgraph.core.errors import (
     StorageUnavailable,
     TooLarge,
 )
+from riskgraph.models.kinds import KINDS
 from tests.support.cli import riskgraph
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -185,6 +187,8 @@ def test_each_kind_of_error_has_its_exit_code(failure, code, monkeypatch, tmp_pa
         (("sandbox", "certificate", GOLDEN, "--out", "x"), "lab"),
         (("train", "--release", GOLDEN, "--out", "x"), "train"),
         (("train", "--release", GOLDEN, "--out", "x", "--kind", "gbdt"), "lab"),
+        (("train", "--release", GOLDEN, "--out", "x", "--kind", "logistic"), "lab"),
+        (("train", "--release", GOLDEN, "--out", "x", "--kind", "gatv2"), "train"),
         (("backtest", "--world", GOLDEN, "--out", "x", *DAYS), "lab"),
         (("backtest", "verify", GOLDEN), "lab"),
         (("serve", "--demo-merchant", "--history", GOLDEN), "lab"),
@@ -205,3 +209,7 @@ def test_the_package_runs_as_a_module():
     ran = subprocess.run(command, capture_output=True, check=True, text=True)
     assert ran.stdout == f"riskgraph {__version__}\n"
     assert not ran.stderr
+
+
+def test_every_kind_of_model_can_be_asked_for():
+    assert [kind.value for kind in Kind] == list(KINDS)
