@@ -10,9 +10,9 @@ all have the same features. Here one order is a graph of 137 behaviors, each wit
   counts, would mean nothing. Words without an order have a place too, which only says whether they differ;
 - a neighbour that is absent sends nothing.
 
-Labels take part in where bins lie and in nothing else. The weight of evidence of a bin (its log odds of fraud)
-was tried as the scale: it tells trees the labels of the rows that it was counted on, and ranked worse on
-held-out rows, in and out of fold.
+Labels take part in where bins lie and in nothing else. The weight of evidence of a bin (its log odds of
+fraud) was tried as the scale: it tells trees the labels of the rows that it was counted on, and ranked worse
+on held-out rows, in and out of fold.
 """
 
 from __future__ import annotations

@@ -20,9 +20,11 @@ import pytest
 from riskgraph import bootstrap, training_process
 from riskgraph.core import errors
 from riskgraph.core.errors import CheckFailed, Invalid, RiskgraphError
+from riskgraph.models import load_model
 from riskgraph.models.registry import shipped_champion
 from riskgraph.settings import Settings
 from riskgraph.training_process import Account, choose_account, start
+from tests.models.helpers import random_subgraph
 from tests.support.cli import riskgraph
 
 pytest.importorskip("pyarrow", reason="training needs the extra lab")
@@ -212,6 +214,15 @@ def test_a_child_whose_parent_is_gone_ends_and_takes_its_copies_along(chain, scr
         child.stdin.close()
         assert child.wait(timeout=60) == 1
     assert not (scratch / "copy").exists()
+
+
+@pytest.mark.parametrize("kind", ["logistic", "xgbgraph", pytest.param("gatv2", marks=needs_torch)])
+def test_alternatives_are_trained_in_the_same_process_of_their_own(kind, chain, tmp_path):
+    made = train(chain, tmp_path / "model", kind, rows=300)
+    assert (made.card["kind"], made.card["recipe"]["rows"]) == (kind, 300)
+    assert not [note for note in made.notes if "tripwire" in note]
+    model = load_model(tmp_path / "model")
+    assert model.score(random_subgraph(1), "pre_auth/front_end").probability < 1
 
 
 def spoil(release: Path) -> None:
