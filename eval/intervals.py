@@ -83,18 +83,49 @@ def ratio_interval(
     hits, resampling cannot see the other side: that end is the exact binomial bound with clusters
     as trials (Clopper and Pearson 1934).
     """
-    hit = hit & among
-    size = len(clusters.is_fraud)
-    tops = np.bincount(clusters.code, weights=hit, minlength=size)
-    whole = np.bincount(clusters.code, weights=among, minlength=size)
+    tops, whole = (_per_cluster(part, clusters) for part in (hit & among, among))
     n = int((whole > 0).sum())
     if not n:
         return Interval(float("nan"), float("nan"), float("nan"))
     value = float(tops.sum() / whole.sum())
-    far = 1.0 - ((1.0 - LEVEL) / 2.0) ** (1.0 / n)
     # Every draw of such a sample gives the same figure, and an interval of length zero would be a lie.
     if value in (0.0, 1.0):
+        far = _unseen(n)
         return Interval(value, 0.0 if value == 0 else 1.0 - far, far if value == 0 else 1.0)
+    return percentile_interval(value, _drawn_ratio(tops, whole, clusters, reps, seed))
+
+
+def difference_interval(
+    first: Bools, second: Bools, among: Bools, clusters: Clusters, *, reps: int = REPS, seed: int = 0
+) -> Interval:
+    """Share of ``first`` minus share of ``second`` among the same orders, drawn in pairs.
+
+    Where the two agree on every order, each end is as far as a share of zero could be (see
+    :func:`ratio_interval`).
+    """
+    tops = _per_cluster(first & among, clusters) - _per_cluster(second & among, clusters)
+    whole = _per_cluster(among, clusters)
+    n = int((whole > 0).sum())
+    if not n:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    if not tops.any():
+        return Interval(0.0, -_unseen(n), _unseen(n))
+    value = float(tops.sum() / whole.sum())
+    return percentile_interval(value, _drawn_ratio(tops, whole, clusters, reps, seed))
+
+
+def _per_cluster(rows: Bools, clusters: Clusters) -> Floats:
+    sums = np.bincount(clusters.code, weights=rows, minlength=len(clusters.is_fraud))
+    return np.asarray(sums, dtype=np.float64)
+
+
+def _unseen(clusters: int) -> float:
+    """Upper end of a share that none of so many trials showed (Clopper and Pearson 1934)."""
+    return float(1.0 - ((1.0 - LEVEL) / 2.0) ** (1.0 / clusters))
+
+
+def _drawn_ratio(tops: Floats, whole: Floats, clusters: Clusters, reps: int, seed: int) -> Floats:
+    """Ratios float64[reps] of sums over clusters drawn with replacement, fraud and honest apart."""
     rng = np.random.default_rng(seed)
     drawn = np.zeros((reps, 2))
     for stratum in (clusters.is_fraud, ~clusters.is_fraud):
@@ -102,7 +133,7 @@ def ratio_interval(
         if inside.any():
             drawn += _drawn_sums(np.stack([tops[inside], whole[inside]], axis=1), reps, rng)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return percentile_interval(value, drawn[:, 0] / drawn[:, 1])
+        return np.asarray(drawn[:, 0] / drawn[:, 1], dtype=np.float64)
 
 
 def _drawn_sums(sums: Floats, reps: int, rng: np.random.Generator) -> Floats:

@@ -1,0 +1,288 @@
+"""Several models side by side on one later window of a simulated world (contracts, section 8).
+
+Each model is read in three ways: by its score alone, at a threshold frozen on an earlier window where at most
+0.38 % of honest orders reach it; by what it rejects; and by what it rejects or sends to review, at the
+thresholds that it carries. Nothing is tuned on the window that is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.errors import Invalid
+from riskgraph.core.table import OrderTable
+from riskgraph.core.verdict import Verdict
+from riskgraph.eval.backtest import BatchScorer, Verdicts, probabilities
+from riskgraph.eval.intervals import REPS, cluster_orders, difference_interval
+from riskgraph.eval.metrics import FLAGGED, REFERENCE, Bools, Confusion, Floats, flagged
+from riskgraph.eval.slices import JUDGED_FROM, Scored, by_camouflage, gang_decisions
+from riskgraph.eval.window import Chosen, Truth, Window, choose_simulated, join
+from riskgraph.ports import Progress
+
+FPR = REFERENCE["fpr"]
+# How a model can be read; the first is the score at the frozen threshold.
+READINGS = ("score", *FLAGGED)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What models are compared on.
+
+    Attributes:
+        table: All orders of the world.
+        truth: Its oracle.
+        frozen_on: Days on which score thresholds are set.
+        judged_on: Later days that count.
+        new_from: A kind of fraud without an order before this day is new: no training that ended by then
+            has seen it.
+        reps: Bootstrap draws.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        Invalid: If the judged window does not lie after the other, or holds no order of one class.
+    """
+
+    table: OrderTable
+    truth: Truth
+    frozen_on: Window
+    judged_on: Window
+    new_from: date
+    reps: int = REPS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.judged_on.start <= self.frozen_on.end:
+            raise Invalid(
+                f"thresholds are frozen up to {self.frozen_on.end}, so orders count from the next day on, "
+                f"got {self.judged_on.start}",
+                field="judged_on",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One model's figures.
+
+    Attributes:
+        name: Of the model.
+        threshold: Probability from which an order is flagged by score alone.
+        hits: Flagged orders of the judged window, bool[N] by reading.
+        figures: As JSON; shares are fractions with their intervals, NaN where there is nothing to divide by.
+    """
+
+    name: str
+    threshold: float
+    hits: Mapping[str, Bools]
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelTable:
+    """All models on the same orders.
+
+    Attributes:
+        orders: The judged orders; scores and verdicts are those of no model.
+        new: bool[N], fraud of a kind that is new.
+        rows: One per model, by name.
+    """
+
+    orders: Scored
+    new: Bools
+    rows: Mapping[str, Row]
+
+    def gaps(self, champion: str, reading: str = "score") -> dict[str, dict[str, float]]:
+        """Recall of each other model for new kinds minus the champion's, in pairs, with intervals."""
+        mine = self.rows[champion].hits[reading]
+        return {
+            name: asdict(
+                difference_interval(
+                    row.hits[reading], mine, self.new, self.orders.clusters,
+                    reps=self.orders.reps, seed=self.orders.seed,
+                )
+            )
+            for name, row in self.rows.items()
+            if name != champion
+        }  # fmt: skip
+
+
+def model_table(
+    scorers: Mapping[str, BatchScorer],
+    contest: Contest,
+    verdicts: Mapping[str, Verdicts] | None = None,
+    progress: Progress | None = None,
+) -> ModelTable:
+    """Judge several models.
+
+    Args:
+        scorers: By name.
+        contest: On which orders.
+        verdicts: What the service would answer with a model, gates included; a model that is not named
+            decides by its own thresholds alone.
+        progress: Told how far scoring is.
+
+    Raises:
+        Invalid: If a window holds too few orders of a class.
+        CheckFailed: If a model gives probabilities that are not numbers.
+    """
+    early, late = (_chosen(contest, window) for window in (contest.frozen_on, contest.judged_on))
+    fraud = int(late.is_fraud.sum())
+    if not 0 < fraud < len(late.is_fraud):
+        raise Invalid(
+            f"the window holds {fraud} fraudulent and {len(late.is_fraud) - fraud} honest orders; both are "
+            "needed",
+            field="judged_on",
+        )
+    orders = _orders(late, contest)
+    new = late.is_fraud & np.isin(late.archetype, sorted(new_kinds(contest)))
+    honest = early.table.take(~early.is_fraud)
+    rows = {}
+    for name, scorer in scorers.items():
+        threshold = freeze(probabilities(scorer, honest, name, progress))
+        probability = probabilities(scorer, late.table, name, progress)
+        decide = (verdicts or {}).get(name, _bands(scorer))
+        scored = orders.with_verdicts(decide(late.table, probability), probability)
+        rows[name] = _row(name, scorer, scored, new, threshold)
+    return ModelTable(orders, new, rows)
+
+
+def new_kinds(contest: Contest) -> set[str]:
+    """Kinds of fraud without an order before ``new_from``."""
+    place, known = join(contest.table.order_id, contest.truth.order_id)
+    fraud = known & contest.truth.is_fraud[place]
+    kind = contest.truth.archetype[place]
+    start = datetime.combine(contest.new_from, time(), UTC).timestamp() * 1e6
+    before = fraud & (contest.table.placed_at < start)
+    return {str(k) for k in kind[fraud]} - {str(k) for k in kind[before]}
+
+
+def freeze(honest: Floats, fpr: float = FPR) -> float:
+    """The lowest threshold that at most ``fpr`` of honest orders reach.
+
+    Raises:
+        Invalid: If there are so few orders that none may reach it.
+    """
+    allowed = int(fpr * len(honest))
+    if not allowed:
+        raise Invalid(
+            f"{len(honest)} honest orders are too few to set a threshold at {fpr:.2%} of them",
+            field="frozen_on",
+        )
+    # Just above the highest score that may no longer be flagged, so that ties stay below together.
+    return float(np.nextafter(np.sort(honest)[-allowed - 1], np.inf))
+
+
+def _chosen(contest: Contest, window: Window) -> Chosen:
+    return choose_simulated(
+        contest.table, contest.truth, window, datetime.combine(window.end, time(), UTC)
+    )  # fmt: skip
+
+
+def _orders(late: Chosen, contest: Contest) -> Scored:
+    table, count = late.table, len(late.table)
+    return Scored(
+        table.order_id, table.placed_at, table.availability, np.zeros(count),
+        np.full(count, str(Verdict.ACCEPT), dtype=object), late.is_fraud, late.gang, late.archetype,
+        late.camouflage, late.honest_type, cluster_orders(late.is_fraud, late.gang, table.account),
+        contest.reps, contest.seed,
+    )  # fmt: skip
+
+
+def _bands(scorer: BatchScorer) -> Verdicts:
+    def decide(table: OrderTable, probability: Floats) -> NDArray[np.object_]:
+        verdict = np.full(len(table), str(Verdict.ACCEPT), dtype=object)
+        for name in sorted(set(table.availability)):
+            bands, inside = scorer.thresholds(name), table.availability == name
+            verdict[inside & (probability >= bands.review)] = str(Verdict.REVIEW)
+            verdict[inside & (probability >= bands.reject)] = str(Verdict.REJECT)
+        return verdict
+
+    return decide
+
+
+def _row(name: str, scorer: BatchScorer, rows: Scored, new: Bools, threshold: float) -> Row:
+    hits = {"score": rows.probability >= threshold}
+    hits |= {kind: flagged(rows.verdict, kind) for kind in FLAGGED}
+    slices = _by_honest_type(rows, hits)
+    figures = {
+        "versions": dict(scorer.versions),
+        "threshold": threshold,
+        "honest_review_share": rows.ratio(rows.verdict == Verdict.REVIEW, ~rows.is_fraud),
+        "overall": {reading: _overall(rows, hit) for reading, hit in hits.items()},
+        "novelty": _by_novelty(rows, hits, new),
+        "archetype": _by_archetype(rows, hits, new),
+        "availability": _by_availability(rows, hits),
+        "honest_type": slices,
+        "slice_fpr_max": _worst_slice(slices),
+        "camouflage": by_camouflage(rows),
+    }
+    return Row(name, threshold, hits, figures)
+
+
+def _by_novelty(rows: Scored, hits: Mapping[str, Bools], new: Bools) -> list[dict[str, Any]]:
+    parts = (("new", new), ("known", rows.is_fraud & ~new))
+    return [{"kinds": word, **_recalls(rows, hits, inside)} for word, inside in parts]
+
+
+def _by_archetype(rows: Scored, hits: Mapping[str, Bools], new: Bools) -> list[dict[str, Any]]:
+    return [
+        {"archetype": kind, "new": bool(new[inside].all()), **_recalls(rows, hits, inside)}
+        for kind, inside in _groups(rows.archetype, rows.is_fraud)
+    ]
+
+
+def _by_availability(rows: Scored, hits: Mapping[str, Bools]) -> list[dict[str, Any]]:
+    table = []
+    for name, inside in _groups(rows.availability, np.ones(len(rows), dtype=bool)):
+        fraud, honest = inside & rows.is_fraud, inside & ~rows.is_fraud
+        table.append({"availability": name, **_recalls(rows, hits, fraud), **_fprs(rows, hits, honest)})
+    return table
+
+
+def _by_honest_type(rows: Scored, hits: Mapping[str, Bools]) -> list[dict[str, Any]]:
+    return [
+        {"honest_type": kind, **_fprs(rows, hits, inside), "judged": bool(inside.sum() >= JUDGED_FROM)}
+        for kind, inside in _groups(rows.honest_type, ~rows.is_fraud)
+    ]
+
+
+def _overall(rows: Scored, hit: Bools) -> dict[str, Any]:
+    counts = Confusion.of(hit, rows.is_fraud)
+    return {
+        **asdict(counts),
+        "recall": rows.ratio(hit, rows.is_fraud),
+        "fpr": rows.ratio(hit, ~rows.is_fraud),
+        "precision": rows.ratio(rows.is_fraud, hit),
+        "base_rate": counts.base_rate,
+        "gangs": gang_decisions(rows, hit),
+    }
+
+
+def _groups(words: NDArray[np.object_], among: Bools) -> list[tuple[str, Bools]]:
+    return [(str(word), among & (words == word)) for word in sorted(set(words[among]))]
+
+
+def _recalls(rows: Scored, hits: Mapping[str, Bools], fraud: Bools) -> dict[str, Any]:
+    gangs = len(np.unique(rows.gang[fraud & (rows.gang >= 0)]))
+    shares = {f"recall_{reading}": rows.ratio(hit, fraud) for reading, hit in hits.items()}
+    return {"fraud": int(fraud.sum()), "gangs": gangs, **shares}
+
+
+def _fprs(rows: Scored, hits: Mapping[str, Bools], honest: Bools) -> dict[str, Any]:
+    shares = {f"fpr_{reading}": rows.ratio(hit, honest) for reading, hit in hits.items()}
+    return {"honest": int(honest.sum()), **shares}
+
+
+def _worst_slice(slices: list[dict[str, Any]]) -> dict[str, Any]:
+    """Highest false-positive rate of a kind of honest person with enough orders, by reading."""
+    judged = [row for row in slices if row["judged"]]
+    worst = {}
+    for reading in READINGS:
+        row = max(judged, key=lambda r: r[f"fpr_{reading}"]["value"], default=None)
+        worst[reading] = row and {"honest_type": row["honest_type"], **row[f"fpr_{reading}"]}
+    return worst
