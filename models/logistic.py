@@ -124,5 +124,5 @@ def _minimise(data: _Data, start: Floats, ridge: float, steps: int) -> Floats:
         value = each.sum() + 0.5 * ridge * np.square(own).sum()
         return float(value) / len(logit), slope / len(logit)
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": steps})
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-7})
     return np.asarray(found.x, dtype=np.float64)
