@@ -113,6 +113,8 @@ class _Fitting:
         # From the base rate on, so that the first steps are not spent on it.
         self.network.bias.data.fill_(math.log(rate / (1 - rate)))
         self.hidden = [torch.from_numpy(gone.copy()) for gone in Layout.of_catalog().hidden]
+        # Small releases get about 32 steps an epoch too; with three, 12 epochs would be 36 steps.
+        self.batch = min(recipe.batch, max(32, len(data.label) // 32))
         self.best: dict[str, Tensor] = {}
 
     def run(self, progress: Progress | None) -> list[float]:
@@ -124,7 +126,7 @@ class _Fitting:
         self._keep()
         for epoch in range(recipe.epochs):
             self.network.train()
-            for rows in torch.randperm(len(self.data.label), generator=self.random).split(recipe.batch):
+            for rows in torch.randperm(len(self.data.label), generator=self.random).split(self.batch):
                 optimizer.zero_grad()
                 self._loss(rows).backward()
                 optimizer.step()

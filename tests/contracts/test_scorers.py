@@ -283,7 +283,7 @@ def test_the_card_says_which_demands_of_the_catalogue_do_not_bind(
 
 @every_kind
 def test_at_most_so_many_rows_are_fitted_as_were_asked_for(kind: str, tmp_path: Path) -> None:
-    assert train(kind, tmp_path, rows=900).recipe["rows"] == 900
+    assert train(kind, tmp_path, rows=400).recipe["rows"] == 400
 
 
 @deep_kinds
