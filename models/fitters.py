@@ -20,7 +20,7 @@ from riskgraph.models.layout import WIDTH, Layout
 from riskgraph.models.libraries import torch_module
 from riskgraph.models.logistic import fit_logistic
 from riskgraph.models.neighbours import NeighbourInputs
-from riskgraph.models.rows import Rows, some_of
+from riskgraph.models.rows import MIN_ROWS, Rows, some_of
 from riskgraph.models.trees import write_forest
 from riskgraph.ports import Progress
 
@@ -76,7 +76,7 @@ def fit_kind(kind: str, task: Task, rows: int | None = None) -> Fitted:
         rows: Fit on at most so many rows, drawn by the seed; all if left out, for deep kinds 30,000.
 
     Raises:
-        Invalid: If the kind is unknown, or fewer than one row is asked for.
+        Invalid: If the kind is unknown, or fewer rows than 120 are asked for.
         ExtraMissing: If a library of the kind is not installed.
     """
     if kind not in KINDS:
@@ -84,10 +84,10 @@ def fit_kind(kind: str, task: Task, rows: int | None = None) -> Fitted:
     if rows is None and kind in DEEP:
         rows = DEEP_ROWS
     if rows is not None:
-        if rows < 1:
-            raise Invalid(f"training needs at least one row, got rows {rows}", field="rows")
+        if rows < MIN_ROWS:
+            raise Invalid(f"training needs at least {MIN_ROWS} rows, got {rows}", field="rows")
         # In proportion, so that looking when to stop does not outlast the fit.
-        checked = max(1, round(rows * len(task.held_out) / len(task.train)))
+        checked = round(rows * len(task.held_out) / len(task.train))
         fitting, held_out = some_of(task.train, rows, task.seed), some_of(task.held_out, checked, task.seed)
         task = replace(task, train=fitting, held_out=held_out)
     return _FITTERS[kind](kind, task)

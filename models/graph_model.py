@@ -54,7 +54,7 @@ class GraphModel(GameModel):
 
 
 def _raw(network: Any, card: Card, arrays: Arrays) -> RawLogits:
-    lengths, inner = arrays.pop("edge_counts"), arrays.pop("edges")
+    lengths, inner = arrays.pop("bin_edge_counts"), arrays.pop("bin_edges")
     edges = BinEdges(tuple(np.split(inner, np.cumsum(lengths)[:-1])))
     built = network.build(card.kind, network.Sizes(**card.layout["sizes"]), arrays)
     return lambda components: network.raw_logits(built, edges, components)
@@ -66,8 +66,8 @@ def write_network(
     """Write a deep model, each file in one step; returns the card as stored."""
     arrays: Arrays = {
         **weights,
-        "edge_counts": np.array([len(inner) for inner in edges.inner]),
-        "edges": np.concatenate(edges.inner),
+        "bin_edge_counts": np.array([len(inner) for inner in edges.inner]),
+        "bin_edges": np.concatenate(edges.inner),
     }
     layout = {
         "components": list(Layout.of_catalog().components),

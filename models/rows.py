@@ -14,6 +14,7 @@ from riskgraph.ports import TrainingRows
 
 # Below these a held-out quarter could not tell when to stop.
 MIN_FRAUD, MIN_HONEST = 20, 100
+MIN_ROWS = MIN_FRAUD + MIN_HONEST
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,7 +129,7 @@ class TreeModel(GameModel):
         arrays = read_arrays(folder / TREES_FILE, card)
         try:
             forest = Forest(**{f.name: arrays[f.name] for f in fields(Forest)})
-            neighbours = NeighbourInputs(arrays["edges"]) if card.kind == "xgbgraph" else None
+            neighbours = NeighbourInputs(arrays["bin_edges"]) if card.kind == "xgbgraph" else None
         except KeyError as missing:
             raise ModelUnavailable(f"{folder / TREES_FILE}: the array {missing} is missing") from missing
         return cls(card, forest, neighbours)
@@ -142,7 +142,7 @@ def write_forest(
     arrays: Arrays = {f.name: getattr(forest, f.name) for f in fields(forest)}
     inputs = "components, then presence per node"
     if neighbours is not None:
-        arrays["edges"] = neighbours.edges
+        arrays["bin_edges"] = neighbours.edges
         inputs = "components, then aggregates over neighbours, then presence per node"
     layout = {"inputs": inputs, "trees": len(forest.roots)}
     return write_arrays(folder, TREES_FILE, arrays, card, layout)

@@ -14,6 +14,7 @@ from rich.tree import Tree
 from riskgraph import bootstrap, promotion, training_process
 from riskgraph.commands.ui import AsJson, PublicKey, emit, err, progress_bars
 from riskgraph.models.kinds import extra_to_train
+from riskgraph.models.rows import MIN_ROWS
 from riskgraph.settings import Settings
 
 models = typer.Typer(help="Models: which there are, and which one decides.", no_args_is_help=True)
@@ -49,7 +50,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Same seed, same release: same model.")] = 0,
     rows: Annotated[
         int | None,
-        typer.Option(min=1, help="Fit on at most so many rows; all by default, 30,000 for rgcn and gatv2."),
+        typer.Option(
+            min=MIN_ROWS, help="Fit on at most so many rows; all by default, 30,000 for rgcn and gatv2."
+        ),
     ] = None,
     as_user: Annotated[
         str | None,

@@ -77,6 +77,8 @@ def test_every_command_gives_a_program_one_json_value(path):
     ("arguments", "named"),
     [
         (("simulate",), "--out"),
+        (("train", "--release", GOLDEN, "--out", "x", "--kind", "oracle"), "--kind"),
+        (("train", "--release", GOLDEN, "--out", "x", "--rows", "119"), "--rows"),
         (("simulate", "--out", "x", "--orders", "5"), "--orders"),
         (("simulate", "--out", "x", "--seed", "seven"), "--seed"),
         (("simulate", "--out", "x", "--config", "nowhere"), "--config"),

@@ -286,6 +286,12 @@ def test_at_most_so_many_rows_are_fitted_as_were_asked_for(kind: str, tmp_path: 
     assert train(kind, tmp_path, rows=400).recipe["rows"] == 400
 
 
+def test_too_few_rows_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="at least 120 rows, got 119") as told:
+        train("gbdt", tmp_path, rows=119)
+    assert told.value.field == "rows"
+
+
 @deep_kinds
 def test_a_deep_network_served_without_torch_names_the_extra(
     kind: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
