@@ -14,6 +14,13 @@ from riskgraph.models.rows import Rows
 from riskgraph.models.trees import Forest, tree_inputs
 
 LEVELS = 128
+_RECIPE = {
+    "learning_rate": 0.05,
+    "max_leaf_nodes": 31,
+    "min_samples_leaf": 40,
+    "l2_regularization": 1.0,
+    "n_iter_no_change": 15,
+}
 
 
 def fit_forest(
@@ -42,12 +49,9 @@ def fit_forest(
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
     except ImportError as missing:
         raise ExtraMissing("training a gbdt model", "lab") from missing
-    recipe = {"learning_rate": 0.05, "max_iter": trees, "max_leaf_nodes": 31, "min_samples_leaf": 40}
-    recipe |= {"l2_regularization": 1.0, "n_iter_no_change": 15}
+    recipe = {**_RECIPE, "max_iter": trees}
     classifier = HistGradientBoostingClassifier(early_stopping=True, random_state=seed, **recipe)
-    values, checked = (
-        rows.components if neighbours is None else neighbours(rows.components) for rows in (train, held_out)
-    )
+    values, checked = (neighbours(r.components) if neighbours else r.components for r in (train, held_out))
     levels = find_levels(values)
     inputs = tree_inputs(to_levels(values, levels))
     # scikit-learn cannot bin a column without any value; a constant one is never asked for.
