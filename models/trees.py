@@ -1,4 +1,4 @@
-"""Gradient-boosted trees on the same inputs: a challenger and an honest baseline.
+"""Gradient-boosted trees on the same inputs: an alternative to serve and an honest baseline.
 
 Stored without pickle, as plain node arrays, and predicted with numpy.
 """
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.errors import ModelUnavailable
-from riskgraph.core.verdict import Thresholds
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import GameScore, Scale, Thresholds
 from riskgraph.models.card import CARD_FILE, Card, calibration_of, read_card
 from riskgraph.models.compiled import check_file, class_offsets, settle, sigmoid, write_card
+from riskgraph.models.tree_leaves import LeafPaths
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -28,6 +30,11 @@ TREES_FILE = "trees.npz"
 _CHUNK_ROWS = 2048
 _FIRST = np.array([part.start for part in catalog().component_slices])
 INPUT_COUNT = len(catalog().components) + NODE_COUNT
+_NODE = np.array(catalog().component_node)
+# The behavior node behind each input: those of the components, then the presence of each node.
+INPUT_NODE = np.concatenate([_NODE, np.arange(NODE_COUNT)])
+_NAN = np.float32(np.nan)
+_ABSENT = np.full((1, len(_NODE)), _NAN, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +98,11 @@ class Forest:
             node = np.where(left, self.left[node], self.right[node])
         return np.asarray(self.value[node].sum(axis=1), dtype=np.float64)
 
+    def goes_left(self, inputs: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which way one row of inputs goes at every node, bool[n]."""
+        value = inputs[self.feature].astype(np.float64)
+        return np.where(np.isnan(value), self.missing_left, value <= self.threshold)
+
 
 def tree_inputs(components: NDArray[np.float32]) -> NDArray[np.float32]:
     """Components and presence of each node, float32[N, 396]."""
@@ -99,14 +111,17 @@ def tree_inputs(components: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class TreeModel:
-    """A loaded tree model. It scores batches only and explains nothing."""
+    """A loaded tree model; safe to share between threads, it holds no mutable state."""
 
-    explainable = False
+    explainable = True
 
     def __init__(self, card: Card, forest: Forest) -> None:
         self.card = card
         self.forest = forest
         self.versions = card.versions
+        self._paths = LeafPaths(forest, INPUT_NODE, tree_inputs(_ABSENT)[0])
+        base = float(forest.logits(_ABSENT)[0])
+        self._classes = {name: Scale(c.offset + base, c.thresholds) for name, c in card.classes.items()}
 
     @classmethod
     def load(cls, folder: Path | str) -> TreeModel:
@@ -140,6 +155,28 @@ class TreeModel:
             Invalid: If the model has no such class.
         """
         return calibration_of(self.card.classes, availability).thresholds
+
+    def scale(self, availability: str) -> Scale | None:
+        """What a class is judged on; None for one that the model does not know."""
+        return self._classes.get(availability)
+
+    def score(self, subgraph: OrderSubgraph, availability: str) -> GameScore:
+        """Score one order.
+
+        Raises:
+            Invalid: If the model has no such availability class; the class is named.
+        """
+        scale = calibration_of(self._classes, availability)
+        row, known = subgraph.components, calibration_of(self.card.classes, availability).offset
+
+        def game(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+            return known + self.forest.logits(np.where(masks[:, _NODE], row, _NAN))
+
+        logit = known + self.forest.logits(row[None])
+        return GameScore(
+            availability, scale.offset, float(logit[0]), float(sigmoid(logit)[0]), scale.thresholds,
+            subgraph.present, game, lambda: self._paths.of(tree_inputs(row[None])[0]),
+        )  # fmt: skip
 
     def score_batch(
         self, components: NDArray[np.float32], availability: NDArray[np.object_]
