@@ -67,7 +67,9 @@ def without_consent_data(view: View, attribution: Attribution) -> dict[str, Any]
     bare = facts["bare"]
     if bare is None:
         return None
-    removed = float(touching(attribution, np.flatnonzero(_CONSENT)).sum())
+    removed = attribution.optional
+    if removed is None:
+        removed = float(touching(attribution, np.flatnonzero(_CONSENT)).sum())
     logit = float(facts["logit"]) - float(facts["offset"]) - removed + float(bare["offset"])
     probability = 1.0 / (1.0 + float(np.exp(-logit)))
     word = band(probability, bare["thresholds"])

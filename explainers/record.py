@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.catalog import catalog
 from riskgraph.core.order import Order
-from riskgraph.core.report import Attribution, DecisionReport
+from riskgraph.core.report import CLOSED_FORM, Attribution, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore, Scale, Thresholds, Walk
+from riskgraph.core.verdict import OrderScore, Scale, Thresholds, Walk
 from riskgraph.explainers.reasons import Chosen, choose_reasons
 from riskgraph.explainers.shapley import pair_sums
 
@@ -24,7 +25,7 @@ def build_report(
     subgraph: OrderSubgraph,
     *,
     walk: Walk,
-    score: RiskScore | None,
+    score: OrderScore | None,
     attribution: Attribution | None,
     decision_id: str,
     issued_at: str,
@@ -52,7 +53,8 @@ def build_report(
             raise ValueError("a verdict without score and explanation must be degraded")
         facts |= _score_facts(score, attribution, bare)
         chosen = choose_reasons(attribution, subgraph, walk.verdict)
-        phi, pairs = attribution.phi.tobytes(), attribution.pairs.tobytes()
+        phi = attribution.phi.tobytes()
+        pairs = attribution.pairs.tobytes() if attribution.method == CLOSED_FORM else b""
     packed, why = subgraph.pack(), (chosen.reasons, chosen.mitigating, chosen.other_share)
     order_facts, versions = _order_facts(order), dict(versions)
     return DecisionReport(
@@ -73,8 +75,8 @@ def _verdict_facts(
     }
 
 
-def _score_facts(score: RiskScore, attribution: Attribution, bare: Scale | None) -> dict[str, Any]:
-    return {
+def _score_facts(score: OrderScore, attribution: Attribution, bare: Scale | None) -> dict[str, Any]:
+    facts = {
         "availability": score.availability,
         "offset": score.offset,
         "logit": score.logit,
@@ -82,6 +84,20 @@ def _score_facts(score: RiskScore, attribution: Attribution, bare: Scale | None)
         "thresholds": _thresholds(score.thresholds),
         "bare": None if bare is None else {"offset": bare.offset, "thresholds": _thresholds(bare.thresholds)},
         "gap": attribution.gap,
+    }
+    # Records of a sum of terms are as they were before there were other models.
+    return facts if attribution.method == CLOSED_FORM else facts | {"explained": _explained(attribution)}
+
+
+def _explained(attribution: Attribution) -> dict[str, Any]:
+    """How a model without terms was explained, and what only the model could have told later."""
+    error = attribution.error
+    return {
+        "method": attribution.method,
+        "seed": attribution.seed,
+        "evaluations": attribution.evaluations,
+        "error": None if error is None else error.tolist(),
+        "optional": attribution.optional,
     }
 
 
@@ -119,6 +135,10 @@ def attribution_of(record: DecisionReport) -> Attribution | None:
     if not record.phi:
         return None
     phi: NDArray[np.float64] = np.frombuffer(record.phi, dtype=np.float64)
+    gap, told = float(record.score["gap"]), record.score.get("explained")
+    if told is not None:
+        error = None if told["error"] is None else np.array(told["error"])
+        return Attribution(phi, phi, np.zeros(len(catalog().pairs)), gap, **{**told, "error": error})
     pairs: NDArray[np.float64] = np.frombuffer(record.pairs, dtype=np.float64)
     own = phi - 0.5 * pair_sums(pairs)
-    return Attribution(phi, own, pairs, float(record.score["gap"]))
+    return Attribution(phi, own, pairs, gap)

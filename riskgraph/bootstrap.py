@@ -23,13 +23,13 @@ from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFo
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree, RiskScore, Scale, Walk
+from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
+from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import build_report
 from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
-from riskgraph.explainers.shapley import ExactExplainer
 from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import reason_text
 from riskgraph.governance.keys import Authenticator
@@ -96,7 +96,7 @@ class MerchantReportWriter:
     def provenance(self) -> str:
         return SIMULATED if self.profile.simulated else self.model_provenance
 
-    def scale_without_consent(self, score: RiskScore | None) -> Scale | None:
+    def scale_without_consent(self, score: OrderScore | None) -> Scale | None:
         """What the order would have been judged on had the shopper refused all optional data."""
         if score is None or self.scorer is None:
             return None
@@ -114,7 +114,7 @@ class MerchantReportWriter:
         self,
         order: Order,
         subgraph: OrderSubgraph,
-        score: RiskScore | None,
+        score: OrderScore | None,
         walk: Walk,
         attribution: Attribution | None,
         decision_id: str,
@@ -304,7 +304,7 @@ def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) 
         store=store,
         ledger=store,
         scorer=scorer,
-        explainer=ExactExplainer(),
+        explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
         writer=MerchantReportWriter(profile, tree, clock, scorer, mode),
         clock=clock,

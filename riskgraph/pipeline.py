@@ -19,7 +19,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.order import Order, availability_class, parse_order
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree, RiskScore, Verdict, Walk
+from riskgraph.core.verdict import DecisionTree, OrderScore, Verdict, Walk
 from riskgraph.ports import Clock, Entry, Explainer, GraphStore, Ledger, ReportWriter, Scorer
 
 _LOG = logging.getLogger("riskgraph.pipeline")
@@ -28,7 +28,7 @@ MAX_AHEAD_S = 86_400.0
 
 
 # What a verdict rests on: score, way through the tree, explanation; and the cause if degraded.
-Judgement = tuple[RiskScore | None, Walk, Attribution | None, str | None]
+Judgement = tuple[OrderScore | None, Walk, Attribution | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore, Scale, Walk
+from riskgraph.core.verdict import OrderScore, Scale, Walk
 
 
 class Scorer(Protocol):
@@ -27,14 +27,14 @@ class Scorer(Protocol):
     @property
     def provenance(self) -> str: ...
 
-    def score(self, subgraph: OrderSubgraph, availability: str) -> RiskScore: ...
+    def score(self, subgraph: OrderSubgraph, availability: str) -> OrderScore: ...
 
     def scale(self, availability: str) -> Scale | None:
         """What a class is judged on; None for one that the model does not know."""
 
 
 class Explainer(Protocol):
-    def explain(self, score: RiskScore) -> Attribution: ...
+    def explain(self, score: OrderScore) -> Attribution: ...
 
 
 class ReportWriter(Protocol):
@@ -51,7 +51,7 @@ class ReportWriter(Protocol):
         self,
         order: Order,
         subgraph: OrderSubgraph,
-        score: RiskScore | None,
+        score: OrderScore | None,
         walk: Walk,
         attribution: Attribution | None,
         decision_id: str,

@@ -49,7 +49,7 @@ def serve(
     With --json, URL and first key (or null) go to stdout as one value, and the access log to stderr.
 
     Settings come from RISKGRAPH_HOME, _SECRETS, _STORE_URL, _MODEL, _MERCHANT, _TREE, _HOST, _PORT,
-    _DEADLINE_MS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
+    _DEADLINE_MS, _PERMUTATION_PAIRS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
     """
     if example_merchant:
         text = bootstrap.example_merchant()
