@@ -113,8 +113,6 @@ def tree_inputs(components: NDArray[np.float32]) -> NDArray[np.float32]:
 class TreeModel:
     """A loaded tree model; safe to share between threads, it holds no mutable state."""
 
-    explainable = True
-
     def __init__(self, card: Card, forest: Forest) -> None:
         self.card = card
         self.forest = forest

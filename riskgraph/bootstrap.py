@@ -39,7 +39,7 @@ from riskgraph.governance.signing import (
     read_or_create_secret,
     read_public_key,
 )
-from riskgraph.models.compiled import CompiledModel
+from riskgraph.models import Model, load_model
 from riskgraph.models.registry import champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer
@@ -236,17 +236,20 @@ def example_merchant() -> str:
     return resources.files("riskgraph.explainers").joinpath("data", "demo-merchant.toml").read_text("utf-8")
 
 
-def serving_model(settings: Settings) -> tuple[CompiledModel, str]:
-    """The model that decides, and the mode it was promoted in.
+def serving_model(settings: Settings) -> tuple[Model, str]:
+    """The model that decides, and the mode it was promoted in."""
+    folder, mode = serving_folder(settings)
+    return load_model(folder), mode
 
-    The configured folder, else the promoted champion, else the one that ships (observe).
-    """
+
+def serving_folder(settings: Settings) -> tuple[Path, str]:
+    """The configured folder, else the promoted champion's, else the one that ships (observe)."""
     if settings.model is not None:
-        return CompiledModel.load(settings.model), "observe"
+        return settings.model, "observe"
     promoted = champion(models_folder(settings))
     if promoted is not None:
-        return CompiledModel.load(models_folder(settings) / promoted.folder), promoted.mode
-    return CompiledModel.load(shipped_champion()), "observe"
+        return models_folder(settings) / promoted.folder, promoted.mode
+    return shipped_champion(), "observe"
 
 
 def models_folder(settings: Settings) -> Path:

@@ -43,12 +43,10 @@ def promote(model: Path, by: str, mode: str, settings: Settings) -> dict[str, An
     """Copy a model into the models folder and make it champion.
 
     Raises:
-        Invalid: If a model of simulated origin, or one without explanations, shall decide.
+        Invalid: If a model of simulated origin shall enforce.
         Conflict: If another model of that folder's name is there.
     """
     card = read_card(model)
-    if card.kind != "order2":
-        raise Invalid(f"a {card.kind} model cannot be explained exactly, so it cannot decide", field="model")
     if mode == "enforce" and card.provenance == bootstrap.SIMULATED:
         raise Invalid("a model trained on simulated orders may only observe real shoppers", field="enforce")
     folder = bootstrap.models_folder(settings)

@@ -54,7 +54,7 @@ def test_the_shipped_champion_scores_the_golden_order(tmp_path):
     assert answer["provenance"] == "simulated"
     assert (
         answer["versions"]["model_sha256"]
-        == bootstrap.CompiledModel.load(shipped_champion()).versions["model_sha256"]
+        == bootstrap.load_model(shipped_champion()).versions["model_sha256"]
     )
 
 
