@@ -40,6 +40,8 @@ from riskgraph.governance.signing import (
     read_public_key,
 )
 from riskgraph.models import Model, load_model
+from riskgraph.models.card import read_card
+from riskgraph.models.promotion_record import read_record
 from riskgraph.models.registry import champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer
@@ -77,15 +79,14 @@ class MerchantReportWriter:
     tree: DecisionTree
     clock: Clock
     scorer: Scorer | None
-    promoted_mode: str
+    enforces_for: frozenset[str] = frozenset()
 
-    @cached_property
-    def mode(self) -> str:
-        """``enforce`` only with a promoted model of the merchant's own, or for a simulated shop."""
+    def mode(self, merchant_id: str) -> str:
+        """``enforce`` only with an own model promoted for this merchant, or in a simulated shop."""
         if self.profile.simulated:
             return self.profile.mode
         own = self.scorer is not None and self.scorer.provenance != SIMULATED
-        return self.promoted_mode if own else "observe"
+        return "enforce" if own and merchant_id in self.enforces_for else "observe"
 
     @cached_property
     def model_provenance(self) -> str:
@@ -103,7 +104,7 @@ class MerchantReportWriter:
         return self.scorer.scale(score.availability.replace("/front_end", "/refused"))
 
     def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
-        if self.mode == "observe":
+        if self.mode(order.merchant_id) == "observe":
             return "none", "observe"
         # Without a score there is no walk to act on; the merchant's own policy decides.
         if degraded:
@@ -236,20 +237,29 @@ def example_merchant() -> str:
     return resources.files("riskgraph.explainers").joinpath("data", "demo-merchant.toml").read_text("utf-8")
 
 
-def serving_model(settings: Settings) -> tuple[Model, str]:
-    """The model that decides, and the mode it was promoted in."""
-    folder, mode = serving_folder(settings)
-    return load_model(folder), mode
+def serving_model(settings: Settings) -> tuple[Model, frozenset[str]]:
+    """The model that decides, and the merchants that it was promoted to enforce for."""
+    folder, merchants = serving_folder(settings)
+    return load_model(folder), merchants
 
 
-def serving_folder(settings: Settings) -> tuple[Path, str]:
-    """The configured folder, else the promoted champion's, else the one that ships (observe)."""
+def serving_folder(settings: Settings) -> tuple[Path, frozenset[str]]:
+    """The configured folder, else the promoted champion's, else the one that ships.
+
+    Only a promotion lets a model enforce, for the merchants that its signed record names.
+
+    Raises:
+        ModelUnavailable: If the record of the promotion in force is missing or was altered.
+    """
     if settings.model is not None:
-        return settings.model, "observe"
+        return settings.model, frozenset()
     promoted = champion(models_folder(settings))
-    if promoted is not None:
-        return models_folder(settings) / promoted.folder, promoted.mode
-    return shipped_champion(), "observe"
+    if promoted is None:
+        return shipped_champion(), frozenset()
+    folder = models_folder(settings) / promoted.folder
+    card, verifier = read_card(folder), open_verifier(settings)
+    record = read_record(folder, promoted.record, promoted.mode, card, verifier)
+    return folder, frozenset(record.merchants)
 
 
 def models_folder(settings: Settings) -> Path:
@@ -297,11 +307,11 @@ def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) 
     tree, clock = load_tree(settings), SystemClock()
     scorer: Scorer | None
     try:
-        scorer, mode = serving_model(settings)
+        scorer, merchants = serving_model(settings)
     except ModelUnavailable:
         # The service starts all the same: a review by a person is better than a checkout that gets no
         # answer.
-        scorer, mode = None, "observe"
+        scorer, merchants = None, frozenset()
     return Line(
         door=open_door(settings),
         store=store,
@@ -309,7 +319,7 @@ def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) 
         scorer=scorer,
         explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
-        writer=MerchantReportWriter(profile, tree, clock, scorer, mode),
+        writer=MerchantReportWriter(profile, tree, clock, scorer, merchants),
         clock=clock,
         deadline_ms=settings.deadline_ms,
     )
