@@ -28,7 +28,9 @@ def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
     total = 0.0 if attribution is None else float(np.abs(touching(attribution, nodes)).sum())
     names = ("、" if view.lang == "zh" else ", ").join(view.say(f"purpose.{key}") for key in refused)
     own_scale = str(view.record.score.get("availability")).endswith("/refused")
-    told = "refused_class" if own_scale else "refused"
+    # Where no terms show that an absence adds zero, no more is said than holds of any model.
+    model = "_joint" if "explained" in view.record.score else ""
+    told = ("refused_class" if own_scale else "refused") + model
     key = "broken" if total else told if refused else "nothing_refused"
     out: dict[str, Any] = {
         "refused_purposes": refused,

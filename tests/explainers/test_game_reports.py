@@ -134,3 +134,12 @@ def test_a_refused_node_has_no_share_in_a_game_either() -> None:
     gate = report(record_of("permutations"))["consent_gate"]
     assert gate["features"]
     assert (gate["contribution_of_refused"], gate["flipped"]) == (0.0, False)
+
+
+@pytest.mark.parametrize(
+    ("lang", "claimed", "said"), [("en", "neither raised", "not told"), ("zh", "既没有", "不知道")]
+)
+def test_no_more_is_said_of_a_refusal_than_holds_of_any_model(lang: str, claimed: str, said: str) -> None:
+    statement = report(record_of("permutations"), lang=lang)["consent_gate"]["statement"]
+    assert said in statement
+    assert claimed not in statement
