@@ -53,13 +53,18 @@ def build_report(
             raise ValueError("a verdict without score and explanation must be degraded")
         facts |= _score_facts(score, attribution, bare)
         chosen = choose_reasons(attribution, subgraph, walk.verdict)
-        phi = attribution.phi.tobytes()
-        pairs = attribution.pairs.tobytes() if attribution.method == CLOSED_FORM else b""
+        phi, pairs = _shares(attribution)
     packed, why = subgraph.pack(), (chosen.reasons, chosen.mitigating, chosen.other_share)
     order_facts, versions = _order_facts(order), dict(versions)
     return DecisionReport(
         decision_id, issued_at, order_facts, packed, facts, phi, pairs, *why, versions, provenance
     )
+
+
+def _shares(attribution: Attribution) -> tuple[bytes, bytes]:
+    """Contributions of nodes and pairs; a model without terms has none of pairs."""
+    pairs = attribution.pairs.tobytes() if attribution.method == CLOSED_FORM else b""
+    return attribution.phi.tobytes(), pairs
 
 
 def _verdict_facts(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,9 +44,10 @@ from riskgraph.models.card import read_card
 from riskgraph.models.promotion_record import read_record
 from riskgraph.models.registry import champion, shipped_champion
 from riskgraph.pipeline import Line
-from riskgraph.ports import Clock, Scorer
+from riskgraph.ports import Clock, Scorer, Shadow
 from riskgraph.service import Service
 from riskgraph.settings import Settings
+from riskgraph.shadow import Challengers
 from riskgraph.stores import SqliteStore, open_store
 
 SIMULATED = "simulated"
@@ -302,7 +303,9 @@ def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519
     return open_signer(settings) if public_key is None else read_public_key(public_key)
 
 
-def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) -> Line:
+def open_line(
+    settings: Settings, profile: MerchantProfile, store: SqliteStore, shadow: Shadow | None = None
+) -> Line:
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), SystemClock()
     scorer: Scorer | None
@@ -322,19 +325,33 @@ def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) 
         writer=MerchantReportWriter(profile, tree, clock, scorer, merchants),
         clock=clock,
         deadline_ms=settings.deadline_ms,
+        shadow=shadow,
     )
 
 
-def open_service(settings: Settings, profile: MerchantProfile | None = None) -> Service:
-    """Open store, model and profile, and put the service together."""
+def open_service(
+    settings: Settings, profile: MerchantProfile | None = None, challengers: Sequence[Path] = ()
+) -> Service:
+    """Open store, models and profile, and put the service together.
+
+    Raises:
+        ModelUnavailable: If a challenger's folder holds no sound model.
+    """
     profile = profile or load_profile(settings)
+    others = [load_model(folder) for folder in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.store)
-    line = open_line(settings, profile, store)
+    shadow = Challengers(others, load_tree(settings), store) if others else None
+    line = open_line(settings, profile, store, shadow)
 
     def problems() -> list[str]:
         missing = [] if line.scorer else ["no sound model: every order is reviewed"]
         return missing + profile.problems()
+
+    def close() -> None:
+        if shadow is not None:
+            shadow.close()
+        store.close()
 
     return Service(
         settings=settings,
@@ -342,7 +359,7 @@ def open_service(settings: Settings, profile: MerchantProfile | None = None) -> 
         reports=StoredReports(store, profile),
         authenticator=Authenticator(store),
         problems=problems,
-        close=store.close,
+        close=close,
     )
 
 

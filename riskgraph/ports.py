@@ -106,6 +106,27 @@ class Ledger(Protocol):
     def append_outcomes(self, outcomes: Sequence[Outcome]) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ShadowScore:
+    """What a challenger said of a decided order: probability and verdict, or the error that it raised."""
+
+    decision_id: str
+    model: str
+    model_sha256: str
+    score: float | None
+    verdict: str | None
+    error: str | None
+
+
+class ShadowLedger(Protocol):
+    def append_shadow(self, rows: Sequence[ShadowScore]) -> None: ...
+
+
+class Shadow(Protocol):
+    def submit(self, decision_id: str, subgraph: OrderSubgraph, availability: str) -> None:
+        """Have challengers score an order that is committed; returns at once and never raises."""
+
+
 class Verifier(Protocol):
     """Checks Ed25519 signatures of one installation, this or another; needs its public key only."""
 

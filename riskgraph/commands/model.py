@@ -112,6 +112,18 @@ def rollback(
     emit(entry, as_json, lambda console: console.print(told))
 
 
+@models.command("challengers")
+def challengers(as_json: AsJson = False) -> None:
+    """What challengers said of decided orders, beside the verdicts that were answered."""
+    with bootstrap.open_keys(Settings.from_environment()) as store:
+        rows = store.shadow_verdicts()
+    table = Table("model", "answered", "challenger", "orders")
+    for row in rows:
+        said = row["verdict"] or f"failed: {row['error']}"
+        table.add_row(row["model"], row["champion_verdict"], said, str(row["orders"]))
+    emit(rows, as_json, lambda console: console.print(table))
+
+
 @tree.command("show")
 def show_tree(as_json: AsJson = False) -> None:
     """Draw the tree that gives the verdicts."""
