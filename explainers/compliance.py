@@ -55,14 +55,14 @@ def contributions(view: View, attribution: Attribution) -> dict[str, Any]:
     pairs = catalog().pairs
     return {
         "method": method_text(view, attribution),
-        "method_id": attribution.method,
+        "method_id": attribution.how.method,
         "reference_id": REFERENCE,
         "base_value": view.record.score["offset"],
         "value": view.record.score["logit"],
         "additivity_gap": attribution.gap,
-        "seed": attribution.seed,
-        "evaluations": attribution.evaluations,
-        "error": None if attribution.error is None else errors(attribution.error),
+        "seed": attribution.how.seed,
+        "evaluations": attribution.how.evaluations,
+        "error": None if attribution.how.error is None else errors(attribution.how.error),
         "group_phi": [
             {"family": code, "label": family(code, view.lang), "phi": float(groups[i])}
             for i, code in enumerate(FAMILIES)
@@ -86,11 +86,11 @@ def contributions(view: View, attribution: Attribution) -> dict[str, Any]:
 
 def method_text(view: View, attribution: Attribution) -> str:
     """The method in words; exact ones say so, an estimate says how far off it may be."""
-    largest = 0.0 if attribution.error is None else float(attribution.error.max())
+    largest = 0.0 if attribution.how.error is None else float(attribution.how.error.max())
     return view.say(
-        f"method.{attribution.method}",
-        seed=attribution.seed,
-        evaluations=attribution.evaluations,
+        f"method.{attribution.how.method}",
+        seed=attribution.how.seed,
+        evaluations=attribution.how.evaluations,
         error=f"{largest:.1e}" if largest else "0",
     )
 
@@ -108,7 +108,7 @@ def nodes(view: View, attribution: Attribution | None) -> list[dict[str, Any]]:
     """All 137 nodes: state, value, contribution, class and basis (GDPR Art. 30; PIPL Art. 54)."""
     rows = []
     # Only a sum of terms has terms: elsewhere a node counts for what it adds to the others.
-    own = attribution.own if attribution and attribution.method == CLOSED_FORM else None
+    own = attribution.own if attribution and attribution.how.method == CLOSED_FORM else None
     for node in catalog():
         state, value = view.subgraph.state(node.id), view.subgraph.value(node.id)
         shown = None if value is None else spaced(value_text(node, value, view.lang, exact=True), view.lang)

@@ -69,7 +69,7 @@ def without_consent_data(view: View, attribution: Attribution) -> dict[str, Any]
     bare = facts["bare"]
     if bare is None:
         return None
-    removed = attribution.optional
+    removed = attribution.how.optional
     if removed is None:
         removed = float(touching(attribution, np.flatnonzero(_CONSENT)).sum())
     logit = float(facts["logit"]) - float(facts["offset"]) - removed + float(bare["offset"])

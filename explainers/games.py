@@ -6,16 +6,16 @@ by permutations of the nodes, each with its reverse, which is an estimate that s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import comb
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.errors import Invalid
-from riskgraph.core.report import PERMUTATIONS, TREES, Attribution
+from riskgraph.core.report import PERMUTATIONS, TREES, Attribution, Explained
 from riskgraph.core.verdict import Game, GameScore, Leaves, OrderScore, RiskScore
 from riskgraph.explainers.shapley import ExactExplainer
 
@@ -48,16 +48,17 @@ class AnyExplainer:
         if isinstance(score, RiskScore):
             return self._exact.explain(score)
         if score.leaves is not None:
-            return _attribution(score, leaf_values(score.leaves()), method=TREES)
+            return _attribution(score, leaf_values(score.leaves()), Explained(TREES))
         phi, error, asked = permutation_values(score, self._pairs, self._seed)
-        return _attribution(score, phi, asked=asked, method=PERMUTATIONS, seed=self._seed, error=error)
+        return _attribution(score, phi, Explained(PERMUTATIONS, self._seed, 1 + asked, error))
 
 
-def _attribution(score: GameScore, phi: NDArray[np.float64], *, asked: int = 0, **how: Any) -> Attribution:
+def _attribution(score: GameScore, phi: NDArray[np.float64], how: Explained) -> Attribution:
     gap = abs(float(np.add.reduce(phi)) - (score.logit - score.offset))
+    # One evaluation more: only the model can tell what the order scores without optional data.
     bare = float(score.game((score.present & ~_OPTIONAL)[None])[0])
-    # The score itself and the order without optional data are two evaluations more.
-    return Attribution(phi, phi, _NO_PAIRS, gap, evaluations=asked + 2, optional=score.logit - bare, **how)
+    how = replace(how, evaluations=how.evaluations + 1, optional=score.logit - bare)
+    return Attribution(phi, phi, _NO_PAIRS, gap, how)
 
 
 def leaf_values(leaves: Leaves) -> NDArray[np.float64]:

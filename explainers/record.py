@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.order import Order
-from riskgraph.core.report import CLOSED_FORM, Attribution, DecisionReport
+from riskgraph.core.report import CLOSED_FORM, Attribution, DecisionReport, Explained
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import OrderScore, Scale, Thresholds, Walk
 from riskgraph.explainers.reasons import Chosen, choose_reasons
@@ -63,7 +64,7 @@ def build_report(
 
 def _shares(attribution: Attribution) -> tuple[bytes, bytes]:
     """Contributions of nodes and pairs; a model without terms has none of pairs."""
-    pairs = attribution.pairs.tobytes() if attribution.method == CLOSED_FORM else b""
+    pairs = attribution.pairs.tobytes() if attribution.how.method == CLOSED_FORM else b""
     return attribution.phi.tobytes(), pairs
 
 
@@ -91,19 +92,13 @@ def _score_facts(score: OrderScore, attribution: Attribution, bare: Scale | None
         "gap": attribution.gap,
     }
     # Records of a sum of terms are as they were before there were other models.
-    return facts if attribution.method == CLOSED_FORM else facts | {"explained": _explained(attribution)}
+    how = attribution.how
+    return facts if how.method == CLOSED_FORM else facts | {"explained": _explained(how)}
 
 
-def _explained(attribution: Attribution) -> dict[str, Any]:
+def _explained(how: Explained) -> dict[str, Any]:
     """How a model without terms was explained, and what only the model could have told later."""
-    error = attribution.error
-    return {
-        "method": attribution.method,
-        "seed": attribution.seed,
-        "evaluations": attribution.evaluations,
-        "error": None if error is None else error.tolist(),
-        "optional": attribution.optional,
-    }
+    return {**asdict(how), "error": None if how.error is None else how.error.tolist()}
 
 
 def _thresholds(thresholds: Thresholds) -> dict[str, float]:
@@ -143,7 +138,8 @@ def attribution_of(record: DecisionReport) -> Attribution | None:
     gap, told = float(record.score["gap"]), record.score.get("explained")
     if told is not None:
         error = None if told["error"] is None else np.array(told["error"])
-        return Attribution(phi, phi, np.zeros(len(catalog().pairs)), gap, **{**told, "error": error})
+        how = Explained(**{**told, "error": error})
+        return Attribution(phi, phi, np.zeros(len(catalog().pairs)), gap, how)
     pairs: NDArray[np.float64] = np.frombuffer(record.pairs, dtype=np.float64)
     own = phi - 0.5 * pair_sums(pairs)
     return Attribution(phi, own, pairs, gap)

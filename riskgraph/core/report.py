@@ -17,6 +17,28 @@ BANDS = ("slight", "moderate", "strong")
 CLOSED_FORM, TREES, PERMUTATIONS = "closed_form", "trees", "permutations"
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """How contributions were found.
+
+    Attributes:
+        method: ``closed_form`` and ``trees`` are exact, ``permutations`` is an estimate.
+        seed: Of the permutations; None where nothing is drawn.
+        evaluations: How often the model was asked.
+        error: float64[137], standard errors of phi; None where it is exact.
+        optional: What the logit loses without all consent-based nodes; None where the terms tell it.
+    """
+
+    method: str = CLOSED_FORM
+    seed: int | None = None
+    evaluations: int = 1
+    error: NDArray[np.float64] | None = None
+    optional: float | None = None
+
+
+_FROM_TERMS = Explained()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Attribution:
     """Shapley values on the logit scale, against the order with all nodes absent.
@@ -29,22 +51,14 @@ class Attribution:
         own: float64[137], f_i; of a model without terms phi itself.
         pairs: float64[284], g_ij; of a model without terms zero.
         gap: ``abs(sum(phi) - (logit - offset))``.
-        method: ``closed_form`` and ``trees`` are exact, ``permutations`` is an estimate.
-        seed: Of the permutations; None where nothing is drawn.
-        evaluations: How often the model was asked.
-        error: float64[137], standard errors of phi; None where it is exact.
-        optional: What the logit loses without all consent-based nodes; None where the terms tell it.
+        how: Method, and what an estimate has to state.
     """
 
     phi: NDArray[np.float64]
     own: NDArray[np.float64]
     pairs: NDArray[np.float64]
     gap: float
-    method: str = CLOSED_FORM
-    seed: int | None = None
-    evaluations: int = 1
-    error: NDArray[np.float64] | None = None
-    optional: float | None = None
+    how: Explained = _FROM_TERMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT
 from riskgraph.core.errors import Invalid
+from riskgraph.core.report import Explained
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import GameScore, Leaves, Thresholds
 from riskgraph.explainers.brute import brute_force, keep_only
@@ -70,8 +71,8 @@ def test_permutations_are_exact_where_no_three_nodes_interact(seed: int, size: i
     scorer, subgraph = GameScorer(seed, deep=0.0), small(seed, size)
     told = AnyExplainer(pairs=2, seed=seed).explain(scorer.score(subgraph, AVAILABILITY))
     assert np.abs(told.phi - brute_force(subgraph, scorer, AVAILABILITY)).max() <= 1e-6
-    assert told.error is not None
-    assert told.error.max() <= 1e-9
+    assert told.how.error is not None
+    assert told.how.error.max() <= 1e-9
 
 
 def test_permutations_give_the_closed_form_of_a_whole_order_that_is_a_sum_of_terms() -> None:
@@ -87,10 +88,10 @@ def test_the_error_of_an_estimate_is_stated_and_fits_the_true_one(seed: int) -> 
     scorer, subgraph = GameScorer(seed, deep=1.0), small(seed, 9)
     told = AnyExplainer(pairs=64, seed=seed).explain(scorer.score(subgraph, AVAILABILITY))
     true = brute_force(subgraph, scorer, AVAILABILITY)
-    assert told.error is not None
-    assert told.error.max() > 1e-6
+    assert told.how.error is not None
+    assert told.how.error.max() > 1e-6
     # Root mean square over the nodes: a single estimate may well lie two or three errors off.
-    assert np.sqrt(((told.phi - true) ** 2).sum() / (told.error**2).sum()) < 3.0
+    assert np.sqrt(((told.phi - true) ** 2).sum() / (told.how.error**2).sum()) < 3.0
 
 
 def test_an_estimate_comes_nearer_with_more_permutations() -> None:
@@ -105,7 +106,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     first, again, other = (AnyExplainer(seed=seed).explain(score) for seed in (0, 0, 1))
     assert first.phi.tobytes() == again.phi.tobytes()
     assert first.phi.tobytes() != other.phi.tobytes()
-    assert (first.seed, other.seed) == (0, 1)
+    assert (first.how.seed, other.how.seed) == (0, 1)
 
 
 def test_evaluations_are_counted_and_asked_in_few_calls() -> None:
@@ -115,8 +116,8 @@ def test_evaluations_are_counted_and_asked_in_few_calls() -> None:
     told = AnyExplainer(pairs=4).explain(score)
     count = int(score.present.sum())
     # Every prefix of four permutations and their reverses, both ends once, the score, and no optional data.
-    assert told.evaluations == 8 * (count - 1) + 2 + 2
-    assert scorer.asked - before == told.evaluations - 1
+    assert told.how.evaluations == 8 * (count - 1) + 2 + 2
+    assert scorer.asked - before == told.how.evaluations - 1
     assert scorer.calls <= 4
 
 
@@ -141,7 +142,7 @@ def test_one_pair_of_permutations_tells_no_error_and_is_refused() -> None:
 def test_a_sum_of_terms_keeps_its_closed_form() -> None:
     score = RandomScorer(7).score(random_subgraph(7), AVAILABILITY)
     told, exact = AnyExplainer().explain(score), ExactExplainer().explain(score)
-    assert (told.method, told.seed, told.evaluations, told.error) == ("closed_form", None, 1, None)
+    assert told.how == Explained("closed_form", None, 1, None, None)
     assert told.phi.tobytes() == exact.phi.tobytes()
 
 
@@ -163,4 +164,4 @@ def test_leaves_of_any_conditions_are_explained_exactly(seed: int, size: int, le
     told = AnyExplainer().explain(score)
     assert told.gap <= 1e-9
     assert np.abs(told.phi - all_coalitions(lambda m: leaf_game(game, m), players.tolist())).max() <= 1e-9
-    assert (told.method, told.error, told.seed) == ("trees", None, None)
+    assert (told.how.method, told.how.error, told.how.seed) == ("trees", None, None)

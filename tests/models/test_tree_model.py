@@ -10,6 +10,7 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import Scale
 from riskgraph.explainers.brute import brute_force, keep_only
 from riskgraph.explainers.games import AnyExplainer
+from riskgraph.explainers.referee import check_attribution
 from riskgraph.models import load_model
 from riskgraph.models.boosting import LEVELS, find_levels, on_scale, to_levels
 from riskgraph.models.train import _train_rows
@@ -84,7 +85,16 @@ def test_the_reasons_of_trees_are_those_of_all_coalitions(seed: int) -> None:
     told = AnyExplainer().explain(model.score(small, CLASS))
     assert np.abs(told.phi - brute_force(small, model, CLASS)).max() <= 1e-6
     assert np.abs(told.phi).sum() > 0.1
-    assert (told.method, told.gap <= 1e-9, told.error) == ("trees", True, None)
+    assert (told.how.method, told.gap <= 1e-9, told.how.error) == ("trees", True, None)
+
+
+def test_shap_agrees_with_the_reasons_of_trees() -> None:
+    pytest.importorskip("shap")
+    model = TreeModel(random_card(), wild_forest(6))
+    small = keep_only(random_subgraph(6, absent=0.1), list(range(60, 71)))
+    phi = AnyExplainer().explain(model.score(small, CLASS)).phi
+    assert phi.any()
+    assert check_attribution(phi, small, model, CLASS) <= 1e-6
 
 
 def test_trees_of_the_same_order_and_of_permutations_agree() -> None:
@@ -92,8 +102,8 @@ def test_trees_of_the_same_order_and_of_permutations_agree() -> None:
     score = model.score(subgraph, CLASS)
     exact = AnyExplainer().explain(score).phi
     drawn = AnyExplainer(pairs=64).explain(replace(score, leaves=None))
-    assert drawn.error is not None
-    assert np.abs(drawn.phi - exact).max() <= 5 * drawn.error.max()
+    assert drawn.how.error is not None
+    assert np.abs(drawn.phi - exact).max() <= 5 * drawn.how.error.max()
     assert drawn.gap <= 1e-9
 
 
