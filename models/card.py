@@ -51,7 +51,7 @@ class Card:
     """Contents of ``card.json`` (contracts, section 6).
 
     Attributes:
-        kind: ``order2`` (lookup tables, explained exactly) or ``gbdt`` (trees, not explained).
+        kind: ``order2`` (lookup tables, explained exactly) or ``gbdt`` (trees, explained leaf by leaf).
         provenance: ``simulated`` or ``merchant``; follows from the releases.
         created: ISO 8601, UTC.
         releases: Per release id, digests, k and certificate minima.
