@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from riskgraph.core.catalog import FAMILIES, catalog
-from riskgraph.core.report import Attribution
+from riskgraph.core.report import CLOSED_FORM, Attribution
 from riskgraph.core.subgraph import State
 from riskgraph.explainers.consent import without_consent_data
 from riskgraph.explainers.sections import View, family
@@ -49,17 +50,19 @@ def score(view: View) -> dict[str, Any]:
 
 
 def contributions(view: View, attribution: Attribution) -> dict[str, Any]:
-    """Exact values on the logit, no seed and no sampling (GDPR Art. 5(2); PIPL Art. 24(1), 51)."""
+    """Values on the logit, by which method and with which error (GDPR Art. 5(2); PIPL Art. 24(1), 51)."""
     groups = np.bincount(_FAMILY, weights=attribution.phi, minlength=len(FAMILIES))
     pairs = catalog().pairs
     return {
-        "method": view.say("method.exact"),
+        "method": method_text(view, attribution),
+        "method_id": attribution.how.method,
         "reference_id": REFERENCE,
         "base_value": view.record.score["offset"],
         "value": view.record.score["logit"],
         "additivity_gap": attribution.gap,
-        "seed": None,
-        "evaluations": 1,
+        "seed": attribution.how.seed,
+        "evaluations": attribution.how.evaluations,
+        "error": None if attribution.how.error is None else errors(attribution.how.error),
         "group_phi": [
             {"family": code, "label": family(code, view.lang), "phi": float(groups[i])}
             for i, code in enumerate(FAMILIES)
@@ -81,9 +84,31 @@ def contributions(view: View, attribution: Attribution) -> dict[str, Any]:
     }
 
 
+def method_text(view: View, attribution: Attribution) -> str:
+    """The method in words; exact ones say so, an estimate says how far off it may be."""
+    largest = 0.0 if attribution.how.error is None else float(attribution.how.error.max())
+    return view.say(
+        f"method.{attribution.how.method}",
+        seed=attribution.how.seed,
+        evaluations=attribution.how.evaluations,
+        error=f"{largest:.1e}" if largest else "0",
+    )
+
+
+def errors(error: NDArray[np.float64]) -> dict[str, Any]:
+    """Standard errors of the estimated contributions, the largest first."""
+    ranked = [i for i in np.argsort(-error, kind="stable").tolist() if error[i] > 0.0]
+    return {
+        "largest": float(error.max()),
+        "nodes": [{"node": catalog().nodes[i].id, "standard_error": float(error[i])} for i in ranked],
+    }
+
+
 def nodes(view: View, attribution: Attribution | None) -> list[dict[str, Any]]:
     """All 137 nodes: state, value, contribution, class and basis (GDPR Art. 30; PIPL Art. 54)."""
     rows = []
+    # Only a sum of terms has terms: elsewhere a node counts for what it adds to the others.
+    own = attribution.own if attribution and attribution.how.method == CLOSED_FORM else None
     for node in catalog():
         state, value = view.subgraph.state(node.id), view.subgraph.value(node.id)
         shown = None if value is None else spaced(value_text(node, value, view.lang, exact=True), view.lang)
@@ -96,7 +121,7 @@ def nodes(view: View, attribution: Attribution | None) -> list[dict[str, Any]]:
                 "state": state.word,
                 "value": shown,
                 "phi": None if attribution is None else float(attribution.phi[node.index]),
-                "own": None if attribution is None else float(attribution.own[node.index]),
+                "own": None if own is None else float(own[node.index]),
                 "pipl_class": node.pipl_class,
                 "basis": [node.lawful_basis(j) for j in view.jurisdictions],
             }

@@ -28,7 +28,9 @@ def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
     total = 0.0 if attribution is None else float(np.abs(touching(attribution, nodes)).sum())
     names = ("、" if view.lang == "zh" else ", ").join(view.say(f"purpose.{key}") for key in refused)
     own_scale = str(view.record.score.get("availability")).endswith("/refused")
-    told = "refused_class" if own_scale else "refused"
+    # Where no terms show that an absence adds zero, no more is said than holds of any model.
+    model = "_joint" if "explained" in view.record.score else ""
+    told = ("refused_class" if own_scale else "refused") + model
     key = "broken" if total else told if refused else "nothing_refused"
     out: dict[str, Any] = {
         "refused_purposes": refused,
@@ -67,7 +69,9 @@ def without_consent_data(view: View, attribution: Attribution) -> dict[str, Any]
     bare = facts["bare"]
     if bare is None:
         return None
-    removed = float(touching(attribution, np.flatnonzero(_CONSENT)).sum())
+    removed = attribution.how.optional
+    if removed is None:
+        removed = float(touching(attribution, np.flatnonzero(_CONSENT)).sum())
     logit = float(facts["logit"]) - float(facts["offset"]) - removed + float(bare["offset"])
     probability = 1.0 / (1.0 + float(np.exp(-logit)))
     word = band(probability, bare["thresholds"])

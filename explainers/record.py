@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.catalog import catalog
 from riskgraph.core.order import Order
-from riskgraph.core.report import Attribution, DecisionReport
+from riskgraph.core.report import CLOSED_FORM, Attribution, DecisionReport, Explained
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore, Scale, Thresholds, Walk
+from riskgraph.core.verdict import OrderScore, Scale, Thresholds, Walk
 from riskgraph.explainers.reasons import Chosen, choose_reasons
 from riskgraph.explainers.shapley import pair_sums
 
@@ -24,7 +26,7 @@ def build_report(
     subgraph: OrderSubgraph,
     *,
     walk: Walk,
-    score: RiskScore | None,
+    score: OrderScore | None,
     attribution: Attribution | None,
     decision_id: str,
     issued_at: str,
@@ -52,12 +54,18 @@ def build_report(
             raise ValueError("a verdict without score and explanation must be degraded")
         facts |= _score_facts(score, attribution, bare)
         chosen = choose_reasons(attribution, subgraph, walk.verdict)
-        phi, pairs = attribution.phi.tobytes(), attribution.pairs.tobytes()
+        phi, pairs = _shares(attribution)
     packed, why = subgraph.pack(), (chosen.reasons, chosen.mitigating, chosen.other_share)
     order_facts, versions = _order_facts(order), dict(versions)
     return DecisionReport(
         decision_id, issued_at, order_facts, packed, facts, phi, pairs, *why, versions, provenance
     )
+
+
+def _shares(attribution: Attribution) -> tuple[bytes, bytes]:
+    """Contributions of nodes and pairs; a model without terms has none of pairs."""
+    pairs = attribution.pairs.tobytes() if attribution.how.method == CLOSED_FORM else b""
+    return attribution.phi.tobytes(), pairs
 
 
 def _verdict_facts(
@@ -73,8 +81,8 @@ def _verdict_facts(
     }
 
 
-def _score_facts(score: RiskScore, attribution: Attribution, bare: Scale | None) -> dict[str, Any]:
-    return {
+def _score_facts(score: OrderScore, attribution: Attribution, bare: Scale | None) -> dict[str, Any]:
+    facts = {
         "availability": score.availability,
         "offset": score.offset,
         "logit": score.logit,
@@ -83,6 +91,14 @@ def _score_facts(score: RiskScore, attribution: Attribution, bare: Scale | None)
         "bare": None if bare is None else {"offset": bare.offset, "thresholds": _thresholds(bare.thresholds)},
         "gap": attribution.gap,
     }
+    # Records of a sum of terms are as they were before there were other models.
+    how = attribution.how
+    return facts if how.method == CLOSED_FORM else facts | {"explained": _explained(how)}
+
+
+def _explained(how: Explained) -> dict[str, Any]:
+    """How a model without terms was explained, and what only the model could have told later."""
+    return {**asdict(how), "error": None if how.error is None else how.error.tolist()}
 
 
 def _thresholds(thresholds: Thresholds) -> dict[str, float]:
@@ -119,6 +135,11 @@ def attribution_of(record: DecisionReport) -> Attribution | None:
     if not record.phi:
         return None
     phi: NDArray[np.float64] = np.frombuffer(record.phi, dtype=np.float64)
+    gap, told = float(record.score["gap"]), record.score.get("explained")
+    if told is not None:
+        error = None if told["error"] is None else np.array(told["error"])
+        how = Explained(**{**told, "error": error})
+        return Attribution(phi, phi, np.zeros(len(catalog().pairs)), gap, how)
     pairs: NDArray[np.float64] = np.frombuffer(record.pairs, dtype=np.float64)
     own = phi - 0.5 * pair_sums(pairs)
-    return Attribution(phi, own, pairs, float(record.score["gap"]))
+    return Attribution(phi, own, pairs, gap)

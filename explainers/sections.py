@@ -272,7 +272,7 @@ def logic(view: View) -> dict[str, Any]:
     why = table("law")["pertinence"]
     return {
         "logic_summary": {
-            "text": view.say("logic.summary"),
+            "text": summary(view),
             "profile": profile,
             "categories": [
                 {"category": family(code, view.lang), "pertinence": why[code][view.lang]} for code in used
@@ -280,6 +280,15 @@ def logic(view: View) -> dict[str, Any]:
         },
         "accuracy_and_limits": view.merchant.text("accuracy", view.lang) or view.say("accuracy.general"),
     }
+
+
+def summary(view: View) -> str:
+    """How the score came about; where it is no sum of terms, how its parts were told apart."""
+    explained = view.record.score.get("explained")
+    if explained is None:
+        return view.say("logic.summary")
+    shares = view.say("logic.shares_exact" if explained["error"] is None else "logic.shares_estimated")
+    return ("" if view.lang == "zh" else " ").join((view.say("logic.summary_joint"), shares))
 
 
 def recourse(view: View) -> dict[str, Any]:

@@ -6,21 +6,37 @@ Importing this package needs numpy only; training imports torch when it is calle
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from riskgraph.core.errors import ModelUnavailable
-from riskgraph.models.card import CARD_FILE, read_card
+from riskgraph.core.verdict import Thresholds
+from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.compiled import CompiledModel
 from riskgraph.models.kinds import COMPILED, DEEP, TREES
+from riskgraph.ports import Scorer
 
-if TYPE_CHECKING:
-    from riskgraph.models.graph_model import GraphModel
-    from riskgraph.models.trees import TreeModel
-
-__all__ = ["CompiledModel", "load_model"]
+__all__ = ["CompiledModel", "Model", "load_model"]
 
 
-def load_model(folder: Path | str) -> CompiledModel | TreeModel | GraphModel:
+class Model(Scorer, Protocol):
+    """A loaded model of any kind: it scores an order with what explains it, and many orders at once."""
+
+    @property
+    def card(self) -> Card: ...
+
+    def thresholds(self, availability: str) -> Thresholds:
+        """Frozen thresholds of an availability class."""
+
+    def score_batch(
+        self, components: NDArray[np.float32], availability: NDArray[np.object_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Logits and probabilities, float64[N] each."""
+
+
+def load_model(folder: Path | str) -> Model:
     """Open a model of any kind.
 
     Raises:

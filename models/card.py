@@ -61,8 +61,8 @@ class Card:
     """Contents of ``card.json`` (contracts, section 6).
 
     Attributes:
-        kind: One of :data:`riskgraph.models.kinds.KINDS`: lookup tables that are explained exactly, trees,
-            or a deep network.
+        kind: One of :data:`riskgraph.models.kinds.KINDS`: lookup tables that are explained exactly, trees
+            (``gbdt`` exactly, leaf by leaf), or a deep network.
         provenance: ``simulated`` or ``merchant``; follows from the releases.
         created: ISO 8601, UTC.
         releases: Per release id, digests, k and certificate minima.

@@ -72,8 +72,6 @@ class Tables:
 class CompiledModel:
     """A loaded model of tables; safe to share between threads, it holds no mutable state."""
 
-    explainable = True
-
     def __init__(self, card: Card, tables: Tables, flat: NDArray[np.float64]) -> None:
         self.card = card
         self.tables = tables

@@ -28,8 +28,6 @@ class GameModel:
         raw: Logits without offset of components float32[N, 259].
     """
 
-    explainable = False
-
     def __init__(self, card: Card, raw: RawLogits) -> None:
         self.card = card
         self.raw = raw

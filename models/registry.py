@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Champion:
         by: Who made it champion.
         mode: ``observe`` or ``enforce``.
         event: ``promote``, or ``rollback`` where an earlier promotion was gone back to.
+        record: Name of the signed record beside the model.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Champion:
     by: str
     mode: str
     event: str = PROMOTE
+    record: str = ""
 
 
 def shipped_champion() -> Path:
@@ -71,7 +73,9 @@ def champion(models: Path) -> Champion | None:
     return history[-1] if history else None
 
 
-def promote(models: Path, folder: str, *, by: str, at: str, mode: str = "observe") -> Champion:
+def promote(
+    models: Path, folder: str, *, by: str, at: str, mode: str = "observe", record: str = ""
+) -> Champion:
     """Make a model the champion; the ones before stay on record, :func:`rollback` goes back to them.
 
     Raises:
@@ -83,7 +87,7 @@ def promote(models: Path, folder: str, *, by: str, at: str, mode: str = "observe
     # The record stores this name and serving joins it: a path in it would lead out of the folder.
     if Path(folder).name != folder:
         raise Invalid(f"{folder!r} is not the name of a folder in {models}", field="folder")
-    entry = Champion(_sound(models / folder), folder, at, by, mode)
+    entry = Champion(_sound(models / folder), folder, at, by, mode, record=record)
     _write(models, [*_history(models), entry])
     return entry
 
@@ -103,7 +107,8 @@ def rollback(models: Path, *, by: str, at: str) -> Champion:
     if len(standing) == 1:
         raise Conflict(f"{standing[0].name} is the first champion; there is none before it to go back to")
     earlier = standing[-2]
-    entry = Champion(_sound(models / earlier.folder), earlier.folder, at, by, earlier.mode, ROLLBACK)
+    name = _sound(models / earlier.folder)
+    entry = replace(earlier, name=name, at=at, by=by, event=ROLLBACK)
     _write(models, [*history, entry])
     return entry
 

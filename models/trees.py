@@ -1,11 +1,11 @@
-"""Gradient-boosted trees: a challenger and an honest baseline, alone or with what neighbours say.
+"""Gradient-boosted trees: an alternative to serve and an honest baseline, alone or with what neighbours say.
 
 Stored without pickle, as plain node arrays, and predicted with numpy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.errors import ModelUnavailable
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import GameScore
 from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.game import GameModel
 from riskgraph.models.kinds import TREES
 from riskgraph.models.neighbours import NeighbourInputs
 from riskgraph.models.stored import Arrays, read_arrays, write_arrays
+from riskgraph.models.tree_leaves import LeafPaths
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -29,6 +32,9 @@ _CHUNK_ROWS = 2048
 _FIRST = np.array([part.start for part in catalog().component_slices])
 _COMPONENTS = len(catalog().components)
 INPUT_COUNT = _COMPONENTS + NODE_COUNT
+# The behavior node behind each input: those of the components, then the presence of each node.
+INPUT_NODE = np.concatenate([np.array(catalog().component_node), np.arange(NODE_COUNT)])
+_ABSENT = np.full((1, _COMPONENTS), np.nan, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +101,11 @@ class Forest:
             node = np.where(left, self.left[node], self.right[node])
         return np.asarray(self.value[node].sum(axis=1), dtype=np.float64)
 
+    def goes_left(self, inputs: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which way one row of inputs goes at every node, bool[n]."""
+        value = inputs[self.feature].astype(np.float64)
+        return np.where(np.isnan(value), self.missing_left, value <= self.threshold)
+
 
 def tree_inputs(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Values and presence of each node, float32[N, V + 137].
@@ -112,6 +123,19 @@ class TreeModel(GameModel):
     def __init__(self, card: Card, forest: Forest, neighbours: NeighbourInputs | None = None) -> None:
         super().__init__(card, lambda components: forest.logits(components, neighbours))
         self.forest = forest
+        # An aggregate speaks of several nodes at once, so no leaf is a matter of single ones.
+        self._paths = None if neighbours else LeafPaths(forest, INPUT_NODE, tree_inputs(_ABSENT)[0])
+
+    def score(self, subgraph: OrderSubgraph, availability: str) -> GameScore:
+        """Score one order; without neighbours its leaves come along, from which exact reasons follow.
+
+        Raises:
+            Invalid: If the model has no such availability class; the class is named.
+        """
+        score, paths = super().score(subgraph, availability), self._paths
+        if paths is None:
+            return score
+        return replace(score, leaves=lambda: paths.of(tree_inputs(subgraph.components[None])[0]))
 
     @classmethod
     def load(cls, folder: Path | str) -> TreeModel:

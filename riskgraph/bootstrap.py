@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,13 +23,13 @@ from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFo
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree, RiskScore, Scale, Walk
+from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
+from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import build_report
 from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
-from riskgraph.explainers.shapley import ExactExplainer
 from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import reason_text
 from riskgraph.governance.keys import Authenticator
@@ -39,12 +39,15 @@ from riskgraph.governance.signing import (
     read_or_create_secret,
     read_public_key,
 )
-from riskgraph.models.compiled import CompiledModel
+from riskgraph.models import Model, load_model
+from riskgraph.models.card import read_card
+from riskgraph.models.promotion_record import read_record
 from riskgraph.models.registry import champion, shipped_champion
 from riskgraph.pipeline import Line
-from riskgraph.ports import Clock, Scorer
+from riskgraph.ports import Clock, Scorer, Shadow
 from riskgraph.service import Service
 from riskgraph.settings import Settings
+from riskgraph.shadow import Challengers
 from riskgraph.stores import SqliteStore, open_store
 
 SIMULATED = "simulated"
@@ -77,15 +80,14 @@ class MerchantReportWriter:
     tree: DecisionTree
     clock: Clock
     scorer: Scorer | None
-    promoted_mode: str
+    enforces_for: frozenset[str] = frozenset()
 
-    @cached_property
-    def mode(self) -> str:
-        """``enforce`` only with a promoted model of the merchant's own, or for a simulated shop."""
+    def mode(self, merchant_id: str) -> str:
+        """``enforce`` only with an own model promoted for this merchant, or in a simulated shop."""
         if self.profile.simulated:
             return self.profile.mode
         own = self.scorer is not None and self.scorer.provenance != SIMULATED
-        return self.promoted_mode if own else "observe"
+        return "enforce" if own and merchant_id in self.enforces_for else "observe"
 
     @cached_property
     def model_provenance(self) -> str:
@@ -96,14 +98,14 @@ class MerchantReportWriter:
     def provenance(self) -> str:
         return SIMULATED if self.profile.simulated else self.model_provenance
 
-    def scale_without_consent(self, score: RiskScore | None) -> Scale | None:
+    def scale_without_consent(self, score: OrderScore | None) -> Scale | None:
         """What the order would have been judged on had the shopper refused all optional data."""
         if score is None or self.scorer is None:
             return None
         return self.scorer.scale(score.availability.replace("/front_end", "/refused"))
 
     def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
-        if self.mode == "observe":
+        if self.mode(order.merchant_id) == "observe":
             return "none", "observe"
         # Without a score there is no walk to act on; the merchant's own policy decides.
         if degraded:
@@ -114,7 +116,7 @@ class MerchantReportWriter:
         self,
         order: Order,
         subgraph: OrderSubgraph,
-        score: RiskScore | None,
+        score: OrderScore | None,
         walk: Walk,
         attribution: Attribution | None,
         decision_id: str,
@@ -236,17 +238,29 @@ def example_merchant() -> str:
     return resources.files("riskgraph.explainers").joinpath("data", "demo-merchant.toml").read_text("utf-8")
 
 
-def serving_model(settings: Settings) -> tuple[CompiledModel, str]:
-    """The model that decides, and the mode it was promoted in.
+def serving_model(settings: Settings) -> tuple[Model, frozenset[str]]:
+    """The model that decides, and the merchants that it was promoted to enforce for."""
+    folder, merchants = serving_folder(settings)
+    return load_model(folder), merchants
 
-    The configured folder, else the promoted champion, else the one that ships (observe).
+
+def serving_folder(settings: Settings) -> tuple[Path, frozenset[str]]:
+    """The configured folder, else the promoted champion's, else the one that ships.
+
+    Only a promotion lets a model enforce, for the merchants that its signed record names.
+
+    Raises:
+        ModelUnavailable: If the record of the promotion in force is missing or was altered.
     """
     if settings.model is not None:
-        return CompiledModel.load(settings.model), "observe"
+        return settings.model, frozenset()
     promoted = champion(models_folder(settings))
-    if promoted is not None:
-        return CompiledModel.load(models_folder(settings) / promoted.folder), promoted.mode
-    return CompiledModel.load(shipped_champion()), "observe"
+    if promoted is None:
+        return shipped_champion(), frozenset()
+    folder = models_folder(settings) / promoted.folder
+    card, verifier = read_card(folder), open_verifier(settings)
+    record = read_record(folder, promoted.record, promoted.mode, card, verifier)
+    return folder, frozenset(record.merchants)
 
 
 def models_folder(settings: Settings) -> Path:
@@ -289,39 +303,55 @@ def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519
     return open_signer(settings) if public_key is None else read_public_key(public_key)
 
 
-def open_line(settings: Settings, profile: MerchantProfile, store: SqliteStore) -> Line:
+def open_line(
+    settings: Settings, profile: MerchantProfile, store: SqliteStore, shadow: Shadow | None = None
+) -> Line:
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), SystemClock()
     scorer: Scorer | None
     try:
-        scorer, mode = serving_model(settings)
+        scorer, merchants = serving_model(settings)
     except ModelUnavailable:
         # The service starts all the same: a review by a person is better than a checkout that gets no
         # answer.
-        scorer, mode = None, "observe"
+        scorer, merchants = None, frozenset()
     return Line(
         door=open_door(settings),
         store=store,
         ledger=store,
         scorer=scorer,
-        explainer=ExactExplainer(),
+        explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
-        writer=MerchantReportWriter(profile, tree, clock, scorer, mode),
+        writer=MerchantReportWriter(profile, tree, clock, scorer, merchants),
         clock=clock,
         deadline_ms=settings.deadline_ms,
+        shadow=shadow,
     )
 
 
-def open_service(settings: Settings, profile: MerchantProfile | None = None) -> Service:
-    """Open store, model and profile, and put the service together."""
+def open_service(
+    settings: Settings, profile: MerchantProfile | None = None, challengers: Sequence[Path] = ()
+) -> Service:
+    """Open store, models and profile, and put the service together.
+
+    Raises:
+        ModelUnavailable: If a challenger's folder holds no sound model.
+    """
     profile = profile or load_profile(settings)
+    others = [load_model(folder) for folder in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.store)
-    line = open_line(settings, profile, store)
+    shadow = Challengers(others, load_tree(settings), store) if others else None
+    line = open_line(settings, profile, store, shadow)
 
     def problems() -> list[str]:
         missing = [] if line.scorer else ["no sound model: every order is reviewed"]
         return missing + profile.problems()
+
+    def close() -> None:
+        if shadow is not None:
+            shadow.close()
+        store.close()
 
     return Service(
         settings=settings,
@@ -329,7 +359,7 @@ def open_service(settings: Settings, profile: MerchantProfile | None = None) -> 
         reports=StoredReports(store, profile),
         authenticator=Authenticator(store),
         problems=problems,
-        close=store.close,
+        close=close,
     )
 
 

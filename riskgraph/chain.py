@@ -31,7 +31,7 @@ from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Window
 from riskgraph.eval.worlds import gates, pictures, placing, reference
 from riskgraph.eval.worlds.writer import new_folder
-from riskgraph.models import CompiledModel, load_model
+from riskgraph.models import Model, load_model
 from riskgraph.models.card import Card
 from riskgraph.ports import Progress
 from riskgraph.releasing import history_folder, open_source, table_of
@@ -220,7 +220,7 @@ def refused_field() -> str:
 class TreeVerdicts:
     """What the service would answer: bands and, for would-be rejects, the single-node gate."""
 
-    model: CompiledModel
+    model: Model
     tree: DecisionTree
 
     def __call__(self, table: OrderTable, probability: Scores) -> NDArray[np.object_]:
@@ -239,17 +239,13 @@ class TreeVerdicts:
         return verdicts
 
 
-def verdict_model(model: Path | None, settings: Settings) -> CompiledModel:
+def verdict_model(model: Path | None, settings: Settings) -> Model:
     """The model in a folder, or the one that serves.
 
     Raises:
-        Invalid: If it is of a kind that gives no verdicts.
         ModelUnavailable: If the folder holds no sound model.
     """
-    chosen = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
-    if not isinstance(chosen, CompiledModel):
-        raise Invalid("verdicts need an order2 model; a backtest takes others as baselines", field="model")
-    return chosen
+    return bootstrap.serving_model(settings)[0] if model is None else load_model(model)
 
 
 def place_family(

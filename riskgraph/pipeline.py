@@ -19,8 +19,8 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.order import Order, availability_class, parse_order
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree, RiskScore, Verdict, Walk
-from riskgraph.ports import Clock, Entry, Explainer, GraphStore, Ledger, ReportWriter, Scorer
+from riskgraph.core.verdict import DecisionTree, OrderScore, Verdict, Walk
+from riskgraph.ports import Clock, Entry, Explainer, GraphStore, Ledger, ReportWriter, Scorer, Shadow
 
 _LOG = logging.getLogger("riskgraph.pipeline")
 MAX_GAP = 1e-6
@@ -28,7 +28,7 @@ MAX_AHEAD_S = 86_400.0
 
 
 # What a verdict rests on: score, way through the tree, explanation; and the cause if degraded.
-Judgement = tuple[RiskScore | None, Walk, Attribution | None, str | None]
+Judgement = tuple[OrderScore | None, Walk, Attribution | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Line:
     writer: ReportWriter
     clock: Clock
     deadline_ms: int = 150
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ async def decide(
     entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id)
     await asyncio.wrap_future(line.ledger.submit(entry))
     stages.done("commit")
+    if line.shadow is not None:
+        line.shadow.submit(decision.decision_id, subgraph, availability)
     return Answer(answer, decision, stages.ms)
 
 

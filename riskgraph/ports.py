@@ -15,7 +15,7 @@ from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import RiskScore, Scale, Walk
+from riskgraph.core.verdict import OrderScore, Scale, Walk
 
 
 class Scorer(Protocol):
@@ -27,14 +27,14 @@ class Scorer(Protocol):
     @property
     def provenance(self) -> str: ...
 
-    def score(self, subgraph: OrderSubgraph, availability: str) -> RiskScore: ...
+    def score(self, subgraph: OrderSubgraph, availability: str) -> OrderScore: ...
 
     def scale(self, availability: str) -> Scale | None:
         """What a class is judged on; None for one that the model does not know."""
 
 
 class Explainer(Protocol):
-    def explain(self, score: RiskScore) -> Attribution: ...
+    def explain(self, score: OrderScore) -> Attribution: ...
 
 
 class ReportWriter(Protocol):
@@ -51,7 +51,7 @@ class ReportWriter(Protocol):
         self,
         order: Order,
         subgraph: OrderSubgraph,
-        score: RiskScore | None,
+        score: OrderScore | None,
         walk: Walk,
         attribution: Attribution | None,
         decision_id: str,
@@ -104,6 +104,27 @@ class Ledger(Protocol):
     def decision(self, decision_id: str, merchant_id: str | None) -> dict[str, Any] | None: ...
 
     def append_outcomes(self, outcomes: Sequence[Outcome]) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowScore:
+    """What a challenger said of a decided order: probability and verdict, or the error that it raised."""
+
+    decision_id: str
+    model: str
+    model_sha256: str
+    score: float | None
+    verdict: str | None
+    error: str | None
+
+
+class ShadowLedger(Protocol):
+    def append_shadow(self, rows: Sequence[ShadowScore]) -> None: ...
+
+
+class Shadow(Protocol):
+    def submit(self, decision_id: str, subgraph: OrderSubgraph, availability: str) -> None:
+        """Have challengers score an order that is committed; returns at once and never raises."""
 
 
 class Verifier(Protocol):

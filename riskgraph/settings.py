@@ -28,6 +28,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8137
     deadline_ms: int = 150
+    permutation_pairs: int = 4
     max_body_bytes: int = 65_536
     max_depth: int = 8
     max_in_flight: int = 256
@@ -37,7 +38,7 @@ class Settings:
         """Read the environment.
 
         Raises:
-            Invalid: If a number is not one, or the port is none; the variable is named.
+            Invalid: If a number is not one or out of range; the variable is named.
         """
         environment = os.environ if environment is None else environment
         values: dict[str, object] = {}
@@ -54,6 +55,9 @@ class Settings:
         settings = cls(**values)  # type: ignore[arg-type]
         if not 0 <= settings.port <= MAX_PORT:
             raise Invalid(f"RISKGRAPH_PORT must be 0 to {MAX_PORT}", field="RISKGRAPH_PORT")
+        if settings.permutation_pairs < 2:
+            name = "RISKGRAPH_PERMUTATION_PAIRS"
+            raise Invalid(f"{name} must be at least 2: an error cannot be told of fewer", field=name)
         return settings
 
     @property

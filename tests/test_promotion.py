@@ -1,20 +1,33 @@
-"""Promotions survive a kill at any point."""
+"""Promotions: what they ask for, what they sign, and that they survive a kill at any point."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from riskgraph import promotion
-from riskgraph.models.compiled import CompiledModel
-from riskgraph.models.registry import champion, shipped_champion
+from riskgraph import bootstrap, promotion
+from riskgraph.core.errors import CheckFailed, ModelUnavailable
+from riskgraph.eval.backtest import Origin
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.models import load_model
+from riskgraph.models.registry import champion
 from riskgraph.settings import Settings
+from tests.eval.backtest_toy import KNOWN_AT
+from tests.models.helpers import random_tree_model
+from tests.support.promoting import RELEASE, passed_backtest, released
 
+pytest.importorskip("pyarrow", reason="a backtest needs the extra lab")
+pytest.importorskip("matplotlib", reason="a backtest needs the extra lab")
+REAL = MerchantProfile(dict(bootstrap.demo_profile().data) | {"provenance": "merchant"})
 KILLED_AFTER_ONE_FILE = """
 import functools, os, shutil, signal, sys
 from pathlib import Path
@@ -26,27 +39,246 @@ def die(source, target):
     os.kill(os.getpid(), signal.SIGKILL)
 
 promotion.shutil.copytree = functools.partial(shutil.copytree, copy_function=die)
-promotion.promote(Path(sys.argv[1]), "me", "observe", Settings(home=Path(sys.argv[2])))
+model, report, home = map(Path, sys.argv[1:])
+promotion.promote(model, "me", report, (), Settings(home=home))
 """
 
 
-def test_a_promotion_that_was_killed_half_way_can_be_done_again(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLED_AFTER_ONE_FILE, str(shipped_champion()), str(tmp_path)]
+class Case:
+    """A model, its passed backtest, and where it would be promoted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model, self.report = folder / "model", folder / "report"
+        self.settings = Settings(home=folder / "home")
+        random_tree_model(self.model, 3, **released())
+        passed_backtest(self.model, self.report, self.settings)
+
+    def promote(self, *merchants: str, **changes: Any) -> dict[str, Any]:
+        given = {"model": self.model, "report": self.report} | changes
+        return promotion.promote(given["model"], "counsel", given["report"], merchants, self.settings)
+
+    @property
+    def folder(self) -> Path:
+        entry = champion(self.settings.home / "models")
+        assert entry is not None
+        return self.settings.home / "models" / entry.folder
+
+    @property
+    def record(self) -> Path:
+        entry = champion(self.settings.home / "models")
+        assert entry is not None
+        return self.folder / entry.record
+
+    def modes(self, *merchants: str) -> list[str]:
+        """Mode of each merchant in a real shop that serves what was promoted."""
+        service = bootstrap.open_service(self.settings, REAL)
+        service.close()
+        return [service.line.writer.mode(merchant) for merchant in merchants]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("promotion")
+    Case(folder)
+    return folder
+
+
+@pytest.fixture
+def case(made: Path, tmp_path: Path) -> Case:
+    case = Case.__new__(Case)
+    for part in made.iterdir():
+        shutil.copytree(part, tmp_path / part.name)
+    case.model, case.report = tmp_path / "model", tmp_path / "report"
+    case.settings = Settings(home=tmp_path / "home")
+    return case
+
+
+def test_a_promoted_model_observes_until_it_is_promoted_to_enforce(case: Case) -> None:
+    assert case.promote()["mode"] == "observe"
+    assert case.modes("m-17") == ["observe"]
+    entry = case.promote("m-17")
+    assert (entry["mode"], entry["merchants"], entry["by"]) == ("enforce", ["m-17"], "counsel")
+    assert case.modes("m-17") == ["enforce"]
+
+
+def test_a_model_enforces_for_the_merchants_that_were_named_and_no_other(case: Case) -> None:
+    case.promote("m-17", "m-18")
+    assert case.modes("m-17", "m-18", "m-99") == ["enforce", "enforce", "observe"]
+
+
+def test_what_is_signed_names_model_report_mode_merchants_person_and_time(case: Case) -> None:
+    entry = case.promote("m-17")
+    told = json.loads(case.record.read_text())
+    assert (told["model_sha256"], told["mode"], told["merchants"]) == (
+        load_model(case.model).card.digest, "enforce", ["m-17"],
+    )  # fmt: skip
+    assert (told["by"], told["at"], told["report_sha256"]) == (
+        "counsel", entry["at"], entry["report_sha256"],
+    )  # fmt: skip
+    assert told["key_id"] == bootstrap.open_signer(case.settings).key_id
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"by": "somebody else"}, "signature does not fit"),
+        ({"merchants": ["m-17", "m-99"]}, "signature does not fit"),
+        ({"mode": "enforce"}, "signature does not fit"),
+        ({"signature": "00" * 64}, "signature does not fit"),
+        ({"signature": "no hex"}, "no signed record"),
+        ({"schema": "other/1"}, "schema"),
+    ],
+)
+def test_an_altered_promotion_serves_nothing(case: Case, change: dict[str, Any], message: str) -> None:
+    case.promote()
+    case.record.write_text(json.dumps(json.loads(case.record.read_text()) | change))
+    with pytest.raises(ModelUnavailable, match=message):
+        bootstrap.serving_model(case.settings)
+    service = bootstrap.open_service(case.settings, REAL)
+    assert service.line.scorer is None
+    assert any("no sound model" in problem for problem in service.problems())
+    service.close()
+
+
+def test_a_registry_that_was_edited_to_enforce_is_found(case: Case) -> None:
+    case.promote()
+    pointer = case.settings.home / "models/champion.json"
+    pointer.write_text(pointer.read_text().replace('"observe"', '"enforce"'))
+    with pytest.raises(ModelUnavailable, match="signed for mode 'observe'"):
+        bootstrap.serving_model(case.settings)
+
+
+def test_a_promotion_without_a_record_is_found(case: Case) -> None:
+    case.promote()
+    case.record.unlink()
+    with pytest.raises(ModelUnavailable, match="record of the promotion is missing"):
+        bootstrap.serving_model(case.settings)
+    pointer = case.settings.home / "models/champion.json"
+    data = json.loads(pointer.read_text())
+    del data["champions"][0]["record"]
+    pointer.write_text(json.dumps(data))
+    with pytest.raises(ModelUnavailable, match="promote it again"):
+        bootstrap.serving_model(case.settings)
+
+
+def test_another_model_in_the_place_of_the_promoted_one_is_found(case: Case) -> None:
+    case.promote()
+    random_tree_model(case.folder, 4, **released())
+    with pytest.raises(ModelUnavailable, match="signed for another model"):
+        bootstrap.serving_model(case.settings)
+
+
+def test_another_installation_does_not_trust_the_signature(case: Case, tmp_path: Path) -> None:
+    case.promote("m-17")
+    shutil.copytree(case.settings.home, tmp_path / "elsewhere")
+    with pytest.raises(ModelUnavailable, match="another installation"):
+        bootstrap.serving_model(Settings(home=tmp_path / "elsewhere"))
+
+
+def test_going_back_brings_back_whom_the_earlier_promotion_was_for(case: Case) -> None:
+    case.promote("m-17")
+    case.promote("m-18")
+    promotion.rollback("counsel", case.settings)
+    assert case.modes("m-17", "m-18") == ["enforce", "observe"]
+
+
+def unfit(case: Case, **card: Any) -> Path:
+    """Another model, and its own backtest in the place of the case's."""
+    other = case.model.with_name("other")
+    random_tree_model(other, 5, **released(**card))
+    shutil.rmtree(case.report)
+    passed_backtest(other, case.report, case.settings)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        ({"releases": []}, "names no release"),
+        (
+            {"releases": [RELEASE, RELEASE | {"release_id": "rel-2", "k": 20}]},
+            "rel-2 has no certificate of k",
+        ),
+        ({"releases": [RELEASE | {"certificate": {}}]}, "rel-1 has no certificate"),
+        ({"provenance": "simulated"}, "may only observe"),
+    ],
+)
+def test_a_model_not_of_certified_releases_is_refused_by_name(case: Case, card: Any, message: str) -> None:
+    with pytest.raises(CheckFailed, match=message):
+        case.promote("m-17", model=unfit(case, **card))
+    assert champion(case.settings.home / "models") is None
+
+
+def test_a_model_of_simulated_releases_may_observe(case: Case) -> None:
+    assert case.promote(model=unfit(case, provenance="simulated"))["mode"] == "observe"
+    assert case.modes("m-17") == ["observe"]
+
+
+def test_a_backtest_of_another_model_is_refused(case: Case) -> None:
+    random_tree_model(case.model, 6, **released())
+    with pytest.raises(CheckFailed, match="of another model"):
+        case.promote()
+
+
+def test_a_backtest_that_was_changed_is_refused(case: Case) -> None:
+    (case.report / "report.html").write_text("better")
+    with pytest.raises(CheckFailed, match=r"does not verify: report\.html was changed"):
+        case.promote()
+
+
+def origin(case: Case, **changes: Any) -> Origin:
+    tree = bootstrap.load_tree(case.settings).sha256
+    given = {"provenance": "merchant", "tree_sha256": tree, "trained_until": date(2026, 6, 30)} | changes
+    return Origin(labels_known_at=KNOWN_AT, **given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noise": 12.0}, r"false-positive rate at reject may be .* %, at most 0.38 % is asked.*area"),
+        ({"tree_sha256": "other"}, "another decision tree"),
+        ({"trained_until": None}, "out of time"),
+        ({"provenance": "simulated"}, "say nothing of a shop"),
+    ],
+)
+def test_a_backtest_that_is_not_passed_is_refused_by_name(case: Case, changes: Any, message: str) -> None:
+    out, noise = case.report.with_name("second"), changes.pop("noise", 0.0)
+    told: dict[str, Any] = {"origin": origin(case, **changes)}
+    if changes.get("provenance") == "simulated":
+        told = {"provenance": "simulated"}
+    passed_backtest(case.model, out, case.settings, noise=noise, **told)
+    with pytest.raises(CheckFailed, match=message):
+        case.promote("m-17", report=out)
+
+
+def test_all_that_fails_is_named_at_once(case: Case) -> None:
+    other = unfit(case, releases=[], provenance="simulated")
+    with pytest.raises(CheckFailed, match="no release.*may only observe"):
+        case.promote("m-17", model=other)
+
+
+def test_a_configured_folder_never_enforces(case: Case) -> None:
+    case.promote("m-17")
+    case.settings = replace(case.settings, model=case.model)
+    assert case.modes("m-17") == ["observe"]
+
+
+def test_a_promotion_that_was_killed_half_way_can_be_done_again(case: Case) -> None:
+    home = case.settings.home
+    command = [sys.executable, "-c", KILLED_AFTER_ONE_FILE, str(case.model), str(case.report), str(home)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    settings = Settings(home=tmp_path)
-    models = tmp_path / "models"
-    assert champion(models) is None
-    assert len(promotion.list_models(settings)) == 1
-    entry = promotion.promote(shipped_champion(), "me", "observe", settings)
-    assert CompiledModel.load(models / entry["folder"]).card.name == entry["name"]
-    assert len(promotion.list_models(settings)) == 2
+    assert champion(home / "models") is None
+    assert len(promotion.list_models(case.settings)) == 1
+    entry = case.promote()
+    assert load_model(home / "models" / entry["folder"]).card.name == entry["name"]
+    assert len(promotion.list_models(case.settings)) == 2
 
 
-def test_a_copy_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_fails_leaves_nothing_behind(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copytree", full)
     with pytest.raises(OSError, match="No space left"):
-        promotion.promote(shipped_champion(), "me", "observe", Settings(home=tmp_path))
-    assert list((tmp_path / "models").iterdir()) == []
+        case.promote()
+    assert list((case.settings.home / "models").iterdir()) == []

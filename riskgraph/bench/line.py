@@ -24,7 +24,7 @@ from riskgraph.bench.load import Load, drive
 from riskgraph.bench.server import running
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.explainers.shapley import ExactExplainer
+from riskgraph.explainers.games import AnyExplainer
 from riskgraph.models.timing import score_times_us
 from riskgraph.pipeline import observe
 from riskgraph.ports import Entry, Progress
@@ -77,7 +77,7 @@ class Bench:
 def latency(bench: Bench) -> list[Figure]:
     """Score, and score with φ and pairs, from validated subgraphs, one thread."""
     service = bootstrap.open_service(bench.settings, bootstrap.demo_profile())
-    model, explainer = bootstrap.serving_model(bench.settings)[0], ExactExplainer()
+    model, explainer = bootstrap.serving_model(bench.settings)[0], AnyExplainer()
     bodies = chain.held_out(bench.small_world, SCORED).requests
     subgraphs = [observe(body, service.line)[2] for body in bodies]
     service.close()

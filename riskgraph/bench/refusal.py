@@ -21,7 +21,7 @@ from riskgraph.eval import worlds
 from riskgraph.eval.intervals import Clusters, Interval, cluster_orders
 from riskgraph.eval.refusal import Refusal, TwoRates, refusing, with_front_end
 from riskgraph.eval.window import Chosen, Window, choose_simulated
-from riskgraph.models import CompiledModel
+from riskgraph.models import Model
 from riskgraph.ports import Progress
 from riskgraph.settings import Settings
 
@@ -41,7 +41,7 @@ NAMES = ("refusal_fpr_ratio", "refusal_review_ratio", "refused_recall", "refusal
 class Judge:
     """The verdicts that the service would give, and the calibrated probabilities."""
 
-    model: CompiledModel
+    model: Model
     verdicts: chain.TreeVerdicts
 
     @classmethod

@@ -37,7 +37,9 @@ def register(root: typer.Typer) -> None:
 
 def score(
     order: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A body of POST /v1/decisions.")],
-    model: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="A model folder.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Default: the model that serves.")
+    ] = None,
     lang: Annotated[Lang, typer.Option(help="Language of the reasons.")] = Lang.EN,
     as_json: AsJson = False,
 ) -> None:
@@ -47,11 +49,10 @@ def score(
         raise TooLarge(f"{order} is larger than {MAX_BYTES} bytes")
     body = parse_body(raw, max_depth=8) | {"lang": lang.value}
     with tempfile.TemporaryDirectory() as folder:
+        settings = Settings.from_environment()
+        chosen = model or bootstrap.serving_folder(settings)[0]
         # No checkout waits for this answer, so a slow machine must not turn it into a review.
-        settings = replace(
-            Settings.from_environment(), home=Path(folder), store_url="", deadline_ms=PATIENCE_MS
-        )
-        settings = settings if model is None else replace(settings, model=model)
+        settings = replace(settings, home=Path(folder), store_url="", model=chosen, deadline_ms=PATIENCE_MS)
         # The service would answer without a sound model, with a review; here one was asked for.
         bootstrap.serving_model(settings)
         answer = asyncio.run(_decide(body, settings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,14 @@ from riskgraph.governance.keys import KeyStore, create_key
 from riskgraph.settings import MAX_PORT, Settings
 
 BACKLOG = 2048
+ChallengerFolders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        help="A model that scores each order after the answer, for comparison; may be repeated.",
+    ),
+]
 
 
 def register(root: typer.Typer) -> None:
@@ -40,6 +49,7 @@ def serve(
     history: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="A world whose orders are loaded first.")
     ] = None,
+    challenger: ChallengerFolders = None,
     demo_merchant: Annotated[bool, typer.Option(help="Serve the simulated demo shop.")] = False,
     example_merchant: Annotated[bool, typer.Option(help="Print an example merchant.toml and stop.")] = False,
     as_json: AsJson = False,
@@ -49,7 +59,7 @@ def serve(
     With --json, URL and first key (or null) go to stdout as one value, and the access log to stderr.
 
     Settings come from RISKGRAPH_HOME, _SECRETS, _STORE_URL, _MODEL, _MERCHANT, _TREE, _HOST, _PORT,
-    _DEADLINE_MS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
+    _DEADLINE_MS, _PERMUTATION_PAIRS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
     """
     if example_merchant:
         text = bootstrap.example_merchant()
@@ -65,7 +75,7 @@ def serve(
     profile = bootstrap.demo_profile() if demo_merchant else bootstrap.load_profile(settings)
     if history is not None:
         load_history(history, settings)
-    run(settings, profile, as_json)
+    run(settings, profile, as_json, challenger or ())
 
 
 def load_history(world: Path, settings: Settings) -> None:
@@ -77,13 +87,15 @@ def load_history(world: Path, settings: Settings) -> None:
         chain.load_history(world, settings, progress)
 
 
-def run(settings: Settings, profile: MerchantProfile, as_json: bool) -> None:
+def run(
+    settings: Settings, profile: MerchantProfile, as_json: bool, challengers: Sequence[Path] = ()
+) -> None:
     """Listen, open the service, tell the first key and serve until a signal ends it.
 
     The key is told last: it is shown once, so whatever can fail at a start must have been done by then.
     """
     with listen(settings.host, settings.port) as listener:
-        service = bootstrap.open_service(settings, profile)
+        service = bootstrap.open_service(settings, profile, challengers)
         key = first_key(service.authenticator.store)
         if as_json:
             url = f"http://{settings.host}:{listener.getsockname()[1]}"

@@ -13,25 +13,52 @@ from riskgraph.core.verdict import Verdict
 
 MAX_REASONS = 4
 BANDS = ("slight", "moderate", "strong")
+# Of a sum of terms, of trees, and of any other model.
+CLOSED_FORM, TREES, PERMUTATIONS = "closed_form", "trees", "permutations"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """How contributions were found.
+
+    Attributes:
+        method: ``closed_form`` and ``trees`` are exact, ``permutations`` is an estimate.
+        seed: Of the permutations; None where nothing is drawn.
+        evaluations: How often the model was asked.
+        error: float64[137], standard errors of phi; None where it is exact.
+        optional: What the logit loses without all consent-based nodes; None where the terms tell it.
+    """
+
+    method: str = CLOSED_FORM
+    seed: int | None = None
+    evaluations: int = 1
+    error: NDArray[np.float64] | None = None
+    optional: float | None = None
+
+
+_FROM_TERMS = Explained()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attribution:
-    """Exact Shapley values on the logit scale, against the order with all nodes absent.
+    """Shapley values on the logit scale, against the order with all nodes absent.
 
-    ``phi_i = f_i(x_i) + 1/2 * sum_j g_ij(x_i, x_j)``; the sum of phi equals logit - offset.
+    Of a sum of terms they are ``phi_i = f_i(x_i) + 1/2 * sum_j g_ij(x_i, x_j)``. By every method their
+    sum equals logit - offset.
 
     Attributes:
         phi: float64[137].
-        own: float64[137], f_i.
-        pairs: float64[284], g_ij.
+        own: float64[137], f_i; of a model without terms phi itself.
+        pairs: float64[284], g_ij; of a model without terms zero.
         gap: ``abs(sum(phi) - (logit - offset))``.
+        how: Method, and what an estimate has to state.
     """
 
     phi: NDArray[np.float64]
     own: NDArray[np.float64]
     pairs: NDArray[np.float64]
     gap: float
+    how: Explained = _FROM_TERMS
 
 
 @dataclass(frozen=True, slots=True)

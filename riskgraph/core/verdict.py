@@ -86,6 +86,26 @@ Game = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Leaves:
+    """One order under trees, as a game: a leaf counts where all its conditions hold, and adds its value.
+
+    A condition says that a node is there, or that it is not. Of any two leaves of a tree one contradicts
+    the other, so each coalition of nodes reaches one leaf a tree.
+
+    Attributes:
+        value: float64[L], what a leaf adds to the logit.
+        leaf: intp[C], leaf of each condition.
+        node: intp[C], node of each condition; at most once a leaf.
+        there: bool[C], whether the node must be there.
+    """
+
+    value: NDArray[np.float64]
+    leaf: NDArray[np.intp]
+    node: NDArray[np.intp]
+    there: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class GameScore:
     """Score of one order by a model that is no sum of terms.
 
@@ -94,6 +114,7 @@ class GameScore:
         present: bool[137], nodes that the order has.
         game: Logits of the order with only some of its nodes, the others absent; nodes that it lacks stay
             absent.
+        leaves: The same game as leaves, of a model that is trees; called when it is explained.
     """
 
     availability: str
@@ -103,6 +124,7 @@ class GameScore:
     thresholds: Thresholds
     present: NDArray[np.bool_]
     game: Game
+    leaves: Callable[[], Leaves] | None = None
 
     def removal_effects(self) -> NDArray[np.float64]:
         """float64[137]: what the logit loses when one node is taken away; 0 for nodes that are not there."""

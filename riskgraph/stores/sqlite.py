@@ -21,8 +21,8 @@ from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.ports import Entry, Progress
-from riskgraph.stores import keys
+from riskgraph.ports import Entry, Progress, ShadowScore
+from riskgraph.stores import keys, shadow
 from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
@@ -179,6 +179,22 @@ class SqliteStore:
         """Billed calls by ``(merchant_id, key_id)`` of orders placed in ``since <= t < until``."""
         query = "SELECT merchant_id, key_id, count(*) FROM meter WHERE ts >= ? AND ts < ? GROUP BY 1, 2"
         return {(merchant, key): count for merchant, key, count in self._fetch(query, since, until)}
+
+    def append_shadow(self, rows: Sequence[ShadowScore]) -> None:
+        """Commit what challengers said.
+
+        Raises:
+            StorageUnavailable: If nothing was committed.
+        """
+        self._writer.call(partial(shadow.write, tuple(rows))).result()
+
+    def shadow_scores(self, decision_id: str) -> list[ShadowScore]:
+        """What challengers said of one decision."""
+        return self._read(partial(shadow.of_decision, decision_id))
+
+    def shadow_verdicts(self) -> list[dict[str, Any]]:
+        """Orders by challenger, answered verdict and the challenger's."""
+        return self._read(shadow.compared)
 
     def integrity_problems(self) -> list[str]:
         """What SQLite's full integrity check finds; empty when all is well."""

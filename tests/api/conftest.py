@@ -15,7 +15,7 @@ from riskgraph import bootstrap
 from riskgraph.api.app import create_app
 from riskgraph.governance.keys import create_key
 from riskgraph.settings import Settings
-from tests.models.helpers import random_model
+from tests.models.helpers import random_model, random_tree_model
 
 ORDER = json.loads((Path(__file__).parents[1] / "golden/order.json").read_text())
 
@@ -43,6 +43,17 @@ def order(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def shop(tmp_path):
     random_model(tmp_path / "model", seed=3)
+    yield from open_shop(tmp_path)
+
+
+@pytest.fixture
+def tree_shop(tmp_path):
+    random_tree_model(tmp_path / "model", seed=3)
+    yield from open_shop(tmp_path)
+
+
+def open_shop(tmp_path):
+    """A shop that serves the model in ``tmp_path``."""
     settings = replace(Settings(), home=tmp_path / "home", model=tmp_path / "model", deadline_ms=60_000)
     service = bootstrap.open_service(settings, bootstrap.demo_profile())
     with bootstrap.open_keys(settings) as store:

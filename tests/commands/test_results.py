@@ -15,8 +15,9 @@ from riskgraph.core.catalog import catalog
 from riskgraph.models.registry import shipped_champion
 from riskgraph.pipeline import decide
 from riskgraph.settings import Settings
-from tests.models.helpers import random_model
+from tests.models.helpers import random_tree_model
 from tests.support.cli import riskgraph
+from tests.support.promoting import passed_backtest, released
 
 ORDER = Path(__file__).parents[1] / "golden/order.json"
 
@@ -54,7 +55,7 @@ def test_the_shipped_champion_scores_the_golden_order(tmp_path):
     assert answer["provenance"] == "simulated"
     assert (
         answer["versions"]["model_sha256"]
-        == bootstrap.CompiledModel.load(shipped_champion()).versions["model_sha256"]
+        == bootstrap.load_model(shipped_champion()).versions["model_sha256"]
     )
 
 
@@ -153,11 +154,13 @@ def test_a_key_can_be_made_to_expire_and_the_list_says_when(tmp_path):
 
 
 def test_a_model_of_simulated_origin_may_be_promoted_to_observe_only(tmp_path):
-    refused = riskgraph("model", "promote", shipped_champion(), "--by", "me", "--enforce", home=tmp_path)
-    assert refused.code == 2
+    report = passed_backtest(shipped_champion(), tmp_path / "report", Settings(home=tmp_path))
+    asked = ("model", "promote", shipped_champion(), "--by", "me", "--backtest", report)
+    refused = riskgraph(*asked, "--enforce", "m-17", home=tmp_path)
+    assert refused.code == 3
     assert "may only observe" in refused.error
-    done = riskgraph("model", "promote", shipped_champion(), "--by", "me", "--json", home=tmp_path).json()
-    assert (done["by"], done["mode"]) == ("me", "observe")
+    done = riskgraph(*asked, "--json", home=tmp_path).json()
+    assert (done["by"], done["mode"], done["merchants"]) == ("me", "observe", [])
     rows = riskgraph("model", "list", "--json", home=tmp_path).json()
     assert [row["champion"] for row in rows] == [False, True]
     assert rows[0]["name"] == promotion.shipped_card()["name"]
@@ -167,11 +170,12 @@ def test_a_rollback_lets_the_champion_before_decide_again(tmp_path):
     refused = riskgraph("model", "rollback", "--by", "me", home=tmp_path)
     assert refused.code == 1
     assert "nothing was promoted" in refused.error
-    random_model(tmp_path / "new", 1)
-    folders = [
-        riskgraph("model", "promote", path, "--by", "me", "--json", home=tmp_path).json()["folder"]
-        for path in (shipped_champion(), tmp_path / "new")
-    ]
+    random_tree_model(tmp_path / "new", 1, **released())
+    folders = []
+    for path in (shipped_champion(), tmp_path / "new"):
+        report = passed_backtest(path, tmp_path / f"of-{path.name}", Settings(home=tmp_path))
+        asked = ("model", "promote", path, "--by", "me", "--backtest", report, "--json")
+        folders.append(riskgraph(*asked, home=tmp_path).json()["folder"])
     done = riskgraph("model", "rollback", "--by", "you", "--json", home=tmp_path).json()
     assert (done["folder"], done["by"], done["event"]) == (folders[0], "you", "rollback")
     assert done["instead_of"] == "random-1"

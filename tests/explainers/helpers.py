@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from riskgraph.core.catalog import BIN_COUNT, Form, NodeSpec, catalog
+from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, NodeSpec, catalog
 from riskgraph.core.order import Consent, Entities, Order
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph, State
-from riskgraph.core.verdict import RiskScore, Scale, Thresholds, Verdict, Walk
+from riskgraph.core.verdict import GameScore, OrderScore, RiskScore, Scale, Thresholds, Verdict, Walk
+from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.record import build_report
-from riskgraph.explainers.shapley import ExactExplainer
 
 VERSIONS = {
     "catalog": "1",
@@ -57,6 +58,41 @@ class RandomScorer:
         pairs = np.where(subgraph.present_pairs, self.pair_weights * (0.3 + wave[a] * wave[b]), 0.0)
         logit = scale.offset + float(terms.sum()) + float(pairs.sum())
         return RiskScore(availability, scale.offset, logit, logistic(logit), scale.thresholds, terms, pairs)
+
+
+class GameScorer:
+    """The random additive scorer as a game, with interactions of three and more nodes of weight ``deep``."""
+
+    versions = VERSIONS
+    provenance = "simulated"
+
+    def __init__(self, seed: int = 0, deep: float = 0.5) -> None:
+        self._terms, self._deep = RandomScorer(seed), deep
+        self._bends = np.random.default_rng(seed).normal(0, 1.0, (3, NODE_COUNT))
+        self.asked = self.calls = 0
+
+    def scale(self, availability: str) -> Scale:
+        return self._terms.scale(availability)
+
+    def _logits(
+        self, masks: NDArray[np.bool_], subgraph: OrderSubgraph, availability: str
+    ) -> NDArray[np.float64]:
+        self.asked, self.calls = self.asked + len(masks), self.calls + 1
+        score = self._terms.score(subgraph, availability)
+        here = masks & subgraph.present
+        ends = np.array([[p.a, p.b] for p in catalog().pairs])
+        logit = score.offset + here @ score.own_terms + here[:, ends].all(axis=2) @ score.pair_terms
+        return np.asarray(logit + self._deep * np.tanh(here @ self._bends.T).prod(axis=1))
+
+    def score(self, subgraph: OrderSubgraph, availability: str) -> GameScore:
+        def game(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+            return self._logits(masks, subgraph, availability)
+
+        scale = self.scale(availability)
+        logit = float(game(np.ones((1, NODE_COUNT), dtype=bool))[0])
+        return GameScore(
+            availability, scale.offset, logit, logistic(logit), scale.thresholds, subgraph.present, game
+        )
 
 
 def random_value(node: NodeSpec, rng: np.random.Generator) -> Any:
@@ -116,7 +152,7 @@ def some_order(**changes: Any) -> Order:
     return Order(**(facts | changes))
 
 
-def walk_for(score: RiskScore) -> Walk:
+def walk_for(score: OrderScore) -> Walk:
     if score.probability >= score.thresholds.reject:
         return Walk(Verdict.REJECT, "block", ("band:0.8-1", "leaf:reject"))
     if score.probability >= score.thresholds.review:
@@ -129,7 +165,7 @@ def some_record(
     *,
     subgraph: OrderSubgraph | None = None,
     order: Order | None = None,
-    score: RiskScore | None = None,
+    score: OrderScore | None = None,
     walk: Walk | None = None,
     **changes: Any,
 ) -> DecisionReport:
@@ -146,7 +182,7 @@ def some_record(
         "context": "local",
         "bare": RandomScorer(seed).scale("pre_auth/refused"),
     }
-    attribution = ExactExplainer().explain(score)
+    attribution = AnyExplainer().explain(score)
     return build_report(
         order or some_order(), subgraph, walk=walk, score=score, attribution=attribution, **(facts | changes)
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from riskgraph.models.binning import COMPONENT_COUNT, WIDTH, BinEdges, fit_edges
 from riskgraph.models.card import AVAILABILITY_CLASSES, LIMITS, SIMULATED_LIMIT, Calibration, Card
 from riskgraph.models.compiled import CompiledModel, Tables, write_model
 from riskgraph.models.rows import Rows, source_columns
+from riskgraph.models.trees import INPUT_COUNT, Forest, TreeModel, tree_inputs, write_forest
 
 COMPONENT_NODE = np.array(catalog().component_node)
 
@@ -93,6 +96,35 @@ def random_model(folder: Path, seed: int) -> CompiledModel:
     """Write a random model to ``folder`` and load it."""
     write_model(folder, random_tables(seed), random_card(seed))
     return CompiledModel.load(folder)
+
+
+def random_forest(seed: int, trees: int = 40, depth: int = 4) -> Forest:
+    """Full trees of one depth that ask for random inputs, with values that make scores differ."""
+    rng = np.random.default_rng(seed)
+    size, inner = 2 ** (depth + 1) - 1, 2**depth - 1
+    here, start = np.arange(size), np.repeat(np.arange(trees) * size, size)
+    at = np.tile(here, trees)
+    leaf, place = at >= inner, start + at
+    components = random_components(400, seed, absent=0.2)
+    feature = rng.integers(0, INPUT_COUNT, len(at))
+    sample = tree_inputs(components)[rng.integers(0, 400, len(at)), feature]
+    return Forest(
+        feature=np.where(leaf, 0, feature).astype(np.int32),
+        threshold=np.where(leaf | np.isnan(sample), 0.5, sample).astype(np.float64),
+        missing_left=rng.random(len(at)) < 0.5,
+        left=np.where(leaf, place, start + 2 * at + 1).astype(np.int32),
+        right=np.where(leaf, place, start + 2 * at + 2).astype(np.int32),
+        value=np.where(leaf, rng.normal(0.0, 0.4, len(at)), 0.0),
+        roots=(np.arange(trees) * size).astype(np.int32),
+        depth=np.array([depth], dtype=np.int64),
+        baseline=np.array([0.1]),
+    )
+
+
+def random_tree_model(folder: Path, seed: int, **card: Any) -> TreeModel:
+    """Write random trees to ``folder`` and load them; ``card`` replaces fields of the card."""
+    write_forest(folder, random_forest(seed), replace(random_card(seed), kind="gbdt", **card))
+    return TreeModel.load(folder)
 
 
 def planted_rows(count: int, seed: int) -> tuple[Rows, int]:

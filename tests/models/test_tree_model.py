@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,11 +6,16 @@ import pytest
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, ModelUnavailable
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import Scale
+from riskgraph.explainers.brute import brute_force, keep_only
+from riskgraph.explainers.games import AnyExplainer
+from riskgraph.explainers.referee import check_attribution
 from riskgraph.models import load_model
 from riskgraph.models.boosting import LEVELS, find_levels, on_scale, to_levels
 from riskgraph.models.train import _train_rows
 from riskgraph.models.trees import Forest, TreeModel, tree_inputs
-from tests.models.helpers import planted_rows, random_components, random_model
+from tests.models.helpers import planted_rows, random_card, random_components, random_model, random_subgraph
 
 ensemble = pytest.importorskip("sklearn.ensemble")
 threadpool_limits = pytest.importorskip("threadpoolctl").threadpool_limits
@@ -51,13 +57,87 @@ def test_trees_on_level_numbers_and_on_values_agree() -> None:
 def test_a_stored_forest_loads_without_pickle_and_scores(folder: Path) -> None:
     model = load_model(folder)
     assert isinstance(model, TreeModel)
-    assert not model.explainable
     assert model.provenance == "merchant"
     components = random_components(100, 1)
     logit, probability = model.score_batch(components, np.full(100, CLASS, dtype=object))
     expected = model.card.classes[CLASS].offset + model.forest.logits(components)
     np.testing.assert_array_equal(logit, expected)
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logit)), rtol=1e-12)
+
+
+def wild_forest(seed: int) -> Forest:
+    """Trees over many inputs: labels without a pattern, so that nearly every node is asked for."""
+    components = random_components(1500, seed, absent=0.4)
+    label = np.random.default_rng(seed).integers(0, 2, 1500)
+    classifier = ensemble.HistGradientBoostingClassifier(max_iter=30, min_samples_leaf=5, random_state=0)
+    with threadpool_limits(limits=1):
+        classifier.fit(tree_inputs(components), label)
+    return Forest.of(classifier)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_reasons_of_trees_are_those_of_all_coalitions(seed: int) -> None:
+    model, subgraph = TreeModel(random_card(), wild_forest(seed)), random_subgraph(seed, absent=0.1)
+    asked = AnyExplainer().explain(model.score(subgraph, CLASS))
+    # The nodes that count most in this order: a handful of any nodes might not be asked for at all.
+    nodes = np.argsort(-np.abs(asked.phi))[:10].tolist()
+    small = keep_only(subgraph, nodes)
+    told = AnyExplainer().explain(model.score(small, CLASS))
+    assert np.abs(told.phi - brute_force(small, model, CLASS)).max() <= 1e-6
+    assert np.abs(told.phi).sum() > 0.1
+    assert (told.how.method, told.gap <= 1e-9, told.how.error) == ("trees", True, None)
+
+
+def test_shap_agrees_with_the_reasons_of_trees() -> None:
+    pytest.importorskip("shap")
+    model = TreeModel(random_card(), wild_forest(6))
+    small = keep_only(random_subgraph(6, absent=0.1), list(range(60, 71)))
+    phi = AnyExplainer().explain(model.score(small, CLASS)).phi
+    assert phi.any()
+    assert check_attribution(phi, small, model, CLASS) <= 1e-6
+
+
+def test_trees_of_the_same_order_and_of_permutations_agree() -> None:
+    model, subgraph = TreeModel(random_card(), wild_forest(4)), random_subgraph(4)
+    score = model.score(subgraph, CLASS)
+    exact = AnyExplainer().explain(score).phi
+    drawn = AnyExplainer(pairs=64).explain(replace(score, leaves=None))
+    assert drawn.how.error is not None
+    assert np.abs(drawn.phi - exact).max() <= 5 * drawn.how.error.max()
+    assert drawn.gap <= 1e-9
+
+
+def test_a_context_node_with_a_part_left_out_is_explained(folder: Path) -> None:
+    components = random_components(1, 5, absent=0.0)
+    part = catalog().component_slices[catalog()["B131"].index]
+    components[0, part.start] = np.nan
+    model = TreeModel(random_card(), wild_forest(5))
+    states, shares = np.zeros(137, np.uint8), np.zeros((catalog().histogram_count, 16), np.uint8)
+    told = AnyExplainer().explain(model.score(OrderSubgraph(states, components[0], shares), CLASS))
+    assert told.gap <= 1e-9
+
+
+def test_one_order_scores_as_in_a_batch(folder: Path) -> None:
+    model = load_model(folder)
+    assert isinstance(model, TreeModel)
+    subgraph = random_subgraph(3)
+    score = model.score(subgraph, CLASS)
+    (logit,), (probability,) = model.score_batch(subgraph.components[None], np.array([CLASS], dtype=object))
+    assert (score.logit, score.probability) == (logit, probability)
+    nobody, all_of_it = score.game(np.stack([np.zeros(137, bool), np.ones(137, bool)]))
+    assert (nobody, all_of_it) == (pytest.approx(score.offset, abs=1e-12), logit)
+    assert model.scale(CLASS) == Scale(score.offset, score.thresholds)
+    assert model.scale("nowhere") is None
+    with pytest.raises(Invalid, match="'nowhere'"):
+        model.score(subgraph, "nowhere")
+
+
+def test_a_forest_of_bare_leaves_has_no_reasons() -> None:
+    one = np.zeros(1, dtype=np.int32)
+    leaf = Forest(one, one + 0.0, one > 0, one, one, one + 0.25, one, one.astype(np.int64), one + 0.5)
+    told = AnyExplainer().explain(TreeModel(random_card(), leaf).score(random_subgraph(1), CLASS))
+    assert not told.phi.any()
+    assert told.gap <= 1e-12
 
 
 def test_trees_learn_the_planted_fraud(folder: Path) -> None:

@@ -1,0 +1,65 @@
+"""Challengers in shadow: other models score each order after it was answered, for later comparison."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from queue import Full, Queue
+from threading import Thread
+
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import DecisionTree
+from riskgraph.ports import Scorer, ShadowLedger, ShadowScore
+
+_LOG = logging.getLogger("riskgraph.shadow")
+MAX_WAITING = 1000
+
+_Job = tuple[str, OrderSubgraph, str]
+
+
+class Challengers:
+    """Scores committed orders in a thread of its own; whatever goes wrong in it stays in it.
+
+    Args:
+        scorers: The challengers.
+        tree: Gives their verdicts; nobody acts on these.
+        ledger: Keeps their scores.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], tree: DecisionTree, ledger: ShadowLedger) -> None:
+        self._scorers, self._tree, self._ledger = tuple(scorers), tree, ledger
+        self._waiting: Queue[_Job | None] = Queue(MAX_WAITING)
+        self.dropped = 0
+        self._thread = Thread(target=self._run, name="riskgraph-challengers", daemon=True)
+        self._thread.start()
+
+    def submit(self, decision_id: str, subgraph: OrderSubgraph, availability: str) -> None:
+        """Queue an order; one too many is left out and counted, since answers do not wait."""
+        try:
+            self._waiting.put_nowait((decision_id, subgraph, availability))
+        except Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Score what is queued, and end."""
+        self._waiting.put(None)
+        self._thread.join()
+        if self.dropped:
+            _LOG.warning("challengers could not keep up: %d orders were left out", self.dropped)
+
+    def _run(self) -> None:
+        while (job := self._waiting.get()) is not None:
+            rows = [self._score(job, scorer) for scorer in self._scorers]
+            try:
+                self._ledger.append_shadow(rows)
+            except Exception as failure:  # the decision is on record; a comparison may lack an order
+                _LOG.error("scores of challengers were not kept: %s", type(failure).__name__)
+
+    def _score(self, job: _Job, scorer: Scorer) -> ShadowScore:
+        decision_id, subgraph, availability = job
+        told = decision_id, scorer.versions["model"], scorer.versions["model_sha256"]
+        try:
+            score = scorer.score(subgraph, availability)
+            return ShadowScore(*told, score.probability, self._tree.walk(score).verdict.value, None)
+        except Exception as failure:  # a challenger that fails is a finding, kept like a score
+            return ShadowScore(*told, None, None, type(failure).__name__)

@@ -1,0 +1,129 @@
+"""Challengers in shadow: kept for comparison, never on the way of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from riskgraph import bootstrap
+from riskgraph.api.app import create_app
+from riskgraph.core.errors import ModelUnavailable
+from riskgraph.governance.keys import create_key
+from riskgraph.ports import ShadowScore
+from riskgraph.settings import Settings
+from riskgraph.shadow import MAX_WAITING, Challengers
+from tests.api.conftest import Shop, order
+from tests.explainers.helpers import GameScorer, random_subgraph
+from tests.models.helpers import random_model, random_tree_model
+from tests.support.cli import riskgraph
+
+TREE = bootstrap.load_tree(Settings())
+CLASS = "pre_auth/front_end"
+
+
+class Fails(GameScorer):
+    """A challenger that cannot score."""
+
+    def score(self, subgraph, availability):
+        raise RuntimeError("no score")
+
+
+class Kept:
+    """A ledger that keeps rows in memory, or fails."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.rows: list[ShadowScore] = []
+        self.fails = fails
+
+    def append_shadow(self, rows):
+        if self.fails:
+            self.fails = False
+            raise OSError("disk full")
+        self.rows += rows
+
+
+@pytest.fixture
+def shadowed(tmp_path: Path):
+    """A shop whose champion has terms, with trees as challenger; closed by the test."""
+    random_model(tmp_path / "model", seed=3)
+    challenger = random_tree_model(tmp_path / "challenger", seed=5)
+    settings = replace(Settings(), home=tmp_path / "home", model=tmp_path / "model", deadline_ms=60_000)
+    service = bootstrap.open_service(settings, bootstrap.demo_profile(), [tmp_path / "challenger"])
+    with bootstrap.open_keys(settings) as store:
+        keys = {"checkout": create_key(store, roles=["checkout"], org="m-17")}
+    with TestClient(create_app(service), raise_server_exceptions=False) as client:
+        yield Shop(client, service, keys, settings), challenger
+
+
+def test_a_challenger_scores_what_was_answered_and_its_score_is_kept(shadowed):
+    shop, challenger = shadowed
+    answer = shop.decide(order()).json()
+    assert answer["versions"]["model"] != challenger.card.name
+    shop.service.close()
+    with bootstrap.open_keys(shop.settings) as store:
+        (row,) = store.shadow_scores(answer["decision_id"])
+        record = store.read_record(answer["decision_id"]).report
+        (compared,) = store.shadow_verdicts()
+    score = challenger.score(bootstrap.OrderSubgraph.unpack(record.subgraph), answer["availability_class"])
+    assert (row.model, row.model_sha256) == (challenger.card.name, challenger.card.digest)
+    assert (row.score, row.error) == (score.probability, None)
+    assert row.verdict == TREE.walk(score).verdict.value
+    assert (compared["champion_verdict"], compared["verdict"]) == (answer["verdict"], row.verdict)
+    assert compared["orders"] == 1
+    shown = riskgraph("model", "challengers", "--json", home=shop.settings.home)
+    assert shown.json() == [compared]
+
+
+def test_a_challenger_that_fails_hurts_no_decision_and_its_failure_is_kept(shadowed):
+    shop, _ = shadowed
+    store = shop.service.line.store
+    failing = Challengers([Fails()], TREE, store)
+    shop.service.line = replace(shop.service.line, shadow=failing)
+    answer = shop.decide(order()).json()
+    assert not answer["degraded"]
+    failing.close()
+    (row,) = store.shadow_scores(answer["decision_id"])
+    assert (row.score, row.verdict, row.error) == (None, None, "RuntimeError")
+
+
+def test_one_challenger_that_fails_does_not_take_another_with_it():
+    kept = Kept()
+    both = Challengers([Fails(), GameScorer(1)], TREE, kept)
+    both.submit("d-1", random_subgraph(1), CLASS)
+    both.close()
+    assert [row.error for row in kept.rows] == ["RuntimeError", None]
+
+
+def test_scores_that_cannot_be_kept_are_left_out_and_the_next_are_kept():
+    kept = Kept(fails=True)
+    one = Challengers([GameScorer(1)], TREE, kept)
+    for name in ("d-1", "d-2"):
+        one.submit(name, random_subgraph(1), CLASS)
+    one.close()
+    assert [row.decision_id for row in kept.rows] == ["d-2"]
+
+
+def test_orders_that_challengers_cannot_keep_up_with_are_left_out_and_counted():
+    kept, subgraph = Kept(), random_subgraph(1)
+    late = Challengers([GameScorer(1)], TREE, kept)
+    late.close()
+    for number in range(MAX_WAITING + 3):
+        late.submit(str(number), subgraph, CLASS)
+    assert late.dropped == 3
+    assert kept.rows == []
+
+
+def test_a_store_without_challengers_says_so_by_an_empty_list(tmp_path):
+    assert riskgraph("model", "challengers", "--json", home=tmp_path).json() == []
+    with bootstrap.open_keys(Settings(home=tmp_path)) as store:
+        assert store.shadow_scores("d-1") == []
+
+
+def test_a_damaged_challenger_is_named_at_the_start(tmp_path):
+    random_tree_model(tmp_path / "model", 1)
+    (tmp_path / "model/trees.npz").write_bytes(b"")
+    with pytest.raises(ModelUnavailable, match=r"trees\.npz"):
+        bootstrap.open_service(Settings(home=tmp_path), bootstrap.demo_profile(), [tmp_path / "model"])

@@ -1,0 +1,53 @@
+"""Models that may be promoted, and backtests that they have passed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from riskgraph import bootstrap
+from riskgraph.core.verdict import DecisionTree
+from riskgraph.eval.backtest import Origin
+from riskgraph.models.card import Card, read_card
+from riskgraph.settings import Settings
+from tests.eval.backtest_toy import KNOWN_AT, ToyScorer, backtest, make_toy
+from tests.models.helpers import random_card
+
+RELEASE = {
+    "release_id": "rel-1",
+    "provenance": "merchant",
+    "k": 50,
+    "certificate": {"k": 50, "min_units": 50},
+}
+
+
+def released(**changes: Any) -> dict[str, Any]:
+    """Fields of the card of a model of a merchant's own release."""
+    return {"provenance": "merchant", "releases": [RELEASE]} | changes
+
+
+def card_of_release(seed: int = 0, **changes: Any) -> Card:
+    return replace(random_card(seed), **released(**changes))
+
+
+def passed_backtest(
+    model: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    provenance: str = "merchant",
+    noise: float = 0.0,
+    **changes: Any,
+) -> Path:
+    """A signed report on toy orders, of the model in a folder; ``changes`` are of its trial."""
+    toy, card = make_toy(8_000), read_card(model)
+    scorer = ToyScorer(noise)
+    scorer.versions, scorer.provenance = card.versions, card.provenance
+    if provenance == "merchant":
+        changes = {"truth": None} | changes
+    tree: DecisionTree = bootstrap.load_tree(settings)
+    origin = Origin(provenance, KNOWN_AT, tree_sha256=tree.sha256, trained_until=date(2026, 6, 30))
+    given = {"scorer": scorer, "origin": origin, "signer": bootstrap.open_signer(settings)} | changes
+    return backtest(toy, out, **given).path
