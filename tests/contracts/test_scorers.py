@@ -17,6 +17,7 @@ from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
 from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.core.verdict import GameScore, RiskScore
+from riskgraph.explainers.games import AnyExplainer
 from riskgraph.models import load_model
 from riskgraph.models.arrays import fit_scorer
 from riskgraph.models.card import AVAILABILITY_CLASSES, CARD_FILE, Card, read_card
@@ -185,6 +186,14 @@ def with_only(subgraph: OrderSubgraph, mask: np.ndarray[Any, Any]) -> OrderSubgr
     for node in np.flatnonzero(subgraph.present & ~mask):
         subgraph = subgraph.without(catalog().nodes[node].id)
     return subgraph
+
+
+@every_kind
+def test_reasons_sum_to_the_score_and_an_absent_node_is_none(model: Any) -> None:
+    score = model.score(SUBGRAPHS[4], CLASS)
+    told = AnyExplainer(pairs=2).explain(score)
+    assert told.phi.sum() == pytest.approx(score.logit - score.offset, abs=1e-6)
+    assert not told.phi[~SUBGRAPHS[4].present].any()
 
 
 @every_kind
