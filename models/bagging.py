@@ -48,6 +48,11 @@ class TableModel:
     bias: float
     chosen: Candidate
 
+    def scaled(self, factor: float) -> TableModel:
+        """The same model with all logits times a factor."""
+        tables = Tables(self.tables.edges, self.tables.own * factor, self.tables.pairs * factor)
+        return TableModel(tables, self.bias * factor, self.chosen)
+
     def logits(self, values: Values) -> Floats:
         """float64[N] of components float32[N, C]."""
         return self.bias + table_logits(self.tables.flat(), self.tables.edges, values)

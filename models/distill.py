@@ -7,16 +7,15 @@ those of training rows is used to fit, none but those of held-out rows to choose
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.models.bagging import Candidate, TableModel, averaged, found_pairs, plain_rows
-from riskgraph.models.binning import BinEdges, fit_edges
+from riskgraph.models.binning import fit_edges
 from riskgraph.models.compiled import sigmoid
-from riskgraph.models.fit import Recipe, fit_order2
+from riskgraph.models.fit import Fit, Recipe, fit_order2
 from riskgraph.models.layout import MAX_BINS, Layout
 from riskgraph.models.rows import Rows
 
@@ -31,6 +30,7 @@ STUDENT = Recipe(
     own_shrink=0.02, pair_shrink=0.05, ridge=0.5, smooth=4.0,
 )  # fmt: skip
 _OUTSIDE = 5
+_SPREAD = 2.0
 # What the teacher is nearly sure not to be is left out: half as many rows where one class is rare.
 _SURE = 0.003
 
@@ -79,20 +79,24 @@ def fit_trees(
     return logits
 
 
-def in_parts(
-    values: Values, components: Sequence[str], words: Sequence[int], train: Indexes, parts: int = 3
-) -> tuple[Values, Layout]:
+def in_parts(values: Values, layout: Layout, train: Indexes, parts: int = 3) -> tuple[Values, Layout]:
     """Give each number further components: the value within each part of its range, absent elsewhere.
 
     A node's tables add up, so that with 12 bins a component it has bins for each part too. Parts hold
     equal shares of the training rows; the value itself stays, and stands for the node in pairs.
 
+    Args:
+        values: float32[N, C], NaN where absent.
+        layout: Of the components, each a node of its own.
+        train: Rows whose range is parted.
+        parts: Into how many.
+
     Returns:
-        Values float32[N, C'] and their layout, without pairs.
+        Values float32[N, C'] and their layout with the same nodes and pairs.
     """
-    columns, names = list(values.T), list(components)
-    node, named = list(range(len(names))), list(words)
-    for place, name in enumerate(components):
+    columns, names = list(values.T), list(layout.components)
+    node, words = layout.node.tolist(), layout.words.tolist()
+    for place, name in enumerate(layout.components):
         seen = values[train, place]
         seen = seen[~np.isnan(seen)]
         if words[place] or len(np.unique(seen)) <= MAX_BINS:
@@ -103,38 +107,51 @@ def in_parts(
             columns.append(np.where(part == number, values[:, place], np.float32(np.nan)))
             names.append(f"{name}.part{number}")
             node.append(place)
-            named.append(0)
-    return np.stack(columns, axis=1), Layout.plain(names, words=named, node=np.array(node))
+            words.append(0)
+    wider = Layout.plain(names, words=words, node=np.array(node))
+    return np.stack(columns, axis=1), wider.with_pairs(layout.ends)
 
 
 def distil(
-    values: Values, teacher: Floats, layout: Layout, train: Indexes, *, pairs: int, seed: int = 0,
-    recipe: Recipe = STUDENT,
-) -> TableModel:  # fmt: skip
+    values: Values, teacher: Floats, layout: Layout, train: Indexes, rows: Indexes, *, pairs: int,
+    seed: int = 0, recipe: Recipe = STUDENT,
+) -> tuple[TableModel, Values]:  # fmt: skip
     """Fit the network to a teacher's probabilities.
 
-    Bins come from training rows, pairs from what an additive student leaves of the teacher. A fifth of
-    the rows tells when to stop; that compares with the teacher and reads no label.
+    A teacher that is sure of most rows says little by its probabilities, so they are taken at a
+    temperature (Hinton et al., section 2) that brings the spread of its logits to at most 2; tables are
+    scaled back.
+
+    Pairs are what an additive student leaves of the teacher; then numbers are given in parts too. A
+    fifth of the rows tells when to stop; that compares with the teacher and reads no label.
 
     Args:
         values: float32[N, C], NaN where absent.
-        teacher: float64[N], logits.
+        teacher: float64[N], logits; only those of the rows to learn from are read.
         layout: Of the components, without pairs.
         train: Rows that bins are fitted on, weighted by the teacher's view of both classes.
-        pairs: How many pairs to find; 0 gives an additive model.
+        rows: Rows to learn from, with or without a label.
+        pairs: How many pairs to find.
         seed: Of the fifth and the fit.
         recipe: Hyperparameters.
+
+    Returns:
+        The network, and what it reads: all values, with their parts.
     """
-    chance = sigmoid(teacher)
-    outside = np.random.default_rng(seed).permutation(len(values)) % _OUTSIDE == 0
-    rows, check = _soft_rows(values[~outside], chance[~outside]), _soft_rows(values[outside], chance[outside])
-    both = _soft_rows(values[train], chance[train])
-    edges = fit_edges(both.components, both.label, both.weight, layout)
-    fit = fit_order2(rows, check, seed=seed, recipe=recipe, edges=edges)
-    if pairs:
-        found = layout.with_pairs(found_pairs(fit, rows, pairs))
-        fit = fit_order2(rows, check, seed=seed, recipe=recipe, edges=BinEdges(edges.inner, found))
-    return averaged([fit], Candidate(pairs, recipe))
+    heat = max(1.0, float(teacher[rows].std()) / _SPREAD)
+    chance = sigmoid(teacher / heat)
+    outside = np.random.default_rng(seed).permutation(len(rows)) % _OUTSIDE == 0
+    learned, checked = rows[~outside], rows[outside]
+
+    def fitted(values: Values, layout: Layout) -> Fit:
+        both = _soft_rows(values[train], chance[train])
+        edges = fit_edges(both.components, both.label, both.weight, layout)
+        fit_on, check = (_soft_rows(values[part], chance[part]) for part in (learned, checked))
+        return fit_order2(fit_on, check, seed=seed, recipe=recipe, edges=edges)
+
+    found = found_pairs(fitted(values, layout), _soft_rows(values[learned], chance[learned]), pairs)
+    wide, wider = in_parts(values, layout.with_pairs(found), train)
+    return averaged([fitted(wide, wider)], Candidate(pairs, recipe)).scaled(heat), wide
 
 
 def _soft_rows(values: Values, chance: Floats) -> Rows:

@@ -111,7 +111,7 @@ class Layout:
             hidden=np.zeros((2, count), dtype=bool),
         )
 
-    def with_pairs(self, pairs: Sequence[tuple[int, int]]) -> Layout:
+    def with_pairs(self, pairs: Sequence[tuple[int, int]] | NDArray[np.int64]) -> Layout:
         """The same components with other pairs of nodes, none of them listed by experts."""
         return replace(
             self,

@@ -1,10 +1,10 @@
 """Vehicle insurance claims of eight real quarters, measured as time goes on.
 
-Each claim is a row, each lawful column a node with one component, every value a word; pairs are found by
-data. The model of a quarter has seen all quarters before it and no other. Columns whose names the
-project refuses as sensitive (sex, marital status) are dropped by that same check, and so is age in both
-its forms. Row and policy numbers tell the place in the file, the year the quarter, and the columns of
-limits repeat a banded one: dropped too.
+Each claim is a row, each lawful column a node with one component; pairs are found by data. Bands with an
+order, such as a price, are numbers, all other values words. The model of a quarter has seen all quarters
+before it and no other. Columns whose names the project refuses as sensitive (sex, marital status) are
+dropped by that same check, and so is age in both its forms. Row and policy numbers tell the place in the
+file, the year the quarter, and the columns of limits repeat a banded one: dropped too.
 """
 
 from __future__ import annotations
@@ -28,6 +28,18 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 AGES = ("Age", "AgeOfPolicyHolder")
 MAX_WORDS = 12
 _LIMITS = ("_min", "_max")
+# Bands from low to high; a column is a number where each of its values is in one of these lists.
+_BANDS: tuple[str, ...] = (
+    "less than 20000|20000 to 29000|30000 to 39000|40000 to 59000|60000 to 69000|more than 69000",
+    "none|1 to 7|8 to 15|15 to 30|more than 30",
+    "none|1|2 to 4|more than 4",
+    "none|1 to 2|3 to 5|more than 5",
+    "new|2 years|3 years|4 years|5 years|6 years|7 years|more than 7",
+    "under 6 months|1 year|2 to 3 years|4 to 8 years|no change",
+    "1 vehicle|2 vehicles|3 to 4|5 to 8|more than 8",
+    "300|400|500|700",
+    "1|2|3|4|5",
+)
 
 
 def refused(name: str) -> bool:
@@ -60,7 +72,7 @@ def folds(data: Path | None) -> Iterator[Fold]:
     places = lawful(header)
     for now in np.unique(quarter)[1:]:
         train = np.flatnonzero(quarter < now)
-        words, values = in_words(table[:, places], train)
+        words, values = as_numbers(table[:, places], train)
         yield Fold(
             name=f"{now // 4}-Q{now % 4 + 1}",
             # With its place, since the file names two different columns alike.
@@ -74,17 +86,22 @@ def folds(data: Path | None) -> Iterator[Fold]:
         )
 
 
-def in_words(
+def as_numbers(
     table: NDArray[np.object_], train: NDArray[np.intp]
 ) -> tuple[tuple[int, ...], NDArray[np.float32]]:
-    """How many words each column has, and their numbers, commonest first on the training rows.
+    """How many words each column has, 0 where it holds bands, and the numbers of its values.
 
-    The last word takes what training rows did not show, and where they showed more than eleven, the rest.
+    Words are numbered by how often training rows show them. The last word takes what training rows did
+    not show, and where they showed more than eleven, the rest.
     """
     values, words = np.empty(table.shape, dtype=np.float32), []
     for column in range(table.shape[1]):
-        ranked = Counter(table[train, column]).most_common(MAX_WORDS - 1)
-        number = {word: place for place, (word, _) in enumerate(ranked)}
-        values[:, column] = [number.get(word, len(ranked)) for word in table[:, column]]
-        words.append(len(ranked) + 1)
+        seen = Counter(table[train, column])
+        bands = next((b.split("|") for b in _BANDS if seen.keys() <= set(b.split("|"))), None)
+        ranked = bands or [word for word, _ in seen.most_common(MAX_WORDS - 1)]
+        number = {word: place for place, word in enumerate(ranked)}
+        # A band that no list knows lies nowhere in the order.
+        other = float("nan") if bands else len(ranked)
+        values[:, column] = [number.get(word, other) for word in table[:, column]]
+        words.append(0 if bands else len(ranked) + 1)
     return tuple(words), values
