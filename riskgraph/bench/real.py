@@ -239,8 +239,10 @@ def _told(sets: Sets, what: str, parts: Iterable[T], count: int) -> Iterator[T]:
 
 def _beside(name: str, both: Floats, note: str, unit: str = "1") -> Figure:
     """Mean of the network with its interval, the trees as baseline."""
-    off = both[:, 0] - both[:, 1]
-    note += f"; network less trees {off.mean():+.4f}"
+    off = _mean("", both[:, 0] - both[:, 1], "", 0.0)
+    note += f"; network less trees {off.value:+.4f}"
+    if off.lower is not None:
+        note += f" ({off.lower:+.4f} to {off.upper:+.4f})"
     return _mean(name, both[:, 0], note, float(both[:, 1].mean()), unit)
 
 
