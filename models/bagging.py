@@ -104,24 +104,21 @@ def fit_bagged(
     """
     part = _parts(rows.label, bags, seed)
     edges = fit_edges(rows.components, rows.label, rows.weight, layout)
-    inside, outside = rows.take(part != 0), rows.take(part == 0)
-    additive = {
-        c.recipe: fit_order2(inside, outside, seed=seed, recipe=c.recipe, edges=edges) for c in candidates
-    }
-    tried: list[tuple[float, int, Candidate, Fit, BinEdges]] = []
+
+    def fitted(bag: int, recipe: Recipe, bins: BinEdges) -> Fit:
+        inside, outside = rows.take(part != bag), rows.take(part == bag)
+        return fit_order2(inside, outside, seed=seed, recipe=recipe, edges=bins)
+
+    tried: list[tuple[Candidate, Fit]] = []
     for one in candidates:
-        fit, bins = additive[one.recipe], edges
+        fit = fitted(0, one.recipe, edges)
         if one.pairs:
-            found = found_pairs(fit, inside, one.pairs)
-            bins = BinEdges(edges.inner, layout.with_pairs(found))
-            fit = fit_order2(inside, outside, seed=seed, recipe=one.recipe, edges=bins)
-        tried.append((min(fit.losses), len(tried), one, fit, bins))
-    _, _, chosen, first, bins = min(tried, key=lambda entry: entry[:2])
-    rest = [
-        fit_order2(rows.take(part != b), rows.take(part == b), seed=seed, recipe=chosen.recipe, edges=bins)
-        for b in range(1, bags)
-    ]
-    return averaged([first, *rest], chosen)
+            found = found_pairs(fit, rows.take(part != 0), one.pairs)
+            fit = fitted(0, one.recipe, BinEdges(edges.inner, layout.with_pairs(found)))
+        tried.append((one, fit))
+    chosen, first = min(tried, key=lambda entry: min(entry[1].losses))
+    bins = first.tables.edges
+    return averaged([first, *(fitted(bag, chosen.recipe, bins) for bag in range(1, bags))], chosen)
 
 
 def _parts(label: NDArray[np.int8], parts: int, seed: int) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ lies. ``strict`` leaves the baseline out, for comparison.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -26,10 +27,13 @@ FILE = "delbot_mouse/delbot_mouse.zip"
 PEOPLE, BOTS = ("circles_human_pc2", "circles_human_vm"), ("circles_bot_gan", "circles_bot_pynput")
 # Median, and the middle nine tenths.
 _LOW, _MIDDLE, _HIGH = 0.05, 0.5, 0.95
+# Values of a component that make a baseline, and the least half width, in medians.
+_ENOUGH, _LEAST = 20, 0.01
 
 Values = NDArray[np.float32]
 
 
+@lru_cache(maxsize=1)
 def read(path: Path) -> dict[str, Values]:
     """Components of the recordings of each group; those with fewer than two moves have none."""
     found: dict[str, list[Trajectory]] = {group: [] for group in (*PEOPLE, *BOTS)}
@@ -54,13 +58,13 @@ def distance(baseline: Values, values: Values) -> Values:
     for column in range(values.shape[1]):
         usual = baseline[:, column]
         usual = usual[~np.isnan(usual)]
-        if len(usual) < 20:
+        if len(usual) < _ENOUGH:
             continue
         low, middle, high = np.quantile(usual, [_LOW, _MIDDLE, _HIGH])
         off = values[:, column] - middle
-        # A tenth of a bin's width or so: a component that never varies must not make noise huge.
+        # Where the baseline hardly varies, the least difference must not count as far outside.
         width = np.where(off > 0, high - middle, middle - low)
-        out[:, column] = np.abs(off) / np.maximum(width, 0.01 * max(abs(middle), 1.0))
+        out[:, column] = np.abs(off) / np.maximum(width, _LEAST * max(abs(middle), 1.0))
     return out
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ FILE = "dsjtzs_mouse/dsjtzs_dev.txt.gz"
 FOLDS = 10
 
 
+@lru_cache(maxsize=1)
 def read(path: Path) -> tuple[list[Trajectory], list[bool]]:
     """Trajectories and whether each is a bot, from lines ``id x,y,t;… target label``."""
     recorded, bots = [], []

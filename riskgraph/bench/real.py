@@ -34,12 +34,8 @@ BAGS = 4
 PLAIN_TREES = TreeRecipe(rate=0.1, share=1.0, seeds=1, rounds=500, patience=20)
 # The whole of few rows at each step: cheaper and steadier than parts of them. No pairs: what is usual for
 # two components together, few people can tell.
-CIRCLES = (
-    Candidate(
-        0,
-        Recipe(epochs=120, patience=15, steps=1, batch=1_000_000, rate=0.05, own_shrink=0.3, pair_shrink=0.4),
-    ),
-)
+_WHOLE = Recipe(epochs=120, patience=15, steps=1, batch=1_000_000, rate=0.05, own_shrink=0.3)
+CIRCLES = (Candidate(0, _WHOLE),)
 
 
 @dataclass(frozen=True)
@@ -91,10 +87,8 @@ def amazon_figures(sets: Sets) -> list[Figure]:
     seeds = range(5 * sets.seeds)
     drawn = amazon.folds(sets.data, seeds)
     scored = [_taught(fold) for fold in _told(sets, "amazon", drawn, len(seeds))]
-    note = (
-        f"ask: at least .900; Amazon U-P-U, 40/20/40, {len(seeds)} seeds; order-2 network taught by trees, "
-    )
-    return [_beside("amazon_auprc", _over(scored, average_precision), note + "beside those trees")]
+    note = f"ask: at least .900; Amazon U-P-U, 40/20/40, {len(seeds)} seeds; order-2 network taught by "
+    return [_beside("amazon_auprc", _over(scored, average_precision), f"{note}trees, beside those trees")]
 
 
 def insurance_figures(sets: Sets) -> list[Figure]:
@@ -119,10 +113,9 @@ def dsjtzs_figures(sets: Sets) -> list[Figure]:
         for one in scored:
             out[:, one.fold.test] = one.network[one.fold.test], one.trees[one.fold.test]
         missed.append([_missed(logits, label, BOTS_AT) for logits in out])
-    note = (
-        f"ask: at most 2 of {int(label.sum())} bots at {BOTS_AT} of {int((~label).sum())} people; components "
-    )
-    note += f"from the SDK's histograms, one threshold over 10 folds, {sets.seeds} drawing(s); beside trees"
+    counts = f"{int(label.sum())} bots at {BOTS_AT} of {int((~label).sum())} people"
+    note = f"ask: at most 2 of {counts}; components from the SDK's histograms, one threshold over 10 folds, "
+    note += f"{sets.seeds} drawing(s), missed in each {', '.join(f'{m:g}' for m, _ in missed)}; beside trees"
     return [_beside("dsjtzs_missed", np.array(missed, dtype=np.float64), note, unit="bots")]
 
 
@@ -137,7 +130,7 @@ def delbot_figures(sets: Sets) -> list[Figure]:
             ranks.append(one.measured(auc, fold.test))
             missed = [_missed(x[fold.test], label, DELBOT_AT) for x in (one.network, one.trees)]
             recalls.append(1 - np.array(missed) / label.sum())
-    for fold in delbot.folds(sets.data, 0, strict=True):
+    for fold in _told(sets, "delbot without a baseline", delbot.folds(sets.data, 0, strict=True), 4):
         strict.append(_taught(fold).measured(auc, fold.test))
     names = [fold.name for fold in delbot.folds(sets.data, 0)]
     return _delbot(names, np.array(ranks), np.array(recalls), np.array(strict), seeds)
@@ -238,25 +231,28 @@ def _told(sets: Sets, what: str, parts: Iterable[T], count: int) -> Iterator[T]:
 
 
 def _beside(name: str, both: Floats, note: str, unit: str = "1") -> Figure:
-    """Mean of the network with its interval, the trees as baseline."""
-    off = _mean("", both[:, 0] - both[:, 1], "", 0.0)
-    note += f"; network less trees {off.value:+.4f}"
-    if off.lower is not None:
-        note += f" ({off.lower:+.4f} to {off.upper:+.4f})"
+    """Mean of the network with its interval, the trees as baseline, and the paired difference."""
+    off = both[:, 0] - both[:, 1]
+    note += f"; network less trees {off.mean():+.4f}"
+    if len(off) > 1:
+        note += " ({:+.4f} to {:+.4f})".format(*_interval(off))
     return _mean(name, both[:, 0], note, float(both[:, 1].mean()), unit)
 
 
 def _mean(name: str, values: Floats, note: str, baseline: float, unit: str = "1") -> Figure:
-    """A mean with the 95 % interval of Student's t; none for a single value."""
+    """A mean with its interval; a single value has none."""
+    middle = float(values.mean())
+    if len(values) < 2:
+        return Figure(name, middle, unit, note, baseline=baseline)
+    return Figure(name, middle, unit, f"{note}; sd {values.std(ddof=1):.4f}", *_interval(values), baseline)
+
+
+def _interval(values: Floats) -> tuple[float, float]:
+    """95 % interval of a mean of at least two values (Student's t)."""
     from scipy.stats import t
 
-    middle, count = float(values.mean()), len(values)
-    if count < 2:
-        return Figure(name, middle, unit, note, baseline=baseline)
-    half = float(t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count))
-    return Figure(
-        name, middle, unit, f"{note}; sd {values.std(ddof=1):.4f}", middle - half, middle + half, baseline
-    )
+    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 # A part and the names of its figures.
