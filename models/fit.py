@@ -16,7 +16,7 @@ from torch import Tensor
 from riskgraph.models.binning import BinEdges, fit_edges
 from riskgraph.models.card import AVAILABILITY_CLASSES
 from riskgraph.models.compiled import Tables
-from riskgraph.models.layout import WIDTH, Layout
+from riskgraph.models.layout import WIDTH
 from riskgraph.models.network import Constraints, GraphAdditiveNetwork
 from riskgraph.models.rows import Rows
 from riskgraph.ports import Progress
@@ -32,6 +32,7 @@ class Recipe:
     """Hyperparameters.
 
     Attributes:
+        steps: Least number of steps an epoch, where rows are enough for batches of 256.
         rate: Adam's step at the start; it falls along a cosine.
         own_shrink: Pull of a whole table of own terms to zero, in units of what pure noise would
             push it away (``sqrt(sum (weight * residual)^2)``).
@@ -48,6 +49,7 @@ class Recipe:
     epochs: int = 40
     patience: int = 4
     batch: int = 4096
+    steps: int = 16
     rate: float = 0.01
     own_shrink: float = 1.25
     pair_shrink: float = 1.75
@@ -115,7 +117,7 @@ def class_indexes(availability: NDArray[np.object_]) -> NDArray[np.int64]:
 
 def fit_order2(
     train: Rows, held_out: Rows, *, seed: int, recipe: Recipe | None = None,
-    progress: Progress | None = None, layout: Layout | None = None,
+    progress: Progress | None = None, edges: BinEdges | None = None,
 ) -> Fit:  # fmt: skip
     """Minimise the weighted logistic loss, stop early on the held-out rows.
 
@@ -127,10 +129,11 @@ def fit_order2(
         seed: Of the order of rows and of what is hidden.
         recipe: Hyperparameters, the defaults if left out.
         progress: Told after each epoch.
-        layout: Of the rows' components, that of the catalogue if left out.
+        edges: Bins to fit tables on, of any layout; if left out, bins of the catalogue's components are
+            fitted first.
     """
     recipe = recipe or Recipe()
-    edges = fit_edges(train.components, train.label, train.weight, layout)
+    edges = edges or fit_edges(train.components, train.label, train.weight)
     with torch_threads(recipe.threads):
         return _Fitting(train, held_out, edges, seed, recipe).run(progress)
 
@@ -152,7 +155,7 @@ class _Fitting:
         # size.
         self.noise = float(residual.square().sum().sqrt())
         # Small releases get about 16 steps an epoch too; with one, 40 epochs would be 40 steps.
-        self.batch = min(recipe.batch, max(256, len(train) // 16))
+        self.batch = min(recipe.batch, max(256, len(train) // recipe.steps))
 
     def run(self, progress: Progress | None) -> Fit:
         recipe = self.recipe

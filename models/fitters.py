@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from riskgraph.core.errors import Invalid
-from riskgraph.models.binning import BinEdges
+from riskgraph.models.binning import BinEdges, fit_edges
 from riskgraph.models.boosting import fit_forest
 from riskgraph.models.calibration import RawLogits
 from riskgraph.models.card import AVAILABILITY_CLASSES, Card
@@ -25,6 +25,7 @@ from riskgraph.models.trees import write_forest
 from riskgraph.ports import Progress
 
 TREE_COUNT = 400
+_LAYOUTS = {"order2": Layout.of_catalog(), "additive": Layout.of_catalog().with_pairs([])}
 # Deep networks take about a hundred times as long a row; no other kind is capped unless asked.
 DEEP_ROWS = 30_000
 
@@ -96,9 +97,9 @@ def fit_kind(kind: str, task: Task, rows: int | None = None) -> Fitted:
 def _network(kind: str, task: Task) -> Fitted:
     fitting = torch_module("fit", f"training a model of kind {kind}")
     recipe = fitting.Recipe() if task.epochs is None else fitting.Recipe(epochs=task.epochs)
-    layout = Layout.of_catalog() if kind == "order2" else Layout.of_catalog().without_pairs()
+    edges = fit_edges(task.train.components, task.train.label, task.train.weight, _LAYOUTS[kind])
     fit = fitting.fit_order2(
-        task.train, task.held_out, seed=task.seed, recipe=recipe, progress=task.progress, layout=layout
+        task.train, task.held_out, seed=task.seed, recipe=recipe, progress=task.progress, edges=edges
     )
     used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
     return _compiled(task, _with_all_pairs(fit.tables), fit.bias, used)

@@ -78,21 +78,28 @@ class Layout:
 
     @classmethod
     def plain(
-        cls, components: Sequence[str], pairs: Sequence[tuple[int, int]], words: Sequence[int] | None = None
+        cls,
+        components: Sequence[str],
+        pairs: Sequence[tuple[int, int]] = (),
+        words: Sequence[int] | None = None,
+        node: NDArray[np.int64] | None = None,
     ) -> Layout:
-        """Each component a node of its own, without any demand on the terms.
+        """A layout without any demand on the terms.
 
         Args:
             components: Names of the C components.
-            pairs: Places of both components of each pair.
+            pairs: Both nodes of each pair.
             words: How many words each component has, 0 where it is a number; default all numbers.
+            node: int64[C], node of each component, whose first component stands for it in pairs;
+                default each component a node of its own.
         """
         count = len(components)
         named = np.array(words if words is not None else [0] * count, dtype=np.int64)
+        node = np.arange(count) if node is None else node
         return cls(
             components=tuple(components),
-            node=np.arange(count),
-            stand_in=np.arange(count),
+            node=node,
+            stand_in=np.unique(node, return_index=True)[1],
             ends=np.array(pairs, dtype=np.int64).reshape(-1, 2),
             words=named,
             ordered=named == 0,
@@ -104,9 +111,14 @@ class Layout:
             hidden=np.zeros((2, count), dtype=bool),
         )
 
-    def without_pairs(self) -> Layout:
-        """The same components and nodes, each speaking for itself only."""
-        return replace(self, ends=self.ends[:0], optional_ends=self.optional_ends[:0], listed=self.listed[:0])
+    def with_pairs(self, pairs: Sequence[tuple[int, int]] | NDArray[np.int64]) -> Layout:
+        """The same components with other pairs of nodes, none of them listed by experts."""
+        return replace(
+            self,
+            ends=np.array(pairs, dtype=np.int64).reshape(-1, 2),
+            optional_ends=np.zeros((len(pairs), 2)),
+            listed=np.zeros(len(pairs), dtype=bool),
+        )
 
     @property
     def nodes(self) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +52,20 @@ def bench_sandbox(only: Only = "", as_json: AsJson = False) -> None:
     from riskgraph.bench import sandbox
 
     _measure(sandbox.PARTS.values(), sandbox.run, only, as_json)
+
+
+@app.command("models")
+def bench_models(
+    only: Only = "",
+    as_json: AsJson = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of the real sets; else RISKGRAPH_DATA.")] = None,
+    seeds: Annotated[int, typer.Option(help="Draw everything that is drawn so many times as often.")] = 1,
+) -> None:
+    """The network beside other models on real data that is not part of riskgraph. About 10 minutes a core."""
+    bootstrap.require_extra("riskgraph bench models", "train")
+    from riskgraph.bench import models
+
+    _measure(models.PARTS.values(), partial(models.run, data=data, seeds=seeds), only, as_json)
 
 
 def _measure(

@@ -51,9 +51,9 @@ def test_a_network_of_another_layout_learns_its_pairs_and_equals_its_tables() ->
     pytest.importorskip("torch_geometric")
     from riskgraph.models.fit import Recipe, fit_order2
 
-    fit = fit_order2(
-        toy_rows(3000, 1), toy_rows(1000, 2), seed=0, recipe=Recipe(epochs=10, rate=0.1), layout=LAYOUT
-    )
+    rows = toy_rows(3000, 1)
+    edges = fit_edges(rows.components, rows.label, rows.weight, LAYOUT)
+    fit = fit_order2(rows, toy_rows(1000, 2), seed=0, recipe=Recipe(epochs=10, rate=0.1), edges=edges)
     assert min(fit.losses) < 0.85 * fit.losses[0]
     strength = np.ptp(fit.tables.pairs, axis=(1, 2))
     assert strength[0] > 10 * strength[1]
@@ -72,10 +72,9 @@ def test_a_layout_without_pairs_is_an_additive_model() -> None:
     pytest.importorskip("torch_geometric")
     from riskgraph.models.fit import Recipe, fit_order2
 
-    alone = Layout.plain(LAYOUT.components, [], words=[0, 0, 3])
-    fit = fit_order2(
-        toy_rows(3000, 1), toy_rows(1000, 2), seed=0, recipe=Recipe(epochs=5, rate=0.1), layout=alone
-    )
+    rows, alone = toy_rows(3000, 1), Layout.plain(LAYOUT.components, [], words=[0, 0, 3])
+    edges = fit_edges(rows.components, rows.label, rows.weight, alone)
+    fit = fit_order2(rows, toy_rows(1000, 2), seed=0, recipe=Recipe(epochs=5, rate=0.1), edges=edges)
     assert fit.tables.pairs.shape == (0, WIDTH, WIDTH)
     # The coupling of hour and amount, which is most of what there is to learn, is out of reach.
     assert 0.9 * fit.losses[0] < min(fit.losses) < fit.losses[0]

@@ -1,0 +1,25 @@
+"""``riskgraph bench models``: the champion's network beside other models, on data of several kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from riskgraph.bench import Figure, measure, real
+from riskgraph.bench.real import Sets
+from riskgraph.ports import Progress
+
+# A part and the names of its figures: whoever adds figures adds a module like ``real`` and its parts here.
+PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {**real.PARTS}
+
+
+def run(only: set[str], progress: Progress, *, data: Path | None = None, seeds: int = 1) -> list[Figure]:
+    """Measure all figures, or the named ones; a part that fails is reported, never left out.
+
+    Args:
+        only: Names of figures; none means all.
+        progress: Told before each fold.
+        data: Folder of the real sets; if left out, the one that ``RISKGRAPH_DATA`` names.
+        seeds: How often what is drawn is drawn anew, in multiples of a plain run.
+    """
+    return measure(PARTS, Sets(data, progress, seeds), only)
