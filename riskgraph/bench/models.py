@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from riskgraph.bench import Figure, measure, real
+from riskgraph.bench import Figure, measure, real, refusal
 from riskgraph.bench.real import Sets
 from riskgraph.ports import Progress
 
 # A part and the names of its figures: whoever adds figures adds a module like ``real`` and its parts here.
-PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {**real.PARTS}
+PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {**refusal.PARTS, **real.PARTS}
 
 
 def run(only: set[str], progress: Progress, *, data: Path | None = None, seeds: int = 1) -> list[Figure]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from riskgraph import bootstrap, chain
 from riskgraph.bench import Figure
+from riskgraph.bench.real import Sets
 from riskgraph.bench.server import running
 from riskgraph.core.errors import CheckFailed
 from riskgraph.core.table import NODE_PURPOSES, OrderTable
@@ -89,6 +91,12 @@ class Ground:
     def clusters(self, rows: NDArray[np.intp]) -> Clusters:
         chosen = self.chosen
         return cluster_orders(chosen.is_fraud[rows], chosen.gang[rows], chosen.table.account[rows])
+
+
+def figures(sets: Sets) -> list[Figure]:
+    """The figures of refusal, in a folder that goes afterwards."""
+    with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
+        return measure(Path(folder), sets.progress)
 
 
 def measure(
@@ -204,3 +212,6 @@ def _client(home: Path) -> Iterator[Any]:
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         with httpx2.Client(base_url=url, headers=headers, timeout=60) as client:
             yield client
+
+
+PARTS = {figures: NAMES}

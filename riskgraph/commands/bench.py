@@ -61,7 +61,7 @@ def bench_models(
     data: Annotated[Path | None, typer.Option(help="Folder of the real sets; else RISKGRAPH_DATA.")] = None,
     seeds: Annotated[int, typer.Option(help="Draw everything that is drawn so many times as often.")] = 1,
 ) -> None:
-    """The network beside other models on real data that is not part of riskgraph. About 10 minutes a core."""
+    """Refusing consent; the network beside trees on real data that is not part of riskgraph. 15 minutes."""
     bootstrap.require_extra("riskgraph bench models", "train")
     from riskgraph.bench import models
 
