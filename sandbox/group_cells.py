@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from riskgraph.sandbox.cells import UsedRows
     from riskgraph.sandbox.tables import Tables
 
-_CLASSES = ("honest", "fraud")
-# So many persons are enough to be sure of; where their rows allow for fewer they are counted one by one.
+# So many persons, or as many as every group has, are enough to be sure of; fewer are counted one by one.
 _SURE = 64
 _POOLS = (1, 2, 3)
 
@@ -70,7 +69,7 @@ def told_persons(rows: UsedRows, tables: Tables) -> list[Ints]:
     return [
         *_by_group(rows, held, tables),
         _by_stratum(rows, tables.pools.nodes),
-        _together(held[:, places], rows.person[places]),
+        _together(held[:, places], rows.person[places], max(_SURE, int(tables.groups.units.min()))),
     ]
 
 
@@ -119,8 +118,8 @@ def _by_stratum(rows: UsedRows, together: NDArray[np.float64]) -> Ints:
     return out
 
 
-def _together(held: Bools, person: Ints) -> Ints:
-    """Persons with a row in which two columns of bool[259, n] are true, at least."""
+def _together(held: Bools, person: Ints, sure: int) -> Ints:
+    """Persons with a row in which two columns of bool[259, n] are true, at least; exact below ``sure``."""
     patterns, place = np.unique(np.packbits(held, axis=1), axis=0, return_inverse=True)
     order = np.argsort(person, kind="stable")
     seen = np.unpackbits(patterns, axis=1, count=held.shape[1]).view(np.bool_)[:, order]
@@ -129,7 +128,7 @@ def _together(held: Bools, person: Ints) -> Ints:
     as_float = seen.astype(np.float32)
     rows = (as_float @ as_float.T).astype(np.int64)
     persons = -(-rows // most)
-    for a, b in np.argwhere(np.triu((rows > 0) & (rows < most * _SURE))):
+    for a, b in np.argwhere(np.triu((rows > 0) & (rows < most * sure))):
         mine = person[seen[a] & seen[b]]
         persons[a, b] = persons[b, a] = 1 + np.count_nonzero(np.diff(mine))
     return persons[np.ix_(place, place)]

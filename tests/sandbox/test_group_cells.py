@@ -49,7 +49,7 @@ def tables(**pools: Any) -> Any:
     }
     label = np.zeros(GROUPS, dtype=np.int8)
     everything = np.ones((COMPONENTS, COMPONENTS), dtype=np.bool_)
-    groups = SimpleNamespace(label=label)
+    groups = SimpleNamespace(label=label, units=np.full(GROUPS, PERSONS // GROUPS))
     return SimpleNamespace(groups=groups, pools=Pools(**{**alone, **pools}), correlated=everything)
 
 
@@ -133,17 +133,25 @@ def test_counts_of_parts_of_the_rows_add_up() -> None:
         assert np.array_equal(both, one + other)
 
 
-@given(st.integers(0, 1000), st.integers(1, 300), st.integers(1, 90))
+@given(st.integers(0, 1000), st.integers(1, 300), st.integers(1, 90), st.integers(1, 90))
 def test_of_two_components_never_more_persons_are_counted_than_have_both(
-    seed: int, count: int, people: int
+    seed: int, count: int, people: int, sure: int
 ) -> None:
     rng = np.random.default_rng(seed)
     held, person = rng.random((4, count)) < rng.random((4, 1)), rng.integers(0, people, count)
-    found = _together(held, person)
+    found = _together(held, person, sure)
     for a in range(4):
         for b in range(4):
             persons = len(np.unique(person[held[a] & held[b]]))
-            assert min(persons, 64) <= found[a, b] <= persons
+            assert min(persons, sure) <= found[a, b] <= persons
+
+
+def test_where_groups_are_large_as_many_persons_are_made_sure_of_as_the_smallest_has() -> None:
+    """One person with three orders makes the bound by rows low; k may be any number from 50 on."""
+    again = np.zeros(2, dtype=np.int64)
+    rows, what = used(np.append(evenly, again), np.append(everybody, again)), tables()
+    what.groups.units[:] = 150
+    assert fewest(rows, what)["R3 correlation"] >= 150
 
 
 def test_components_that_few_persons_have_together_are_counted_if_they_count_as_correlated() -> None:
