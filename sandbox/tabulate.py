@@ -80,6 +80,7 @@ def tabulate(
             persons.person, grouped.row_group, frame.label, frame.stratum, frame.values, frame.states
         )
         by_cell = count_cells(used, tables, pair_ends())
+        used.group.fill(-1)
     independent = by_group.as_dict() | by_cell.as_dict()
     ids = table.order_id[frame.source]
     return _sealed(tables, grouped.items, grouped.split.group, independent, ids, order, watch, books)
@@ -128,6 +129,7 @@ def _in_chunks(
         watch.seconds |= seconds
         with watch.step("cells"):
             by_cell = count_chunks(chunks, persons.person, row_group, tables, how.run)
+            row_group.fill(-1)
     independent = by_group.as_dict() | by_cell.as_dict()
     ids = table.order_id[chunks.source]
     return _sealed(tables, told.items, told.split.group, independent, ids, order, watch, books)
@@ -137,7 +139,7 @@ def _sealed(
     tables: Tables, items: Persons, group: NDArray[np.int32], independent: dict[str, Any],
     ids: NDArray[np.object_], order: Order, watch: Watch, books: Books,
 ) -> Counted:  # fmt: skip
-    """Tables whose two counts agree; the map of items to groups is destroyed."""
+    """Tables whose two counts agree; the map of items to groups is destroyed, as that of rows was."""
     held = certificate(order.request.k, items, group, tables.groups, independent)
     check_certificate(held)
     # Sorted, since rows of one group lie together.

@@ -362,9 +362,11 @@ def test_a_thin_cell_is_found_in_chunks(
     assert caught.value.field == "certificate.min_cell_units"
 
 
+@pytest.mark.parametrize("chunking", [SMALL, Chunking()])
 def test_no_map_of_persons_to_groups_is_left_when_it_is_said_to_be_destroyed(
-    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    make_world: MakeWorld, signer: FakeSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    chunking: Chunking,
+) -> None:  # fmt: skip
     table, maps, looks = make_world(2, 2_600, 900, 1_100, 300), [], []
     for module, name, at in ((by_chunks, "ToTell", 1), (by_chunks, "Seen", 1), (by_chunks, "Partition", 0)):
         made = getattr(module, name)
@@ -382,15 +384,22 @@ def test_no_map_of_persons_to_groups_is_left_when_it_is_said_to_be_destroyed(
         return told
 
     monkeypatch.setattr(tabulate_module, "group_chunks", grouped)
+    for name, at in (("count_cells", 0), ("count_chunks", 2)):
+        count = getattr(tabulate_module, name)
+
+        def counted(*given: Any, count: Any = count, at: int = at) -> Any:
+            maps.append(weakref.ref(getattr(given[at], "group", given[at])))
+            return count(*given)
+
+        monkeypatch.setattr(tabulate_module, name, counted)
 
     def look(at: float) -> str:
-        left = [there for there in (known() for known in maps) if there is not None]
-        looks.append(all((group == -1).all() for group in left))
+        looks.append(all((left == -1).all() for left in (known() for known in maps) if left is not None))
         return stamp(at)
 
     monkeypatch.setattr(tabulate_module, "stamp", look)
-    write_release(table, tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=SMALL)
-    assert len(maps) > 3
+    write_release(table, tmp_path / "out", REQUEST, signer, policy=POLICY, chunking=chunking)
+    assert len(maps) > (3 if chunking is SMALL else 0)
     assert looks == [True]
 
 
