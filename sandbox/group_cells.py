@@ -1,8 +1,8 @@
 """An independent count of the persons behind what groups tell, alone or together, and behind correlations.
 
 Shares no code with what makes R2 but the list of parts: it is told which groups tell a fact together, and
-counts the persons of their rows, by value, whom that fact is about. Counts of parts of the rows add up where no person of a class
-lies in two parts.
+counts the persons of their rows, by value, whom that fact is about. Counts of parts of the rows add up where
+no person of a class lies in two parts.
 """
 
 from __future__ import annotations
