@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -49,6 +49,8 @@ from riskgraph.ports import Progress, Signer
 SCHEMA = "backtest_report/1"
 # Scored in parts, so that memory does not grow with the history and the bar moves.
 CHUNK_ROWS = 16_384
+# As many as the sandbox asks for behind whatever leaves it.
+LEAST_PERSONS = 50
 SIMULATED_NOTICE = (
     "Simulated: every order, person and gang in this report comes from a simulator. The figures "
     "say how the model does on that simulation, not how it does in a shop."
@@ -356,6 +358,9 @@ def _roc_entry(rows: Scored) -> dict[str, Any]:
 
 
 def _slices(rows: Scored, chosen: Chosen, bands: Mapping[str, Thresholds]) -> dict[str, Any]:
+    if not chosen.from_oracle:
+        # of real people a slice tells no share of fewer than a release would
+        rows = replace(rows, least=LEAST_PERSONS)
     tables = {"availability": by_availability(rows, bands), "week": by_week(rows)}
     tables["gang_novelty"] = by_novelty(rows, chosen.seen_before)
     if chosen.from_oracle:

@@ -48,6 +48,7 @@ class Scored:
         gang: int64[N], -1 for an order of no gang.
         camouflage: float64[N], 0 open to 1 like an honest person; NaN where unknown.
         clusters: What the bootstrap draws as a whole.
+        least: Of fewer accounts and gangs than these no share is told.
     """
 
     order_id: NDArray[np.object_]
@@ -63,6 +64,7 @@ class Scored:
     clusters: Clusters
     reps: int = REPS
     seed: int = 0
+    least: int = 0
 
     def __len__(self) -> int:
         return len(self.order_id)
@@ -71,8 +73,14 @@ class Scored:
         """The same orders as another scorer sees them."""
         return replace(self, verdict=verdict, probability=probability)
 
+    def enough(self, among: Bools) -> bool:
+        """Whether some orders are of so many accounts or gangs that a share of them may be told."""
+        return len(np.unique(self.clusters.code[among])) >= self.least
+
     def ratio(self, hit: Bools, among: Bools) -> dict[str, float]:
-        """Share with interval, as JSON."""
+        """Share with interval, as JSON; NaN of too few."""
+        if not self.enough(among):
+            return asdict(Interval(float("nan"), float("nan"), float("nan")))
         return asdict(ratio_interval(hit, among, self.clusters, reps=self.reps, seed=self.seed))
 
 
@@ -116,6 +124,12 @@ def _fprs(rows: Scored, among: Bools) -> dict[str, Any]:
     return {f"fpr_{kind}": rows.ratio(flagged(rows.verdict, kind), among) for kind in FLAGGED}
 
 
+def _area(rows: Scored, inside: Bools, fraud: Bools, honest: Bools) -> float:
+    if not (rows.enough(fraud) and rows.enough(honest)):
+        return float("nan")
+    return auc(rows.probability[inside], rows.is_fraud[inside])
+
+
 def by_availability(rows: Scored, thresholds: Mapping[str, Thresholds]) -> list[dict[str, Any]]:
     """One row per availability class, with the frozen thresholds that held for it."""
     table = []
@@ -128,7 +142,7 @@ def by_availability(rows: Scored, thresholds: Mapping[str, Thresholds]) -> list[
             "fraud": int(fraud.sum()),
             "review_threshold": thresholds[name].review,
             "reject_threshold": thresholds[name].reject,
-            "auc": auc(rows.probability[inside], rows.is_fraud[inside]),
+            "auc": _area(rows, inside, fraud, honest),
             **_recalls(rows, fraud),
             **_fprs(rows, honest),
             "review_share_honest": rows.ratio(rows.verdict == "review", honest),

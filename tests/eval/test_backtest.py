@@ -124,6 +124,19 @@ def test_a_merchants_history_is_judged_by_labels_and_gives_no_scores(toy: Toy, t
     assert "archetype" not in result.report["slices"]
 
 
+def test_of_real_people_no_slice_tells_a_share_of_fewer_than_fifty(toy: Toy, tmp_path: Path):
+    def told(origin: Origin, **given: object) -> list[tuple[int, bool]]:
+        report = backtest(toy, tmp_path / origin.provenance, origin=origin, reps=50, **given).report
+        rows = report["slices"]["availability"] + report["slices"]["week"]
+        return [(row["fraud"], row["recall_reject"]["value"] is not None) for row in rows]
+
+    real = told(Origin("merchant", KNOWN_AT, trained_until=date(2026, 6, 30)), truth=None)
+    # so few orders of fraud cannot be of fifty persons
+    assert not any(said for fraud, said in real if fraud < 50)
+    simulated = told(Origin("simulated", KNOWN_AT, trained_until=date(2026, 6, 30)))
+    assert any(said for fraud, said in simulated if 0 < fraud < 50)
+
+
 @pytest.mark.parametrize("provenance", ["simulated", "merchant", "other"])
 def test_truth_must_fit_the_provenance(toy: Toy, tmp_path: Path, provenance):
     truth = None if provenance == "simulated" else toy.truth
