@@ -312,7 +312,8 @@ def _pairwise(rows: Seen, residuals: Floats, k: int) -> tuple[Doubles, NDArray[n
         squares += np.square(left, out=left) @ seen[:, part].T
     squares = squares[:, place]
     out: Doubles = cross / np.sqrt(np.maximum(squares * squares.T, 1e-9))
-    few = _few_together(distinct, rows.unit, k)[np.ix_(place, place)] | _few_on_a_side(rows, residuals, k)
+    few = _few_together(distinct, distinct, rows.unit, k)[np.ix_(place, place)]
+    few |= _few_on_a_side(rows, residuals, k)
     out[few] = 0.0
     # a flag is a cut latent variable: sin(pi/2 phi) is exact for two median cuts, 1.25 is sqrt(pi/2)
     flags = slice(COMPONENT_COUNT, None)
@@ -322,15 +323,21 @@ def _pairwise(rows: Seen, residuals: Floats, k: int) -> tuple[Doubles, NDArray[n
     return np.clip(out, -1, 1), few
 
 
-def _few_together(seen: NDArray[np.bool_], unit: Ints, k: int) -> NDArray[np.bool_]:
-    """bool[D, D]: whether under k units have a row in which two columns of bool[D, n] are both seen."""
-    as_float = seen.astype(np.float32)
-    rows = as_float @ as_float.T
+def _few_together(left: NDArray[np.bool_], right: NDArray[np.bool_], unit: Ints, k: int) -> NDArray[np.bool_]:
+    """bool[L, R]: whether under k units have a row in which a column of bool[L, n] and one of bool[R, n] are.
+
+    Args:
+        left: Columns.
+        right: Columns.
+        unit: int64[n], rising.
+        k: Least number of units.
+    """
+    rows = left.astype(np.float32) @ right.T.astype(np.float32)
     few: NDArray[np.bool_] = rows < k
-    starts = np.flatnonzero(np.diff(unit, prepend=-1))
     # so many rows are of k units at least; where there are fewer, the units are counted
-    for first, second in np.argwhere((rows >= k) & (rows < k * orders_cap(k))):
-        few[first, second] = np.logical_or.reduceat(seen[first] & seen[second], starts).sum() < k
+    for first, second in np.argwhere((rows >= k) & (rows < k * orders_cap(k))).tolist():
+        mine = unit[np.flatnonzero(left[first] & right[second])]
+        few[first, second] = 1 + np.count_nonzero(np.diff(mine)) < k
     return few
 
 
@@ -344,15 +351,13 @@ def _few_on_a_side(rows: Seen, residuals: Floats, k: int) -> NDArray[np.bool_]:
     moves = residuals[flags].reshape(len(flags), -1, CODES) != 0
     shown = rows.levels[flags]
     moved = np.stack([move[rows.group, level] for move, level in zip(moves, shown, strict=True)])
-    on, off = moved & (shown == 2), moved & (shown == 1)
-    columns = np.concatenate([rows.levels[:COMPONENT_COUNT] > 0, moved, on, off])
-    distinct, place = distinct_rows(columns)
-    few = _few_together(distinct, rows.unit, k)[np.ix_(place, place)]
-    width = len(rows.levels)
-    sides = few[width : width + len(flags), :width] | few[width + len(flags) :, :width]
-    out = np.zeros((width, width), dtype=np.bool_)
-    out[flags] |= sides
-    out[:, flags] |= sides.T
+    sides, side = distinct_rows(np.concatenate([moved & (shown == 2), moved & (shown == 1)]))
+    columns, column = distinct_rows(np.concatenate([rows.levels[:COMPONENT_COUNT] > 0, moved]))
+    few = _few_together(sides, columns, rows.unit, k)[np.ix_(side, column)]
+    on, off = few[: len(flags)], few[len(flags) :]
+    out = np.zeros((len(rows.levels), len(rows.levels)), dtype=np.bool_)
+    out[flags] |= on | off
+    out[:, flags] |= (on | off).T
     return out
 
 
