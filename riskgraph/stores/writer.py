@@ -160,8 +160,13 @@ class Writer:
             try:
                 with self._connection:
                     job.result = job.work(self._connection, after)
-            except RiskgraphError as error:
-                job.error = error
+            except Exception as error:
+                # Its savepoint takes back what it wrote, so decisions beside it are committed all the same;
+                # unless SQLite has ended the whole transaction, as it does on a full disk.
+                if not self._connection.in_transaction:
+                    raise
+                known = isinstance(error, RiskgraphError)
+                job.error = error if known else unavailable("nothing was committed", error)
                 del after[done:]
         self._write(entries, after)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import stat
 import time
 from contextlib import closing
+from functools import partial
 from threading import Event
 
 import apsw
 import pytest
 
 from riskgraph.core.errors import Invalid, StorageUnavailable
-from riskgraph.stores import open_store
+from riskgraph.ports import ShadowScore
+from riskgraph.stores import open_store, shadow
 from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.insert import insert, present
 from riskgraph.stores.schema import check_sqlite
@@ -55,6 +57,21 @@ def test_a_full_disk_commits_nothing_and_the_store_works_again_after_it(store):
     store.append(entry(f"full-{refused[0]}"))
     assert store.read_record(f"d-full-{refused[0]}") is not None
     assert store.integrity_problems() == []
+
+
+def test_scores_of_challengers_that_cannot_be_kept_take_no_decision_with_them(store):
+    on_writer(store, "CREATE TABLE shadow_scores(decision_id TEXT)")
+    busy = Event()
+    store._writer.call(lambda connection, after: busy.wait(5))
+    # All in one batch, since the writer is held up until they are queued.
+    before = store.submit(entry("before"))
+    row = ShadowScore("d-before", "other", "00", 0.5, "review", None)
+    kept = store._writer.call(partial(shadow.write, (row,)))
+    after = store.submit(entry("after"))
+    busy.set()
+    assert isinstance(kept.exception(), StorageUnavailable)
+    assert (before.exception(), after.exception()) == (None, None)
+    assert len(store.decisions()) == 2
 
 
 def test_a_read_only_disk_is_an_error_that_passes(store):
