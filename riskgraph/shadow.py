@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from queue import Full, Queue
 from threading import Thread
 
@@ -13,6 +16,8 @@ from riskgraph.ports import Scorer, ShadowLedger, ShadowScore
 
 _LOG = logging.getLogger("riskgraph.shadow")
 MAX_WAITING = 1000
+# A service that ends must be gone before whoever stops it loses patience and kills it.
+CLOSE_S = 3.0
 
 _Job = tuple[str, OrderSubgraph, str]
 
@@ -30,6 +35,7 @@ class Challengers:
         self._scorers, self._tree, self._ledger = tuple(scorers), tree, ledger
         self._waiting: Queue[_Job | None] = Queue(MAX_WAITING)
         self.dropped = 0
+        self._until = math.inf
         self._thread = Thread(target=self._run, name="riskgraph-challengers", daemon=True)
         self._thread.start()
 
@@ -41,14 +47,20 @@ class Challengers:
             self.dropped += 1
 
     def close(self) -> None:
-        """Score what is queued, and end."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Score what is queued, for some seconds at most, and end; what is left then is left out."""
+        self._until = time.monotonic() + CLOSE_S
+        with suppress(Full):
+            self._waiting.put(None, timeout=CLOSE_S)
+        # Longer than it may score, since it still has an order at hand; one that hangs is left behind.
+        self._thread.join(2 * CLOSE_S)
         if self.dropped:
             _LOG.warning("challengers could not keep up: %d orders were left out", self.dropped)
 
     def _run(self) -> None:
         while (job := self._waiting.get()) is not None:
+            if time.monotonic() > self._until:
+                self.dropped += 1
+                continue
             rows = [self._score(job, scorer) for scorer in self._scorers]
             try:
                 self._ledger.append_shadow(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 from starlette.testclient import TestClient
@@ -114,6 +115,30 @@ def test_orders_that_challengers_cannot_keep_up_with_are_left_out_and_counted():
         late.submit(str(number), subgraph, CLASS)
     assert late.dropped == 3
     assert kept.rows == []
+
+
+def test_the_end_of_a_service_waits_for_challengers_only_so_long(monkeypatch):
+    monkeypatch.setattr("riskgraph.shadow.CLOSE_S", 0.05)
+    started, stuck = Event(), Event()
+
+    class Hangs(GameScorer):
+        def score(self, subgraph, availability):
+            started.set()
+            stuck.wait(30)
+            return super().score(subgraph, availability)
+
+    kept, subgraph = Kept(), random_subgraph(1)
+    slow = Challengers([Hangs(1)], TREE, kept)
+    for number in range(MAX_WAITING + 1):
+        slow.submit(str(number), subgraph, CLASS)
+        assert started.wait(5)
+    slow.close()
+    assert kept.rows == []
+    stuck.set()
+    slow._thread.join(0.2)
+    # What it had at hand is kept; the rest is left out, quickly and counted.
+    assert [row.decision_id for row in kept.rows] == ["0"]
+    assert slow.dropped == MAX_WAITING
 
 
 def test_a_store_without_challengers_says_so_by_an_empty_list(tmp_path):
