@@ -18,6 +18,7 @@ from riskgraph.models.kinds import COMPILED, CONSTRAINED
 
 CARD_FILE = "card.json"
 CARD_SCHEMA = "model_card/1"
+PROVENANCES = ("simulated", "merchant")
 PHASES = ("pre_auth", "post_auth")
 SOURCES = ("front_end", "no_front_end", "refused")
 AVAILABILITY_CLASSES = tuple(f"{phase}/{source}" for phase in PHASES for source in SOURCES)
@@ -170,8 +171,12 @@ def read_card(folder: Path) -> Card:
         raise ModelUnavailable(f"{path}: the field {missing} is missing") from missing
     except (TypeError, ValueError, AttributeError, Invalid) as wrong:
         raise ModelUnavailable(f"{path}: {wrong}") from wrong
+    try:
+        digest = card.digest
+    except (TypeError, ValueError, RecursionError) as wrong:
+        raise ModelUnavailable(f"{path}: has no canonical form ({wrong})") from wrong
     # Over the parsed card: a card that was only laid out anew is still the same card.
-    if data.get("card_sha256") != card.digest:
+    if data.get("card_sha256") != digest:
         raise ModelUnavailable(f"{path}: the card was altered after it was written (digest mismatch)")
     # Bins and tables go by position: a model for other nodes would score nonsense without an error.
     known = catalog()
@@ -201,7 +206,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         ) from missing
     except OSError as wrong:
         raise ModelUnavailable(f"{path}: cannot be read ({wrong.strerror})") from wrong
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:
         raise ModelUnavailable(f"{path}: truncated or not JSON ({wrong})") from wrong
     if not isinstance(data, dict):
         raise ModelUnavailable(f"{path}: not a JSON object")
@@ -211,6 +216,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _parse(data: Mapping[str, Any]) -> Card:
     if data["schema"] != CARD_SCHEMA:
         raise ValueError(f"schema is {data['schema']!r}, expected {CARD_SCHEMA!r}")
+    # Whatever is not simulated counts as a merchant's own, so a word spelt otherwise must not pass.
+    if data["provenance"] not in PROVENANCES:
+        raise ValueError(f"provenance is {data['provenance']!r}, expected {' or '.join(PROVENANCES)}")
     return Card(
         name=_typed(data, "name", str),
         version=_typed(data, "version", str),

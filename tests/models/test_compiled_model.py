@@ -206,6 +206,10 @@ def rewrite(folder: Path, **change: object) -> None:
         ({"classes": {CLASS: {"offset": 1, "review": 0.9, "reject": 0.5, "how": ""}}}, "thresholds"),
         ({"classes": {CLASS: {"offset": 1}}}, "'review' is missing"),
         ({"layout": []}, "layout is list"),
+        ({"provenance": "Simulated"}, "provenance is 'Simulated'"),
+        ({"metrics": {"auroc": float("nan")}}, "no canonical form"),
+        ({"name": "\ud800"}, "no canonical form"),
+        ({"releases": [1]}, "no canonical form"),
     ],
 )
 def test_a_wrong_card_says_what_is_wrong(
@@ -216,7 +220,7 @@ def test_a_wrong_card_says_what_is_wrong(
         CompiledModel.load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["[]", "{", ""])
+@pytest.mark.parametrize("text", ["[]", "{", "", "[" * 100_000], ids=["list", "half", "empty", "deep"])
 def test_a_card_that_is_no_json_object_is_refused(folder: Path, tmp_path: Path, text: str) -> None:
     (copy_of(folder, tmp_path) / "card.json").write_text(text)
     with pytest.raises(ModelUnavailable, match=r"card\.json"):
