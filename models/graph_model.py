@@ -47,7 +47,7 @@ class GraphModel(GameModel):
         network = torch_module("graph_network", f"serving a model of kind {card.kind}")
         try:
             return cls(card, _raw(network, card, arrays))
-        except (KeyError, TypeError, ValueError, RuntimeError) as wrong:
+        except (LookupError, TypeError, ValueError, RuntimeError) as wrong:
             raise ModelUnavailable(
                 f"{folder / NETWORK_FILE}: not the network of its card ({wrong})"
             ) from wrong

@@ -41,10 +41,14 @@ def read_arrays(path: Path, card: Card) -> Arrays:
     Raises:
         ModelUnavailable: If the file is missing, truncated, altered, or holds anything but plain arrays.
     """
-    # The digest first: numpy must not parse a file that nobody vouches for.
+    # The digest first: numpy must not parse a file that its card does not vouch for.
     check_file(path, card)
     try:
+        # Written plain, so a part that is packed is not ours and could be of any size once unpacked.
+        with zipfile.ZipFile(path) as parts:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+                raise ValueError("its parts are compressed")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as wrong:
+    except (OSError, ValueError, KeyError, AttributeError, MemoryError, zipfile.BadZipFile) as wrong:
         raise ModelUnavailable(f"{path}: not a file of plain arrays ({wrong})") from wrong

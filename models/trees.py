@@ -34,6 +34,8 @@ _COMPONENTS = len(catalog().components)
 INPUT_COUNT = _COMPONENTS + NODE_COUNT
 # The behavior node behind each input: those of the components, then the presence of each node.
 INPUT_NODE = np.concatenate([np.array(catalog().component_node), np.arange(NODE_COUNT)])
+_KINDS = dict.fromkeys(("feature", "left", "right", "roots", "depth"), "i")
+_KINDS |= dict.fromkeys(("threshold", "value", "baseline"), "f") | {"missing_left": "b"}
 _ABSENT = np.full((1, _COMPONENTS), np.nan, dtype=np.float32)
 
 
@@ -154,9 +156,49 @@ class TreeModel(GameModel):
         try:
             forest = Forest(**{f.name: arrays[f.name] for f in fields(Forest)})
             neighbours = NeighbourInputs(arrays["bin_edges"]) if card.kind == "xgbgraph" else None
+            values = _ABSENT if neighbours is None else neighbours(_ABSENT)
+            check_forest(forest, tree_inputs(values).shape[1])
         except KeyError as missing:
             raise ModelUnavailable(f"{folder / TREES_FILE}: the array {missing} is missing") from missing
+        except (IndexError, TypeError, ValueError) as wrong:
+            raise ModelUnavailable(f"{folder / TREES_FILE}: holds no trees ({wrong})") from wrong
         return cls(card, forest, neighbours)
+
+
+def check_forest(forest: Forest, inputs: int) -> None:
+    """That walking a forest ends in a leaf: files come from elsewhere too, and a digest says nothing of that.
+
+    Raises:
+        ValueError: Naming what does not fit.
+    """
+    count, one = len(forest.feature), ("depth", "baseline")
+    for spec in fields(forest):
+        array, kind = getattr(forest, spec.name), _KINDS[spec.name]
+        fits = len(forest.roots) if spec.name == "roots" else 1 if spec.name in one else count
+        if array.shape != (fits,) or array.dtype.kind != kind:
+            raise ValueError(f"{spec.name} is {array.dtype}{list(array.shape)}")
+    here, left, right = np.arange(count), forest.left, forest.right
+    inner = left != here
+    below = np.concatenate([left[inner], right[inner]])
+    # Children come after their parent, so no way leads in a circle.
+    if not ((right != here) == inner).all() or not (below > np.tile(here[inner], 2)).all():
+        raise ValueError("a node leads back")
+    # Raises for a number below zero; one too high makes the count longer.
+    if not np.array_equal(np.bincount(np.concatenate([below, forest.roots]), minlength=count), here >= 0):
+        raise ValueError("a node does not hang in one place")
+    if not ((forest.feature >= 0) & (forest.feature < inputs)).all():
+        raise ValueError(f"a node asks for an input that is none of {inputs}")
+    if not np.isfinite(np.append(forest.value, forest.baseline)).all() or np.isnan(forest.threshold).any():
+        raise ValueError("a value is not finite")
+    if forest.depth[0] != _depth(forest):
+        raise ValueError("depth is not the deepest tree's")
+
+
+def _depth(forest: Forest) -> int:
+    depth, here = 0, forest.roots
+    while len(here := here[forest.left[here] != here]):
+        depth, here = depth + 1, np.concatenate([forest.left[here], forest.right[here]])
+    return depth
 
 
 def write_forest(

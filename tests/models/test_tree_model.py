@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,15 @@ from riskgraph.explainers.referee import check_attribution
 from riskgraph.models import load_model
 from riskgraph.models.boosting import LEVELS, find_levels, on_scale, to_levels
 from riskgraph.models.train import _train_rows
-from riskgraph.models.trees import Forest, TreeModel, tree_inputs
-from tests.models.helpers import planted_rows, random_card, random_components, random_model, random_subgraph
+from riskgraph.models.trees import Forest, TreeModel, tree_inputs, write_forest
+from tests.models.helpers import (
+    planted_rows,
+    random_card,
+    random_components,
+    random_forest,
+    random_model,
+    random_subgraph,
+)
 
 ensemble = pytest.importorskip("sklearn.ensemble")
 threadpool_limits = pytest.importorskip("threadpoolctl").threadpool_limits
@@ -181,6 +189,45 @@ def test_altered_trees_are_refused(folder: Path, tmp_path: Path) -> None:
         file.write(b"x")
     with pytest.raises(ModelUnavailable, match=r"trees\.npz.*altered"):
         TreeModel.load(tmp_path)
+
+
+def first(array: np.ndarray, value: float) -> np.ndarray:
+    return np.concatenate([np.array([value], dtype=array.dtype), array[1:]])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("feature", lambda f: f.feature + 5000, "none of 396"),
+        ("feature", lambda f: f.feature - 1, "none of 396"),
+        ("left", lambda f: first(f.left, 5000), "hang in one place"),
+        ("left", lambda f: np.where(f.left == 3, 0, f.left), "leads back"),
+        ("right", lambda f: np.where(f.right == 2, 1, f.right), "hang in one place"),
+        ("left", lambda f: first(f.left, 0), "leads back"),
+        ("roots", lambda f: f.roots - 1, "negative"),
+        ("roots", lambda f: f.roots[:0], "hang in one place"),
+        ("depth", lambda f: np.array([10**12]), "deepest"),
+        ("depth", lambda f: f.depth - 1, "deepest"),
+        ("value", lambda f: f.value * np.nan, "not finite"),
+        ("value", lambda f: f.value[:3], r"value is float64\[3\]"),
+        ("value", lambda f: f.value.astype(str), "value is <U"),
+        ("baseline", lambda f: f.baseline[:0], "baseline is"),
+    ],
+)
+def test_a_file_whose_trees_cannot_be_walked_is_refused(
+    tmp_path: Path, name: str, change: Any, message: str
+) -> None:
+    forest = random_forest(3, trees=4, depth=2)
+    write_forest(tmp_path, replace(forest, **{name: change(forest)}), replace(random_card(3), kind="gbdt"))
+    with pytest.raises(ModelUnavailable, match=rf"trees\.npz.*{message}"):
+        load_model(tmp_path)
+
+
+def test_a_packed_file_is_never_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "savez", np.savez_compressed)
+    write_forest(tmp_path, random_forest(3), replace(random_card(3), kind="gbdt"))
+    with pytest.raises(ModelUnavailable, match=r"trees\.npz.*compressed"):
+        load_model(tmp_path)
 
 
 def test_tables_are_no_trees(tmp_path: Path) -> None:
