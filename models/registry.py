@@ -100,17 +100,26 @@ def rollback(models: Path, *, by: str, at: str) -> Champion:
         Conflict: If there is no champion before it.
         ModelUnavailable: If the earlier model's folder is gone or damaged.
     """
-    history = _history(models)
-    standing = _standing(history)
+    before = earlier(models)
+    name = _sound(models / before.folder)
+    entry = replace(before, name=name, at=at, by=by, event=ROLLBACK)
+    _write(models, [*_history(models), entry])
+    return entry
+
+
+def earlier(models: Path) -> Champion:
+    """The promotion that a rollback would go back to.
+
+    Raises:
+        NotFound: If nothing was promoted.
+        Conflict: If there is no champion before the one in force.
+    """
+    standing = _standing(_history(models))
     if not standing:
         raise NotFound("nothing was promoted, so there is nothing to go back from")
     if len(standing) == 1:
         raise Conflict(f"{standing[0].name} is the first champion; there is none before it to go back to")
-    earlier = standing[-2]
-    name = _sound(models / earlier.folder)
-    entry = replace(earlier, name=name, at=at, by=by, event=ROLLBACK)
-    _write(models, [*history, entry])
-    return entry
+    return standing[-2]
 
 
 def _standing(history: list[Champion]) -> list[Champion]:

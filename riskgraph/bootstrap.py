@@ -42,7 +42,7 @@ from riskgraph.governance.signing import (
 from riskgraph.models import Model, load_model
 from riskgraph.models.card import read_card
 from riskgraph.models.promotion_record import read_record
-from riskgraph.models.registry import champion, shipped_champion
+from riskgraph.models.registry import Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer, Shadow
 from riskgraph.service import Service
@@ -257,10 +257,18 @@ def serving_folder(settings: Settings) -> tuple[Path, frozenset[str]]:
     promoted = champion(models_folder(settings))
     if promoted is None:
         return shipped_champion(), frozenset()
+    return models_folder(settings) / promoted.folder, promoted_merchants(settings, promoted)
+
+
+def promoted_merchants(settings: Settings, promoted: Champion) -> frozenset[str]:
+    """For whom a promotion enforces, from its signed record.
+
+    Raises:
+        ModelUnavailable: If the record is missing or was altered, or the model beside it is another.
+    """
     folder = models_folder(settings) / promoted.folder
     card, verifier = read_card(folder), open_verifier(settings)
-    record = read_record(folder, promoted.record, promoted.mode, card, verifier)
-    return folder, frozenset(record.merchants)
+    return frozenset(read_record(folder, promoted.record, promoted.mode, card, verifier).merchants)
 
 
 def models_folder(settings: Settings) -> Path:

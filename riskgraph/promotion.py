@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from riskgraph import bootstrap
-from riskgraph.core.errors import CheckFailed, Conflict
+from riskgraph.core.errors import CheckFailed, Conflict, Invalid
 from riskgraph.models import registry
 from riskgraph.models.card import Card, read_card
 from riskgraph.models.compiled import flush
@@ -63,11 +64,14 @@ def promote(
 
     Raises:
         CheckFailed: Naming all that does not hold: releases, backtest, or provenance.
+        Invalid: If it is not said who promotes, or a merchant's id cannot be meant.
         Conflict: If another model of that folder's name is there.
         ModelUnavailable: If the folder holds no sound model.
     """
+    check_words(by, merchants)
     card, mode = read_card(model), "enforce" if merchants else "observe"
     problems = [
+        *name_problems(card),
         *release_problems(card),
         *provenance_problems(card, mode),
         *backtest_problems(report, card, mode, settings),
@@ -85,6 +89,29 @@ def promote(
     name = write_record(target, record, bootstrap.open_signer(settings))
     entry = registry.promote(folder, target.name, by=by, at=at, mode=mode, record=name)
     return {**asdict(entry), "merchants": list(merchants), "report_sha256": told}
+
+
+def check_words(by: str, merchants: Sequence[str] = ()) -> None:
+    """That the record says who, and for whom by an id and not by a slip of the keyboard.
+
+    Raises:
+        Invalid: Naming the option.
+    """
+    if not by.strip():
+        raise Invalid("--by must say who decides this", field="--by")
+    for merchant in merchants:
+        # An id that no order carries would leave the shop unprotected without anybody noticing.
+        if merchant != merchant.strip() or not merchant or "|" in merchant:
+            raise Invalid(
+                f"--enforce must be a merchant_id, without '|' or spaces around it, got {merchant!r}",
+                field="--enforce",
+            )
+
+
+def name_problems(card: Card) -> list[str]:
+    """A name becomes that of a folder here, so it must not lead out of where models lie."""
+    fits = re.fullmatch(r"\w[\w.+-]{0,99}", card.name)
+    return [] if fits else [f"its name {card.name[:100]!r} cannot be that of a folder"]
 
 
 def release_problems(card: Card) -> list[str]:
@@ -170,12 +197,16 @@ def rollback(by: str, settings: Settings) -> dict[str, Any]:
     """Go back to the model that decided before the promotion in force; it goes on record.
 
     Raises:
+        Invalid: If it is not said who goes back.
         NotFound: If nothing was promoted.
         Conflict: If the first promotion is in force.
-        ModelUnavailable: If the earlier model's folder is gone or damaged.
+        ModelUnavailable: If the earlier model's folder is gone or damaged, or its promotion does not verify.
     """
+    check_words(by)
     folder = bootstrap.models_folder(settings)
     left = registry.champion(folder)
+    # First: what cannot be served must not take the place of a champion that can.
+    bootstrap.promoted_merchants(settings, registry.earlier(folder))
     entry = registry.rollback(folder, by=by, at=_now())
     return {**asdict(entry), "instead_of": left and left.name}
 

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from riskgraph import bootstrap, promotion
-from riskgraph.core.errors import CheckFailed, ModelUnavailable
+from riskgraph.core.errors import CheckFailed, Invalid, ModelUnavailable
 from riskgraph.eval.backtest import Origin
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.models import load_model
+from riskgraph.models.card import read_card
+from riskgraph.models.compiled import write_card
 from riskgraph.models.registry import champion
 from riskgraph.settings import Settings
 from tests.eval.backtest_toy import KNOWN_AT
@@ -180,6 +182,40 @@ def test_going_back_brings_back_whom_the_earlier_promotion_was_for(case: Case) -
     case.promote("m-18")
     promotion.rollback("counsel", case.settings)
     assert case.modes("m-17", "m-18") == ["enforce", "observe"]
+
+
+def test_there_is_no_going_back_to_a_promotion_that_does_not_verify(case: Case) -> None:
+    case.promote("m-17")
+    case.record.unlink()
+    case.promote("m-18")
+    with pytest.raises(ModelUnavailable, match="record of the promotion is missing"):
+        promotion.rollback("counsel", case.settings)
+    assert case.modes("m-17", "m-18") == ["observe", "enforce"]
+
+
+@pytest.mark.parametrize("merchants", [("",), ("m-17", " m-18"), ("m-17\n",), ("a|b",)])
+def test_a_merchant_id_that_cannot_be_meant_is_refused(case: Case, merchants: tuple[str, ...]) -> None:
+    with pytest.raises(Invalid, match="--enforce must be a merchant_id"):
+        case.promote(*merchants)
+    assert champion(case.settings.home / "models") is None
+
+
+def test_a_promotion_says_who(case: Case) -> None:
+    with pytest.raises(Invalid, match="--by must say who"):
+        promotion.promote(case.model, " ", case.report, (), case.settings)
+    with pytest.raises(Invalid, match="--by must say who"):
+        promotion.rollback("", case.settings)
+
+
+@pytest.mark.parametrize("name", ["../../outside/x", "/x", "..", ".x", "", "a b", "x\0"])
+def test_a_name_that_leads_out_of_the_models_folder_is_refused(case: Case, name: str) -> None:
+    write_card(case.model, replace(read_card(case.model), name=name))
+    shutil.rmtree(case.report)
+    passed_backtest(case.model, case.report, case.settings)
+    before = set(case.model.parent.rglob("*"))
+    with pytest.raises(CheckFailed, match="cannot be that of a folder"):
+        case.promote()
+    assert set(case.model.parent.rglob("*")) == before
 
 
 def unfit(case: Case, **card: Any) -> Path:
