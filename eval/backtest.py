@@ -87,6 +87,7 @@ class Origin:
         seeds: Seeds of the world.
         trained_until: Last day the model learned from; None where it is not known.
         notes: Sentences a reader must know, for instance that fraud is enriched.
+        merchants: Whose orders lie in the window, by ``merchant_id``.
     """
 
     provenance: str
@@ -96,6 +97,7 @@ class Origin:
     seeds: Mapping[str, int] = field(default_factory=dict)
     trained_until: date | None = None
     notes: tuple[str, ...] = ()
+    merchants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -282,6 +284,7 @@ def _header(trial: Trial, chosen: Chosen, issue: Issue) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "provenance": origin.provenance,
+        "merchants": list(origin.merchants),
         "simulated": simulated,
         "notice": SIMULATED_NOTICE if simulated else None,
         "notes": list(origin.notes),

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from itertools import islice
 from pathlib import Path
@@ -316,7 +316,7 @@ def backtest(
         scorer=chosen,
         verdicts=TreeVerdicts(chosen, tree),
         window=window,
-        origin=origin_of(opened, chosen.card, tree, now),
+        origin=origin_of(opened, chosen.card, tree, now, window),
         baselines={name: load_model(path) for name, path in (baselines or {}).items()},
     )
     issue = Issue(bootstrap.open_signer(settings), now, {"version": bootstrap.code_version()})
@@ -324,7 +324,7 @@ def backtest(
     return summarise(result.path, result.report)
 
 
-def origin_of(world: worlds.World, card: Card, tree: DecisionTree, now: datetime) -> Origin:
+def origin_of(world: worlds.World, card: Card, tree: DecisionTree, now: datetime, window: Window) -> Origin:
     """Where the orders, the model and the verdicts of a backtest come from."""
     seed = world.manifest.get("seed")
     return Origin(
@@ -335,7 +335,18 @@ def origin_of(world: worlds.World, card: Card, tree: DecisionTree, now: datetime
         seeds={} if seed is None else {"world": int(seed)},
         trained_until=trained_until(card),
         notes=notes_of(world),
+        merchants=merchants_of(world, window),
     )
+
+
+def merchants_of(world: worlds.World, window: Window) -> tuple[str, ...]:
+    """Whose orders a world has in a window, in order."""
+    first, end = np.datetime64(window.start), np.datetime64(window.end + timedelta(days=1))
+    found: set[str] = set()
+    for part in world.parts(["merchant_id", "placed_at"]):
+        at = part.column("placed_at").to_numpy()
+        found.update(part.filter((at >= first) & (at < end)).column("merchant_id").unique().to_pylist())
+    return tuple(sorted(found))
 
 
 def notes_of(world: worlds.World) -> tuple[str, ...]:

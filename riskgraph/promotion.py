@@ -74,7 +74,7 @@ def promote(
         *name_problems(card),
         *release_problems(card),
         *provenance_problems(card, mode),
-        *backtest_problems(report, card, mode, settings),
+        *backtest_problems(report, card, merchants, settings),
     ]
     if problems:
         raise CheckFailed(f"{card.name} is not promoted: {'; '.join(problems)}")
@@ -131,13 +131,13 @@ def provenance_problems(card: Card, mode: str) -> list[str]:
     return ["trained on simulated orders, it may only observe real shoppers"] if simulated else []
 
 
-def backtest_problems(folder: Path, card: Card, mode: str, settings: Settings) -> list[str]:
+def backtest_problems(folder: Path, card: Card, merchants: Sequence[str], settings: Settings) -> list[str]:
     """What keeps a backtest from being passed, one sentence each.
 
     Passed means: the report verifies with this installation's key; it is of this very model, under the tree
     that serves, out of time; false positives at reject are at most 0.38 % and the area under the ROC curve
     is at least 0.80, each by the worse end of its 95 % interval, which takes about a thousand honest orders
-    at least. To enforce, it must be on a merchant's orders.
+    at least. To enforce, it must be on real orders, and on some of each merchant to enforce for.
     """
     if (folder / SCORES_FILE).exists():
         bootstrap.require_extra("riskgraph model promote")
@@ -149,12 +149,15 @@ def backtest_problems(folder: Path, card: Card, mode: str, settings: Settings) -
         return [f"the backtest does not verify: {problem}" for problem in broken]
     report = json.loads((folder / REPORT_FILE).read_bytes())
     of, tree = report["model"], bootstrap.load_tree(settings).sha256
-    simulated = report["provenance"] == bootstrap.SIMULATED
+    simulated = bool(merchants) and report["provenance"] == bootstrap.SIMULATED
+    # Reports from before merchants stood in them say nothing of any.
+    unseen = [name for name in merchants if name not in report.get("merchants", ())]
     failed = {
         f"the backtest is of another model ({of['model']})": of["model_sha256"] != card.digest,
         "the backtest's verdicts are of another decision tree": report["tree_sha256"] != tree,
         "the backtest does not show that it is out of time": not report["out_of_time"]["shown"],
-        "the backtest is on simulated orders, which say nothing of a shop": mode == "enforce" and simulated,
+        "the backtest is on simulated orders, which say nothing of a shop": simulated,
+        f"the backtest has no order of {', '.join(unseen)}": bool(unseen),
     }
     return [problem for problem, found in failed.items() if found] + _figure_problems(report["metrics"])
 

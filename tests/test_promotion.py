@@ -25,7 +25,7 @@ from riskgraph.models.registry import champion
 from riskgraph.settings import Settings
 from tests.eval.backtest_toy import KNOWN_AT
 from tests.models.helpers import random_tree_model
-from tests.support.promoting import RELEASE, passed_backtest, released
+from tests.support.promoting import MERCHANTS, RELEASE, passed_backtest, released
 
 pytest.importorskip("pyarrow", reason="a backtest needs the extra lab")
 pytest.importorskip("matplotlib", reason="a backtest needs the extra lab")
@@ -264,8 +264,8 @@ def test_a_backtest_that_was_changed_is_refused(case: Case) -> None:
 
 def origin(case: Case, **changes: Any) -> Origin:
     tree = bootstrap.load_tree(case.settings).sha256
-    given = {"provenance": "merchant", "tree_sha256": tree, "trained_until": date(2026, 6, 30)} | changes
-    return Origin(labels_known_at=KNOWN_AT, **given)
+    told = {"provenance": "merchant", "tree_sha256": tree, "trained_until": date(2026, 6, 30)}
+    return Origin(labels_known_at=KNOWN_AT, **told | {"merchants": MERCHANTS} | changes)
 
 
 @pytest.mark.parametrize(
@@ -275,6 +275,8 @@ def origin(case: Case, **changes: Any) -> Origin:
         ({"tree_sha256": "other"}, "another decision tree"),
         ({"trained_until": None}, "out of time"),
         ({"provenance": "simulated"}, "say nothing of a shop"),
+        ({"merchants": ("M-17", "m-18")}, "no order of m-17"),
+        ({"merchants": ()}, "no order of m-17"),
     ],
 )
 def test_a_backtest_that_is_not_passed_is_refused_by_name(case: Case, changes: Any, message: str) -> None:

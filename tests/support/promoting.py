@@ -15,6 +15,7 @@ from riskgraph.settings import Settings
 from tests.eval.backtest_toy import KNOWN_AT, ToyScorer, backtest, make_toy
 from tests.models.helpers import random_card
 
+MERCHANTS = ("m-17", "m-18")
 RELEASE = {
     "release_id": "rel-1",
     "provenance": "merchant",
@@ -48,6 +49,8 @@ def passed_backtest(
     if provenance == "merchant":
         changes = {"truth": None} | changes
     tree: DecisionTree = bootstrap.load_tree(settings)
-    origin = Origin(provenance, KNOWN_AT, tree_sha256=tree.sha256, trained_until=date(2026, 6, 30))
+    origin = Origin(
+        provenance, KNOWN_AT, tree_sha256=tree.sha256, trained_until=date(2026, 6, 30), merchants=MERCHANTS
+    )
     given = {"scorer": scorer, "origin": origin, "signer": bootstrap.open_signer(settings)} | changes
     return backtest(toy, out, **given).path
