@@ -10,6 +10,8 @@ from pathlib import Path
 from riskgraph.core.errors import Invalid
 
 MAX_PORT = 65_535
+# A thousand pairs ask a model some 200,000 times an order; beyond, one order could take all memory.
+MIN_PAIRS, MAX_PAIRS = 2, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,10 @@ class Settings:
         settings = cls(**values)  # type: ignore[arg-type]
         if not 0 <= settings.port <= MAX_PORT:
             raise Invalid(f"RISKGRAPH_PORT must be 0 to {MAX_PORT}", field="RISKGRAPH_PORT")
-        if settings.permutation_pairs < 2:
-            name = "RISKGRAPH_PERMUTATION_PAIRS"
-            raise Invalid(f"{name} must be at least 2: an error cannot be told of fewer", field=name)
+        if not MIN_PAIRS <= settings.permutation_pairs <= MAX_PAIRS:
+            name, most = "RISKGRAPH_PERMUTATION_PAIRS", MAX_PAIRS
+            told = f"{name} must be {MIN_PAIRS} to {most}: of fewer than {MIN_PAIRS} no error can be told"
+            raise Invalid(told, field=name)
         return settings
 
     @property

@@ -146,6 +146,14 @@ def test_a_wrong_number_in_the_environment_is_named(tmp_path):
     assert (ran.code, ran.error) == (2, "error: RISKGRAPH_PORT must be a whole number, got 'many'")
 
 
+@pytest.mark.parametrize("pairs", ["1", "-4", "1001"])
+def test_a_number_of_permutations_that_cannot_serve_is_named(tmp_path, pairs):
+    environment = {"RISKGRAPH_PERMUTATION_PAIRS": pairs}
+    ran = riskgraph("serve", "--demo-merchant", home=tmp_path, environment=environment)
+    assert ran.code == 2
+    assert "RISKGRAPH_PERMUTATION_PAIRS must be 2 to 1000" in ran.error
+
+
 @pytest.mark.parametrize(
     ("failure", "code"),
     [
