@@ -6,11 +6,14 @@ import asyncio
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from riskgraph import bootstrap, promotion
+from riskgraph.commands.backtest import show_backtest
 from riskgraph.core.catalog import catalog
 from riskgraph.models.registry import shipped_champion
 from riskgraph.pipeline import decide
@@ -151,6 +154,14 @@ def test_a_key_can_be_made_to_expire_and_the_list_says_when(tmp_path):
     assert riskgraph(*create, home=tmp_path).json()["expires"] is None
     rows = riskgraph("keys", "list", "--json", home=tmp_path).json()
     assert {row["expires"] for row in rows} == {on_a_day["expires"], in_a_week.isoformat(), None}
+
+
+def test_a_figure_that_is_undefined_is_shown_as_such():
+    """Precision, of a model that rejects nothing."""
+    written = Console(file=StringIO(), width=200)
+    row = {"name": "precision (reject)", "value": None, "lower": None, "upper": None}
+    show_backtest(written, {"provenance": "simulated", "figures": [row], "path": "report"})
+    assert "undefined" in written.file.getvalue()
 
 
 def test_a_model_of_simulated_origin_may_be_promoted_to_observe_only(tmp_path):
