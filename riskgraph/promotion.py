@@ -16,7 +16,7 @@ from typing import Any
 from riskgraph import bootstrap
 from riskgraph.core.errors import CheckFailed, Conflict, Invalid
 from riskgraph.models import registry
-from riskgraph.models.card import Card, read_card
+from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.compiled import flush
 from riskgraph.models.promotion_record import PromotionRecord, write_record
 from riskgraph.settings import Settings
@@ -83,7 +83,7 @@ def promote(
     if target.exists() and read_card(target).digest != card.digest:
         raise Conflict(f"{target} holds another model; remove it first")
     if not target.exists():
-        _copy_whole(model, target)
+        _copy_whole(model, target, {CARD_FILE, *card.files})
     told = hashlib.sha256((report / REPORT_FILE).read_bytes()).hexdigest()
     record = PromotionRecord(card.name, card.digest, told, mode, tuple(merchants), by, at)
     name = write_record(target, record, bootstrap.open_signer(settings))
@@ -182,15 +182,16 @@ def _number(data: Mapping[str, Any], *path: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _copy_whole(model: Path, target: Path) -> None:
-    """Copy a folder so that a kill at any point leaves a whole one at ``target``, or none.
+def _copy_whole(model: Path, target: Path, files: set[str]) -> None:
+    """Copy a model's files so that a kill at any point leaves a whole folder at ``target``, or none.
 
-    What a kill can leave is a folder with a dot before its name; it is never read.
+    Whatever else lies beside them stays there: nobody vouches for it. What a kill can leave is a folder with
+    a dot before its name; it is never read.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".promote-", dir=target.parent) as temporary:
         copy = Path(temporary) / target.name
-        shutil.copytree(model, copy)
+        shutil.copytree(model, copy, ignore=lambda _, names: [name for name in names if name not in files])
         for path in filter(Path.is_file, copy.rglob("*")):
             flush(path)
         copy.replace(target)

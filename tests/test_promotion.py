@@ -312,8 +312,15 @@ def test_a_promotion_that_was_killed_half_way_can_be_done_again(case: Case) -> N
     assert len(promotion.list_models(case.settings)) == 2
 
 
+def test_only_the_files_of_the_model_are_copied(case: Case) -> None:
+    (case.model / "secret.txt").write_text("beside it by chance")
+    (case.model / "folder").mkdir()
+    case.promote()
+    assert {path.name for path in case.folder.iterdir()} == {"card.json", "trees.npz", case.record.name}
+
+
 def test_a_copy_that_fails_leaves_nothing_behind(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copytree", full)
