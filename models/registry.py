@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,7 @@ def promote(
     """
     if mode not in MODES:
         raise Invalid(f"unknown mode {mode!r}; known: {', '.join(MODES)}", field="mode")
-    # The record stores this name and serving joins it: a path in it would lead out of the folder.
-    if Path(folder).name != folder:
+    if not _is_name(folder):
         raise Invalid(f"{folder!r} is not the name of a folder in {models}", field="folder")
     entry = Champion(_sound(models / folder), folder, at, by, mode, record=record)
     _write(models, [*_history(models), entry])
@@ -140,11 +139,21 @@ def _sound(folder: Path) -> str:
     return load_model(folder).card.name
 
 
+def _is_name(text: str) -> bool:
+    """Serving joins names to the folder of models: a path in one would lead out of it."""
+    return text not in ("", "..") and Path(text).name == text
+
+
 def _history(models: Path) -> list[Champion]:
     path = models / POINTER_FILE
     try:
         data: list[dict[str, Any]] = json.loads(path.read_bytes())["champions"]
         history = [Champion(**entry) for entry in data]
+        for entry in history:
+            if not all(isinstance(value, str) for value in astuple(entry)):
+                raise ValueError(f"{entry} is not made of texts")
+            if not (_is_name(entry.folder) and _is_name(entry.record or "none")):
+                raise ValueError(f"{entry.folder!r} or {entry.record!r} is not the name of anything in it")
         _standing(history)
         return history
     except FileNotFoundError:

@@ -95,10 +95,23 @@ def test_a_damaged_model_is_not_promoted(models: Path) -> None:
     assert champion(models).folder == "a"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("folder", "mode"), [("a", "block"), ("../a", "observe"), ("x/../a", "observe")])
+@pytest.mark.parametrize(
+    ("folder", "mode"), [("a", "block"), ("../a", "observe"), ("x/../a", "observe"), ("..", "observe")]
+)
 def test_odd_modes_and_folders_are_refused(models: Path, folder: str, mode: str) -> None:
     with pytest.raises(Invalid):
         promote(models, folder, by="ann", at=AT, mode=mode)
+
+
+@pytest.mark.parametrize("change", [{"folder": 5}, {"folder": "../a"}, {"folder": ".."}, {"record": "../r"}])
+def test_a_pointer_that_leads_elsewhere_is_damaged(models: Path, change: dict[str, object]) -> None:
+    promote(models, "a", by="ann", at=AT)
+    pointer = models / "champion.json"
+    data = json.loads(pointer.read_text())
+    data["champions"][0] |= change
+    pointer.write_text(json.dumps(data))
+    with pytest.raises(ModelUnavailable, match=r"champion\.json: damaged"):
+        champion(models)
 
 
 @pytest.mark.parametrize("text", ["{", '{"champions": [{"name": "x"}]}', ROLLBACK_OF_NOTHING])
