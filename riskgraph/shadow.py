@@ -45,6 +45,9 @@ class Challengers:
             self._waiting.put_nowait((decision_id, subgraph, availability))
         except Full:
             self.dropped += 1
+            # While it lasts, since a service runs for months; and not for each, since a log is read.
+            if self.dropped % MAX_WAITING == 1:
+                self._tell_dropped()
 
     def close(self) -> None:
         """Score what is queued, for some seconds at most, and end; what is left then is left out."""
@@ -54,7 +57,10 @@ class Challengers:
         # Longer than it may score, since it still has an order at hand; one that hangs is left behind.
         self._thread.join(2 * CLOSE_S)
         if self.dropped:
-            _LOG.warning("challengers could not keep up: %d orders were left out", self.dropped)
+            self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        _LOG.warning("challengers could not keep up: %d orders were left out", self.dropped)
 
     def _run(self) -> None:
         while (job := self._waiting.get()) is not None:

@@ -107,13 +107,14 @@ def test_scores_that_cannot_be_kept_are_left_out_and_the_next_are_kept():
     assert [row.decision_id for row in kept.rows] == ["d-2"]
 
 
-def test_orders_that_challengers_cannot_keep_up_with_are_left_out_and_counted():
+def test_orders_that_challengers_cannot_keep_up_with_are_left_out_counted_and_told(caplog):
     kept, subgraph = Kept(), random_subgraph(1)
     late = Challengers([GameScorer(1)], TREE, kept)
     late.close()
     for number in range(MAX_WAITING + 3):
         late.submit(str(number), subgraph, CLASS)
     assert late.dropped == 3
+    assert [record.getMessage().split(": ")[1] for record in caplog.records] == ["1 orders were left out"]
     assert kept.rows == []
 
 
