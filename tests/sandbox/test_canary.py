@@ -16,7 +16,7 @@ from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
 from riskgraph.models import train as training
-from riskgraph.models.binning import BinEdges, fit_edges
+from riskgraph.models.binning import BinEdges
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
 from riskgraph.sandbox.bounds import component_bounds, whole_components
 from tests.sandbox.conftest import UNTIL, FakeSigner, build_world
@@ -82,15 +82,10 @@ class Seen:
 def watched(sources: Sequence[Any], out: Path, patch: pytest.MonkeyPatch) -> Seen:
     """Train two epochs, looking at every batch and at all rows that thresholds come from."""
     seen = Seen(drawn=[alike(s.components) for s in sources])
-    edges: list[BinEdges] = []
-
-    def keep_edges(*arguments: Any) -> BinEdges:
-        edges.append(fit_edges(*arguments))
-        return edges[-1]
 
     class Watched(fitting.GraphAdditiveNetwork):  # type: ignore[misc]
         def forward(self, bins: Any, classes: Any) -> Any:
-            seen.batches.append(in_the_bins_of(bins.numpy(), edges[0]))
+            seen.batches.append(in_the_bins_of(bins.numpy(), self.edges))
             return super().forward(bins, classes)
 
     plain = training.calibrate
@@ -102,7 +97,6 @@ def watched(sources: Sequence[Any], out: Path, patch: pytest.MonkeyPatch) -> See
 
         return plain(looked_at, bias, held_out)
 
-    patch.setattr(fitting, "fit_edges", keep_edges)
     patch.setattr(fitting, "GraphAdditiveNetwork", Watched)
     patch.setattr(training, "calibrate", calibrate)
     training._train_rows(sources, ORIGIN, out, epochs=2)
