@@ -93,6 +93,8 @@ def load_libraries(kind: str) -> None:
     """
     for name in ("scipy.optimize", "sklearn.ensemble", "sklearn.metrics", "threadpoolctl"):
         import_module(name)
+    # scikit-learn asks how many cores there are when it first fits, and joblib starts a process to count them
+    import_module("joblib").cpu_count(only_physical_cores=True)
     if extra_to_train(kind) == "train":
         torch_module("fit_graph" if kind in DEEP else "fit", f"training a model of kind {kind}")
 
