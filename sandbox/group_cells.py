@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # So many persons, or as many as every group has, are enough to be sure of; fewer are counted one by one.
 _SURE = 64
 _POOLS = (1, 2, 3)
+_BOTH = 3
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -80,7 +81,7 @@ def _by_group(rows: UsedRows, held: Bools, tables: Tables) -> Iterator[Ints]:
     having = runs.having(held)
     out = runs.persons(having, groups)
     for j, (told, column) in enumerate(zip(out, having, strict=True)):
-        _pool(told, pools.mean[:, j], column, runs.key, who)
+        _pool(told, pools.mean[:, j], column, runs.key, who, runs.person)
     yield out
     nodes, parts = np.array(PARTS).T
     there = rows.states[nodes] == State.PRESENT
@@ -89,16 +90,17 @@ def _by_group(rows: UsedRows, held: Bools, tables: Tables) -> Iterator[Ints]:
     out = np.stack([runs.persons(side, groups) for side in having])
     for told, side in zip(out, having, strict=True):
         for p in range(len(parts)):
-            _pool(told[p], pools.parts[:, p], side[p], runs.key, who)
+            _pool(told[p], pools.parts[:, p], side[p], runs.key, who, runs.person)
     yield out
 
 
-def _pool(told: Ints, pool: NDArray[np.int8], having: Bools, group: Ints, who: Ints) -> None:
-    """Put the persons of a pool in place of those of each of its groups."""
+def _pool(told: Ints, pool: NDArray[np.int8], having: Bools, group: Ints, who: Ints, person: Ints) -> None:
+    """Put the persons of a pool in place of those of each of its groups; of both classes each person once."""
     for number in _POOLS:
         mine = pool == number
         if mine.any():
-            told[mine] = len(np.unique(who[having & mine[group]]))
+            names = person if number == _BOTH else who
+            told[mine] = len(np.unique(names[having & mine[group]]))
 
 
 def _by_stratum(rows: UsedRows, together: NDArray[np.float64]) -> Ints:

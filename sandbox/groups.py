@@ -143,12 +143,13 @@ class _Moments:
 def _moments(sums: Sums, label: NDArray[np.int8], shared: NDArray[np.int64], k: int) -> _Moments:
     thin, of = sums.units < k, label[:, None] == np.arange(2)
     own = thin[:, :, None] & of[:, None, :]
-    units = (sums.units[:, :, None] * own).sum(axis=0) - shared
+    held = (sums.units[:, :, None] * own).sum(axis=0)
+    units, together = held - shared[:2], held.sum(axis=1) - shared[2]
     # where a class has under k units in its thin groups, both take the pool of both
     joint = ((units < k) & own.any(axis=0)).any(axis=1)
     pool = np.where(thin, np.where(joint, 3, 1 + label[:, None]), 0).astype(np.int8)
     mean, square, rows = sums.total.copy(), sums.square.copy(), sums.count.copy()
-    for number, known in ((1, units[:, 0] >= k), (2, units[:, 1] >= k), (3, units.sum(axis=1) >= k)):
+    for number, known in ((1, units[:, 0] >= k), (2, units[:, 1] >= k), (3, together >= k)):
         mine = pool == number
         for told, part in ((mean, sums.total), (square, sums.square), (rows, sums.count)):
             told[:] = np.where(mine, (part * mine).sum(axis=0), told)
@@ -211,10 +212,10 @@ def noised_groups(
     kept = split.group >= 0
     group, count = split.group[kept], len(split.label)
     rows = np.bincount(group, weights=items.rows[kept], minlength=count).astype(np.int64)
-    shared = np.array([_shared(items, split.group >= 0, label) for label in (0, 1)])
+    shared = _shared(items, kept)
     exact = _moments(sums, split.label, shared, k)
     mean, sd = _noised_moments(exact, scales, rng)
-    rare = absence.rare_shares(shared, k)
+    rare = absence.rare_shares(shared[:2], k)
     share, base, pool = told_shares(sums, split, rows, rare, shared, k)
     # in a small group 2 % are a row or two: the count of rows that lack a node would be as good as told
     pools = rng.normal(size=(4, share.shape[1]))[np.abs(pool), np.arange(share.shape[1])]
@@ -246,10 +247,10 @@ def presence_shares(sums: Sums, rows: NDArray[np.int64]) -> Floats:
     return np.column_stack([whole, *parts]).astype(np.float32)
 
 
-def _shared(items: Persons, kept: NDArray[np.bool_], label: int) -> int:
-    """By how much the units of all strata of a class exceed those of the class."""
-    units = items.unit[kept & (items.label == label)]
-    return len(units) - len(np.unique(units))
+def _shared(items: Persons, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """int64[3]: how often units count again, of each class in other strata, of both in the other class."""
+    parts = (items.unit[kept & mine] for mine in (items.label == 0, items.label == 1, kept))
+    return np.array([len(units) - len(np.unique(units)) for units in parts])
 
 
 def told_shares(
@@ -270,7 +271,7 @@ def told_shares(
         split: The groups.
         rows: int64[G], of each group.
         rare: float64[2, 24, 137], shares that stand for a class and stratum instead of a group.
-        shared: int64[2], units of a class that may count in several groups.
+        shared: int64[3], units of a class, and of both, that may count in several groups.
         k: Least number of units.
 
     Returns:
@@ -307,7 +308,7 @@ def _pooled_share(
     joint = not all(e or not (thin & (label == c)).any() for c, e in enumerate(enough))
     for number in (3,) if joint else (1, 2):
         mine = thin if number == 3 else thin & (label == number - 1)
-        counted = shared.sum() if number == 3 else shared[number - 1]
+        counted = shared[number - 1]
         few = having[mine].sum() - counted < k
         most = (holders - having)[mine].sum() - counted < k
         told = part[mine].sum() / max(whole[mine].sum(), 1.0)

@@ -14,7 +14,7 @@ from riskgraph.sandbox.bins import NOISE_SD, Binned, FineTally, Scale, all_edges
 from riskgraph.sandbox.count import GroupCount
 from riskgraph.sandbox.draw import _states
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
-from riskgraph.sandbox.groups import Groups, noised_groups, sum_groups
+from riskgraph.sandbox.groups import Groups, _shared, noised_groups, sum_groups
 from riskgraph.sandbox.manifest import certificate
 from riskgraph.sandbox.partition import Grouped, Partition, Persons, summarise
 from riskgraph.sandbox.strata import COUNT, SDK, Pattern, blocked, suppress
@@ -304,3 +304,10 @@ def test_rows_that_lose_blocks_have_no_node_and_no_value_of_these_blocks_left() 
     # who lost the front end looks like those who never had one
     fronts = np.array([Pattern.of(c).front for c in before]), np.array([Pattern.of(c).front for c in after])
     assert set(states[(fronts[0] > 0) & (fronts[1] == 0)][:, SDK].ravel().tolist()) == {State.NOT_DELIVERED}
+
+
+def test_who_stands_in_both_classes_counts_once_where_they_share_a_pool() -> None:
+    unit = np.array([1, 1, 2, 3, 1, 3, 4])
+    label = np.array([0, 0, 0, 0, 1, 1, 1], dtype=np.int8)
+    items = Persons(np.ones(7, dtype=np.int64), unit, unit, label, np.zeros(7, np.int16))
+    assert _shared(items, np.ones(len(unit), dtype=bool)).tolist() == [1, 0, 3]

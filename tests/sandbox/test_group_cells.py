@@ -92,6 +92,20 @@ def test_a_person_in_two_groups_of_a_pool_counts_once() -> None:
     assert found[COLUMN].tolist() == [40] * GROUPS
 
 
+def test_a_person_of_both_classes_counts_once_where_both_classes_tell_something_together() -> None:
+    rows = lacking(used(evenly, everybody // 4), NODE, everybody >= 80)
+    rows.label[:] = evenly % 2
+    what = tables()
+    what.groups.label[:] = np.arange(GROUPS) % 2
+    told = {}
+    for number in (1, 3):
+        pool = np.zeros((GROUPS, COMPONENTS), dtype=np.int8)
+        pool[:, COLUMN] = number
+        what.pools.mean[:] = pool
+        told[number] = told_persons(rows, what)[0][COLUMN].tolist()
+    assert told == {1: [40] * GROUPS, 3: [20] * GROUPS}
+
+
 @pytest.mark.parametrize(("side", "count"), [(State.PRESENT, 7), (State.NOT_DELIVERED, PERSONS - 7)])
 def test_a_share_of_a_node_is_about_those_with_it_and_those_without(side: State, count: int) -> None:
     rows = lacking(used(evenly), NODE, everybody >= count)

@@ -64,13 +64,13 @@ sizes = st.lists(
 )
 
 
-@given(sizes, st.integers(0, 30), st.integers(0, 30))
+@given(sizes, st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
 @settings(max_examples=200)
 def test_a_pooled_share_of_a_part_has_k_units_on_each_side(
-    groups: list[tuple[int, int, int]], honest: int, fraud: int
+    groups: list[tuple[int, int, int]], honest: int, fraud: int, both: int
 ) -> None:
     having, lacking, label = (np.array(column) for column in zip(*groups, strict=True))
-    holders, shared = having + lacking, np.array([honest, fraud])
+    holders, shared = having + lacking, np.array([honest, fraud, honest + fraud + both])
     rows = having.astype(np.float32) * 2, holders.astype(np.float32) * 2
     units = having.astype(np.float32), holders.astype(np.float32)
     share, _, pool = _pooled_share(rows, units, label.astype(np.int8), shared, K)
@@ -80,7 +80,7 @@ def test_a_pooled_share_of_a_part_has_k_units_on_each_side(
         mine = np.abs(pool) == number
         if mine.any():
             assert len(set(share[mine].tolist())) == 1
-            counted = shared.sum() if number == 3 else shared[number - 1]
+            counted = shared[number - 1]
             if 0 < share[mine][0] < 1:
                 assert min(having[mine].sum(), lacking[mine].sum()) - counted >= K
 
