@@ -26,7 +26,7 @@ from riskgraph.sandbox.bins import (
     merge_bins,
     sample_rows,
 )
-from riskgraph.sandbox.cells import CellCount, count_seen, parted
+from riskgraph.sandbox.cells import CellCount, count_seen, parted, seen_again
 from riskgraph.sandbox.chunks import Chunking, Chunks, Runner
 from riskgraph.sandbox.groups import Sums, shuffle_groups
 from riskgraph.sandbox.pairs import PairTally, pair_ends
@@ -262,4 +262,6 @@ def count_chunks(
         raise CheckFailed("a person's rows lie in two chunks by the independent count", field="chunks")
     slices = enumerate(map(chunks.row_slice, range(len(chunks))))
     asked = [ToCount(chunk, person[part], group[part], chunks.source[part]) for chunk, part in slices]
-    return count_seen(_Work(chunks, run).each(see_persons, tables, over=asked), tables, pair_ends())
+    seen = _Work(chunks, run).each(see_persons, tables, over=asked)
+    # a person's honest and fraudulent orders may lie in two chunks
+    return count_seen(seen, tables, pair_ends(), seen_again(person, chunks.rows))

@@ -127,8 +127,10 @@ def persons_seen(rows: UsedRows, tables: Tables, pairs: NDArray[np.intp]) -> Per
     return PersonsSeen(cells, told_persons(rows, tables), list(_patterns(rows, tables, pairs)))
 
 
-def count_seen(parts: Iterable[PersonsSeen], tables: Tables, pairs: NDArray[np.intp]) -> CellCount:
-    """The count over all rows, from those of their parts."""
+def count_seen(
+    parts: Iterable[PersonsSeen], tables: Tables, pairs: NDArray[np.intp], again: int = 0
+) -> CellCount:
+    """The count over all rows, from those of their parts, in which ``again`` persons stand a second time."""
     others = iter(parts)
     first = next(others)
     persons = np.array([n for _, n in first.cells], dtype=np.int64)
@@ -141,7 +143,7 @@ def count_seen(parts: Iterable[PersonsSeen], tables: Tables, pairs: NDArray[np.i
             known.append(pattern)
     found = [(name, n) for (name, _), n in zip(first.cells, persons.tolist(), strict=True)]
     found += _pair_cells([_joined(known) for known in patterns], tables, pairs)
-    kinds = [(kind, behind) for kind, behind in told_cells(first.told, tables) if behind.size]
+    kinds = [(kind, behind) for kind, behind in told_cells(first.told, tables, again) if behind.size]
     found += [(kind, int(behind.min())) for kind, behind in kinds]
     name, fewest = min(found, key=lambda cell: cell[1])
     return CellCount(len(found) - len(kinds) + sum(behind.size for _, behind in kinds), fewest, name)
@@ -157,6 +159,12 @@ def parted(person: Ints, label: NDArray[np.int8], bounds: NDArray[np.intp]) -> b
     """
     key, part = person * 2 + label, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
     return len(np.unique(key)) != len(np.unique(key * len(bounds) + part))
+
+
+def seen_again(person: Ints, bounds: NDArray[np.intp]) -> int:
+    """How often persons have rows in a further part."""
+    part = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    return len(np.unique(person * len(bounds) + part)) - len(np.unique(person))
 
 
 def _crowds(rows: UsedRows) -> list[tuple[NDArray[np.intp], _Crowd]]:

@@ -136,18 +136,21 @@ def _together(held: Bools, person: Ints, sure: int) -> Ints:
     return persons[np.ix_(place, place)]
 
 
-def told_cells(persons: list[Ints], tables: Tables) -> Iterator[tuple[str, Ints]]:
+def told_cells(persons: list[Ints], tables: Tables, again: int = 0) -> Iterator[tuple[str, Ints]]:
     """The persons behind all that is told, kind by kind, with a name for the kind.
+
+    Of what groups of both classes tell together ``again`` is taken off: so often persons may have been counted
+    a second time, in another part of the rows.
 
     Not counted: groups whose pool tells nothing, shares of exactly 0 and 1 in place of those of a few, a node
     that nobody in a class and stratum has, or lacks, and components that count as uncorrelated.
     """
     pools = tables.pools
     by_component, by_part, by_stratum, together = persons
-    yield "R2 means", by_component[pools.mean.T >= 0]
+    yield "R2 means", (by_component - again * (pools.mean.T == _BOTH))[pools.mean.T >= 0]
     # alone a group tells the share among those who have the node, and its noise hides a few of them
     behind = np.where(pools.parts.T == 0, by_part[0], by_part[1:].min(axis=0))
-    yield "R2 shares of parts", behind[pools.parts.T >= 0]
+    yield "R2 shares of parts", (behind - again * (pools.parts.T == _BOTH))[pools.parts.T >= 0]
     shares = pools.nodes.transpose(2, 0, 1).reshape(NODE_COUNT, -1)
     told = np.isnan(shares) | ((shares > 0) & (shares < 1))
     yield "R2 shares of nodes", by_stratum[told & (by_stratum > 0)]

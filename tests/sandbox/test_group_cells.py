@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.subgraph import State
 from riskgraph.sandbox.absence import PARTS
-from riskgraph.sandbox.cells import UsedRows
+from riskgraph.sandbox.cells import UsedRows, seen_again
 from riskgraph.sandbox.group_cells import _together, told_cells, told_persons
 from riskgraph.sandbox.groups import Pools
 from riskgraph.sandbox.strata import COUNT
@@ -65,6 +65,10 @@ def lacking(rows: UsedRows, node: int, who: NDArray[np.bool_]) -> UsedRows:
     return rows
 
 
+def some(rows: UsedRows, mine: NDArray[np.bool_]) -> UsedRows:
+    return UsedRows(**{name: column[..., mine] for name, column in vars(rows).items()})
+
+
 everybody = np.arange(PERSONS)
 evenly = everybody % GROUPS
 
@@ -106,6 +110,23 @@ def test_a_person_of_both_classes_counts_once_where_both_classes_tell_something_
     assert told == {1: [40] * GROUPS, 3: [20] * GROUPS}
 
 
+def test_no_part_of_the_rows_makes_a_person_of_both_classes_count_again_in_a_pool_of_both() -> None:
+    rows = used(evenly, everybody // 4)
+    rows.label[:] = evenly % 2
+    what = tables()
+    what.groups.label[:] = np.arange(GROUPS) % 2
+    what.pools.mean[:, COLUMN] = 3
+    # honest rows lie in one part, those of fraud in the other
+    halves = [told_persons(some(rows, rows.label == label), what) for label in (0, 1)]
+    bounds = np.array([0, PERSONS // 2, PERSONS])
+    people = np.concatenate([rows.person[rows.label == label] for label in (0, 1)])
+    again = seen_again(people, bounds)
+    assert again == PERSONS // 4
+    both = [sum(parts) for parts in zip(*halves, strict=True)]
+    whole, means = told_persons(rows, what), dict(told_cells(both, what, again))["R2 means"]
+    assert means.min() == whole[0][COLUMN].min() == PERSONS // 4
+
+
 @pytest.mark.parametrize(("side", "count"), [(State.PRESENT, 7), (State.NOT_DELIVERED, PERSONS - 7)])
 def test_a_share_of_a_node_is_about_those_with_it_and_those_without(side: State, count: int) -> None:
     rows = lacking(used(evenly), NODE, everybody >= count)
@@ -139,10 +160,7 @@ def test_a_share_of_a_part_told_together_is_about_both_sides() -> None:
 def test_counts_of_parts_of_the_rows_add_up() -> None:
     rows = lacking(used(evenly), NODE, everybody % 3 == 0)
     whole = told_persons(rows, tables())
-    halves = []
-    for mine in (everybody < 100, everybody >= 100):
-        columns = {name: column[..., mine] for name, column in vars(rows).items()}
-        halves.append(told_persons(UsedRows(**columns), tables()))
+    halves = [told_persons(some(rows, mine), tables()) for mine in (everybody < 100, everybody >= 100)]
     for both, one, other in zip(whole[:3], *(half[:3] for half in halves), strict=True):
         assert np.array_equal(both, one + other)
 
