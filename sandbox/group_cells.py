@@ -139,8 +139,8 @@ def _together(held: Bools, person: Ints, sure: int) -> Ints:
 def told_cells(persons: list[Ints], tables: Tables, again: int = 0) -> Iterator[tuple[str, Ints]]:
     """The persons behind all that is told, kind by kind, with a name for the kind.
 
-    Of what groups of both classes tell together ``again`` is taken off: so often persons may have been counted
-    a second time, in another part of the rows.
+    Of what groups of both classes tell together ``again`` is taken off: so often persons may have been
+    counted a second time, in another part of the rows.
 
     Not counted: groups whose pool tells nothing, shares of exactly 0 and 1 in place of those of a few, a node
     that nobody in a class and stratum has, or lacks, and components that count as uncorrelated.
