@@ -7,8 +7,8 @@ thresholds that it carries. Nothing is tuned on the window that is judged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -39,8 +39,7 @@ class Contest:
         truth: Its oracle.
         frozen_on: Days on which score thresholds are set.
         judged_on: Later days that count.
-        new_from: A kind of fraud without an order before this day is new: no training that ended by then
-            has seen it.
+        new: Kinds of fraud that no training has seen.
         reps: Bootstrap draws.
         seed: Seed of the bootstrap.
 
@@ -52,7 +51,7 @@ class Contest:
     truth: Truth
     frozen_on: Window
     judged_on: Window
-    new_from: date
+    new: Collection[str]
     reps: int = REPS
     seed: int = 0
 
@@ -66,18 +65,46 @@ class Contest:
 
 
 @dataclass(frozen=True, eq=False)
+class Hand:
+    """One model on the judged orders.
+
+    Attributes:
+        versions: Of the model.
+        threshold: Probability from which an order is flagged by score alone.
+        rows: The orders with its probabilities and verdicts.
+    """
+
+    versions: Mapping[str, str]
+    threshold: float
+    rows: Scored
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Models on the judged orders of one contest, before anything is counted.
+
+    Attributes:
+        orders: The judged orders; scores and verdicts are those of no model.
+        new: bool[N], fraud of a kind that is new.
+        hands: By model.
+    """
+
+    orders: Scored
+    new: Bools
+    hands: Mapping[str, Hand]
+
+
+@dataclass(frozen=True, eq=False)
 class Row:
     """One model's figures.
 
     Attributes:
         name: Of the model.
-        threshold: Probability from which an order is flagged by score alone.
         hits: Flagged orders of the judged window, bool[N] by reading.
         figures: As JSON; shares are fractions with their intervals, NaN where there is nothing to divide by.
     """
 
     name: str
-    threshold: float
     hits: Mapping[str, Bools]
     figures: Mapping[str, Any]
 
@@ -111,13 +138,13 @@ class ModelTable:
         }  # fmt: skip
 
 
-def model_table(
+def judge(
     scorers: Mapping[str, BatchScorer],
     contest: Contest,
     verdicts: Mapping[str, Verdicts] | None = None,
     progress: Progress | None = None,
-) -> ModelTable:
-    """Judge several models.
+) -> Judged:
+    """Let several models judge the same orders.
 
     Args:
         scorers: By name.
@@ -139,25 +166,54 @@ def model_table(
             field="judged_on",
         )
     orders = _orders(late, contest)
-    new = late.is_fraud & np.isin(late.archetype, sorted(new_kinds(contest)))
     honest = early.table.take(~early.is_fraud)
-    rows = {}
+    hands = {}
     for name, scorer in scorers.items():
         threshold = freeze(probabilities(scorer, honest, name, progress))
         probability = probabilities(scorer, late.table, name, progress)
         decide = (verdicts or {}).get(name, _bands(scorer))
-        scored = orders.with_verdicts(decide(late.table, probability), probability)
-        rows[name] = _row(name, scorer, scored, new, threshold)
-    return ModelTable(orders, new, rows)
+        rows = orders.with_verdicts(decide(late.table, probability), probability)
+        hands[name] = Hand(dict(scorer.versions), threshold, rows)
+    return Judged(orders, late.is_fraud & np.isin(late.archetype, sorted(contest.new)), hands)
 
 
-def new_kinds(contest: Contest) -> set[str]:
-    """Kinds of fraud without an order before ``new_from``."""
-    place, known = join(contest.table.order_id, contest.truth.order_id)
-    fraud = known & contest.truth.is_fraud[place]
-    kind = contest.truth.archetype[place]
-    start = datetime.combine(contest.new_from, time(), UTC).timestamp() * 1e6
-    before = fraud & (contest.table.placed_at < start)
+def model_table(*parts: Judged) -> ModelTable:
+    """Count what models got right, over one contest or several on the same orders.
+
+    With several, each with kinds of its own left out of training, an order counts once in each; a gang or an
+    account is drawn with all its orders in all of them. Models that do not stand in all of them are left out.
+
+    Raises:
+        Invalid: If the contests judge different orders.
+    """
+    first = parts[0].orders
+    if any(not np.array_equal(p.orders.order_id, first.order_id) for p in parts):
+        raise Invalid("contests on different orders make no table together", field="judged_on")
+    new = np.concatenate([p.new for p in parts])
+    names = [name for name in parts[0].hands if all(name in p.hands for p in parts)]
+    rows = {name: _row(name, [p.hands[name] for p in parts], new) for name in names}
+    return ModelTable(_joined([p.orders for p in parts]), new, rows)
+
+
+def _joined(parts: Sequence[Scored]) -> Scored:
+    """The same orders several times, with the scores and verdicts of each."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = {
+        f.name: np.concatenate([getattr(p, f.name) for p in parts])
+        for f in fields(Scored)
+        if isinstance(getattr(parts[0], f.name), np.ndarray)
+    }
+    clusters = parts[0].clusters
+    return replace(parts[0], **columns, clusters=replace(clusters, code=np.tile(clusters.code, len(parts))))
+
+
+def new_kinds(table: OrderTable, truth: Truth, since: date) -> set[str]:
+    """Kinds of fraud without an order before a day: no training that ended by then has seen them."""
+    place, known = join(table.order_id, truth.order_id)
+    fraud = known & truth.is_fraud[place]
+    kind = truth.archetype[place]
+    before = fraud & (table.placed_at < datetime.combine(since, time(), UTC).timestamp() * 1e6)
     return {str(k) for k in kind[fraud]} - {str(k) for k in kind[before]}
 
 
@@ -205,13 +261,14 @@ def _bands(scorer: BatchScorer) -> Verdicts:
     return decide
 
 
-def _row(name: str, scorer: BatchScorer, rows: Scored, new: Bools, threshold: float) -> Row:
-    hits = {"score": rows.probability >= threshold}
+def _row(name: str, hands: Sequence[Hand], new: Bools) -> Row:
+    rows = _joined([hand.rows for hand in hands])
+    hits = {"score": np.concatenate([hand.rows.probability >= hand.threshold for hand in hands])}
     hits |= {kind: flagged(rows.verdict, kind) for kind in FLAGGED}
     slices = _by_honest_type(rows, hits)
     figures = {
-        "versions": dict(scorer.versions),
-        "threshold": threshold,
+        "versions": [dict(hand.versions) for hand in hands],
+        "thresholds": [hand.threshold for hand in hands],
         "honest_review_share": rows.ratio(rows.verdict == Verdict.REVIEW, ~rows.is_fraud),
         "overall": {reading: _overall(rows, hit) for reading, hit in hits.items()},
         "novelty": _by_novelty(rows, hits, new),
@@ -221,7 +278,7 @@ def _row(name: str, scorer: BatchScorer, rows: Scored, new: Bools, threshold: fl
         "slice_fpr_max": _worst_slice(slices),
         "camouflage": by_camouflage(rows),
     }
-    return Row(name, threshold, hits, figures)
+    return Row(name, hits, figures)
 
 
 def _by_novelty(rows: Scored, hits: Mapping[str, Bools], new: Bools) -> list[dict[str, Any]]:

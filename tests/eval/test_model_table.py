@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from riskgraph.core.errors import Invalid
 from riskgraph.eval.intervals import Clusters, difference_interval
 from riskgraph.eval.metrics import share
-from riskgraph.eval.model_table import READINGS, Contest, ModelTable, freeze, model_table, new_kinds
+from riskgraph.eval.model_table import READINGS, Contest, ModelTable, freeze, judge, model_table, new_kinds
 from riskgraph.eval.window import Truth, Window
 from tests.eval.backtest_toy import Toy, ToyScorer, make_toy
 
@@ -32,12 +33,12 @@ def with_a_new_kind(toy: Toy) -> Truth:
 @pytest.fixture(scope="module")
 def contest() -> Contest:
     toy = make_toy(orders=12_000)
-    return Contest(toy.table, with_a_new_kind(toy), EARLY, LATE, STARTS, reps=100)
+    return Contest(toy.table, with_a_new_kind(toy), EARLY, LATE, {"brushing"}, reps=100)
 
 
 @pytest.fixture(scope="module")
 def table(contest: Contest) -> ModelTable:
-    return model_table({"good": ToyScorer(), "poor": ToyScorer(noise=6.0, name="toy-2")}, contest)
+    return model_table(judge({"good": ToyScorer(), "poor": ToyScorer(noise=6.0, name="toy-2")}, contest))
 
 
 def figures(table: ModelTable, name: str = "good") -> Any:
@@ -45,7 +46,7 @@ def figures(table: ModelTable, name: str = "good") -> Any:
 
 
 def test_a_kind_without_an_order_before_the_day_is_new(contest: Contest, table: ModelTable) -> None:
-    assert new_kinds(contest) == {"brushing"}
+    assert new_kinds(contest.table, contest.truth, STARTS) == {"brushing"}
     assert set(table.orders.archetype[table.new]) == {"brushing"}
     assert {row["archetype"]: row["new"] for row in figures(table)["archetype"]} == {
         "brushing": True, "card_testing": False, "proxy_buying": False,
@@ -57,7 +58,10 @@ def test_the_threshold_is_frozen_on_the_earlier_window_alone(contest: Contest, t
     early = contest.table.take(inside)
     truth = dict(zip(contest.truth.order_id, contest.truth.is_fraud, strict=True))
     honest = np.array([not truth[i] for i in early.order_id])
-    reached = ToyScorer().score_batch(early.components, early.availability)[1] >= table.rows["good"].threshold
+    reached = (
+        ToyScorer().score_batch(early.components, early.availability)[1]
+        >= table.rows["good"].figures["thresholds"][0]
+    )
     assert 0 < share((reached & honest).sum(), honest.sum()) <= 0.0038
     assert reached[honest].sum() == int(0.0038 * honest.sum())
 
@@ -119,21 +123,44 @@ def test_verdicts_with_gates_come_from_the_caller(contest: Contest) -> None:
     def nobody(table: Any, probability: Any) -> Any:
         return np.full(len(table), "accept", dtype=object)
 
-    got = model_table({"good": ToyScorer()}, contest, {"good": nobody})
+    got = model_table(judge({"good": ToyScorer()}, contest, {"good": nobody}))
     assert not got.rows["good"].hits["reject_or_review"].any()
     assert got.rows["good"].hits["score"].any()
 
 
 def test_orders_that_thresholds_were_frozen_on_do_not_count(contest: Contest) -> None:
     with pytest.raises(Invalid, match="2026-07-31") as told:
-        Contest(contest.table, contest.truth, EARLY, Window(date(2026, 7, 31), date(2026, 9, 1)), STARTS)
+        Contest(contest.table, contest.truth, EARLY, Window(date(2026, 7, 31), date(2026, 9, 1)), set())
     assert told.value.field == "judged_on"
 
 
 def test_a_window_without_fraud_is_refused(contest: Contest) -> None:
     nobody = Window(date(2027, 1, 1), date(2027, 1, 2))
     with pytest.raises(Invalid, match="0 fraudulent and 0 honest"):
-        model_table({}, Contest(contest.table, contest.truth, EARLY, nobody, STARTS))
+        judge({}, Contest(contest.table, contest.truth, EARLY, nobody, set()))
+
+
+def test_of_several_contests_each_kind_is_new_where_it_was_left_out(contest: Contest) -> None:
+    parts = [
+        judge({"good": ToyScorer(), str(i): ToyScorer()}, replace(contest, new=kinds))
+        for i, kinds in enumerate(({"brushing"}, {"card_testing"}))
+    ]
+    together, (one, other) = model_table(*parts), [model_table(part) for part in parts]
+    assert set(together.rows) == {"good"}
+    assert len(together.orders) == 2 * len(one.orders)
+    said = {row["kinds"]: row["fraud"] for row in figures(together)["novelty"]}
+    assert said["new"] == int(one.new.sum()) + int(other.new.sum())
+    hits = [t.rows["good"].hits["score"][t.new].sum() for t in (one, other)]
+    recall = figures(together)["novelty"][0]["recall_score"]["value"]
+    assert recall == pytest.approx(sum(hits) / said["new"])
+    # gangs are drawn as often as before: no order counts as evidence twice
+    assert together.orders.clusters.is_fraud.sum() == one.orders.clusters.is_fraud.sum()
+
+
+def test_contests_on_different_orders_make_no_table(contest: Contest) -> None:
+    later = replace(contest, judged_on=Window(date(2026, 9, 1), date(2026, 10, 31)))
+    with pytest.raises(Invalid, match="different orders"):
+        model_table(judge({}, contest), judge({}, later))
 
 
 def test_too_few_honest_orders_set_no_threshold() -> None:
