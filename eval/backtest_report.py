@@ -62,7 +62,7 @@ def write_report(
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         # The page is made from what is signed, so that it cannot say something else.
-        plain: dict[str, Any] = _plain(report)
+        plain: dict[str, Any] = plain_json(report)
         _write_pictures(temporary, plain, rows, ranked)
         if plain["simulated"]:
             _write_scores(temporary / SCORES, rows)
@@ -220,12 +220,12 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """The value as JSON types; what is not a finite number becomes None."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain_json(v) for v in value]
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
     if isinstance(value, np.integer | np.bool_):

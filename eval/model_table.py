@@ -199,7 +199,7 @@ def _joined(parts: Sequence[Scored]) -> Scored:
     """The same orders several times, with the scores and verdicts of each."""
     if len(parts) == 1:
         return parts[0]
-    columns = {
+    columns: dict[str, Any] = {
         f.name: np.concatenate([getattr(p, f.name) for p in parts])
         for f in fields(Scored)
         if isinstance(getattr(parts[0], f.name), np.ndarray)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from riskgraph.bench import Figure, measure, real, refusal
+from riskgraph.bench import Figure, measure, new_families, real, refusal
 from riskgraph.bench.real import Sets
 from riskgraph.ports import Progress
 
 # A part and the names of its figures: whoever adds figures adds a module like ``real`` and its parts here.
-PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {**refusal.PARTS, **real.PARTS}
+PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {
+    **new_families.PARTS,
+    **refusal.PARTS,
+    **real.PARTS,
+}
 
 
-def run(only: set[str], progress: Progress, *, data: Path | None = None, seeds: int = 1) -> list[Figure]:
+def run(
+    only: set[str], progress: Progress, *, data: Path | None = None, seeds: int = 1, out: Path | None = None
+) -> list[Figure]:
     """Measure all figures, or the named ones; a part that fails is reported, never left out.
 
     Args:
@@ -21,5 +27,6 @@ def run(only: set[str], progress: Progress, *, data: Path | None = None, seeds: 
         progress: Told before each fold.
         data: Folder of the real sets; if left out, the one that ``RISKGRAPH_DATA`` names.
         seeds: How often what is drawn is drawn anew, in multiples of a plain run.
+        out: Folder for whole tables.
     """
-    return measure(PARTS, Sets(data, progress, seeds), only)
+    return measure(PARTS, Sets(data, progress, seeds, out), only)

@@ -148,20 +148,20 @@ def measure_pairs(
         progress: Told of releases and epochs.
     """
     planted = window(plant(table, pairs, share, request.seed), request.until)
-    raw = _entering(planted, request)
+    raw = entering(planted, request)
     with tempfile.TemporaryDirectory() as folder:
         made = write_release(
             planted, Path(folder) / "release", request, signer, progress=progress, policy=Policy.default()
         )
         models = [
-            _trained(source, Path(folder) / name, request.seed, epochs, progress)
+            train_raw(source, Path(folder) / name, request.seed, epochs, progress)
             for name, source in (("raw", raw), ("released", made.rows))
         ]
         found = [[contrast(m, p, raw.components, raw.label) for m in models] for p in pairs]
     return [PairWeight(p, request.seed, *weights) for p, weights in zip(pairs, found, strict=True)]
 
 
-def _entering(history: OrderTable, request: ReleaseRequest) -> Rows:
+def entering(history: OrderTable, request: ReleaseRequest) -> Rows:
     """The very rows that enter a release of a history, as they are."""
     taken, _ = choose(history, until=request.until, k=request.k, policy=Policy.default())
     return Rows(
@@ -173,7 +173,7 @@ def _entering(history: OrderTable, request: ReleaseRequest) -> Rows:
     )
 
 
-def _trained(
+def train_raw(
     rows: TrainingRows, out: Path, seed: int, epochs: int | None, progress: Progress | None
 ) -> CompiledModel:
     # the private part of training on purpose: both sides must go through the very same code

@@ -45,11 +45,13 @@ class Sets:
     Attributes:
         data: Folder of the sets; None takes the one that the environment names.
         seeds: How often what is drawn is drawn anew.
+        out: Folder for whole tables; None writes none.
     """
 
     data: Path | None
     progress: Progress
     seeds: int = 1
+    out: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,97 @@
+"""Tables of models side by side, as Markdown for people and JSON for programs, with a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from riskgraph.eval.backtest_page import spread
+from riskgraph.eval.backtest_report import plain_json
+from riskgraph.eval.model_table import READINGS, ModelTable
+from riskgraph.eval.plots import plot_camouflage
+
+_SAID = {"score": "frozen score", "reject": "reject", "reject_or_review": "reject or review"}
+
+
+def write_tables(
+    out: Path, facts: Mapping[str, Any], tables: Mapping[str, ModelTable], champion: str
+) -> None:
+    """Write ``models.json``, ``models.md`` and ``camouflage.svg`` (of the champion) into a folder.
+
+    Args:
+        out: Made if it is not there; files of these names are replaced.
+        facts: What a reader must know: ``where`` the orders come from, and the like.
+        tables: By a few words.
+        champion: Name of a model that stands in all tables.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    rows = {title: {name: row.figures for name, row in t.rows.items()} for title, t in tables.items()}
+    gaps = {title: t.gaps(champion) for title, t in tables.items()}
+    body = plain_json({**facts, "tables": rows, "recall_for_new_minus_champion": gaps})
+    (out / "models.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    text = [
+        f"# Models side by side\n\n{facts['where']}. Shares with 95 % intervals; gangs are drawn whole.\n"
+    ]
+    for title, by_model in body["tables"].items():
+        text += [f"## {title.capitalize()}\n", *_sections(by_model)]
+    (out / "models.md").write_text("\n".join(text), encoding="utf-8")
+    steps = next(iter(body["tables"].values()))[champion]["camouflage"]
+    if steps:
+        plot_camouflage(out, steps, f"Recall against camouflage, {champion}", True)
+
+
+def _sections(models: Mapping[str, Any]) -> Iterator[str]:
+    yield _table(
+        "Families left out of training, and all",
+        ["recall, new families", "recall, known families", "false positives", "precision"],
+        {
+            f"{name}, {_SAID[reading]}": [
+                *(spread(part[f"recall_{reading}"]) for part in figures["novelty"]),
+                spread(figures["overall"][reading]["fpr"]),
+                spread(figures["overall"][reading]["precision"]),
+            ]
+            for name, figures in models.items()
+            for reading in READINGS
+        },
+    )
+    yield _table(
+        "Honest orders sent to review; the worst kind of honest person",
+        ["review", *(f"worst by {_SAID[r]}" for r in READINGS)],
+        {
+            name: [
+                spread(figures["honest_review_share"]),
+                *(_worst(figures["slice_fpr_max"][reading]) for reading in READINGS),
+            ]
+            for name, figures in models.items()
+        },
+    )
+    for title, key, label, figure in (
+        ("Recall by kind of fraud", "archetype", "archetype", "recall_score"),
+        ("Recall by availability class", "availability", "availability", "recall_score"),
+        ("False positives by availability class", "availability", "availability", "fpr_score"),
+        ("False positives by kind of honest person", "honest_type", "honest_type", "fpr_score"),
+        ("Recall of reject or review against camouflage", "camouflage", "from", "recall_reject_or_review"),
+    ):
+        yield _by_slice(title, models, key, label, figure)
+
+
+def _worst(row: Mapping[str, Any] | None) -> str:
+    return "–" if row is None else f"{spread(row)} {row['honest_type'].replace('_', ' ')}"
+
+
+def _by_slice(title: str, models: Mapping[str, Any], key: str, label: str, figure: str) -> str:
+    """One line a slice, one column a model; at the frozen score unless the title says otherwise."""
+    slices: dict[str, list[str]] = {}
+    for figures in models.values():
+        for row in figures[key]:
+            name = f"from {row[label]:.2f}" if label == "from" else str(row[label]).replace("_", " ")
+            slices.setdefault(name, []).append(spread(row[figure]))
+    return _table(title, list(models), slices)
+
+
+def _table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    head = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines = [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
+    return "\n".join([f"### {title}\n", *head, *lines, ""])
