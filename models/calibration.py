@@ -21,6 +21,9 @@ DRAWN_TAIL = 8.0
 # 0.16 % of fewer rows than this is not even three orders: no cut can be read off so few. Reject, at 0.0475 %,
 # then rests on none and lies above them all; ``how`` says so.
 MIN_HONEST = 2000
+# Of refusers the share beyond a cut is below the wanted one with this confidence: a refusal may cost nothing
+# (GDPR Art. 7(4); PIPL Art. 16), so the doubt of few rows is theirs.
+REFUSED_CONFIDENCE = 0.95
 # With so many fraud rows the own correction of a class counts half.
 FEW_FRAUD = 30.0
 # In logits.
@@ -44,7 +47,8 @@ def calibrate(raw: RawLogits, bias: Mapping[str, float], held_out: Rows) -> dict
 
     The offset makes the mean prediction equal the weighted fraud rate of the class; with few fraud
     rows the correction leans on that of all rows. *Reject* aims at 0.38 % of honest
-    orders, *reject and review* together at 1.3 %; on held-out drawn rows the cuts are at an eighth of that.
+    orders, *reject and review* together at 1.3 %; on held-out drawn rows the cuts are at an eighth of that,
+    for those who refuse with 95 % confidence, so that chance does not fall to their cost (docs/decisions/0012).
 
     A class with too few honest rows borrows: ``refused`` and ``no_front_end`` from front-end rows of
     the same phase with the nodes of that source masked, any class from the same source of the other
@@ -82,10 +86,13 @@ def _class(
     logit = raw(sample.rows.components) + trained
     shift = _shift(logit, sample.rows, general)
     honest = ~sample.rows.fraud
-    thresholds = find_thresholds(logit[honest] + shift, sample.rows.weight[honest])
+    refused = name.endswith("/refused")
+    confidence = REFUSED_CONFIDENCE if refused else None
+    thresholds = find_thresholds(logit[honest] + shift, sample.rows.weight[honest], confidence)
     how = (
         f"{sample.source}; {int(honest.sum())} honest and {int((~honest).sum())} fraud rows; "
-        f"fraud rate {sample.rows.fraud_rate:.5f}; cuts at 1/{DRAWN_TAIL:g} of the wanted shares: "
+        f"fraud rate {sample.rows.fraud_rate:.5f}; cuts at 1/{DRAWN_TAIL:g} of the wanted shares"
+        f"{', with confidence' if refused else ''}: "
         f"{_rest(sigmoid(logit[honest] + shift), thresholds)}"
     )
     return Calibration(trained + shift, thresholds, how)
@@ -142,11 +149,37 @@ def solve_shift(logit: NDArray[np.float64], weight: NDArray[np.float64], rate: f
     return (low + high) / 2
 
 
-def find_thresholds(logit: NDArray[np.float64], weight: NDArray[np.float64]) -> Thresholds:
-    """Thresholds from honest logits: review below reject, always."""
-    reject = min(_cut(logit, weight, REJECT_SHARE / DRAWN_TAIL), _CEILING)
-    review = min(_cut(logit, weight, FLAGGED_SHARE / DRAWN_TAIL), float(np.nextafter(reject, 0.0)))
+def find_thresholds(
+    logit: NDArray[np.float64], weight: NDArray[np.float64], confidence: float | None = None
+) -> Thresholds:
+    """Thresholds from honest logits: review below reject, always.
+
+    Args:
+        logit: float64[N].
+        weight: float64[N].
+        confidence: With which the wanted shares hold for all such rows; left out, they hold for these.
+    """
+    shares = [share / DRAWN_TAIL for share in (REJECT_SHARE, FLAGGED_SHARE)]
+    if confidence is not None:
+        # rows of unequal weight count as so many of equal weight (Kish 1965)
+        count = float(weight.sum() ** 2 / np.square(weight).sum())
+        shares = [sure_share(share, count, confidence) for share in shares]
+    reject = min(_cut(logit, weight, shares[0]), _CEILING)
+    review = min(_cut(logit, weight, shares[1]), float(np.nextafter(reject, 0.0)))
     return Thresholds(review, reject)
+
+
+def sure_share(share: float, count: float, confidence: float) -> float:
+    """The highest observed share of ``count`` rows of which the true one is below ``share`` with confidence.
+
+    By the upper bound of Clopper and Pearson (1934); 0 where not even none observed would do.
+    """
+    from scipy.special import betaincinv
+
+    seen = np.arange(int(share * count) + 1)
+    upper = betaincinv(seen + 1, np.maximum(count - seen, 1e-9), confidence)
+    fitting = seen[upper <= share]
+    return float(fitting[-1] / count) if len(fitting) else 0.0
 
 
 def _cut(logit: NDArray[np.float64], weight: NDArray[np.float64], share: float) -> float:

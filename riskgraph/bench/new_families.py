@@ -35,6 +35,7 @@ from riskgraph.models.kinds import DEEP, Kind
 from riskgraph.models.train import train
 from riskgraph.ports import Progress
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
+from riskgraph.sandbox.choice import window
 from riskgraph.settings import Settings
 
 TRAINED_ON, JUDGED_ON = ("world-1", 771), ("world-2", 871)
@@ -166,7 +167,7 @@ def _judged(
     scorers: dict[str, Any] = {kind: _trained(made, folder / kind, kind, seed, progress) for kind in kinds}
     champion = scorers[CHAMPION]
     # Raw rows train a model inside the bench alone: it is scored here, and gone with the folder.
-    scorers["raw"] = train_raw(entering(table, request), folder / "raw", seed, None, progress)
+    scorers["raw"] = train_raw(entering(window(table, UNTIL), request), folder / "raw", seed, None, progress)
     scorers["flat_rules"] = FlatRules()
     verdicts: dict[str, Verdicts] = {
         CHAMPION: chain.TreeVerdicts(champion, bootstrap.load_tree(ground.settings))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from riskgraph.core.catalog import catalog
 from riskgraph.models.calibration import (
+    REFUSED_CONFIDENCE,
     DRAWN_TAIL,
     FLAGGED_SHARE,
     REJECT_SHARE,
@@ -14,6 +16,7 @@ from riskgraph.models.calibration import (
     calibrate,
     find_thresholds,
     solve_shift,
+    sure_share,
 )
 from riskgraph.models.card import AVAILABILITY_CLASSES
 from riskgraph.models.compiled import sigmoid
@@ -67,6 +70,23 @@ def test_ties_never_break_the_shares_nor_the_order(values: list[int]) -> None:
     assert (sigmoid(logit) >= found.reject).mean() <= REJECT or sigmoid(logit).max() > 1 - 1e-9
 
 
+@settings(deadline=None)
+@given(st.floats(1e-4, 0.2), st.integers(1, 60_000))
+def test_of_a_true_share_above_the_wanted_one_so_few_rows_are_seldom_seen(share: float, count: int) -> None:
+    seen = round(sure_share(share, count, 0.95) * count)
+    if seen or binom.cdf(0, count, share) <= 0.05:
+        assert binom.cdf(seen, count, share) <= 0.05 + 1e-9
+        assert binom.cdf(seen + 1, count, share) > 0.05 or seen + 1 > share * count
+    assert seen <= share * count
+
+
+def test_chance_does_not_fall_to_the_cost_of_those_who_refuse() -> None:
+    logit = np.random.default_rng(3).normal(-4, 2, 30_000)
+    plain, sure = find_thresholds(logit, np.ones(30_000)), find_thresholds(logit, np.ones(30_000), 0.95)
+    assert sure.reject > plain.reject
+    assert sure.review > plain.review
+
+
 @pytest.mark.parametrize("rate", [0.001, 0.05, 0.6])
 def test_the_shift_meets_the_rate(rate: float) -> None:
     rng = np.random.default_rng(2)
@@ -113,7 +133,9 @@ def test_refused_is_calibrated_on_consenting_rows_with_consent_nodes_masked() ->
     masked = without_source(rows.take(rows.availability == "pre_auth/front_end"), "refused")
     honest = ~masked.fraud
     score = sigmoid(raw(masked.components)[honest] + found["pre_auth/refused"].offset)
-    assert 0.8 * REJECT < (score >= found["pre_auth/refused"].thresholds.reject).mean() <= REJECT
+    wanted = sure_share(REJECT, honest.sum(), REFUSED_CONFIDENCE)
+    rejected = (score >= found["pre_auth/refused"].thresholds.reject).mean()
+    assert 0 < rejected == pytest.approx(wanted)
 
 
 def test_masking_takes_exactly_the_nodes_of_a_source() -> None:

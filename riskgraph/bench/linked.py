@@ -1,0 +1,120 @@
+"""Whether linked scores pay: the champion's form with and without them, on families training never saw.
+
+Simulated, and on raw rows alone: a release has no such components, so this tells what they could gain at most
+before adopting them costs a new catalogue.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph import bootstrap
+from riskgraph.bench import Figure
+from riskgraph.bench.new_families import UNTIL, Ground
+from riskgraph.bench.real import Sets
+from riskgraph.core.table import OrderTable
+from riskgraph.core.verdict import Thresholds
+from riskgraph.eval.linked import linked_scores, order_only, with_links
+from riskgraph.eval.model_table import Judged, judge, model_table
+from riskgraph.models.binning import fit_edges
+from riskgraph.models.card import AVAILABILITY_CLASSES
+from riskgraph.models.compiled import sigmoid, table_logits
+from riskgraph.models.fit import Fit, class_indexes, fit_order2
+from riskgraph.models.layout import Layout
+from riskgraph.models.rows import Rows, split
+from riskgraph.ports import Progress
+from riskgraph.sandbox import Policy, ReleaseRequest
+from riskgraph.sandbox.choice import choose, window
+
+NAME = "linked_scores_gain"
+# Nothing is decided here: orders are ranked, and flagged at a threshold frozen on earlier days.
+_NEVER = Thresholds(review=1.0, reject=1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """A fitted network as it ranks orders; it carries no thresholds of its own."""
+
+    fit: Fit
+    versions: Mapping[str, str]
+    provenance: str = "simulated"
+
+    def score_batch(
+        self, components: NDArray[np.float32], availability: NDArray[np.object_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        tables = self.fit.tables
+        bias = np.array([self.fit.bias[name] for name in AVAILABILITY_CLASSES])
+        wide = components[:, : len(tables.edges.layout.components)]
+        logit = table_logits(tables.flat(), tables.edges, wide) + bias[class_indexes(availability)]
+        return logit, sigmoid(logit)
+
+    def thresholds(self, availability: str) -> Thresholds:
+        return _NEVER
+
+
+def figures(sets: Sets) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
+        return [measure(Ground.make(Path(folder), None, sets.progress), sets.seeds, sets.progress)]
+
+
+def measure(ground: Ground, seeds: int, progress: Progress) -> Figure:
+    """What recall for unseen families gains by linked scores, with its interval."""
+    judged = [_judged(ground, left, s, progress) for s in range(seeds) for left in ground.parts()]
+    table = model_table(*judged)
+    gain = table.gaps("plain")["linked"]
+    said = {name: row.figures["novelty"] for name, row in table.rows.items()}
+    recalls = "; ".join(
+        f"{name}: unseen {new['recall_score']['value']:.4f}, known {known['recall_score']['value']:.4f}, "
+        f"false positives {table.rows[name].figures['overall']['score']['fpr']['value']:.5f}"
+        for name, (new, known) in said.items()
+    )
+    note = f"simulated, raw rows; recall at the frozen score, with minus without; {recalls}"
+    return Figure(NAME, gain["value"], "1", note, gain["lower"], gain["upper"])
+
+
+def _judged(ground: Ground, left_out: Sequence[str], seed: int, progress: Progress) -> Judged:
+    table = window(ground.table.take(~np.isin(ground.family, list(left_out))), UNTIL)
+    request = ReleaseRequest(UNTIL, seed, "simulated", time.time(), bootstrap.code_version())
+    taken, _ = choose(table, until=UNTIL, k=request.k, policy=Policy.default())
+    label = table.label[taken.rows]
+    rows = Rows(
+        np.ascontiguousarray(taken.values), taken.availability, label,
+        np.ones(len(label)), np.full(len(label), -1, dtype=np.int32),
+    )  # fmt: skip
+    plain = _fitted(rows, Layout.of_catalog(), seed, progress)
+    # What a service would have logged by then: the model of before, on every order.
+    early, late = (_linked(plain, orders) for orders in (table, ground.late))
+    wide = replace(rows, components=np.concatenate([rows.components, early[taken.rows]], axis=1))
+    linked = _fitted(wide, with_links(Layout.of_catalog()), seed, progress)
+    contest = ground.contest(left_out, seed)
+    # The pattern of the table stays 259 columns for all but the one who reads more.
+    contest = replace(contest, table=_wide(ground.late, late))
+    scorers: dict[str, Any] = {
+        name: Ranking(fit, {"model": name}) for name, fit in (("plain", plain), ("linked", linked))
+    }
+    return judge(scorers, contest, progress=progress)
+
+
+def _fitted(rows: Rows, layout: Layout, seed: int, progress: Progress) -> Fit:
+    training, held_out = split(rows, seed)
+    edges = fit_edges(training.components, training.label, training.weight, layout)
+    return fit_order2(training, held_out, seed=seed, edges=edges, progress=progress)
+
+
+def _linked(fit: Fit, table: OrderTable) -> NDArray[np.float32]:
+    return linked_scores(table, order_only(fit.tables, table.components))
+
+
+def _wide(table: OrderTable, further: NDArray[np.float32]) -> OrderTable:
+    return replace(table, components=np.concatenate([table.components, further], axis=1))
+
+
+PARTS = {figures: (NAME,)}
