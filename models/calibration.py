@@ -48,7 +48,7 @@ def calibrate(raw: RawLogits, bias: Mapping[str, float], held_out: Rows) -> dict
     The offset makes the mean prediction equal the weighted fraud rate of the class; with few fraud
     rows the correction leans on that of all rows. *Reject* aims at 0.38 % of honest
     orders, *reject and review* together at 1.3 %; on held-out drawn rows the cuts are at an eighth of that,
-    for those who refuse with 95 % confidence, so that chance does not fall to their cost (docs/decisions/0012).
+    for those who refuse with 95 % confidence: chance does not fall to their cost (docs/decisions/0012).
 
     A class with too few honest rows borrows: ``refused`` and ``no_front_end`` from front-end rows of
     the same phase with the nodes of that source masked, any class from the same source of the other

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from riskgraph.bench import Figure, measure, new_families, real, refusal
+from riskgraph.bench import Figure, linked, measure, new_families, real, refusal
 from riskgraph.bench.real import Sets
 from riskgraph.ports import Progress
 

@@ -8,9 +8,9 @@ from scipy.stats import binom
 
 from riskgraph.core.catalog import catalog
 from riskgraph.models.calibration import (
-    REFUSED_CONFIDENCE,
     DRAWN_TAIL,
     FLAGGED_SHARE,
+    REFUSED_CONFIDENCE,
     REJECT_SHARE,
     _rest,
     calibrate,
