@@ -9,7 +9,7 @@ PIP = $(VENV)/bin/pip install --disable-pip-version-check -q
 RUN = $(VENV)/bin
 TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
 
-.PHONY: demo test test-full matrix lowest lint types check champion docs docs-pictures bench measure clean
+.PHONY: demo test test-full matrix lowest lint types check champion tables docs docs-pictures bench measure clean
 
 ## ---- for everyone -----------------------------------------------------------------------------
 demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtest: at most three minutes
@@ -57,6 +57,9 @@ champion: $(VENV)/.dev      ## rebuild the model that ships in the package, on t
 	$(CHAMPION) backtest --world build/champion/demo --model build/champion/model --from 2026-07-01 --to 2026-09-30 --out build/champion/backtest
 	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json models/champion/
 	@echo "now write the card into docs/models.md: $(RUN)/python tests/test_docs.py"
+
+tables: $(VENV)/.dev        ## all models side by side on unseen families, three seeds, deep ones in every part: hours
+	$(RUN)/riskgraph bench models --only new_family_recall,gap_to_best,gap_to_raw --seeds 3 --out build/tables
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md

@@ -12,6 +12,7 @@ from riskgraph.ports import Progress
 # A part and the names of its figures: whoever adds figures adds a module like ``real`` and its parts here.
 PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {
     **new_families.PARTS,
+    **linked.PARTS,
     **refusal.PARTS,
     **real.PARTS,
 }
