@@ -16,6 +16,7 @@ import numpy as np
 
 from riskgraph import auditing, bootstrap
 from riskgraph.core.table import OrderTable
+from riskgraph.core.units import LEAST_K
 from riskgraph.eval import worlds
 from riskgraph.eval.window import Truth, join
 from riskgraph.models.arrays import fit_scorer
@@ -23,7 +24,6 @@ from riskgraph.ports import ArrayScorer, Fitter, Progress, TrainingRows
 from riskgraph.releasing import training_policy
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.published import least, told
-from riskgraph.sandbox.request import LEAST_K
 from riskgraph.sandbox.scratch import sweep
 from riskgraph.sandbox.utility import Cell, Cost, CostRequest, Judged, measure_cost
 from riskgraph.settings import Settings

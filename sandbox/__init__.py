@@ -4,6 +4,7 @@
 accepts nothing else.
 """
 
+from riskgraph.core.units import Units, find_units
 from riskgraph.sandbox import _extra as _extra
 from riskgraph.sandbox.audit import (
     append_audit,
@@ -23,7 +24,7 @@ from riskgraph.sandbox.manifest import stamp
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.release import Release
 from riskgraph.sandbox.request import ReleaseRequest
-from riskgraph.sandbox.units import ClassUnits, Units, count_units, describe, find_units
+from riskgraph.sandbox.units import ClassUnits, count_units, describe
 from riskgraph.sandbox.write import refusal_on_record, write_release
 
 __all__ = [

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import Form, catalog
+from riskgraph.core.units import LEAST_K
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.release import Release
-from riskgraph.sandbox.request import LEAST_K
 
 SCHEMA = "riskgraph.baseline/1"
 ANY_DEVICE = "any"

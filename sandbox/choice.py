@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.table import OrderTable
+from riskgraph.core.units import Units, find_units
 from riskgraph.sandbox import intake
 from riskgraph.sandbox.intake import Choice, Intake, admit, microseconds
 from riskgraph.sandbox.partition import orders_cap
 from riskgraph.sandbox.policy import Policy, objectors
-from riskgraph.sandbox.units import Units, find_units
 
 Barred = Mapping[str, NDArray[np.bool_]]
 

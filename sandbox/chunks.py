@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.table import OrderTable, let_go
+from riskgraph.core.units import Units
 from riskgraph.ports import Progress
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame, run_starts
 from riskgraph.sandbox.intake import Choice, admit_rows
@@ -24,7 +25,6 @@ from riskgraph.sandbox.partition import MIN_GROUPS, Persons, check_class, trim
 from riskgraph.sandbox.plan import SAMPLE
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.strata import merge_patterns, patterns, suppress
-from riskgraph.sandbox.units import Units
 
 CHUNK_ROWS = 32_768
 _PART_ROWS = 8192

@@ -13,9 +13,9 @@ from scipy.sparse import csr_array
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
+from riskgraph.core.units import Units
 from riskgraph.sandbox.intake import Intake
 from riskgraph.sandbox.strata import merge_patterns, patterns, suppress
-from riskgraph.sandbox.units import Units
 
 _Mask = TypeVar("_Mask", np.uint8, np.uint16)
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.units import MAX_COMPONENT_SHARE, MIN_COMPONENTS
 from riskgraph.sandbox.groups import Groups
-from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
+from riskgraph.sandbox.partition import MAX_UNIT_SHARE
 
 # GB/T 42460-2023, Annex D (as two guides to it tell): thresholds of 1/20 for public release, 1/5 for
 # controlled sharing, 1/3 inside an enclave. A release is held to the strictest.

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT
 from riskgraph.core.errors import CheckFailed
+from riskgraph.core.units import MAX_COMPONENT_SHARE, MIN_COMPONENTS
 from riskgraph.sandbox.bins import Binned
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 
-MIN_COMPONENTS = 5
-MAX_COMPONENT_SHARE = 0.5
 MAX_UNIT_SHARE = 0.2
 MIN_GROUPS = 2
 _RATIOS = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)

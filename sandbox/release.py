@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from riskgraph.core.errors import CheckFailed
+from riskgraph.core.units import LEAST_K, MAX_COMPONENT_SHARE, MIN_COMPONENTS
 from riskgraph.sandbox.audit import AUDIT, verify_copy
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import CENTROIDS, ROWS, TABLES, file_sha256, read_rows, read_table
 from riskgraph.sandbox.manifest import SCHEMA
 from riskgraph.sandbox.measures import size_histogram
-from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
-from riskgraph.sandbox.request import LEAST_K
+from riskgraph.sandbox.partition import MAX_UNIT_SHARE
 
 if TYPE_CHECKING:
     from riskgraph.ports import Verifier

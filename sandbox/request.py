@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from riskgraph.core.errors import Invalid
+from riskgraph.core.units import LEAST_K
 
-LEAST_K = 50
 PROVENANCES = ("simulated", "merchant")
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.order import JURISDICTIONS
 from riskgraph.core.table import OrderTable
+from riskgraph.core.units import Units, find_units
 from riskgraph.sandbox.books import Books
 from riskgraph.sandbox.by_chunks import count_chunks, group_chunks
 from riskgraph.sandbox.cells import UsedRows, count_cells
@@ -30,7 +31,7 @@ from riskgraph.sandbox.partition import MIN_GROUPS, Grouped, Persons, Shortage, 
 from riskgraph.sandbox.release import check_certificate
 from riskgraph.sandbox.scratch import enough_room, raw_folder
 from riskgraph.sandbox.tables import Tables, build_tables, group_rows, tables_of
-from riskgraph.sandbox.units import Units, count_units, describe, find_units, new_units_per_day
+from riskgraph.sandbox.units import count_units, describe, new_units_per_day
 from riskgraph.sandbox.watch import Watch
 
 Rows = NDArray[np.intp]

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from riskgraph.core.errors import CheckFailed, Invalid, Unavailable
 from riskgraph.core.table import OrderTable
+from riskgraph.core.units import LEAST_K, Units, find_units
 from riskgraph.ports import Fitter, Progress
 from riskgraph.sandbox.choice import choose_rows
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.partition import MIN_GROUPS, too_few
 from riskgraph.sandbox.policy import Policy, objectors
-from riskgraph.sandbox.request import LEAST_K
-from riskgraph.sandbox.units import Units, count_units, find_units
+from riskgraph.sandbox.units import count_units
 from riskgraph.sandbox.utility_process import ALL, OTHER, Answer, Job, answer_of, serve
 
 if TYPE_CHECKING:

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from riskgraph.core.errors import CheckFailed, RiskgraphError
 from riskgraph.core.table import OrderTable
+from riskgraph.core.units import LEAST_K
 from riskgraph.ports import ArrayScorer, Fitter, TrainingRows
 from riskgraph.sandbox.choice import choose
 from riskgraph.sandbox.policy import Policy
-from riskgraph.sandbox.request import LEAST_K, ReleaseRequest
+from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.utility_metrics import Ranking, Sample, Trials
 from riskgraph.sandbox.write import release_rows
 

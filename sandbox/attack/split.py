@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox.units import find_units
+from riskgraph.core.units import find_units
 
 
 @dataclass(frozen=True)

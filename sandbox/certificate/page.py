@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from riskgraph.core.errors import Invalid
+from riskgraph.core.units import MAX_COMPONENT_SHARE, MIN_COMPONENTS
 from riskgraph.sandbox.audit import FIRST
 from riskgraph.sandbox.certificate.blocks import (
     Block,
@@ -22,7 +23,7 @@ from riskgraph.sandbox.certificate.blocks import (
 from riskgraph.sandbox.certificate.findings import attacks, loss, risk, uses, utility
 from riskgraph.sandbox.certificate.histogram import histogram_svg
 from riskgraph.sandbox.certificate.texts import Say
-from riskgraph.sandbox.partition import MAX_COMPONENT_SHARE, MAX_UNIT_SHARE, MIN_COMPONENTS
+from riskgraph.sandbox.partition import MAX_UNIT_SHARE
 from riskgraph.sandbox.published import Told, least
 
 _CLASSES = ((0, "honest"), (1, "fraud"))

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from riskgraph.core.errors import CheckFailed, Invalid, Unavailable
 from riskgraph.core.table import OrderTable
+from riskgraph.core.units import find_units
 from riskgraph.models import registry
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.policy import Policy, objectors
-from riskgraph.sandbox.units import find_units
 from riskgraph.sandbox.utility import Cost, CostRequest, Judged, _folds, _job, measure_cost
 from riskgraph.sandbox.utility_process import ALL, OTHER, Answer, _cells, answer_of
 from tests.sandbox import fitters
