@@ -7,7 +7,7 @@ The verdict of every order comes from the caller, who knows the decision tree an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,18 +19,22 @@ from numpy.typing import NDArray
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import CheckFailed, Invalid
 from riskgraph.core.table import OrderTable
+from riskgraph.core.units import LEAST_K, MAX_COMPONENT_SHARE, MIN_COMPONENTS
 from riskgraph.core.verdict import Thresholds, Verdict
 from riskgraph.eval.backtest_report import check_extras, check_free, write_report
+from riskgraph.eval.cells import FEW, NO_CURVE, RULE, Persons, Told, answers
 from riskgraph.eval.comparison import Ranked, baseline_entry, ranking
 from riskgraph.eval.intervals import REPS, cluster_orders
 from riskgraph.eval.metrics import (
     FLAGGED,
     REFERENCE,
     Floats,
+    Ints,
+    Roc,
     brier,
-    expected_calibration_error,
+    calibration_gap,
     reliability,
-    roc_curve,
+    reliability_of,
 )
 from riskgraph.eval.rules import FlatRules
 from riskgraph.eval.slices import (
@@ -49,8 +53,8 @@ from riskgraph.ports import Progress, Signer
 SCHEMA = "backtest_report/1"
 # Scored in parts, so that memory does not grow with the history and the bar moves.
 CHUNK_ROWS = 16_384
-# As many as the sandbox asks for behind whatever leaves it.
-LEAST_PERSONS = 50
+# Calibration of real people is told in as many bins at most.
+BINS = 15
 SIMULATED_NOTICE = (
     "Simulated: every order, person and gang in this report comes from a simulator. The figures "
     "say how the model does on that simulation, not how it does in a shop."
@@ -181,7 +185,7 @@ def run_backtest(trial: Trial, out: Path, issue: Issue, progress: Progress | Non
     chosen = _choose(trial)
     rows = _scored(chosen, trial, progress)
     figures, ranked = _figures(rows, chosen, trial, progress)
-    report = {**_header(trial, chosen, issue), **figures}
+    report = {**_header(trial, chosen, issue, ranked["model"]), **figures}
     return BacktestResult(out, write_report(out, report, rows, ranked, issue.signer, lang=issue.lang))
 
 
@@ -191,13 +195,15 @@ def _figures(
     # Always beside the model: what it adds to rules that a shop writes by hand is the first question.
     others: dict[str, BatchScorer] = {"flat_rules": FlatRules(), **trial.baselines}
     seen = {name: _with_bands(rows, chosen.table, s, name, progress) for name, s in others.items()}
-    ranked = ranking({"model": rows, **seen}, progress)
-    bands = {name: trial.scorer.thresholds(name) for name in sorted(set(chosen.table.availability))}
+    classes = sorted(set(chosen.table.availability))
+    marks = {name: _marks(scorer, classes) for name, scorer in {"model": trial.scorer, **others}.items()}
+    ranked = ranking({"model": rows, **seen}, marks, progress)
+    bands = {name: trial.scorer.thresholds(name) for name in classes}
     figures = {
         **_threshold_entry(bands),
         "bootstrap": _bootstrap_entry(rows),
         "metrics": _metrics(rows, ranked["model"], bands),
-        "roc": _roc_entry(rows),
+        "roc": _roc_entry(ranked["model"].roc),
         "slices": _slices(rows, chosen, bands),
         "baselines": [baseline_entry(n, s.versions, seen[n], ranked) for n, s in others.items()],
     }
@@ -227,7 +233,24 @@ def _choose(trial: Trial) -> Chosen:
             "count; a backtest needs both",
             field="from",
         )
+    if chosen.persons is not None:
+        _check_crowds(chosen, chosen.persons)
     return chosen
+
+
+def _check_crowds(chosen: Chosen, persons: Persons) -> None:
+    for name, rows in (("fraudulent", chosen.is_fraud), ("honest", ~chosen.is_fraud)):
+        if not persons.crowd(rows):
+            raise Invalid(
+                f"the {name} orders that count are of {FEW}, or of too few that are not linked: "
+                "nothing can be told of them; take a longer window",
+                field="from",
+            )
+
+
+def _marks(scorer: BatchScorer, classes: Sequence[str]) -> list[float]:
+    bands = [scorer.thresholds(name) for name in classes]
+    return sorted({limit for band in bands for limit in (band.review, band.reject)})
 
 
 def probabilities(
@@ -257,10 +280,14 @@ def _scored(chosen: Chosen, trial: Trial, progress: Progress | None) -> Scored:
     verdict = np.array([str(v) for v in trial.verdicts(table, probability)], dtype=object)
     if len(verdict) != len(table) or not set(verdict) <= set(Verdict):
         raise CheckFailed("the verdicts must be accept, review or reject, one for each order")
+    limit = np.array([trial.scorer.thresholds(name).reject for name in table.availability])
+    # Only a gate can have turned these into reviews: by their score alone they would be rejects.
+    softened = (probability >= limit) & (verdict == Verdict.REVIEW)
     return Scored(
         table.order_id, table.placed_at, table.availability, probability, verdict, chosen.is_fraud,
         chosen.gang, chosen.archetype, chosen.camouflage, chosen.honest_type,
         cluster_orders(chosen.is_fraud, chosen.gang, table.account), trial.reps, trial.seed,
+        Told.of(chosen.persons, chosen.is_fraud, answers(verdict, softened)) if chosen.persons else None,
     )  # fmt: skip
 
 
@@ -274,10 +301,11 @@ def _with_bands(
         bands, inside = scorer.thresholds(availability), table.availability == availability
         verdict[inside & (probability >= bands.review)] = str(Verdict.REVIEW)
         verdict[inside & (probability >= bands.reject)] = str(Verdict.REJECT)
-    return rows.with_verdicts(verdict, probability)
+    told = Told.of(rows.told.persons, rows.is_fraud, answers(verdict)) if rows.told else None
+    return replace(rows.with_verdicts(verdict, probability), told=told)
 
 
-def _header(trial: Trial, chosen: Chosen, issue: Issue) -> dict[str, Any]:
+def _header(trial: Trial, chosen: Chosen, issue: Issue, ranked: Ranked) -> dict[str, Any]:
     scorer, origin, window = trial.scorer, trial.origin, trial.window
     simulated = origin.provenance == "simulated"
     until = origin.trained_until
@@ -304,7 +332,17 @@ def _header(trial: Trial, chosen: Chosen, issue: Issue) -> dict[str, Any]:
         "model": {**scorer.versions, "provenance": scorer.provenance},
         "tree_sha256": origin.tree_sha256,
         "seeds": dict(origin.seeds),
+        **_rule_entry(ranked),
     }
+
+
+def _rule_entry(ranked: Ranked) -> dict[str, Any]:
+    """What is told of real people, and what a longer window would tell in addition."""
+    if ranked.step is None:
+        return {}
+    notes = [RULE] if ranked.told else [RULE, NO_CURVE]
+    rule = {"persons": LEAST_K, "components": MIN_COMPONENTS, "largest_component": MAX_COMPONENT_SHARE}
+    return {"cells": {**rule, "roc_steps": int(ranked.step.max()) + 1, "notes": notes}}
 
 
 def _threshold_entry(bands: Mapping[str, Thresholds]) -> dict[str, Any]:
@@ -326,29 +364,36 @@ def _bootstrap_entry(rows: Scored) -> dict[str, Any]:
 
 def _metrics(rows: Scored, ranked: Ranked, bands: Mapping[str, Thresholds]) -> dict[str, Any]:
     limit = np.array([bands[name].reject for name in rows.availability])
-    # Only a gate can have turned these into reviews: by their score alone they would be rejects.
     softened = (rows.probability >= limit) & (rows.verdict == Verdict.REVIEW)
     return {
         "fraud": int(rows.is_fraud.sum()),
         "honest": int((~rows.is_fraud).sum()),
         "frozen": {kind: decisions(rows, kind) for kind in FLAGGED},
-        "review_share_honest": rows.ratio(rows.verdict == Verdict.REVIEW, ~rows.is_fraud),
+        "review_share_honest": rows.share("review", ~rows.is_fraud),
         "softened_by_a_gate": {
-            "fraud": int((softened & rows.is_fraud).sum()),
-            "honest": int((softened & ~rows.is_fraud).sum()),
+            "fraud": int((softened & rows.is_fraud).sum()) if rows.tells("softened", True) else None,
+            "honest": int((softened & ~rows.is_fraud).sum()) if rows.tells("softened", False) else None,
         },
         "ranking": ranked.entry,
-        "calibration": {
-            "brier": brier(rows.probability, rows.is_fraud),
-            "ece": expected_calibration_error(rows.probability, rows.is_fraud),
-            "bins": reliability(rows.probability, rows.is_fraud),
-        },
+        "calibration": _calibration(rows, ranked.step),
         "reference_not_ours": dict(REFERENCE),
     }
 
 
-def _roc_entry(rows: Scored) -> dict[str, Any]:
-    roc = roc_curve(rows.probability, rows.is_fraud)
+def _calibration(rows: Scored, step: Ints | None) -> dict[str, Any]:
+    if step is None:
+        bins = reliability(rows.probability, rows.is_fraud, BINS)
+    else:
+        # Whole steps of the curve, so that nothing new is counted.
+        sizes = np.bincount(step)
+        middle = np.cumsum(sizes) - sizes / 2
+        place = (BINS * middle / len(step)).astype(np.int64)[step]
+        places = [np.flatnonzero(place == b) for b in range(BINS - 1, -1, -1)]
+        bins = reliability_of(places, rows.probability, rows.is_fraud)
+    return {"brier": brier(rows.probability, rows.is_fraud), "ece": calibration_gap(bins), "bins": bins}
+
+
+def _roc_entry(roc: Roc) -> dict[str, Any]:
     return {
         "fraud": roc.fraud,
         "honest": roc.honest,
@@ -361,9 +406,6 @@ def _roc_entry(rows: Scored) -> dict[str, Any]:
 
 
 def _slices(rows: Scored, chosen: Chosen, bands: Mapping[str, Thresholds]) -> dict[str, Any]:
-    if not chosen.from_oracle:
-        # of real people a slice tells no share of fewer than a release would
-        rows = replace(rows, least=LEAST_PERSONS)
     tables = {"availability": by_availability(rows, bands), "week": by_week(rows)}
     tables["gang_novelty"] = by_novelty(rows, chosen.seen_before)
     if chosen.from_oracle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -13,6 +13,8 @@ from riskgraph.eval.backtest_words import heading
 
 Row = Sequence[str]
 NONE = "–"
+# Stands for "fewer than 50 persons" until the page is put together in its language.
+FEW = "{few}"
 # A narrow space that does not break, so that number and sign stay together.
 PERCENT = "\u202f%"
 
@@ -26,6 +28,13 @@ class Section:
     picture: tuple[str, str] | None = None
     columns: Sequence[str] = ()
     rows: Sequence[Row] = ()
+
+    def worded(self, few: str) -> Section:
+        """The section with words in place of what is withheld."""
+        picture = self.picture and (self.picture[0], self.picture[1].replace(FEW, few))
+        notes = [note.replace(FEW, few) for note in self.notes]
+        rows = [[cell.replace(FEW, few) for cell in row] for row in self.rows]
+        return replace(self, picture=picture, notes=notes, rows=rows)
 
 
 def render_page(report: Mapping[str, Any], lang: str = "en") -> str:
@@ -42,7 +51,7 @@ def render_page(report: Mapping[str, Any], lang: str = "en") -> str:
     def words(key: str) -> str:
         return heading(key, lang)
 
-    sections = [s for build in _SECTIONS for s in build(report, words)]
+    sections = [s.worded(words("few")) for build in _SECTIONS for s in build(report, words)]
     return page.from_string(source).render(report=report, lang=lang, words=words, sections=sections)
 
 
@@ -54,14 +63,21 @@ def percent(share: float | None) -> str:
     return NONE if share is None else f"{100 * share:.2f}{PERCENT}"
 
 
-def spread(figure: Mapping[str, float | None], form: Callable[[float | None], str] = percent) -> str:
-    """A figure and its 95 % interval."""
+def spread(figure: Mapping[str, Any], form: Callable[[float | None], str] = percent) -> str:
+    """A figure and its 95 % interval, or the bound on one that is withheld."""
     if figure["value"] is None:
-        return NONE
+        return _bound(figure, form) if "withheld" in figure else NONE
     if figure["lower"] is None:
         return form(figure["value"])
     low, high = (form(figure[k]).removesuffix(PERCENT) for k in ("lower", "upper"))
     return f"{form(figure['value'])} ({low} to {high})"
+
+
+def _bound(figure: Mapping[str, Any], form: Callable[[float | None], str]) -> str:
+    low, high = figure["lower"], figure["upper"]
+    if high is None:
+        return FEW
+    return f"{FEW} (≤ {form(high)})" if low == 0 else f"{FEW} (≥ {form(low)})"
 
 
 def _four(value: float | None) -> str:
@@ -69,7 +85,8 @@ def _four(value: float | None) -> str:
 
 
 def _count(value: int | None) -> str:
-    return NONE if value is None else f"{value:,}"
+    # Every count is defined, so one that is missing is withheld.
+    return FEW if value is None else f"{value:,}"
 
 
 def _name(code: str) -> str:
@@ -116,13 +133,16 @@ def _roc(report: Mapping[str, Any], words: Words) -> list[Section]:
         *([f"recall at {100 * float(f):g} % false positives", spread(r)]
           for f, r in figures["recall_at_fpr"].items()),
     ]  # fmt: skip
+    rule = report.get("cells", {"notes": []})["notes"]
     note = (
         "Recall at a fixed false-positive rate is read off this window's own curve: it compares "
         "rankings and is not what the frozen threshold does."
     )
     # Alternative texts carry the figures: the page has to work without its pictures.
     alt = f"ROC curve on a linear and a logarithmic axis. Area {area}. The rows below give the same figures."
-    return [Section(words("ranking"), [note], ("roc.svg", alt), ["figure, 95 % interval", "model"], rows)]
+    return [
+        Section(words("ranking"), [note, *rule], ("roc.svg", alt), ["figure, 95 % interval", "model"], rows)
+    ]
 
 
 def _baselines(report: Mapping[str, Any], words: Words) -> list[Section]:
@@ -153,6 +173,7 @@ def statement(baseline: Mapping[str, Any]) -> str:
         "no_difference_shown": f"The model does not beat {name}: an interval of the difference includes 0.",
         "model_is_beaten": f"The model does not beat {name}: {name} is better in area, or in recall at "
         "0.38 % false positives.",
+        "withheld": f"Whether the model beats {name} cannot be told: of one of the two there is no curve.",
     }[baseline["outcome"]]
 
 
@@ -198,6 +219,8 @@ def _slices(report: Mapping[str, Any], words: Words) -> list[Section]:
     for key, first, shares in _TABLES:
         table = report["slices"].get(key)
         if not table:
+            # A table that is there and empty is one of which no two rows may be told.
+            sections += [Section(words(key), [FEW])] if key in report["slices"] and "cells" in report else []
             continue
         columns = [_name(c) for c, _ in first]
         columns += [f"{_name(s)}, {kind}" for s in shares for kind in ("reject", "reject or review")]
@@ -211,7 +234,8 @@ def _slices(report: Mapping[str, Any], words: Words) -> list[Section]:
 def _record(report: Mapping[str, Any], words: Words) -> list[Section]:
     tiers = [
         [_name(t["tier"]), f"{t['from_days']} to {t['to_days'] or '…'}", *(_count(t[k]) for k in
-         ("orders", "labelled_fraud", "labelled_clean", "unlabelled", "true_fraud"))]
+         ("orders", "labelled_fraud", "labelled_clean", "unlabelled")),
+         NONE if t["true_fraud"] is None else _count(t["true_fraud"])]
         for t in report["label_tiers"]
     ]  # fmt: skip
     columns = [

@@ -90,8 +90,8 @@ def verify_report(path: Path, verifier: Verifier, truth: Truth | None = None) ->
 
     Returns:
         What does not hold, one sentence each; empty when everything does. The signature, the
-        digest of every file, the area from the ROC points, and the ROC points and verdicts against
-        the scores are checked.
+        digest of every file, the area from the ROC points, the size of their steps where orders are
+        of real people, and the ROC points and verdicts against the scores are checked.
     """
     folder = path.parent if path.name == REPORT else path
     try:
@@ -121,7 +121,9 @@ def _write_pictures(
     kind = "simulated orders" if simulated else "labelled orders"
     title = f"Out-of-time backtest, {window}, {len(rows):,} {kind}"
     plots.plot_roc(folder, ranked, report["metrics"]["frozen"], title, simulated)
-    plots.plot_scores(folder, rows.probability, rows.is_fraud, f"Scores, {window}", simulated)
+    plots.plot_scores(
+        folder, rows.probability, rows.is_fraud, f"Scores, {window}", simulated, ranked["model"].floor
+    )
     steps = report["slices"].get("camouflage")
     if steps:
         plots.plot_camouflage(folder, steps, f"Recall against camouflage, {window}", simulated)
@@ -180,6 +182,11 @@ def _area_problems(report: Mapping[str, Any]) -> list[str]:
     points = report["roc"]["points"]
     fp, tp = (np.array(points[k], dtype=np.int64) for k in ("fp", "tp"))
     stated = report["metrics"]["ranking"]["auc"]["value"]
+    least = report.get("cells", {}).get("persons", 0)
+    if stated is None:
+        return [] if len(fp) == 2 else ["the report withholds the area and tells a curve"]
+    if min(np.diff(fp).min(), np.diff(tp).min()) < least:
+        return [f"a step of the ROC curve has fewer than {least} orders of a class"]
     found = area(fp, tp)
     same = abs(found - stated) <= 1e-9
     return [] if same else [f"the ROC points give an area of {found:.6f}, the report says {stated:.6f}"]

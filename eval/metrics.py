@@ -6,6 +6,7 @@ nothing to divide by is NaN here and ``null`` in reports, never 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,7 +184,11 @@ def brier(probability: Floats, is_fraud: Bools) -> float:
 
 def reliability(probability: Floats, is_fraud: Bools, bins: int = 15) -> list[dict[str, Any]]:
     """Mean probability and observed share of fraud in ``bins`` bins of equal mass."""
-    parts = np.array_split(np.argsort(probability, kind="stable"), bins)
+    return reliability_of(np.array_split(np.argsort(probability, kind="stable"), bins), probability, is_fraud)
+
+
+def reliability_of(parts: Sequence[Ints], probability: Floats, is_fraud: Bools) -> list[dict[str, Any]]:
+    """Mean probability and observed share of fraud in bins that are given as places of their orders."""
     return [
         {"orders": len(p), "probability": float(probability[p].mean()), "fraud": float(is_fraud[p].mean())}
         for p in parts
@@ -193,8 +198,11 @@ def reliability(probability: Floats, is_fraud: Bools, bins: int = 15) -> list[di
 
 def expected_calibration_error(probability: Floats, is_fraud: Bools, bins: int = 15) -> float:
     """Mean |observed - predicted| over equal-mass bins (Naeini et al. 2015, with quantile bins)."""
-    if not len(probability):
-        return float("nan")
-    rows = reliability(probability, is_fraud, bins)
+    return calibration_gap(reliability(probability, is_fraud, bins))
+
+
+def calibration_gap(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Mean |observed - predicted| over the bins of :func:`reliability`; NaN without orders."""
+    orders = sum(r["orders"] for r in rows)
     off = sum(r["orders"] * abs(r["fraud"] - r["probability"]) for r in rows)
-    return float(off) / len(probability)
+    return float(off) / orders if orders else float("nan")

@@ -24,6 +24,8 @@ BLUE, ORANGE, GREEN, PURPLE, BLACK, GREY = (
 )  # fmt: skip
 # Below one honest order in 10,000 a window of some ten thousand orders has no resolution.
 LOG_FLOOR = 1e-4
+# Log odds at which the picture of steps of scores ends.
+STEP_END = 14.5
 REFERENCE_LABEL = "reference, not ours: 92.7 % at 0.38 %"
 _OTHERS = ((PURPLE, "--"), (GREEN, "-."), (ORANGE, ":"), (GREY, (0, (5, 1, 1, 1, 1, 1))))
 # What each colour becomes on a dark page.
@@ -145,6 +147,8 @@ def plot_roc(
 
 
 def _curve(axis: Any, name: str, entry: Ranked, i: int, log: bool) -> None:
+    if not entry.told:
+        return
     floor = LOG_FLOOR / 10 if log else 0.0
     x, y = np.maximum(entry.roc.fpr, floor), entry.roc.tpr
     area = entry.entry["auc"]
@@ -164,7 +168,7 @@ def _curve(axis: Any, name: str, entry: Ranked, i: int, log: bool) -> None:
 def _operating_points(axis: Any, frozen: Mapping[str, Any], log: bool) -> None:
     for kind, marker in (("reject", "o"), ("reject_or_review", "s")):
         recall, fpr = frozen[kind]["recall"], frozen[kind]["fpr"]
-        if None in (recall["lower"], fpr["lower"]):
+        if None in (recall["value"], fpr["value"], recall["lower"], fpr["lower"]):
             continue
         # A rate of 0 has no place on a log axis: the marker then sits on the left edge.
         x, left, right = (max(fpr[k], LOG_FLOOR if log else 0.0) for k in ("value", "lower", "upper"))
@@ -230,7 +234,10 @@ def plot_camouflage(folder: Path, steps: Sequence[Mapping[str, Any]], title: str
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
 
 
-def plot_scores(folder: Path, probability: Floats, is_fraud: Bools, title: str, simulated: bool) -> None:
+def plot_scores(
+    folder: Path, probability: Floats, is_fraud: Bools, title: str, simulated: bool,
+    steps: Floats | None = None,
+) -> None:  # fmt: skip
     """Histogram of scores, honest and fraudulent orders, as ``scores.png`` and ``scores.svg``.
 
     The axis is log odds, so that both ends can be seen; counts are on a log scale.
@@ -241,14 +248,19 @@ def plot_scores(folder: Path, probability: Floats, is_fraud: Bools, title: str, 
         is_fraud: bool[N].
         title: Head line.
         simulated: Mark the picture.
+        steps: Least score of each step of a ROC grid, falling: its steps are the bars, and no more is told
+            than by the curve; None for bars of one width.
 
     Raises:
         ExtraMissing: If matplotlib is not installed.
     """
-    # Log odds of 0 and 1 are infinite.
-    inner = np.clip(probability, 1e-9, 1 - 1e-9)
-    odds = np.log(inner / (1 - inner))
-    edges = np.linspace(odds.min() - 1e-6, odds.max() + 1e-6, 61)
+    odds = _log_odds(probability)
+    if steps is None:
+        edges = np.linspace(odds.min() - 1e-6, odds.max() + 1e-6, 61)
+    else:
+        # Where the outer bars end is nobody's score either.
+        edges = np.concatenate([[-STEP_END], _log_odds(steps[:-1])[::-1], [STEP_END]])
+        odds = np.clip(odds, -STEP_END, STEP_END)
     with picture(folder, "scores", 1, (8.6, 5.0), simulated) as (figure, axes):
         axis = axes[0]
         for mask, colour, name, hatch in (
@@ -268,6 +280,14 @@ def plot_scores(folder: Path, probability: Floats, is_fraud: Bools, title: str, 
         kept = (place >= edges[0]) & (place <= edges[-1])
         axis.set_xticks(place[kept], [f"{p:.6g}" for p in shown[kept]])
         axis.set_xlabel("score (calibrated probability, on a log-odds axis)")
-        axis.set_ylabel("orders (log scale)")
+        axis.set_ylabel(
+            "orders (log scale)" if steps is None else "orders of a step of the curve (log scale)"
+        )
         axis.legend(loc="upper right", bbox_to_anchor=(1.0, 0.93))
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
+
+
+def _log_odds(probability: Floats) -> Floats:
+    # Log odds of 0 and 1 are infinite.
+    inner = np.clip(probability, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(inner / (1 - inner)))

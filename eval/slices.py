@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.verdict import Thresholds
+from riskgraph.core.verdict import Thresholds, Verdict
+from riskgraph.eval.cells import ACCEPT, REJECT, REVIEW, Parts, Persons, Told, parts_of, tells, unknown
 from riskgraph.eval.intervals import REPS, Clusters, Interval, ratio_interval
 from riskgraph.eval.metrics import (
     FLAGGED,
@@ -32,6 +33,8 @@ WEEK_US = 7 * DAY_US
 _MONDAY_US = 4 * DAY_US  # 1970-01-05
 BASE_RATES = (0.001, 0.005, 0.01)
 CAMOUFLAGE_STEPS = 8
+# Which class each cell of the confusion matrix is of, fraud or not.
+_CLASS = {"tp": True, "fn": True, "fp": False, "tn": False}
 # A slice with fewer honest orders is shown but not judged.
 JUDGED_FROM = 500
 # A kind of honest person must not carry the false positives of all: neither in absolute numbers nor against
@@ -48,7 +51,7 @@ class Scored:
         gang: int64[N], -1 for an order of no gang.
         camouflage: float64[N], 0 open to 1 like an honest person; NaN where unknown.
         clusters: What the bootstrap draws as a whole.
-        least: Of fewer accounts and gangs than these no share is told.
+        told: Which answers may be told apart; None where all may, as of simulated orders.
     """
 
     order_id: NDArray[np.object_]
@@ -64,7 +67,7 @@ class Scored:
     clusters: Clusters
     reps: int = REPS
     seed: int = 0
-    least: int = 0
+    told: Told | None = None
 
     def __len__(self) -> int:
         return len(self.order_id)
@@ -73,15 +76,25 @@ class Scored:
         """The same orders as another scorer sees them."""
         return replace(self, verdict=verdict, probability=probability)
 
-    def enough(self, among: Bools) -> bool:
-        """Whether some orders are of so many accounts or gangs that a share of them may be told."""
-        return len(np.unique(self.clusters.code[among])) >= self.least
+    def tells(self, kind: str, fraud: bool) -> bool:
+        """Whether it may be told how many orders of a class were answered so."""
+        return self.told is None or self.told.tells(kind, fraud)
 
-    def ratio(self, hit: Bools, among: Bools) -> dict[str, float]:
-        """Share with interval, as JSON; NaN of too few."""
-        if not self.enough(among):
-            return asdict(Interval(float("nan"), float("nan"), float("nan")))
+    def ratio(self, hit: Bools, among: Bools) -> dict[str, Any]:
+        """Share with interval, as JSON."""
         return asdict(ratio_interval(hit, among, self.clusters, reps=self.reps, seed=self.seed))
+
+    def share(self, kind: str, among: Bools) -> dict[str, Any]:
+        """Share of orders of one class that were answered so, or a bound where it is not told."""
+        hit = answered(self.verdict, kind)
+        if self.told is None or self.told.tells(kind, bool(self.is_fraud[among].any())):
+            return self.ratio(hit, among)
+        return self.told.withheld(hit, among, self.clusters, self.reps, self.seed)
+
+
+def answered(verdict: NDArray[np.object_], kind: str) -> Bools:
+    """Mask of orders that were flagged, see :func:`flagged`, or that went to ``review``."""
+    return verdict == Verdict.REVIEW if kind == "review" else flagged(verdict, kind)
 
 
 def decisions(rows: Scored, kind: str) -> dict[str, Any]:
@@ -93,16 +106,36 @@ def decisions(rows: Scored, kind: str) -> dict[str, Any]:
     """
     hit, fraud = flagged(rows.verdict, kind), rows.is_fraud
     counts = Confusion.of(hit, fraud)
+    hidden = {cell for cell, of in _CLASS.items() if not rows.tells(kind, of)}
     return {
         "flagged": kind,
-        **asdict(counts),
-        "recall": rows.ratio(hit, fraud),
-        "fpr": rows.ratio(hit, ~fraud),
-        "precision": rows.ratio(fraud, hit),
+        **{cell: None if cell in hidden else count for cell, count in asdict(counts).items()},
+        "recall": rows.share(kind, fraud),
+        "fpr": rows.share(kind, ~fraud),
+        "precision": unknown() if hidden else rows.ratio(fraud, hit),
         "base_rate": counts.base_rate,
-        "precision_at_base_rate": {f"{b:g}": counts.precision_at(b) for b in BASE_RATES},
-        "gangs": gang_decisions(rows, hit),
+        "precision_at_base_rate": {f"{b:g}": None if hidden else counts.precision_at(b) for b in BASE_RATES},
+        "gangs": _gangs(rows, kind),
     }
+
+
+def _gangs(rows: Scored, kind: str) -> dict[str, Any]:
+    hit = flagged(rows.verdict, kind)
+    if rows.told is not None and not tells(_gang_parts(rows, rows.told.persons), kind):
+        count = len(np.unique(rows.gang[rows.is_fraud & (rows.gang >= 0)]))
+        return {"count": count, "caught": None, "recall": unknown()}
+    return gang_decisions(rows, hit)
+
+
+def _gang_parts(rows: Scored, persons: Persons) -> Parts:
+    """Whether gangs that were caught so may be told apart: their orders are counted, like any others."""
+    gang = np.where(rows.is_fraud, rows.gang, -1)
+    answer = np.full(len(rows), ACCEPT, dtype=np.int64)
+    # What is caught by rejects is caught by rejects and reviews too, so it comes last.
+    for kind, code in (("reject_or_review", REVIEW), ("reject", REJECT)):
+        codes, caught = gangs_caught(flagged(rows.verdict, kind), gang)
+        answer[np.isin(gang, codes[caught])] = code
+    return parts_of(persons, answer, gang >= 0)
 
 
 def gang_decisions(rows: Scored, hit: Bools) -> dict[str, Any]:
@@ -117,35 +150,54 @@ def gang_decisions(rows: Scored, hit: Bools) -> dict[str, Any]:
 
 
 def _recalls(rows: Scored, among: Bools) -> dict[str, Any]:
-    return {f"recall_{kind}": rows.ratio(flagged(rows.verdict, kind), among) for kind in FLAGGED}
+    return {f"recall_{kind}": rows.share(kind, among) for kind in FLAGGED}
 
 
 def _fprs(rows: Scored, among: Bools) -> dict[str, Any]:
-    return {f"fpr_{kind}": rows.ratio(flagged(rows.verdict, kind), among) for kind in FLAGGED}
+    return {f"fpr_{kind}": rows.share(kind, among) for kind in FLAGGED}
 
 
-def _area(rows: Scored, inside: Bools, fraud: Bools, honest: Bools) -> float:
-    if not (rows.enough(fraud) and rows.enough(honest)):
-        return float("nan")
-    return auc(rows.probability[inside], rows.is_fraud[inside])
+def _parts(
+    rows: Scored, code: Ints, *, ordered: bool = False
+) -> tuple[Scored, list[tuple[list[int], Bools]]]:
+    """Rows of a table: each code, or of real people so many codes together that all may be told.
+
+    Returns:
+        The orders with what the table tells apart, and of each row its codes and orders bool[N]; no row
+        where only a single one would be left. -1 is in no row.
+    """
+    if rows.told is None:
+        groups = [[int(c)] for c in np.unique(code[code >= 0])]
+    else:
+        found = rows.told.rows(code, ordered=ordered)
+        if found is None:
+            return rows, []
+        groups, told = found
+        rows = replace(rows, told=told)
+    return rows, [(group, np.isin(code, group)) for group in groups]
 
 
 def by_availability(rows: Scored, thresholds: Mapping[str, Thresholds]) -> list[dict[str, Any]]:
     """One row per availability class, with the frozen thresholds that held for it."""
+    names, code = np.unique(rows.availability.astype(str), return_inverse=True)
+    rows, parts = _parts(rows, code)
     table = []
-    for name in sorted(set(rows.availability)):
-        inside = rows.availability == name
+    for group, inside in parts:
         fraud, honest = rows.is_fraud & inside, ~rows.is_fraud & inside
+        limits = {thresholds[name] for name in names[group]}
+        limit = limits.pop() if len(limits) == 1 else None
+        # Of real people a class has no grid of its own, and an exact area would tell ranks.
+        area = auc(rows.probability[inside], rows.is_fraud[inside]) if rows.told is None else None
         table.append({
-            "availability": name,
+            "availability": ", ".join(names[group]),
             "orders": int(inside.sum()),
             "fraud": int(fraud.sum()),
-            "review_threshold": thresholds[name].review,
-            "reject_threshold": thresholds[name].reject,
-            "auc": _area(rows, inside, fraud, honest),
+            "review_threshold": limit and limit.review,
+            "reject_threshold": limit and limit.reject,
+            "auc": area,
             **_recalls(rows, fraud),
             **_fprs(rows, honest),
-            "review_share_honest": rows.ratio(rows.verdict == "review", honest),
+            "review_share_honest": rows.share("review", honest),
         })  # fmt: skip
     return table
 
@@ -208,28 +260,40 @@ def by_camouflage(rows: Scored) -> list[dict[str, Any]]:
 
 
 def by_week(rows: Scored) -> list[dict[str, Any]]:
-    """One row per week, Monday to Sunday, UTC."""
+    """One row per week, Monday to Sunday, UTC; of real people perhaps of several, ``first/last day``."""
     week = (rows.placed_at - _MONDAY_US) // WEEK_US
+    rows, parts = _parts(rows, week, ordered=True)
     table = []
-    for number in np.unique(week):
-        inside = week == number
+    for group, inside in parts:
         fraud, honest = rows.is_fraud & inside, ~rows.is_fraud & inside
-        monday = datetime.fromtimestamp((int(number) * WEEK_US + _MONDAY_US) / 1e6, UTC)
         table.append({
-            "week": monday.date().isoformat(),
+            "week": _weeks(group),
             "orders": int(inside.sum()),
             "fraud": int(fraud.sum()),
             **_recalls(rows, fraud),
             **_fprs(rows, honest),
-            "review_share_honest": rows.ratio(rows.verdict == "review", honest),
+            "review_share_honest": rows.share("review", honest),
         })  # fmt: skip
     return table
+
+
+def _weeks(numbers: list[int]) -> str:
+    monday, next_monday = (
+        datetime.fromtimestamp((n * WEEK_US + _MONDAY_US) / 1e6, UTC).date()
+        for n in (numbers[0], numbers[-1] + 1)
+    )
+    first = monday.isoformat()
+    return first if len(numbers) == 1 else f"{first}/{(next_monday - timedelta(days=1)).isoformat()}"
 
 
 def by_novelty(rows: Scored, seen_before: Bools) -> list[dict[str, Any]]:
     """Recall for gangs that placed orders before the window, and for those that did not."""
     table = []
     gang = rows.is_fraud & (rows.gang >= 0)
+    if rows.told is not None:
+        rows, parts = _parts(rows, np.where(gang, np.where(seen_before, 0, 1), -1))
+        if not parts:
+            return []
     for name, inside in (("active_before", gang & seen_before), ("new_in_window", gang & ~seen_before)):
         codes = np.unique(rows.gang[inside])
         row = {"gangs": name, "count": len(codes), "orders": int(inside.sum())}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.errors import Invalid
 from riskgraph.core.table import OrderTable
+from riskgraph.eval.cells import Persons, together
 from riskgraph.eval.metrics import Bools, Floats, Ints
 
 DAY_US = 86_400_000_000
@@ -87,6 +88,7 @@ class Chosen:
         gang: int64[N], -1 for none.
         seen_before: bool[N], the order's gang placed orders before the window.
         from_oracle: Truth and kinds come from an oracle; otherwise from labels, kinds unknown.
+        persons: Who stands behind the orders; None of simulated ones, of which everything may be told.
     """
 
     table: OrderTable
@@ -99,6 +101,7 @@ class Chosen:
     rows: dict[str, Any]
     tiers: list[dict[str, Any]]
     from_oracle: bool
+    persons: Persons | None = None
 
 
 def choose_simulated(table: OrderTable, truth: Truth, window: Window, known_at: datetime) -> Chosen:
@@ -132,10 +135,14 @@ def choose_labelled(table: OrderTable, window: Window, known_at: datetime) -> Ch
     inside = window.mask(table.placed_at)
     mature = _age_days(table.placed_at, known_at) >= MATURE_DAYS
     used = inside & mature & (table.label >= 0)
+    unlabelled, young = inside & mature & (table.label < 0), inside & ~mature
     reasons = {
-        f"younger than {MATURE_DAYS} days at the label cut-off": inside & ~mature,
-        "unlabelled": inside & mature & (table.label < 0),
+        "unlabelled": unlabelled,
+        f"younger than {MATURE_DAYS} days at the label cut-off": young,
+        "outside the window": ~inside,
     }
+    persons = Persons.of(table)
+    apart = together([[0], [1], [2]], lambda group: persons.may_tell(_any(reasons, group)))
     rows = table.take(used)
     fraud = np.asarray(rows.label == 1, dtype=np.bool_)
     # Labelled fraud before the window too: a group may have begun there.
@@ -146,9 +153,11 @@ def choose_labelled(table: OrderTable, window: Window, known_at: datetime) -> Ch
     blank = np.full(len(rows), "unknown", dtype=object)
     nan = np.full(len(rows), np.nan)
     before = np.isin(gang, np.unique(group[history.placed_at < window.start_us])) & fraud
-    tiers = label_tiers(table.take(inside), known_at, None)
-    counts = _row_counts(inside, used, reasons)
-    return Chosen(rows, fraud, gang, blank, nan, blank, before, counts, tiers, False)
+    counts = _told_counts(persons, inside, used, reasons, apart)
+    tiers = _told_tiers(persons, table, inside, known_at, tells_young=[1] in apart and [0] in apart)
+    return Chosen(
+        rows, fraud, gang, blank, nan, blank, before, counts, tiers, False, persons.take(used)
+    )  # fmt: skip
 
 
 def gang_codes(gang_id: NDArray[Any]) -> Ints:
@@ -181,21 +190,55 @@ def linked_groups(table: OrderTable) -> Ints:
 
 def label_tiers(table: OrderTable, known_at: datetime, is_fraud: Bools | None) -> list[dict[str, Any]]:
     """Reported labels by age at the cut-off; beside the true count of fraud where it is known."""
-    age = _age_days(table.placed_at, known_at)
-    tiers = []
-    for name, low, high in TIERS:
-        inside = (age >= low if low else np.ones(len(age), bool)) & (age < (high or np.inf))
-        label = table.label[inside]
-        tiers.append({
-            "tier": name,
-            "from_days": low,
-            "to_days": high,
-            "orders": int(inside.sum()),
-            "labelled_fraud": int((label == 1).sum()),
-            "labelled_clean": int((label == 0).sum()),
-            "unlabelled": int((label < 0).sum()),
-            "true_fraud": None if is_fraud is None else int(is_fraud[inside].sum()),
-        })  # fmt: skip
+    return [_tier(table, known_at, tier, is_fraud) for tier in TIERS]
+
+
+def _tier(
+    table: OrderTable, known_at: datetime, tier: tuple[str, int, int | None], is_fraud: Bools | None = None
+) -> dict[str, Any]:
+    name, low, high = tier
+    inside = _tier_mask(table, known_at, tier)
+    label = table.label[inside]
+    return {
+        "tier": name,
+        "from_days": low,
+        "to_days": high,
+        "orders": int(inside.sum()),
+        "labelled_fraud": int((label == 1).sum()),
+        "labelled_clean": int((label == 0).sum()),
+        "unlabelled": int((label < 0).sum()),
+        "true_fraud": None if is_fraud is None else int(is_fraud[inside].sum()),
+    }
+
+
+def _tier_mask(table: OrderTable, known_at: datetime, tier: tuple[str, int, int | None]) -> Bools:
+    age, (_, low, high) = _age_days(table.placed_at, known_at), tier
+    return np.asarray((age >= low if low else np.ones(len(age), bool)) & (age < (high or np.inf)))
+
+
+def _told_tiers(
+    persons: Persons, table: OrderTable, inside: Bools, known_at: datetime, *, tells_young: bool
+) -> list[dict[str, Any]]:
+    """Tiers of real people: the young ones together, or without labels, where few are behind a count."""
+    mature, *young = TIERS
+    known, rows = persons.take(inside), table.take(inside)
+
+    def fits(group: list[int]) -> bool:
+        among = np.logical_or.reduce([_tier_mask(rows, known_at, young[i]) for i in group])
+        return all(known.may_tell(among & (np.sign(rows.label) == label)) for label in (-1, 0, 1))
+
+    groups = together([[i] for i in range(len(young))], fits)
+    tiers = [_tier(rows, known_at, mature)]
+    for group in groups:
+        first, last = young[group[0]], young[group[-1]]
+        tier = _tier(rows, known_at, (" and ".join(young[i][0] for i in group), last[1], first[2]))
+        hidden = [] if fits(group) else ["labelled_fraud", "labelled_clean", "unlabelled"]
+        tiers.append({**tier, **dict.fromkeys(hidden)})
+    if not tells_young:
+        # What is told of the orders that do not count gives their sum, so nothing more may be said.
+        cells = ["orders", "unlabelled"]
+        tiers[0] |= dict.fromkeys(cells)
+        tiers[1:] = [{**t, **dict.fromkeys([*cells, "labelled_fraud", "labelled_clean"])} for t in tiers[1:]]
     return tiers
 
 
@@ -217,6 +260,32 @@ def _row_counts(inside: Bools, used: Bools, reasons: dict[str, Bools]) -> dict[s
         "used": int(used.sum()),
         "excluded": [{"reason": "outside the window", "count": int((~inside).sum())}, *excluded],
     }
+
+
+def _told_counts(
+    persons: Persons, inside: Bools, used: Bools, reasons: dict[str, Bools], groups: list[list[int]]
+) -> dict[str, Any]:
+    """Counts of orders of real people that do not count: reasons together where few stand behind one.
+
+    ``in_window`` is told where those outside are told alone, and nothing but ``used`` where even all the
+    others are few.
+    """
+    names, whole = list(reasons), persons.may_tell(~used)
+    excluded = [
+        {"reason": "; ".join(names[i] for i in group),
+         "count": int(_any(reasons, group).sum()) if whole else None}
+        for group in reversed(groups)
+    ]  # fmt: skip
+    return {
+        "in_table": len(inside) if whole else None,
+        "in_window": int(inside.sum()) if whole and groups[-1] == [len(names) - 1] else None,
+        "used": int(used.sum()),
+        "excluded": excluded,
+    }
+
+
+def _any(reasons: dict[str, Bools], group: list[int]) -> Bools:
+    return np.asarray(np.logical_or.reduce([list(reasons.values())[i] for i in group]))
 
 
 def _age_days(placed_at: Ints, known_at: datetime) -> Floats:

@@ -163,15 +163,23 @@ def backtest_problems(folder: Path, card: Card, merchants: Sequence[str], settin
 
 
 def _figure_problems(metrics: Mapping[str, Any]) -> list[str]:
-    fpr, auc = metrics["frozen"]["reject"]["fpr"]["upper"], metrics["ranking"]["auc"]["lower"]
+    rate, area = metrics["frozen"]["reject"]["fpr"], metrics["ranking"]["auc"]
+    # Of a figure that is withheld the report gives the end that it cannot be beyond, or none.
+    fpr, auc = rate["upper"], area["lower"]
     problems = []
     if fpr is None or fpr > MAX_FPR:
-        found = "is undefined" if fpr is None else f"may be {100 * fpr:.2f} %"
+        found = _untold(rate) if fpr is None else f"may be {100 * fpr:.2f} %"
         problems.append(f"the false-positive rate at reject {found}, at most {100 * MAX_FPR:g} % is asked")
     if auc is None or auc < MIN_AUC:
-        found = "is undefined" if auc is None else f"may be {auc:.3f}"
+        found = _untold(area) if auc is None else f"may be {auc:.3f}"
         problems.append(f"the area under the ROC curve {found}, at least {MIN_AUC:g} is asked")
     return problems
+
+
+def _untold(figure: Mapping[str, Any]) -> str:
+    if "withheld" in figure:
+        return f"is withheld ({figure['withheld']}; a longer window has more)"
+    return "is undefined"
 
 
 def _number(data: Mapping[str, Any], *path: str) -> float:

@@ -69,7 +69,8 @@ def show_backtest(console: Console, result: dict[str, Any]) -> None:
         low, high = row.get("lower"), row.get("upper")
         interval = "" if low is None else f"{low:.4f} to {high:.4f}"
         # Of a model that rejects nothing, precision is not zero: there is none.
-        value = "undefined" if row["value"] is None else f"{row['value']:.4f}"
+        untold = row.get("withheld", "undefined")
+        value = untold if row["value"] is None else f"{row['value']:.4f}"
         table.add_row(row["name"], value, interval)
     console.print(table)
     console.print(f"report with pictures: {result['path']}")

@@ -1,0 +1,305 @@
+"""What a backtest of real people may tell: the rule of the sandbox, for every cell (ADR 0025).
+
+Orders may be counted where there are none, or where a crowd stands behind them: at least 50 persons from
+at least 5 components, none of which has more than half of them (``core.units``). Nobody may get at fewer
+by subtraction either, so counts are told of *parts*: verdicts, steps of scores and rows of tables are put
+together until every part is empty or a crowd. What follows by sums and differences is a sum of parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.table import OrderTable
+from riskgraph.core.units import LEAST_K, MAX_COMPONENT_SHARE, MIN_COMPONENTS, find_units
+from riskgraph.core.verdict import Verdict
+from riskgraph.eval.intervals import Clusters, ratio_interval
+from riskgraph.eval.metrics import Bools, Floats, Ints
+
+MOST_STEPS = 200
+FEW = "fewer than 50 persons"
+RULE = (
+    "Of real people only such counts are told as stand for at least 50 persons from at least 5 groups that "
+    "share nothing, none of which has more than half of them, and that give no count of fewer by "
+    "subtraction. The ROC curve has at most 200 steps of such persons of each class. Area, average precision "
+    "and recall at a fixed rate are those of the straight lines between its points: for a curve that bends "
+    "as ROC curves do a little less than the exact figures."
+)
+NO_CURVE = (
+    "No curve is told: it takes two steps, each of such persons of both classes, and what is told at the "
+    "frozen thresholds must not split them into fewer. A longer window has more persons."
+)
+# What an order was answered: rejected; would have been but for a gate; reviewed; let go.
+REJECT, SOFTENED, REVIEW, ACCEPT = range(4)
+KINDS = {
+    "reject": frozenset({REJECT}),
+    "reject_or_review": frozenset({REJECT, SOFTENED, REVIEW}),
+    "review": frozenset({SOFTENED, REVIEW}),
+    "softened": frozenset({SOFTENED}),
+}
+Parts = tuple[frozenset[int], ...]
+# Which answers are told apart, the most first. Rejects before reviews: a promotion asks for them.
+PARTS: tuple[Parts, ...] = tuple(
+    tuple(frozenset(part) for part in parts)
+    for parts in (
+        ((REJECT,), (SOFTENED,), (REVIEW,), (ACCEPT,)),
+        ((REJECT,), (SOFTENED, REVIEW), (ACCEPT,)),
+        ((REJECT,), (SOFTENED, REVIEW, ACCEPT)),
+        ((REJECT, SOFTENED, REVIEW), (ACCEPT,)),
+        ((REJECT, SOFTENED, REVIEW, ACCEPT),),
+    )
+)
+# Scores at which a step may begin are public: log odds of whole twentieths. A threshold that is
+# somebody's score would tell it.
+_CUTS: Floats = 1.0 / (1.0 + np.exp(-np.arange(-280, 281) / 20))
+
+
+@dataclass(frozen=True, eq=False)
+class Persons:
+    """Who stands behind each order.
+
+    Attributes:
+        person: int64[N]. component: int64[N].
+    """
+
+    person: Ints
+    component: Ints
+
+    @classmethod
+    def of(cls, table: OrderTable) -> Persons:
+        units = find_units(table)
+        return cls(units.unit, units.component)
+
+    def take(self, rows: Bools) -> Persons:
+        return Persons(self.person[rows], self.component[rows])
+
+    def count(self, rows: Bools | Ints) -> int:
+        return len(np.unique(self.person[rows]))
+
+    def crowd(self, rows: Bools | Ints) -> bool:
+        """Whether the persons of some orders, given as a mask or as places, are a crowd."""
+        persons, first = np.unique(self.person[rows], return_index=True)
+        if len(persons) < LEAST_K:
+            return False
+        sizes = np.unique(self.component[rows][first], return_counts=True)[1]
+        return len(sizes) >= MIN_COMPONENTS and int(sizes.max()) <= MAX_COMPONENT_SHARE * len(persons)
+
+    def may_tell(self, rows: Bools) -> bool:
+        """Whether the number of some orders may be told: of none, or of a crowd."""
+        places = np.flatnonzero(rows)
+        return not len(places) or self.crowd(places)
+
+    def busiest(self, among: Bools) -> Bools:
+        """The orders of the 50 persons who have most of them: fewer persons never have more."""
+        person, orders = np.unique(self.person[among], return_counts=True)
+        return among & np.isin(self.person, person[np.argsort(-orders, kind="stable")[:LEAST_K]])
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Which answers are told apart of each class of the orders of a window.
+
+    Attributes:
+        persons: Who stands behind the orders.
+        is_fraud: bool[N].
+        answer: int64[N], ``REJECT`` to ``ACCEPT``.
+        parts: Of honest orders and of fraud.
+    """
+
+    persons: Persons
+    is_fraud: Bools
+    answer: Ints
+    parts: tuple[Parts, Parts]
+
+    @classmethod
+    def of(cls, persons: Persons, is_fraud: Bools, answer: Ints) -> Told:
+        honest, fraud = (parts_of(persons, answer, among) for among in (~is_fraud, is_fraud))
+        return cls(persons, is_fraud, answer, (honest, fraud))
+
+    def tells(self, kind: str, fraud: bool) -> bool:
+        return tells(self.parts[fraud], kind)
+
+    def withheld(self, hit: Bools, among: Bools, clusters: Clusters, reps: int, seed: int) -> dict[str, Any]:
+        """A share that is not told, with the bound that fewer than 50 persons put on it where they do.
+
+        The bound is the upper end of the interval that the orders of the 50 busiest would have, rounded up.
+        It does not depend on who was flagged.
+        """
+        low = high = float("nan")
+        sides = (self.persons.count(hit & among), self.persons.count(among & ~hit))
+        if min(sides) < LEAST_K:
+            busiest = self.persons.busiest(among)
+            most = ratio_interval(busiest, among, clusters, reps=reps, seed=seed).upper
+            most = min(float(np.ceil(most * 1e4)) / 1e4, 1.0)
+            low, high = (0.0, most) if sides[0] < LEAST_K else (1.0 - most, 1.0)
+        return {**unknown(), "lower": low, "upper": high}
+
+    def _closed(self, code: Ints) -> bool:
+        """Whether counts by a code and counts by answer let nobody get at fewer than a crowd.
+
+        Known are the margins of a table of codes by parts. Sets that follow from the margins of a table
+        follow where a union of its columns lies in rows that it shares with none, and so come down to
+        this: the orders of each union of parts in rows that hold others too.
+        """
+        for parts, among in zip(self.parts, (~self.is_fraud, self.is_fraud), strict=True):
+            for union in _unions(parts):
+                if not self.persons.may_tell(_shared(code, np.isin(self.answer, list(union)), among)):
+                    return False
+        return True
+
+    def steps(self, probability: Floats, marks: Sequence[float]) -> tuple[Ints, Floats]:
+        """Steps of scores that each hold a crowd of both classes: the ROC grid.
+
+        Args:
+            probability: float64[N].
+            marks: Frozen thresholds; a step may begin there too.
+
+        Returns:
+            Step of each order, 0 the riskiest, int64[N], and the least score of each, float64[S]: at most
+            200, the last from 0.
+        """
+        cuts = np.unique(np.concatenate([_CUTS, marks]))
+        place = np.searchsorted(cuts, probability, side="right")
+        least = np.concatenate([[0.0], cuts])
+        step, starts = self._grown(place)
+        step = step // max(1, -(-len(starts) // MOST_STEPS))
+        while step.max() > 0 and not self._closed(step):
+            step = self._merged(step)
+        lowest = [int(place[step == s].min()) for s in range(int(step.max()))]
+        return step, np.append(least[lowest], 0.0)
+
+    def _grown(self, place: Ints) -> tuple[Ints, list[int]]:
+        """Steps from the riskiest place down, each closed as soon as it holds a crowd of both classes."""
+        order = np.argsort(-place, kind="stable")
+        ends = np.flatnonzero(np.diff(place[order], append=-1)) + 1
+        starts, begin = [0], 0
+        for end in ends:
+            if self._both(order[begin:end]) and self._both(order[end:]):
+                starts.append(int(end))
+                begin = int(end)
+        step = np.empty(len(place), dtype=np.int64)
+        step[order] = np.searchsorted(starts, np.arange(len(place)), side="right") - 1
+        return step, starts
+
+    def _both(self, rows: Ints) -> bool:
+        fraud = self.is_fraud[rows]
+        if min(int(fraud.sum()), int((~fraud).sum())) < LEAST_K:
+            return False
+        return self.persons.crowd(rows[fraud]) and self.persons.crowd(rows[~fraud])
+
+    def _merged(self, step: Ints) -> Ints:
+        """One step less, where an answer that is told splits a step so that few are left on a side."""
+        for parts, among in zip(self.parts, (~self.is_fraud, self.is_fraud), strict=True):
+            for union in _unions(parts):
+                inside = np.isin(self.answer, list(union))
+                shared = _shared(step, inside, among)
+                if self.persons.may_tell(shared):
+                    continue
+                size = np.bincount(step[inside & among], minlength=int(step.max()) + 1)
+                at = int(step[shared].min())
+                # To the side where more of the same answer lie, so that the few become many.
+                up = at > 0 and (at + 1 >= len(size) or size[at - 1] >= size[at + 1])
+                return step - (step >= (at if up else at + 1))
+        return step
+
+    def rows(self, code: Ints, *, ordered: bool) -> tuple[list[list[int]], Told] | None:
+        """Codes of a table that make a row together, and the answers that its rows tell apart.
+
+        Args:
+            code: int64[N]; -1 for orders that are not in the table.
+            ordered: Only neighbours may be put together, as with weeks.
+
+        Returns:
+            None where fewer than two rows are left.
+        """
+        names, sizes = np.unique(code[code >= 0], return_counts=True)
+        names = names if ordered else names[np.argsort(sizes, kind="stable")]
+        coarser = [[p for p in PARTS if _coarser(p, mine)] for mine in self.parts]
+        choices = sorted(product(*coarser), key=lambda pair: -sum(map(len, pair)))
+        for honest, fraud in choices:
+            told = replace(self, parts=(honest, fraud))
+            groups = together([[int(n)] for n in names], partial(told._fits, code))
+            if len(groups) > 1 and self._closed(_grouped(code, groups)):
+                return sorted(sorted(group) for group in groups), told
+        return None
+
+    def _fits(self, code: Ints, group: list[int]) -> bool:
+        inside = np.isin(code, group)
+        return all(
+            self.persons.may_tell(inside & among & np.isin(self.answer, list(part)))
+            for parts, among in zip(self.parts, (~self.is_fraud, self.is_fraud), strict=True)
+            for part in parts
+        )
+
+
+def answers(verdict: NDArray[np.object_], softened: Bools | None = None) -> Ints:
+    """Verdicts as answers, int64[N]; ``softened`` are reviews that a gate made of rejects."""
+    given = np.where(verdict == Verdict.REJECT, REJECT, np.where(verdict == Verdict.REVIEW, REVIEW, ACCEPT))
+    return given if softened is None else np.where(softened, SOFTENED, given)
+
+
+def parts_of(persons: Persons, answer: Ints, among: Bools) -> Parts:
+    """The most answers that can be told apart so that each part is empty or a crowd."""
+    for parts in PARTS[:-1]:
+        if all(persons.may_tell(among & np.isin(answer, list(part))) for part in parts):
+            return parts
+    return PARTS[-1]
+
+
+def tells(parts: Parts, kind: str) -> bool:
+    """Whether parts give the count of a kind of answer."""
+    return all(part <= KINDS[kind] or not part & KINDS[kind] for part in parts)
+
+
+def unknown() -> dict[str, Any]:
+    """A figure that is withheld, as JSON; NaN becomes null."""
+    nan = float("nan")
+    return {"value": nan, "lower": nan, "upper": nan, "withheld": FEW}
+
+
+def together(groups: list[list[int]], fits: Callable[[list[int]], bool]) -> list[list[int]]:
+    """Groups that do not fit, each put together with the next, or the last with the one before."""
+    out: list[list[int]] = []
+    held: list[int] = []
+    for group in groups:
+        held = [*held, *group]
+        if fits(held):
+            out.append(held)
+            held = []
+    while held and out:
+        held = [*out.pop(), *held]
+        if fits(held):
+            out.append(held)
+            held = []
+    return [*out, held] if held else out
+
+
+def _unions(parts: Parts) -> Iterator[frozenset[int]]:
+    """Unions of some of the parts, but not of all."""
+    for size in range(1, len(parts)):
+        for some in combinations(parts, size):
+            yield frozenset[int]().union(*some)
+
+
+def _shared(code: Ints, inside: Bools, among: Bools) -> Bools:
+    """Orders of ``inside`` whose code others of ``among`` have too that are not inside."""
+    mine = among & inside
+    return mine & np.isin(code, code[among & ~inside])
+
+
+def _coarser(parts: Parts, than: Parts) -> bool:
+    return all(any(part <= whole for whole in parts) for part in than)
+
+
+def _grouped(code: Ints, groups: list[list[int]]) -> Ints:
+    out = np.full(len(code), -1, dtype=np.int64)
+    for i, group in enumerate(groups):
+        out[np.isin(code, group)] = i
+    return out
