@@ -144,70 +144,66 @@ class Told:
     def _closed(self, code: Ints) -> bool:
         """Whether counts by a code and counts by answer let nobody get at fewer than a crowd.
 
-        Known are the margins of a table of codes by parts. Sets that follow from the margins of a table
-        follow where a union of its columns lies in rows that it shares with none, and so come down to
-        this: the orders of each union of parts in rows that hold others too.
+        Known are the margins of a table of codes by parts. A set follows from margins where a union of
+        columns lies in some rows and in no other, so it comes down to this: the orders of each union of
+        parts in rows that hold other orders too.
         """
-        for parts, among in zip(self.parts, (~self.is_fraud, self.is_fraud), strict=True):
+        for parts, among in zip(self.parts, self._classes, strict=True):
+            places = np.flatnonzero(among)
+            size = int(code.max()) + 2
+            table = np.zeros((size, ACCEPT + 1), dtype=np.int64)
+            np.add.at(table, (code[places], self.answer[places]), 1)
             for union in _unions(parts):
-                if not self.persons.may_tell(_shared(code, np.isin(self.answer, list(union)), among)):
+                inside = np.isin(np.arange(ACCEPT + 1), list(union))
+                shared = np.flatnonzero(table[:, inside].any(axis=1) & table[:, ~inside].any(axis=1))
+                if not len(shared):
+                    continue
+                mine = places[inside[self.answer[places]] & np.isin(code[places], shared)]
+                if len(mine) < LEAST_K or not self.persons.crowd(mine):
                     return False
         return True
+
+    @property
+    def _classes(self) -> tuple[Bools, Bools]:
+        return ~self.is_fraud, self.is_fraud
 
     def steps(self, probability: Floats, marks: Sequence[float]) -> tuple[Ints, Floats]:
         """Steps of scores that each hold a crowd of both classes: the ROC grid.
 
         Args:
             probability: float64[N].
-            marks: Frozen thresholds; a step may begin there too.
+            marks: Frozen thresholds; a step may begin there too, and does so first.
 
         Returns:
             Step of each order, 0 the riskiest, int64[N], and the least score of each, float64[S]: at most
             200, the last from 0.
         """
         cuts = np.unique(np.concatenate([_CUTS, marks]))
-        place = np.searchsorted(cuts, probability, side="right")
-        least = np.concatenate([[0.0], cuts])
-        step, starts = self._grown(place)
-        step = step // max(1, -(-len(starts) // MOST_STEPS))
-        while step.max() > 0 and not self._closed(step):
-            step = self._merged(step)
-        lowest = [int(place[step == s].min()) for s in range(int(step.max()))]
-        return step, np.append(least[lowest], 0.0)
+        order = np.argsort(-probability, kind="stable")
+        # How many orders score so much or more: where a cut would end a step.
+        ends = np.searchsorted(-probability[order], -cuts, side="right")
+        chosen: dict[int, float] = {}
+        for cut in [*sorted(marks, reverse=True), *cuts[::-1]]:
+            end = int(ends[np.searchsorted(cuts, cut)])
+            if end not in chosen and len(chosen) < MOST_STEPS - 1 and self._fits(order, [*chosen, end], end):
+                chosen[end] = float(cut)
+        stops = sorted(chosen)
+        return _numbered(order, stops), np.array([*(chosen[end] for end in stops), 0.0])
 
-    def _grown(self, place: Ints) -> tuple[Ints, list[int]]:
-        """Steps from the riskiest place down, each closed as soon as it holds a crowd of both classes."""
-        order = np.argsort(-place, kind="stable")
-        ends = np.flatnonzero(np.diff(place[order], append=-1)) + 1
-        starts, begin = [0], 0
-        for end in ends:
-            if self._both(order[begin:end]) and self._both(order[end:]):
-                starts.append(int(end))
-                begin = int(end)
-        step = np.empty(len(place), dtype=np.int64)
-        step[order] = np.searchsorted(starts, np.arange(len(place)), side="right") - 1
-        return step, starts
+    def _fits(self, order: Ints, ends: list[int], end: int) -> bool:
+        """Whether a step may end at ``end``, besides those that end at the other ends."""
+        stops = [0, *sorted(ends), len(order)]
+        at = stops.index(end, 1)
+        sides = order[stops[at - 1] : end], order[end : stops[at + 1]]
+        if not all(self._both(side) for side in sides):
+            return False
+        return self._closed(_numbered(order, stops[1:-1]))
 
     def _both(self, rows: Ints) -> bool:
         fraud = self.is_fraud[rows]
         if min(int(fraud.sum()), int((~fraud).sum())) < LEAST_K:
             return False
         return self.persons.crowd(rows[fraud]) and self.persons.crowd(rows[~fraud])
-
-    def _merged(self, step: Ints) -> Ints:
-        """One step less, where an answer that is told splits a step so that few are left on a side."""
-        for parts, among in zip(self.parts, (~self.is_fraud, self.is_fraud), strict=True):
-            for union in _unions(parts):
-                inside = np.isin(self.answer, list(union))
-                shared = _shared(step, inside, among)
-                if self.persons.may_tell(shared):
-                    continue
-                size = np.bincount(step[inside & among], minlength=int(step.max()) + 1)
-                at = int(step[shared].min())
-                # To the side where more of the same answer lie, so that the few become many.
-                up = at > 0 and (at + 1 >= len(size) or size[at - 1] >= size[at + 1])
-                return step - (step >= (at if up else at + 1))
-        return step
 
     def rows(self, code: Ints, *, ordered: bool) -> tuple[list[list[int]], Told] | None:
         """Codes of a table that make a row together, and the answers that its rows tell apart.
@@ -225,16 +221,16 @@ class Told:
         choices = sorted(product(*coarser), key=lambda pair: -sum(map(len, pair)))
         for honest, fraud in choices:
             told = replace(self, parts=(honest, fraud))
-            groups = together([[int(n)] for n in names], partial(told._fits, code))
+            groups = together([[int(n)] for n in names], partial(told._row, code))
             if len(groups) > 1 and self._closed(_grouped(code, groups)):
                 return sorted(sorted(group) for group in groups), told
         return None
 
-    def _fits(self, code: Ints, group: list[int]) -> bool:
+    def _row(self, code: Ints, group: list[int]) -> bool:
         inside = np.isin(code, group)
         return all(
             self.persons.may_tell(inside & among & np.isin(self.answer, list(part)))
-            for parts, among in zip(self.parts, (~self.is_fraud, self.is_fraud), strict=True)
+            for parts, among in zip(self.parts, self._classes, strict=True)
             for part in parts
         )
 
@@ -288,10 +284,11 @@ def _unions(parts: Parts) -> Iterator[frozenset[int]]:
             yield frozenset[int]().union(*some)
 
 
-def _shared(code: Ints, inside: Bools, among: Bools) -> Bools:
-    """Orders of ``inside`` whose code others of ``among`` have too that are not inside."""
-    mine = among & inside
-    return mine & np.isin(code, code[among & ~inside])
+def _numbered(order: Ints, ends: list[int]) -> Ints:
+    """Step of each order int64[N], where steps of ordered places end at ``ends``, rising."""
+    step = np.empty(len(order), dtype=np.int64)
+    step[order] = np.searchsorted(ends, np.arange(len(order)), side="right")
+    return step
 
 
 def _coarser(parts: Parts, than: Parts) -> bool:

@@ -43,7 +43,8 @@ def passed_backtest(
     **changes: Any,
 ) -> Path:
     """A signed report on toy orders, of the model in a folder; ``changes`` are of its trial."""
-    toy, card = make_toy(8_000), read_card(model)
+    # Of so many persons that the curve of real orders has points.
+    toy, card = make_toy(16_000, gangs=1_200), read_card(model)
     scorer = ToyScorer(noise)
     scorer.versions, scorer.provenance = card.versions, card.provenance
     if provenance == "merchant":
