@@ -7,7 +7,7 @@ The verdict of every order comes from the caller, who knows the decision tree an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from riskgraph.eval.intervals import REPS, cluster_orders
 from riskgraph.eval.metrics import (
     FLAGGED,
     REFERENCE,
+    Bools,
     Floats,
     Ints,
     Roc,
@@ -185,7 +186,7 @@ def run_backtest(trial: Trial, out: Path, issue: Issue, progress: Progress | Non
     chosen = _choose(trial)
     rows = _scored(chosen, trial, progress)
     figures, ranked = _figures(rows, chosen, trial, progress)
-    report = {**_header(trial, chosen, issue, ranked["model"]), **figures}
+    report = {**_header(trial, chosen, issue, rows.told), **figures}
     return BacktestResult(out, write_report(out, report, rows, ranked, issue.signer, lang=issue.lang))
 
 
@@ -195,10 +196,8 @@ def _figures(
     # Always beside the model: what it adds to rules that a shop writes by hand is the first question.
     others: dict[str, BatchScorer] = {"flat_rules": FlatRules(), **trial.baselines}
     seen = {name: _with_bands(rows, chosen.table, s, name, progress) for name, s in others.items()}
-    classes = sorted(set(chosen.table.availability))
-    marks = {name: _marks(scorer, classes) for name, scorer in {"model": trial.scorer, **others}.items()}
-    ranked = ranking({"model": rows, **seen}, marks, progress)
-    bands = {name: trial.scorer.thresholds(name) for name in classes}
+    ranked = ranking({"model": rows, **seen}, progress)
+    bands = {name: trial.scorer.thresholds(name) for name in sorted(set(chosen.table.availability))}
     figures = {
         **_threshold_entry(bands),
         "bootstrap": _bootstrap_entry(rows),
@@ -248,11 +247,6 @@ def _check_crowds(chosen: Chosen, persons: Persons) -> None:
             )
 
 
-def _marks(scorer: BatchScorer, classes: Sequence[str]) -> list[float]:
-    bands = [scorer.thresholds(name) for name in classes]
-    return sorted({limit for band in bands for limit in (band.review, band.reject)})
-
-
 def probabilities(
     scorer: BatchScorer, table: OrderTable, name: str, progress: Progress | None = None
 ) -> Floats:
@@ -280,15 +274,24 @@ def _scored(chosen: Chosen, trial: Trial, progress: Progress | None) -> Scored:
     verdict = np.array([str(v) for v in trial.verdicts(table, probability)], dtype=object)
     if len(verdict) != len(table) or not set(verdict) <= set(Verdict):
         raise CheckFailed("the verdicts must be accept, review or reject, one for each order")
-    limit = np.array([trial.scorer.thresholds(name).reject for name in table.availability])
+    limits = [trial.scorer.thresholds(name) for name in table.availability]
     # Only a gate can have turned these into reviews: by their score alone they would be rejects.
-    softened = (probability >= limit) & (verdict == Verdict.REVIEW)
+    softened = (probability >= [limit.reject for limit in limits]) & (verdict == Verdict.REVIEW)
     return Scored(
         table.order_id, table.placed_at, table.availability, probability, verdict, chosen.is_fraud,
         chosen.gang, chosen.archetype, chosen.camouflage, chosen.honest_type,
         cluster_orders(chosen.is_fraud, chosen.gang, table.account), trial.reps, trial.seed,
-        Told.of(chosen.persons, chosen.is_fraud, answers(verdict, softened)) if chosen.persons else None,
+        _told(chosen.persons, chosen.is_fraud, answers(verdict, softened), probability, limits),
     )  # fmt: skip
+
+
+def _told(
+    persons: Persons | None, is_fraud: Bools, answer: Ints, probability: Floats, bands: Iterable[Thresholds]
+) -> Told | None:
+    if persons is None:
+        return None
+    marks = {limit for band in set(bands) for limit in (band.review, band.reject)}
+    return Told.of(persons, is_fraud, answer, probability, sorted(marks))
 
 
 def _with_bands(
@@ -297,15 +300,17 @@ def _with_bands(
     """The same orders under another scorer: verdicts by its bands alone, no gate."""
     probability = probabilities(scorer, table, name, progress)
     verdict = np.full(len(rows), str(Verdict.ACCEPT), dtype=object)
-    for availability in sorted(set(table.availability)):
-        bands, inside = scorer.thresholds(availability), table.availability == availability
-        verdict[inside & (probability >= bands.review)] = str(Verdict.REVIEW)
-        verdict[inside & (probability >= bands.reject)] = str(Verdict.REJECT)
-    told = Told.of(rows.told.persons, rows.is_fraud, answers(verdict)) if rows.told else None
+    bands = {name: scorer.thresholds(name) for name in sorted(set(table.availability))}
+    for availability, limits in bands.items():
+        inside = table.availability == availability
+        verdict[inside & (probability >= limits.review)] = str(Verdict.REVIEW)
+        verdict[inside & (probability >= limits.reject)] = str(Verdict.REJECT)
+    persons = rows.told.persons if rows.told else None
+    told = _told(persons, rows.is_fraud, answers(verdict), probability, bands.values())
     return replace(rows.with_verdicts(verdict, probability), told=told)
 
 
-def _header(trial: Trial, chosen: Chosen, issue: Issue, ranked: Ranked) -> dict[str, Any]:
+def _header(trial: Trial, chosen: Chosen, issue: Issue, told: Told | None) -> dict[str, Any]:
     scorer, origin, window = trial.scorer, trial.origin, trial.window
     simulated = origin.provenance == "simulated"
     until = origin.trained_until
@@ -332,17 +337,17 @@ def _header(trial: Trial, chosen: Chosen, issue: Issue, ranked: Ranked) -> dict[
         "model": {**scorer.versions, "provenance": scorer.provenance},
         "tree_sha256": origin.tree_sha256,
         "seeds": dict(origin.seeds),
-        **_rule_entry(ranked),
+        **_rule_entry(told),
     }
 
 
-def _rule_entry(ranked: Ranked) -> dict[str, Any]:
+def _rule_entry(told: Told | None) -> dict[str, Any]:
     """What is told of real people, and what a longer window would tell in addition."""
-    if ranked.step is None:
+    if told is None:
         return {}
-    notes = [RULE] if ranked.told else [RULE, NO_CURVE]
+    steps = len(told.floor)
     rule = {"persons": LEAST_K, "components": MIN_COMPONENTS, "largest_component": MAX_COMPONENT_SHARE}
-    return {"cells": {**rule, "roc_steps": int(ranked.step.max()) + 1, "notes": notes}}
+    return {"cells": {**rule, "roc_steps": steps, "notes": [RULE] if steps > 1 else [RULE, NO_CURVE]}}
 
 
 def _threshold_entry(bands: Mapping[str, Thresholds]) -> dict[str, Any]:
@@ -375,16 +380,17 @@ def _metrics(rows: Scored, ranked: Ranked, bands: Mapping[str, Thresholds]) -> d
             "honest": int((softened & ~rows.is_fraud).sum()) if rows.tells("softened", False) else None,
         },
         "ranking": ranked.entry,
-        "calibration": _calibration(rows, ranked.step),
+        "calibration": _calibration(rows),
         "reference_not_ours": dict(REFERENCE),
     }
 
 
-def _calibration(rows: Scored, step: Ints | None) -> dict[str, Any]:
-    if step is None:
+def _calibration(rows: Scored) -> dict[str, Any]:
+    if rows.told is None:
         bins = reliability(rows.probability, rows.is_fraud, BINS)
     else:
         # Whole steps of the curve, so that nothing new is counted.
+        step = rows.told.step
         sizes = np.bincount(step)
         middle = np.cumsum(sizes) - sizes / 2
         place = (BINS * middle / len(step)).astype(np.int64)[step]

@@ -122,7 +122,12 @@ def _write_pictures(
     title = f"Out-of-time backtest, {window}, {len(rows):,} {kind}"
     plots.plot_roc(folder, ranked, report["metrics"]["frozen"], title, simulated)
     plots.plot_scores(
-        folder, rows.probability, rows.is_fraud, f"Scores, {window}", simulated, ranked["model"].floor
+        folder,
+        rows.probability,
+        rows.is_fraud,
+        f"Scores, {window}",
+        simulated,
+        rows.told.floor if rows.told else None,
     )
     steps = report["slices"].get("camouflage")
     if steps:

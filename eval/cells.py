@@ -104,24 +104,51 @@ class Persons:
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """Which answers are told apart of each class of the orders of a window.
+    """Which answers are told apart of each class of the orders of a window, and the ROC grid.
 
     Attributes:
         persons: Who stands behind the orders.
         is_fraud: bool[N].
         answer: int64[N], ``REJECT`` to ``ACCEPT``.
         parts: Of honest orders and of fraud.
+        step: int64[N], step of the grid that each order lies in, 0 the riskiest.
+        floor: float64[S], least score of each step, the last 0. One step is no curve.
     """
 
     persons: Persons
     is_fraud: Bools
     answer: Ints
     parts: tuple[Parts, Parts]
+    step: Ints
+    floor: Floats
 
     @classmethod
-    def of(cls, persons: Persons, is_fraud: Bools, answer: Ints) -> Told:
+    def of(
+        cls, persons: Persons, is_fraud: Bools, answer: Ints, probability: Floats, marks: Sequence[float]
+    ) -> Told:
+        """The most answers that can be told apart, fewer where that would leave no curve.
+
+        Args:
+            persons: Who stands behind the orders.
+            is_fraud: bool[N].
+            answer: int64[N].
+            probability: float64[N].
+            marks: Frozen thresholds of the scorer; steps begin there first.
+        """
         honest, fraud = (parts_of(persons, answer, among) for among in (~is_fraud, is_fraud))
-        return cls(persons, is_fraud, answer, (honest, fraud))
+        one = np.zeros(len(answer), dtype=np.int64)
+        most = cls(persons, is_fraud, answer, (honest, fraud), one, np.zeros(1))
+        for parts in most._coarser():
+            told = replace(most, parts=parts)
+            step, floor = told._steps(probability, marks)
+            if len(floor) > 1:
+                return replace(told, step=step, floor=floor)
+        return most
+
+    def _coarser(self) -> list[tuple[Parts, Parts]]:
+        """Ways to tell these answers or fewer apart, the most first."""
+        honest, fraud = ([parts for parts in PARTS if _coarser(parts, mine)] for mine in self.parts)
+        return sorted(product(honest, fraud), key=lambda pair: -sum(map(len, pair)))
 
     def tells(self, kind: str, fraud: bool) -> bool:
         return tells(self.parts[fraud], kind)
@@ -167,17 +194,8 @@ class Told:
     def _classes(self) -> tuple[Bools, Bools]:
         return ~self.is_fraud, self.is_fraud
 
-    def steps(self, probability: Floats, marks: Sequence[float]) -> tuple[Ints, Floats]:
-        """Steps of scores that each hold a crowd of both classes: the ROC grid.
-
-        Args:
-            probability: float64[N].
-            marks: Frozen thresholds; a step may begin there too, and does so first.
-
-        Returns:
-            Step of each order, 0 the riskiest, int64[N], and the least score of each, float64[S]: at most
-            200, the last from 0.
-        """
+    def _steps(self, probability: Floats, marks: Sequence[float]) -> tuple[Ints, Floats]:
+        """Steps that each hold a crowd of both classes, at most 200, and the least score of each."""
         cuts = np.unique(np.concatenate([_CUTS, marks]))
         order = np.argsort(-probability, kind="stable")
         # How many orders score so much or more: where a cut would end a step.
@@ -217,10 +235,8 @@ class Told:
         """
         names, sizes = np.unique(code[code >= 0], return_counts=True)
         names = names if ordered else names[np.argsort(sizes, kind="stable")]
-        coarser = [[p for p in PARTS if _coarser(p, mine)] for mine in self.parts]
-        choices = sorted(product(*coarser), key=lambda pair: -sum(map(len, pair)))
-        for honest, fraud in choices:
-            told = replace(self, parts=(honest, fraud))
+        for parts in self._coarser():
+            told = replace(self, parts=parts)
             groups = together([[int(n)] for n in names], partial(told._row, code))
             if len(groups) > 1 and self._closed(_grouped(code, groups)):
                 return sorted(sorted(group) for group in groups), told

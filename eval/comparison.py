@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +11,7 @@ from riskgraph.eval.intervals import RankingDraws, percentile_interval, ranking_
 from riskgraph.eval.metrics import (
     FIXED_FPRS,
     REFERENCE,
-    Bools,
     Floats,
-    Ints,
     Roc,
     average_precision,
     roc_curve,
@@ -27,52 +25,31 @@ class Ranked:
     """ROC curve of one scorer, its figures as JSON and the draws behind their intervals.
 
     Attributes:
-        step: int64[N], step of the ROC grid that each order lies in, 0 the riskiest; None of simulated
-            orders, whose scores are ranked one by one.
-        floor: float64[S], least score of each step, the last 0.
-        told: Whether there is more than one step, so that there is a curve.
+        told: Whether there is a curve: of real people not where a single step of its grid is left.
     """
 
     roc: Roc
     entry: Mapping[str, Any]
     draws: RankingDraws
-    step: Ints | None = None
-    floor: Floats | None = None
     told: bool = True
 
 
-def ranking(
-    scored: Mapping[str, Scored], marks: Mapping[str, Sequence[float]], progress: Progress | None
-) -> dict[str, Ranked]:
-    """Figures of several scorers over the same orders, from the same bootstrap draws.
-
-    Args:
-        scored: The orders as each scorer sees them.
-        marks: Frozen thresholds of each scorer; a step of its ROC grid may begin there.
-        progress: Told of the draws.
-    """
+def ranking(scored: Mapping[str, Scored], progress: Progress | None) -> dict[str, Ranked]:
+    """Figures of several scorers over the same orders, from the same bootstrap draws."""
     # All hold the same orders and clusters; only scores and verdicts differ.
     rows = next(iter(scored.values()))
-    steps = {
-        name: s.told.steps(s.probability, marks[name]) for name, s in scored.items() if s.told is not None
-    }
     # All that follows sees the least score of a step in place of the scores in it.
-    seen = {n: steps[n][1][steps[n][0]] if n in steps else s.probability for n, s in scored.items()}
+    seen = {n: s.probability if s.told is None else s.told.floor[s.told.step] for n, s in scored.items()}
     draws = ranking_draws(
         seen, rows.is_fraud, rows.clusters, FIXED_FPRS, reps=rows.reps, seed=rows.seed, progress=progress,
     )  # fmt: skip
-    return {
-        name: _ranked(score, rows.is_fraud, draws[name], *steps.get(name, (None, None)))
-        for name, score in seen.items()
-    }
+    return {name: _ranked(seen[name], s, draws[name]) for name, s in scored.items()}
 
 
-def _ranked(
-    score: Floats, is_fraud: Bools, draws: RankingDraws, step: Ints | None, floor: Floats | None
-) -> Ranked:
-    roc = roc_curve(score, is_fraud)
-    if step is not None and not step.any():
-        return Ranked(roc, _untold(), draws, step, floor, told=False)
+def _ranked(score: Floats, rows: Scored, draws: RankingDraws) -> Ranked:
+    roc, is_fraud = roc_curve(score, rows.is_fraud), rows.is_fraud
+    if rows.told is not None and len(rows.told.floor) == 1:
+        return Ranked(roc, _untold(), draws, told=False)
     precision = average_precision(score, is_fraud)
     entry = {
         "auc": asdict(percentile_interval(roc.auc, draws.auc)),
@@ -82,7 +59,7 @@ def _ranked(
             for f in FIXED_FPRS
         },
     }
-    return Ranked(roc, entry, draws, step, floor)
+    return Ranked(roc, entry, draws)
 
 
 def _untold() -> dict[str, Any]:

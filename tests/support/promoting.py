@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from riskgraph import bootstrap
+from riskgraph.core.catalog import catalog
 from riskgraph.core.verdict import DecisionTree
 from riskgraph.eval.backtest import Origin
 from riskgraph.models.card import Card, read_card
 from riskgraph.settings import Settings
-from tests.eval.backtest_toy import KNOWN_AT, ToyScorer, backtest, make_toy
+from tests.eval.backtest_toy import KNOWN_AT, Toy, ToyScorer, backtest, make_toy
 from tests.models.helpers import random_card
 
 MERCHANTS = ("m-17", "m-18")
@@ -33,6 +34,14 @@ def card_of_release(seed: int = 0, **changes: Any) -> Card:
     return replace(random_card(seed), **released(**changes))
 
 
+def _many_persons() -> Toy:
+    """A shop of so many persons, a third of the gangs so like honest people, that the curve has points."""
+    toy = make_toy(16_000, gangs=1_200)
+    components = toy.table.components.copy()
+    components[toy.table.device % 3 == 0, catalog().component_index["B069.value"]] -= 5.0
+    return replace(toy, table=replace(toy.table, components=components))
+
+
 def passed_backtest(
     model: Path,
     out: Path,
@@ -43,8 +52,7 @@ def passed_backtest(
     **changes: Any,
 ) -> Path:
     """A signed report on toy orders, of the model in a folder; ``changes`` are of its trial."""
-    # Of so many persons that the curve of real orders has points.
-    toy, card = make_toy(16_000, gangs=1_200), read_card(model)
+    toy, card = _many_persons(), read_card(model)
     scorer = ToyScorer(noise)
     scorer.versions, scorer.provenance = card.versions, card.provenance
     if provenance == "merchant":
