@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from riskgraph import bootstrap, promotion
@@ -23,7 +24,7 @@ from riskgraph.models.card import read_card
 from riskgraph.models.compiled import write_card
 from riskgraph.models.registry import champion
 from riskgraph.settings import Settings
-from tests.eval.backtest_toy import KNOWN_AT
+from tests.eval.backtest_toy import KNOWN_AT, bands, make_toy
 from tests.models.helpers import random_tree_model
 from tests.support.promoting import MERCHANTS, RELEASE, passed_backtest, released
 
@@ -287,6 +288,28 @@ def test_a_backtest_that_is_not_passed_is_refused_by_name(case: Case, changes: A
     passed_backtest(case.model, out, case.settings, noise=noise, **told)
     with pytest.raises(CheckFailed, match=message):
         case.promote("m-17", report=out)
+
+
+def test_few_false_positives_count_as_many_as_they_can_be(case: Case) -> None:
+    def wrongs(table: Any, probability: Any) -> Any:
+        verdict = bands(table, probability)
+        verdict[np.flatnonzero(table.label == 0)[:5]] = "reject"
+        return verdict
+
+    out = passed_backtest(case.model, case.report.with_name("second"), case.settings, verdicts=wrongs)
+    rate = json.loads((out / "report.json").read_bytes())["metrics"]["frozen"]["reject"]["fpr"]
+    assert rate["value"] is None
+    with pytest.raises(
+        CheckFailed, match=rf"false-positive rate at reject may be {100 * rate['upper']:.2f} %"
+    ):
+        case.promote("m-17", report=out)
+
+
+def test_a_curve_that_is_withheld_is_no_passed_backtest(case: Case) -> None:
+    # Of so few persons that there is no curve.
+    few = passed_backtest(case.model, case.report.with_name("few"), case.settings, table=make_toy().table)
+    with pytest.raises(CheckFailed, match=r"area under the ROC curve is withheld .*longer window"):
+        case.promote("m-17", report=few)
 
 
 def test_all_that_fails_is_named_at_once(case: Case) -> None:
