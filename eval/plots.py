@@ -135,7 +135,7 @@ def plot_roc(
     with picture(folder, "roc", 2, (12.5, 6.2), simulated) as (figure, axes):
         for axis, log in zip(axes, (False, True), strict=True):
             for i, (name, entry) in enumerate(ranked.items()):
-                _curve(axis, name, entry, i, log)
+                _curve(axis, name, entry, i, log, coarse=not simulated)
             _operating_points(axis, frozen, log)
             axis.plot(
                 REFERENCE["fpr"], REFERENCE["recall"], "D", ms=9, mfc="white", mec=BLACK, mew=1.8,
@@ -146,11 +146,16 @@ def plot_roc(
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
 
 
-def _curve(axis: Any, name: str, entry: Ranked, i: int, log: bool) -> None:
+def _curve(axis: Any, name: str, entry: Ranked, i: int, log: bool, *, coarse: bool) -> None:
     if not entry.told:
         return
     floor = LOG_FLOOR / 10 if log else 0.0
-    x, y = np.maximum(entry.roc.fpr, floor), entry.roc.tpr
+    x, y = entry.roc.fpr, entry.roc.tpr
+    if coarse:
+        # A line between far points that is straight as counted is none on a log axis.
+        fine = np.union1d(FPR_GRID, x)
+        x, y = fine, np.interp(fine, x, y)
+    x = np.maximum(x, floor)
     area = entry.entry["auc"]
     text = f"{name.replace('_', ' ')}: AUC {area['value']:.4f} ({area['lower']:.4f} to {area['upper']:.4f})"
     if i == 0:
