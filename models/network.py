@@ -8,6 +8,7 @@ a closed form (``phi_i = f_i + 1/2 sum_j g_ij``) and the network compiles to loo
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -73,6 +74,16 @@ class GraphAdditiveNetwork(torch.nn.Module):  # type: ignore[misc, unused-ignore
         self.register_buffer("stand_in", torch.from_numpy(layout.stand_in.copy()))
         self.register_buffer("start", torch.from_numpy(layout.own_offset.copy()))
         self.register_buffer("node", torch.from_numpy(layout.node.copy()))
+
+    @classmethod
+    def of(cls, tables: Tables, offsets: Sequence[float]) -> GraphAdditiveNetwork:
+        """A network that holds the weights of tables, and an offset per class of ``AVAILABILITY_CLASSES``."""
+        network = cls(tables.edges)
+        with torch.no_grad():
+            network.own_table.copy_(torch.from_numpy(tables.own.copy()))
+            network.pair_table.copy_(torch.from_numpy(tables.pairs.copy()))
+            network.bias.copy_(torch.tensor(offsets, dtype=torch.float64))
+        return network
 
     def forward(self, bins: Tensor, classes: Tensor) -> Tensor:
         """Logits float64[B] for component bins int64[B, 259] and class indexes int64[B]."""

@@ -13,7 +13,6 @@ from datetime import date
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,10 +21,9 @@ from riskgraph import bootstrap, chain
 from riskgraph.bench import Figure, measure
 from riskgraph.bench.load import Load, drive
 from riskgraph.bench.server import running
+from riskgraph.bench.speed import OWN, own_calls, own_figures
 from riskgraph.core.report import DecisionReport
-from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.explainers.games import AnyExplainer
-from riskgraph.models.timing import score_times_us
+from riskgraph.models.timing import times_us
 from riskgraph.pipeline import observe
 from riskgraph.ports import Entry, Progress
 from riskgraph.settings import Settings
@@ -41,7 +39,6 @@ IN_FLIGHT = 64
 DURABLE = 6_000
 KILLS = 20
 SCORED = 400
-CLASS = "pre_auth/front_end"
 ROUNDS = 5
 UNTIL = date(2026, 6, 30)
 TEST_FROM, TEST_TO = date(2026, 7, 1), date(2026, 9, 30)
@@ -77,35 +74,12 @@ class Bench:
 def latency(bench: Bench) -> list[Figure]:
     """Score, and score with φ and pairs, from validated subgraphs, one thread."""
     service = bootstrap.open_service(bench.settings, bootstrap.demo_profile())
-    model, explainer = bootstrap.serving_model(bench.settings)[0], AnyExplainer()
+    model = bootstrap.serving_model(bench.settings)[0]
     bodies = chain.held_out(bench.small_world, SCORED).requests
     subgraphs = [observe(body, service.line)[2] for body in bodies]
     service.close()
-    score = score_times_us(model, subgraphs, CLASS, ROUNDS)
-    explained = np.array(
-        [
-            _us(lambda s: explainer.explain(model.score(s, CLASS)), subgraph)
-            for _ in range(ROUNDS)
-            for subgraph in subgraphs
-        ]
-    )
-    note = f"p99 {np.quantile(score, 0.99):.1f}; {len(subgraphs)} simulated orders, {ROUNDS} rounds"
-    return [
-        Figure("score_us_p50", float(np.median(score)), "us", note),
-        Figure(
-            "explained_us_p50",
-            float(np.median(explained)),
-            "us",
-            f"p99 {np.quantile(explained, 0.99):.1f}; baseline: the score alone",
-            baseline=float(np.median(score)),
-        ),
-    ]
-
-
-def _us(call: Callable[[OrderSubgraph], Any], subgraph: OrderSubgraph) -> float:
-    start = time.perf_counter_ns()
-    call(subgraph)
-    return (time.perf_counter_ns() - start) / 1000
+    times = times_us(own_calls(model), subgraphs, ROUNDS)
+    return own_figures(times, f"{len(subgraphs)} simulated orders, {ROUNDS} rounds")
 
 
 @dataclass
@@ -271,7 +245,7 @@ def measured(bench: Bench) -> list[Figure]:
 
 
 PARTS: dict[Callable[[Bench], list[Figure]], tuple[str, ...]] = {
-    latency: ("score_us_p50", "explained_us_p50"),
+    latency: OWN,
     http: ("http_p50_ms", "http_p99_ms", "http_cpu_us"),
     durable: ("durable_orders_s", "durable_orders_bare_s"),
     kills: ("kills", "lost_acknowledged"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from riskgraph.bench import Figure, linked, measure, new_families, real, refusal
+from riskgraph.bench import Figure, linked, measure, new_families, real, refusal, speed
 from riskgraph.bench.real import Sets
 from riskgraph.ports import Progress
 
@@ -14,6 +14,7 @@ PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {
     **new_families.PARTS,
     **linked.PARTS,
     **refusal.PARTS,
+    **speed.PARTS,
     **real.PARTS,
 }
 
