@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,22 @@ def _global_generator_untouched() -> Iterator[None]:
         np.random.set_state(state)
 
 
+def shap_library(feature: str) -> Any:
+    """The ``shap`` package, imported quietly.
+
+    Raises:
+        ExtraMissing: If it is not installed (extra ``train``), naming the feature that needs it.
+    """
+    try:
+        with warnings.catch_warnings():
+            # shap's own import warns about its dependencies; nothing here can act on that.
+            warnings.simplefilter("ignore")
+            import shap
+    except ImportError as missing:
+        raise ExtraMissing(feature, "train") from missing
+    return shap
+
+
 def shap_values(
     subgraph: OrderSubgraph, scorer: Scorer, availability: str, seed: int = 0
 ) -> tuple[NDArray[np.float64], float]:
@@ -47,13 +64,7 @@ def shap_values(
     Raises:
         ExtraMissing: If shap is not installed (extra ``train``).
     """
-    try:
-        with warnings.catch_warnings():
-            # shap's own import warns about its dependencies; nothing here can act on that.
-            warnings.simplefilter("ignore")
-            import shap
-    except ImportError as missing:
-        raise ExtraMissing("the shap cross-check", "train") from missing
+    shap = shap_library("the shap cross-check")
     players, value = coalition_logit(subgraph, scorer, availability)
 
     def game(rows: NDArray[np.float64]) -> NDArray[np.float64]:

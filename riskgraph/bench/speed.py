@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +26,18 @@ from riskgraph import bootstrap, chain
 from riskgraph.bench import Figure
 from riskgraph.bench.onnx_graph import run_with, to_onnx
 from riskgraph.bench.real import Sets
-from riskgraph.core.catalog import NODE_COUNT, catalog
-from riskgraph.core.errors import CheckFailed, ExtraMissing
+from riskgraph.bench.shap_values import kernel_shap, tree_shap
+from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import CheckFailed
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.table import OrderTable
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.models import CompiledModel, Model, load_model
 from riskgraph.models.card import AVAILABILITY_CLASSES
-from riskgraph.models.compiled import table_logits
 from riskgraph.models.kinds import Kind
 from riskgraph.models.timing import Call, times_us
 from riskgraph.models.train import train
-from riskgraph.models.trees import Forest, TreeModel, tree_inputs
+from riskgraph.models.trees import TreeModel
 from riskgraph.ports import Progress
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
 from riskgraph.settings import Settings
@@ -55,8 +54,6 @@ LOADS = 7
 # Enough for trees of full size; what they learn is of no matter here.
 ROWS = 10_000
 _CHUNK = 1_024
-_COMPONENT_NODE = np.array(catalog().component_node)
-_ABSENT = np.full((1, len(catalog().components)), np.nan, dtype=np.float32)
 SCORE, EXPLAINED = OWN = ("score_us_p50", "explained_us_p50")
 # What is timed beside ours, and which of ours it is held against.
 BESIDE = {
@@ -180,7 +177,8 @@ def treeshap(ground: Ground) -> Contestant:
     leaves = int((model.forest.left == np.arange(len(model.forest.left))).sum())
     return Contestant(
         tree_shap(model.forest),
-        f"shap.TreeExplainer, interventional, the all-absent order its one reference; {len(model.forest.roots)} trees of {leaves} leaves; explanation without score",
+        f"shap.TreeExplainer, interventional, the all-absent order its one reference; "
+        f"{len(model.forest.roots)} trees of {leaves} leaves in all; explanation without score",
     )
 
 
@@ -195,70 +193,6 @@ def kernelshap(ground: Ground) -> Contestant:
         f"shap.KernelExplainer, defaults, on the champion; players are the nodes, the all-absent order its "
         f"one reference; its values of one order are off by up to {amiss:.2g} logits",
     )
-
-
-def tree_shap(forest: Forest) -> Callable[[OrderSubgraph], NDArray[np.float64]]:
-    """Shapley values float64[396] of the inputs of a forest by ``shap.TreeExplainer``, against all-absent.
-
-    Raises:
-        ExtraMissing: If shap is not installed (extra ``train``).
-    """
-    explainer = _shap().TreeExplainer(
-        {"trees": _shap_trees(forest), "base_offset": float(forest.baseline[0])},
-        data=tree_inputs(_ABSENT).astype(np.float64),
-        feature_perturbation="interventional",
-    )
-
-    def call(order: OrderSubgraph) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = explainer.shap_values(tree_inputs(order.components[None]))[0]
-        return values
-
-    return call
-
-
-def _shap_trees(forest: Forest) -> list[dict[str, Any]]:
-    """Each tree with node numbers of its own and -1 below a leaf, as shap takes them."""
-    trees = []
-    for start, end in zip(forest.roots, [*forest.roots[1:], len(forest.feature)], strict=True):
-        part, leaf = slice(start, end), forest.left[start:end] == np.arange(start, end)
-        missing = np.where(forest.missing_left, forest.left, forest.right)
-        sides = {"left": forest.left, "right": forest.right, "default": missing}
-        trees.append(
-            {f"children_{side}": np.where(leaf, -1, ends[part] - start) for side, ends in sides.items()}
-            | {"features": forest.feature[part], "thresholds": forest.threshold[part]}
-            # weights count for path-dependent values only
-            | {"values": forest.value[part][:, None], "node_sample_weight": np.ones(end - start)}
-        )
-    return trees
-
-
-def kernel_shap(model: CompiledModel) -> Callable[[OrderSubgraph], NDArray[np.float64]]:
-    """Shapley values float64[137] of the nodes by ``shap.KernelExplainer``, against all-absent.
-
-    Raises:
-        ExtraMissing: If shap is not installed (extra ``train``).
-    """
-    shap, flat, edges = _shap(), model.tables.flat(), model.tables.edges
-    nothing = np.zeros((1, NODE_COUNT))
-
-    def call(order: OrderSubgraph) -> NDArray[np.float64]:
-        def game(there: NDArray[np.float64]) -> NDArray[np.float64]:
-            kept = there.astype(bool)[:, _COMPONENT_NODE]
-            return table_logits(flat, edges, np.where(kept, order.components, np.float32(np.nan)))
-
-        explainer = shap.KernelExplainer(game, nothing)
-        values: NDArray[np.float64] = explainer.shap_values(order.present.astype(np.float64), silent=True)
-        return values
-
-    return call
-
-
-def _shap() -> Any:
-    try:
-        import shap
-    except ImportError as missing:
-        raise ExtraMissing("SHAP beside the closed form", "train") from missing
-    return shap
 
 
 MAKERS: dict[str, Callable[[Ground], Contestant]] = {

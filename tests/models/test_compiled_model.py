@@ -17,7 +17,7 @@ from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.models import load_model
 from riskgraph.models.card import AVAILABILITY_CLASSES, Card
 from riskgraph.models.compiled import CompiledModel, Tables, write_model
-from riskgraph.models.timing import score_times_us
+from riskgraph.models.timing import times_us
 from tests.models.helpers import random_card, random_components, random_model, random_subgraph, random_tables
 
 CLASS = "pre_auth/front_end"
@@ -280,7 +280,11 @@ def test_serving_imports_neither_torch_nor_sklearn_nor_pyarrow() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_timing_reports_each_call_after_a_warm_up_round(model: CompiledModel) -> None:
-    times = score_times_us(model, [random_subgraph(1), random_subgraph(2)], CLASS, rounds=3)
-    assert times.shape == (6,)
-    assert (times > 0).all()
+def test_timing_takes_turns_after_a_warm_up_round() -> None:
+    seen: list[tuple[str, int]] = []
+    orders = [random_subgraph(seed) for seed in range(3)]
+    calls = {name: lambda o, n=name: seen.append((n, orders.index(o))) for name in ("quick", "slow")}
+    times = times_us(calls, orders, rounds=2, few={"slow": 1})
+    assert {name: len(spent) for name, spent in times.items()} == {"quick": 6, "slow": 2}
+    assert (times["quick"] > 0).all()
+    assert seen == [("quick", 0), ("quick", 1), ("quick", 2), ("slow", 0)] * 3

@@ -46,6 +46,13 @@ def test_network_and_tables_agree() -> None:
     assert np.ptp(logits) > 1
 
 
+def test_a_network_of_tables_holds_their_weights() -> None:
+    network = shaken_network(4)
+    again = GraphAdditiveNetwork.of(network.tables(), network.bias.tolist())
+    for mine, other in zip(network.parameters(), again.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
 def test_messages_are_the_sums_written_out() -> None:
     layer = PairLayer()
     with torch.no_grad():
