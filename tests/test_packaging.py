@@ -27,6 +27,8 @@ BEYOND_CORE = (
     "shap",
     "typst",
     "ray",
+    "onnx",
+    "onnxruntime",
 )
 # Written by `make measure` on a machine that can measure; a checkout may not have it yet.
 MAY_BE_EMPTY = {("riskgraph.bench", "*.json")}

@@ -208,10 +208,10 @@ def small_world(sets: Sets) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
         ground = Ground.make(Path(folder), SMALL, sets.progress)
         orders = ground.last(TIMED)
-        return [*latency(ground, orders), touched(ground.model, orders)]
+        return [*latency(ground, orders, ROUNDS), touched(ground.model, orders)]
 
 
-def latency(ground: Ground, orders: Sequence[OrderSubgraph], rounds: int = ROUNDS) -> list[Figure]:
+def latency(ground: Ground, orders: Sequence[OrderSubgraph], rounds: int) -> list[Figure]:
     """Ours and all that stands beside it, in turns; what cannot run is told and hides nothing."""
     made: dict[str, Contestant] = {}
     failed: dict[str, str] = {}

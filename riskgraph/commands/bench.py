@@ -64,7 +64,7 @@ def bench_models(
     ] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for the whole tables of models.")] = None,
 ) -> None:
-    """Unseen families of fraud; refusing consent; real data that is not part of riskgraph. 40 minutes."""
+    """Unseen families of fraud; refusing consent; speed; real data not part of riskgraph. 50 minutes."""
     bootstrap.require_extra("riskgraph bench models", "train")
     from riskgraph.bench import models
 

@@ -15,6 +15,7 @@ pytest.importorskip("pyarrow")
 
 from riskgraph.bench import speed
 from riskgraph.bench.onnx_graph import run_with, to_onnx
+from riskgraph.bench.real import Sets
 from riskgraph.bench.shap_values import kernel_shap, tree_shap
 from riskgraph.core.table import OrderTable
 from riskgraph.explainers.games import AnyExplainer
@@ -165,3 +166,17 @@ def test_the_champion_loads_without_a_learning_library(monkeypatch: pytest.Monke
     (figure,) = speed.loading(None)  # type: ignore[arg-type]
     assert figure.value is not None
     assert figure.value > 0
+
+
+@pytest.mark.slow
+def test_everything_is_timed_in_one_run_on_a_small_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SMALL": 8_000, "ROWS": 2_000, "ROUNDS": 2, "TIMED": 20}.items():
+        monkeypatch.setattr(speed, name, value)
+    figures = speed.small_world(Sets(None, quiet))
+    assert tuple(f.name for f in figures) == speed.PARTS[speed.small_world]
+    for figure in figures:
+        if figure.value is None:
+            assert "riskgraph[peers]" in figure.note
+        else:
+            assert figure.name == speed.SCORE or figure.baseline is not None
+    assert any(f.name == "rgcn_us_p50" and f.value is not None for f in figures)
