@@ -44,8 +44,8 @@ FOLDS = 3
 CHAMPION: Kind = "order2"
 # Deep kinds take minutes each: one part of the families in the bench, all of them in tables.
 KINDS: tuple[Kind, ...] = (CHAMPION, "additive", "logistic", "gbdt", "xgbgraph")
-# Days of the judged world before anything is scored, and those on which thresholds are frozen.
-WARM_UP, FROZEN = 14, 70
+# Days of the judged world before anything is scored (context looks back 30), and those to freeze thresholds on.
+WARM_UP, FROZEN = 30, 70
 NAMES = (
     "new_family_recall", "new_family_fpr", "new_family_recall_reject", "new_family_recall_flagged",
     "gap_to_best", "gap_to_raw", "honest_review_share", "slice_fpr_max",
