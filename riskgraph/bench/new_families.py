@@ -44,7 +44,7 @@ FOLDS = 3
 CHAMPION: Kind = "order2"
 # Deep kinds take minutes each: one part of the families in the bench, all of them in tables.
 KINDS: tuple[Kind, ...] = (CHAMPION, "additive", "logistic", "gbdt", "xgbgraph")
-# Days of the judged world before anything is scored (context looks back 30), and those to freeze thresholds on.
+# Days before anything is scored, since context looks back so far, and days on which thresholds are frozen.
 WARM_UP, FROZEN = 30, 70
 NAMES = (
     "new_family_recall", "new_family_fpr", "new_family_recall_reject", "new_family_recall_flagged",
