@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from riskgraph.models.calibration import calibrate
 from riskgraph.models.fitters import Task, fit_kind
 from riskgraph.models.kinds import Kind
-from riskgraph.models.rows import split, stack
+from riskgraph.models.rows import Rows, split, stack
 from riskgraph.ports import TrainingRows
 
 Score = Callable[[NDArray[np.float32], NDArray[np.object_]], NDArray[np.float64]]
@@ -36,10 +36,10 @@ def fit_scorer(rows: TrainingRows, seed: int, *, kind: Kind) -> Score:
         Invalid: If the kind is unknown, or there are too few rows of a class to train on.
         ExtraMissing: If the kind's library is not installed.
     """
-    fitting, held_out = split(stack([rows]), seed)
-    fit = fit_kind(kind, Task(fitting, held_out, seed))
+    fitting, held_out = split(stack([Rows.of(rows)]), seed)
+    fit = fit_kind(kind, Task(fitting, held_out, held_out, seed))
     # Offsets too, since one ranking over all availability classes depends on them.
-    offset = {name: c.offset for name, c in calibrate(fit.raw, fit.bias, held_out).items()}
+    offset = {name: c.offset for name, c in calibrate(fit.raw, fit.bias, fit.judged).items()}
 
     def score(components: NDArray[np.float32], availability: NDArray[np.object_]) -> NDArray[np.float64]:
         shifts = np.array([offset[str(name)] for name in availability], dtype=np.float64)

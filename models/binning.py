@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.catalog import catalog
 from riskgraph.models.layout import MAX_BINS, Layout
 from riskgraph.models.layout import WIDTH as WIDTH
-
-COMPONENT_COUNT = len(catalog().components)
+from riskgraph.models.rows import COLUMNS, BinnedRows, ListedRows, Rows
+from riskgraph.models.rows import COMPONENT_COUNT as COMPONENT_COUNT
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +52,7 @@ class BinEdges:
         ``matrix <= x`` counts to the bin: a NaN on either side compares false, so an absent value
         lands in bin 0 and unused rows never count.
         """
-        out = np.full((MAX_BINS, len(self.inner)), np.nan, dtype=np.float32)
-        out[0] = -np.inf
-        for column, edges in enumerate(self.inner):
-            out[1 : 1 + len(edges), column] = edges
-        return out
+        return _matrix(self.inner)
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -65,10 +61,28 @@ class BinEdges:
 
     def apply(self, components: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Bins of components float32[N, 259] as uint8[N, 259]."""
-        bins = np.zeros(components.shape, dtype=np.uint8)
-        for row in self.matrix:
-            bins += components >= row
-        return bins
+        return _bins(components, self.matrix)
+
+    def of_rows(self, components: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bins uint8[N, 259] of components float32[N, 259], or of rows that are in bins already."""
+        if components.dtype == np.uint8:
+            return cast("NDArray[np.uint8]", components)
+        return self.apply(cast("NDArray[np.float32]", components))
+
+
+def _matrix(inner: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    out = np.full((MAX_BINS, len(inner)), np.nan, dtype=np.float32)
+    out[0] = -np.inf
+    for column, edges in enumerate(inner):
+        out[1 : 1 + len(edges), column] = edges
+    return out
+
+
+def _bins(components: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
+    bins = np.zeros(components.shape, dtype=np.uint8)
+    for row in matrix:
+        bins += components >= row
+    return bins
 
 
 def fit_edges(
@@ -89,12 +103,62 @@ def fit_edges(
         layout: Of the components, that of the catalogue if left out.
     """
     layout = layout or Layout.of_catalog()
-    mixed = _half_and_half(label, weight)
-    inner = [
-        _category_edges(words) if words else _quantile_edges(column, mixed)
-        for words, column in zip(layout.words.tolist(), components.T, strict=True)
+    return BinEdges(tuple(_inner(components, layout.words, _half_and_half(label, weight))), layout)
+
+
+def edges_of(rows: Rows | BinnedRows, edges: BinEdges | None = None) -> BinEdges:
+    """The given edges, else those of the catalogue's components fitted on the rows.
+
+    Raises:
+        TypeError: If the rows are in bins already and no edges are given.
+    """
+    if edges is not None:
+        return edges
+    if not isinstance(rows, Rows):
+        raise TypeError("rows in bins come with the edges of these bins")
+    return fit_edges(rows.components, rows.label, rows.weight)
+
+
+def read_binned(
+    train: ListedRows, others: Sequence[ListedRows], layout: Layout | None = None
+) -> tuple[BinEdges, list[BinnedRows]]:
+    """Fit the edges as :func:`fit_edges` does, and read all rows in bins.
+
+    Values are read ``COLUMNS`` components at a time, of all rows: so edges are exact quantiles, and what is
+    in memory is 259 bytes a row, and about 150 while it is read, instead of 1.2 kB.
+
+    Args:
+        train: Rows to fit the edges on.
+        others: Further rows of the same sources.
+        layout: Of the components, that of the catalogue if left out.
+
+    Returns:
+        The edges, and the rows in bins, ``train`` first.
+    """
+    layout = layout or Layout.of_catalog()
+    mixed = _half_and_half(train.label, train.weight)
+    inner: list[NDArray[np.float32]] = []
+    bins = [np.empty((len(rows), len(layout.components)), dtype=np.uint8) for rows in (train, *others)]
+    for first in range(0, len(layout.components), COLUMNS):
+        part = slice(first, first + COLUMNS)
+        inner += _inner(train.columns(part), layout.words[part], mixed)
+        matrix = _matrix(inner[part])
+        for rows, out in zip((train, *others), bins, strict=True):
+            out[:, part] = _bins(rows.columns(part), matrix)
+    read = [
+        BinnedRows(out, rows.availability, rows.label, rows.weight, rows.cluster)
+        for rows, out in zip((train, *others), bins, strict=True)
     ]
-    return BinEdges(tuple(inner), layout)
+    return BinEdges(tuple(inner), layout), read
+
+
+def _inner(
+    components: NDArray[np.float32], words: NDArray[np.int64], mixed: NDArray[np.float64]
+) -> list[NDArray[np.float32]]:
+    return [
+        _category_edges(count) if count else _quantile_edges(column, mixed)
+        for count, column in zip(words.tolist(), components.T, strict=True)
+    ]
 
 
 def _half_and_half(label: NDArray[np.int8], weight: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from riskgraph.core.verdict import Thresholds
 from riskgraph.models.card import AVAILABILITY_CLASSES, PHASES, Calibration
 from riskgraph.models.compiled import sigmoid
-from riskgraph.models.rows import Rows, without_source
+from riskgraph.models.rows import BinnedRows, Labelled, Rows, without_source
 
 REJECT_SHARE = 0.0038
 FLAGGED_SHARE = 0.013
@@ -31,18 +32,20 @@ _MARGIN = 0.5
 # A threshold of 1 could not be reached, and review has to lie below reject.
 _CEILING = 1.0 - 1e-9
 
-RawLogits = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+RawLogits = Callable[[NDArray[Any]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
     """Rows that stand for one class, and where they come from, in words."""
 
-    rows: Rows
+    rows: Rows | BinnedRows
     source: str
 
 
-def calibrate(raw: RawLogits, bias: Mapping[str, float], held_out: Rows) -> dict[str, Calibration]:
+def calibrate(
+    raw: RawLogits, bias: Mapping[str, float], held_out: Rows | BinnedRows
+) -> dict[str, Calibration]:
     """Offset and thresholds of every availability class.
 
     The offset makes the mean prediction equal the weighted fraud rate of the class; with few fraud
@@ -59,7 +62,7 @@ def calibrate(raw: RawLogits, bias: Mapping[str, float], held_out: Rows) -> dict
     measures it.
 
     Args:
-        raw: Logits without offset of components float32[N, 259].
+        raw: Logits without offset of the components of ``held_out``.
         bias: Offset of each class as training left it.
         held_out: Rows that training has not fitted.
     """
@@ -71,7 +74,7 @@ def calibrate(raw: RawLogits, bias: Mapping[str, float], held_out: Rows) -> dict
 
 
 def _class(
-    raw: RawLogits, bias: Mapping[str, float], held_out: Rows, name: str, general: float
+    raw: RawLogits, bias: Mapping[str, float], held_out: Rows | BinnedRows, name: str, general: float
 ) -> Calibration:
     sample, trained = _sample(held_out, name), bias[name]
     if sample is None:
@@ -107,7 +110,7 @@ def _rest(honest: NDArray[np.float64], thresholds: Thresholds) -> str:
     return f"reject lies above every honest row, {above}"
 
 
-def _sample(held_out: Rows, name: str) -> _Sample | None:
+def _sample(held_out: Rows | BinnedRows, name: str) -> _Sample | None:
     phase, source = name.split("/")
     own = held_out.take(held_out.availability == name)
     if _enough(own):
@@ -119,15 +122,15 @@ def _sample(held_out: Rows, name: str) -> _Sample | None:
     return None
 
 
-def _enough(rows: Rows) -> bool:
+def _enough(rows: Labelled) -> bool:
     return int((~rows.fraud).sum()) >= MIN_HONEST
 
 
-def _trained(bias: Mapping[str, float], rows: Rows) -> NDArray[np.float64]:
+def _trained(bias: Mapping[str, float], rows: Labelled) -> NDArray[np.float64]:
     return np.array([bias[name] for name in rows.availability], dtype=np.float64)
 
 
-def _shift(logit: NDArray[np.float64], rows: Rows, general: float) -> float:
+def _shift(logit: NDArray[np.float64], rows: Labelled, general: float) -> float:
     """Correction that makes the mean prediction equal the fraud rate, pulled to ``general``."""
     fraud = float(rows.fraud.sum())
     if fraud == 0:

@@ -164,14 +164,14 @@ class CompiledModel:
 
 
 def table_logits(
-    flat: NDArray[np.float64], edges: BinEdges, components: NDArray[np.float32]
+    flat: NDArray[np.float64], edges: BinEdges, components: NDArray[np.float32] | NDArray[np.uint8]
 ) -> NDArray[np.float64]:
-    """Sum of all table terms, float64[N], of components float32[N, 259]; no offset."""
+    """Sum of all table terms, float64[N], of components float32[N, 259] or their bins uint8; no offset."""
     layout = edges.layout
     out = np.empty(len(components), dtype=np.float64)
     for start in range(0, len(components), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
-        bins = edges.apply(components[part]).astype(np.intp)
+        bins = edges.of_rows(components[part]).astype(np.intp)
         out[part] = flat.take(bins + layout.own_offset).sum(axis=1)
         cells = bins[:, layout.pair_a] * WIDTH + bins[:, layout.pair_b] + layout.pair_offset
         out[part] += flat.take(cells).sum(axis=1)

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from riskgraph.models.binning import BinEdges, fit_edges
+from riskgraph.models.binning import BinEdges, edges_of
 from riskgraph.models.card import AVAILABILITY_CLASSES
 from riskgraph.models.compiled import Tables
 from riskgraph.models.layout import WIDTH
 from riskgraph.models.network import Constraints, GraphAdditiveNetwork
-from riskgraph.models.rows import Rows
+from riskgraph.models.rows import BinnedRows, Rows
 from riskgraph.ports import Progress
 
 _EVAL_ROWS = 16384
@@ -84,9 +84,9 @@ class Batchable:
     weight: Tensor
 
     @classmethod
-    def of(cls, rows: Rows, edges: BinEdges) -> Batchable:
+    def of(cls, rows: Rows | BinnedRows, edges: BinEdges) -> Batchable:
         return cls(
-            torch.from_numpy(edges.apply(rows.components)),
+            torch.from_numpy(edges.of_rows(rows.components)),
             torch.from_numpy(class_indexes(rows.availability)),
             torch.from_numpy(rows.label.astype(np.float64)),
             # Mean 1, so that the penalties do not depend on how a release scales its weights.
@@ -116,30 +116,37 @@ def class_indexes(availability: NDArray[np.object_]) -> NDArray[np.int64]:
 
 
 def fit_order2(
-    train: Rows, held_out: Rows, *, seed: int, recipe: Recipe | None = None,
-    progress: Progress | None = None, edges: BinEdges | None = None,
+    train: Rows | BinnedRows, held_out: Rows | BinnedRows, *, seed: int, edges: BinEdges | None = None,
+    recipe: Recipe | None = None, progress: Progress | None = None,
 ) -> Fit:  # fmt: skip
     """Minimise the weighted logistic loss, stop early on the held-out rows.
 
     The same seed on the same rows gives the same tables, bit for bit.
 
     Args:
-        train: Rows to fit bins and tables on.
+        train: Rows to fit tables on.
         held_out: Rows that decide when to stop.
         seed: Of the order of rows and of what is hidden.
-        recipe: Hyperparameters, the defaults if left out.
-        progress: Told after each epoch.
         edges: Bins to fit tables on, of any layout; if left out, bins of the catalogue's components are
             fitted first.
+        recipe: Hyperparameters, the defaults if left out.
+        progress: Told after each epoch.
     """
     recipe = recipe or Recipe()
-    edges = edges or fit_edges(train.components, train.label, train.weight)
+    edges = edges_of(train, edges)
     with torch_threads(recipe.threads):
         return _Fitting(train, held_out, edges, seed, recipe).run(progress)
 
 
 class _Fitting:
-    def __init__(self, train: Rows, held_out: Rows, edges: BinEdges, seed: int, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        train: Rows | BinnedRows,
+        held_out: Rows | BinnedRows,
+        edges: BinEdges,
+        seed: int,
+        recipe: Recipe,
+    ) -> None:
         self.recipe = recipe
         self.data, self.check = Batchable.of(train, edges), Batchable.of(held_out, edges)
         self.random = torch.Generator().manual_seed(seed)

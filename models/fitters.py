@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from riskgraph.core.errors import Invalid
-from riskgraph.models.binning import BinEdges, fit_edges
+from riskgraph.models.binning import BinEdges, read_binned
 from riskgraph.models.boosting import fit_forest
 from riskgraph.models.calibration import RawLogits
 from riskgraph.models.card import AVAILABILITY_CLASSES, Card
@@ -20,7 +20,7 @@ from riskgraph.models.layout import WIDTH, Layout
 from riskgraph.models.libraries import torch_module
 from riskgraph.models.logistic import fit_logistic
 from riskgraph.models.neighbours import NeighbourInputs
-from riskgraph.models.rows import MIN_ROWS, Rows, some_of
+from riskgraph.models.rows import MIN_ROWS, BinnedRows, ListedRows, Rows, some_of
 from riskgraph.models.trees import write_forest
 from riskgraph.ports import Progress
 
@@ -37,16 +37,24 @@ class Task:
     Attributes:
         train: Rows to fit on.
         held_out: Rows that decide when to stop.
+        judged: Rows to calibrate on: all that were held out.
         seed: Of whatever is drawn.
         epochs: Upper limit (of trees for trees, of steps for logistic); the kind's own if left out.
         progress: Told as it goes.
     """
 
-    train: Rows
-    held_out: Rows
+    train: ListedRows
+    held_out: ListedRows
+    judged: ListedRows
     seed: int
     epochs: int | None = None
     progress: Progress | None = None
+
+    def load(self) -> tuple[Rows, Rows, Rows]:
+        """All three with their values in memory, about 1 kB a row."""
+        held_out = self.held_out.load()
+        judged = held_out if self.judged is self.held_out else self.judged.load()
+        return self.train.load(), held_out, judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +67,7 @@ class Fitted:
         recipe: For the card.
         write: Writes folder and card, and returns the card as stored.
         rows: How many rows it was fitted on.
+        judged: Rows to calibrate on, as ``raw`` takes their components.
     """
 
     raw: RawLogits
@@ -66,6 +75,7 @@ class Fitted:
     recipe: Mapping[str, Any]
     write: Callable[[Path, Card], Card]
     rows: int
+    judged: Rows | BinnedRows
 
 
 def fit_kind(kind: str, task: Task, rows: int | None = None) -> Fitted:
@@ -97,12 +107,12 @@ def fit_kind(kind: str, task: Task, rows: int | None = None) -> Fitted:
 def _network(kind: str, task: Task) -> Fitted:
     fitting = torch_module("fit", f"training a model of kind {kind}")
     recipe = fitting.Recipe() if task.epochs is None else fitting.Recipe(epochs=task.epochs)
-    edges = fit_edges(task.train.components, task.train.label, task.train.weight, _LAYOUTS[kind])
+    edges, (train, held_out, judged) = read_binned(task.train, (task.held_out, task.judged), _LAYOUTS[kind])
     fit = fitting.fit_order2(
-        task.train, task.held_out, seed=task.seed, recipe=recipe, progress=task.progress, edges=edges
+        train, held_out, seed=task.seed, recipe=recipe, progress=task.progress, edges=edges
     )
     used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
-    return _compiled(task, _with_all_pairs(fit.tables), fit.bias, used)
+    return _compiled(len(train), judged, _with_all_pairs(fit.tables), fit.bias, used)
 
 
 def _with_all_pairs(tables: Tables) -> Tables:
@@ -114,39 +124,42 @@ def _with_all_pairs(tables: Tables) -> Tables:
 
 
 def _logistic(kind: str, task: Task) -> Fitted:
-    fit = fit_logistic(task.train, task.held_out, epochs=task.epochs, progress=task.progress)
-    return _compiled(task, fit.tables, fit.bias, fit.recipe)
+    edges, (train, held_out, judged) = read_binned(task.train, (task.held_out, task.judged))
+    fit = fit_logistic(train, held_out, edges, epochs=task.epochs, progress=task.progress)
+    return _compiled(len(train), judged, fit.tables, fit.bias, fit.recipe)
 
 
-def _compiled(task: Task, tables: Tables, bias: Mapping[str, float], recipe: Mapping[str, Any]) -> Fitted:
+def _compiled(
+    rows: int, judged: BinnedRows, tables: Tables, bias: Mapping[str, float], recipe: Mapping[str, Any]
+) -> Fitted:
     flat, edges = tables.flat(), tables.edges
     return Fitted(
         lambda components: table_logits(flat, edges, components), bias, recipe,
-        lambda out, card: write_model(out, tables, card), len(task.train),
+        lambda out, card: write_model(out, tables, card), rows, judged,
     )  # fmt: skip
 
 
 def _trees(kind: str, task: Task) -> Fitted:
-    neighbours = NeighbourInputs.fit(task.train) if kind == "xgbgraph" else None
+    train, held_out, judged = task.load()
+    neighbours = NeighbourInputs.fit(train) if kind == "xgbgraph" else None
     forest, recipe = fit_forest(
-        task.train, task.held_out, seed=task.seed, trees=task.epochs or TREE_COUNT, neighbours=neighbours
+        train, held_out, seed=task.seed, trees=task.epochs or TREE_COUNT, neighbours=neighbours
     )
     # The trees have no offset per class; calibration finds all of it.
     no_bias = dict.fromkeys(AVAILABILITY_CLASSES, 0.0)
     return Fitted(
         lambda components: forest.logits(components, neighbours), no_bias, recipe,
-        lambda out, card: write_forest(out, forest, card, neighbours), len(task.train),
+        lambda out, card: write_forest(out, forest, card, neighbours), len(train), judged,
     )  # fmt: skip
 
 
 def _deep(kind: str, task: Task) -> Fitted:
     fitting = torch_module("fit_graph", f"training a model of kind {kind}")
     recipe = fitting.GraphRecipe() if task.epochs is None else fitting.GraphRecipe(epochs=task.epochs)
-    fit = fitting.fit_graph(
-        kind, task.train, task.held_out, seed=task.seed, recipe=recipe, progress=task.progress
-    )
+    train, held_out, judged = task.load()
+    fit = fitting.fit_graph(kind, train, held_out, seed=task.seed, recipe=recipe, progress=task.progress)
     used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
-    return Fitted(fit.raw, fit.bias, used, fit.write, len(task.train))
+    return Fitted(fit.raw, fit.bias, used, fit.write, len(train), judged)
 
 
 _FITTERS: Mapping[str, Callable[[str, Task], Fitted]] = {

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.errors import ExtraMissing
-from riskgraph.models.binning import BinEdges, fit_edges
+from riskgraph.models.binning import BinEdges, edges_of
 from riskgraph.models.card import AVAILABILITY_CLASSES
 from riskgraph.models.compiled import Tables, sigmoid
 from riskgraph.models.layout import WIDTH, Layout
-from riskgraph.models.rows import Rows
+from riskgraph.models.rows import BinnedRows, Rows
 from riskgraph.ports import Progress
 
 # Prior precisions of a weight, from strong to weak; rows weigh 1 on average.
@@ -46,9 +46,9 @@ class _Data:
     weight: Floats
 
     @classmethod
-    def of(cls, rows: Rows, edges: BinEdges) -> _Data:
+    def of(cls, rows: Rows | BinnedRows, edges: BinEdges) -> _Data:
         classes = np.array([AVAILABILITY_CLASSES.index(str(name)) for name in rows.availability], np.intp)
-        bins = np.ascontiguousarray(edges.apply(rows.components).T)
+        bins = np.ascontiguousarray(edges.of_rows(rows.components).T)
         return cls(bins, classes, rows.label.astype(np.float64), rows.weight / rows.weight.mean())
 
     def logits(self, own: Floats, bias: Floats) -> Floats:
@@ -64,22 +64,24 @@ class _Data:
 
 
 def fit_logistic(
-    train: Rows, held_out: Rows, *, epochs: int | None = None, progress: Progress | None = None
-) -> LogisticFit:
+    train: Rows | BinnedRows, held_out: Rows | BinnedRows, edges: BinEdges | None = None, *,
+    epochs: int | None = None, progress: Progress | None = None,
+) -> LogisticFit:  # fmt: skip
     """Fit by L-BFGS; of several ridges the one with the least held-out loss is taken.
 
     Nothing is drawn by chance: the same rows give the same tables.
 
     Args:
-        train: Rows to fit bins and weights on.
+        train: Rows to fit weights on.
         held_out: Rows that choose the ridge.
+        edges: Bins; if left out, they are fitted first.
         epochs: At most so many steps of L-BFGS for each ridge, 200 if left out.
         progress: Told after each ridge.
 
     Raises:
         ExtraMissing: If scipy is not installed (extra ``lab``).
     """
-    edges = fit_edges(train.components, train.label, train.weight)
+    edges = edges_of(train, edges)
     data, check = _Data.of(train, edges), _Data.of(held_out, edges)
     steps, losses = epochs or 200, []
     start = np.zeros(len(edges.inner) * WIDTH + len(AVAILABILITY_CLASSES))

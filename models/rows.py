@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NodeSpec, catalog
 from riskgraph.core.errors import Invalid
-from riskgraph.ports import TrainingRows
+from riskgraph.ports import TrainingColumns, TrainingRows
 
 # Below these a held-out quarter could not tell when to stop.
 MIN_FRAUD, MIN_HONEST = 20, 100
 MIN_ROWS = MIN_FRAUD + MIN_HONEST
+COMPONENT_COUNT = len(catalog().components)
+# Components whose values are read at once.
+COLUMNS = 16
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """M drawn rows.
+class Labelled:
+    """What M rows have besides their components.
 
     Attributes:
-        components: float32[M, 259], NaN where absent.
         availability: object[M], availability class.
         label: int8[M], 1 fraud, 0 honest.
         weight: float64[M], positive.
         cluster: int32[M], fraud cluster, negative where there is none.
     """
 
-    components: NDArray[np.float32]
     availability: NDArray[np.object_]
     label: NDArray[np.int8]
     weight: NDArray[np.float64]
@@ -38,9 +39,15 @@ class Rows:
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """The given rows, as a mask or as indexes."""
-        return Rows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        return self.having(**{n: a[rows] for n, a in vars(self).items() if isinstance(a, np.ndarray)})
+
+    def having(self, **changed: NDArray[Any]) -> Self:
+        """The same rows with some of their arrays changed."""
+        kind: Any = type(self)
+        made: Self = kind(**(vars(self) | changed))
+        return made
 
     @property
     def fraud(self) -> NDArray[np.bool_]:
@@ -52,8 +59,96 @@ class Rows:
         return float(self.weight[self.fraud].sum() / self.weight.sum())
 
 
-def stack(sources: Sequence[TrainingRows]) -> Rows:
-    """Rows of several releases; clusters stay apart.
+@dataclass(frozen=True, eq=False)
+class Rows(Labelled):
+    """M drawn rows in memory.
+
+    Attributes:
+        components: float32[M, 259], NaN where absent.
+    """
+
+    ABSENT: ClassVar[float] = np.nan
+    components: NDArray[np.float32]
+    availability: NDArray[np.object_]
+    label: NDArray[np.int8]
+    weight: NDArray[np.float64]
+    cluster: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, rows: TrainingRows) -> Rows:
+        return cls(rows.components, rows.availability, rows.label, rows.weight, rows.cluster)
+
+    def columns(self, part: slice) -> NDArray[np.float32]:
+        """float32[M, C]: some neighbouring components."""
+        return self.components[:, part]
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedRows(Labelled):
+    """M drawn rows, each component the number of its bin: a quarter of the memory.
+
+    Attributes:
+        components: uint8[M, 259], 0 where absent.
+    """
+
+    ABSENT: ClassVar[float] = 0
+    components: NDArray[np.uint8]
+    availability: NDArray[np.object_]
+    label: NDArray[np.int8]
+    weight: NDArray[np.float64]
+    cluster: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class ListedRows(Labelled):
+    """M drawn rows that stay where they lie; their components are read some columns at a time.
+
+    Attributes:
+        place: intp[M], places of the rows in all sources, one after the other.
+        sources: Where they lie.
+    """
+
+    place: NDArray[np.intp]
+    sources: Columns
+    availability: NDArray[np.object_]
+    label: NDArray[np.int8]
+    weight: NDArray[np.float64]
+    cluster: NDArray[np.int32]
+
+    def columns(self, part: slice) -> NDArray[np.float32]:
+        """float32[M, C]: some neighbouring components."""
+        return self.sources.columns(part)[self.place]
+
+    def load(self) -> Rows:
+        """The same rows with all their values in memory."""
+        values = np.empty((len(self), COMPONENT_COUNT), dtype=np.float32)
+        for first in range(0, COMPONENT_COUNT, COLUMNS):
+            part = slice(first, first + COLUMNS)
+            values[:, part] = self.columns(part)
+        return Rows(values, self.availability, self.label, self.weight, self.cluster)
+
+
+class Columns:
+    """Components of several sources, one after the other; the columns last read are kept."""
+
+    def __init__(self, sources: Sequence[TrainingColumns]) -> None:
+        self._sources = sources
+        self._last: tuple[slice, NDArray[np.float32]] | None = None
+
+    def columns(self, part: slice) -> NDArray[np.float32]:
+        """float32[M, C]: some neighbouring components of all rows."""
+        if self._last is None or self._last[0] != part:
+            # Let go first, or two parts would be in memory.
+            self._last = None
+            self._last = part, np.concatenate([source.columns(part) for source in self._sources])
+        return self._last[1]
+
+
+AnyRows = TypeVar("AnyRows", bound=Labelled)
+
+
+def stack(sources: Sequence[TrainingColumns]) -> ListedRows:
+    """Rows of several releases, their components left where they lie; clusters stay apart.
 
     Raises:
         Invalid: If there are too few rows of a class to train on.
@@ -64,24 +159,25 @@ def stack(sources: Sequence[TrainingRows]) -> Rows:
         # fraud.
         clusters.append(np.where(source.cluster >= 0, source.cluster + shift, -1).astype(np.int32))
         shift = max(shift, int(clusters[-1].max(initial=-1)) + 1)
-    rows = Rows(
-        components=np.concatenate([s.components for s in sources]),
-        availability=np.concatenate([s.availability for s in sources]),
-        label=np.concatenate([s.label for s in sources]),
-        weight=np.concatenate([s.weight for s in sources]).astype(np.float64),
-        cluster=np.concatenate(clusters),
-    )
-    fraud = int(rows.fraud.sum())
-    if fraud < MIN_FRAUD or len(rows) - fraud < MIN_HONEST:
+    label = np.concatenate([s.label for s in sources])
+    fraud = int((label == 1).sum())
+    if fraud < MIN_FRAUD or len(label) - fraud < MIN_HONEST:
         raise Invalid(
-            f"the releases hold {fraud} fraud and {len(rows) - fraud} honest rows; training needs at "
+            f"the releases hold {fraud} fraud and {len(label) - fraud} honest rows; training needs at "
             f"least {MIN_FRAUD} and {MIN_HONEST}",
             field="release",
         )
-    return rows
+    return ListedRows(
+        place=np.arange(len(label)),
+        sources=Columns(sources),
+        availability=np.concatenate([s.availability for s in sources]),
+        label=label,
+        weight=np.concatenate([s.weight for s in sources]).astype(np.float64),
+        cluster=np.concatenate(clusters),
+    )
 
 
-def split(rows: Rows, seed: int, share: float = 0.25) -> tuple[Rows, Rows]:
+def split(rows: AnyRows, seed: int, share: float = 0.25) -> tuple[AnyRows, AnyRows]:
     """Training rows and held-out rows, each class by chance.
 
     By row, not by fraud cluster: a release has about six clusters, and a held-out quarter of them
@@ -98,7 +194,7 @@ def split(rows: Rows, seed: int, share: float = 0.25) -> tuple[Rows, Rows]:
     return _with_rate(rows.take(~out), rows.fraud_rate), _with_rate(rows.take(out), rows.fraud_rate)
 
 
-def some_of(rows: Rows, count: int, seed: int) -> Rows:
+def some_of(rows: AnyRows, count: int, seed: int) -> AnyRows:
     """At most so many rows by chance, each class in proportion; weights keep the fraud rate."""
     if count >= len(rows):
         return rows
@@ -110,11 +206,11 @@ def some_of(rows: Rows, count: int, seed: int) -> Rows:
     return _with_rate(rows.take(np.concatenate(chosen)), rows.fraud_rate)
 
 
-def _with_rate(rows: Rows, rate: float) -> Rows:
+def _with_rate(rows: AnyRows, rate: float) -> AnyRows:
     weight = rows.weight.copy()
     weight[rows.fraud] *= rate * weight.sum() / weight[rows.fraud].sum()
     weight[~rows.fraud] *= (1 - rate) * rows.weight.sum() / weight[~rows.fraud].sum()
-    return Rows(rows.components, rows.availability, rows.label, weight / weight.mean(), rows.cluster)
+    return rows.having(weight=weight / weight.mean())
 
 
 def source_columns(source: str) -> NDArray[np.bool_]:
@@ -132,8 +228,8 @@ def source_columns(source: str) -> NDArray[np.bool_]:
     return np.array([gone(catalog().nodes[i]) for i in catalog().component_node], dtype=bool)
 
 
-def without_source(rows: Rows, source: str) -> Rows:
+def without_source(rows: Rows | BinnedRows, source: str) -> Rows | BinnedRows:
     """The same rows as if that source had not been there."""
     components = rows.components.copy()
-    components[:, source_columns(source)] = np.nan
-    return Rows(components, rows.availability, rows.label, rows.weight, rows.cluster)
+    components[:, source_columns(source)] = rows.ABSENT
+    return rows.having(components=components)

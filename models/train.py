@@ -17,8 +17,8 @@ from riskgraph.models.compiled import sigmoid
 from riskgraph.models.fitters import Task, fit_kind
 from riskgraph.models.kinds import DEEP, Kind, extra_to_train
 from riskgraph.models.libraries import torch_module
-from riskgraph.models.rows import Rows, split, stack
-from riskgraph.ports import Progress
+from riskgraph.models.rows import BinnedRows, Rows, split, stack
+from riskgraph.ports import Progress, TrainingColumns
 
 if TYPE_CHECKING:
     from riskgraph.sandbox import Release
@@ -53,13 +53,13 @@ def train(
     """
     _check_releases(releases)
     return _train_rows(
-        [r.rows for r in releases], describe(releases), out,
+        [r.stored for r in releases], describe(releases), out,
         kind=kind, seed=seed, epochs=epochs, rows=rows, progress=progress,
     )  # fmt: skip
 
 
 def _train_rows(
-    sources: Sequence[Any], origin: Mapping[str, Any], out: Path, *, kind: Kind = "order2",
+    sources: Sequence[TrainingColumns], origin: Mapping[str, Any], out: Path, *, kind: Kind = "order2",
     seed: int = 0, epochs: int | None = None, rows: int | None = None, progress: Progress | None = None,
 ) -> Card:  # fmt: skip
     """The part of :func:`train` below the check for releases.
@@ -67,7 +67,7 @@ def _train_rows(
     Private, since whoever calls it with rows of another origin trains past the sandbox; tests do.
 
     Args:
-        sources: Objects with the columns of :class:`riskgraph.models.rows.Rows`.
+        sources: Where the rows lie.
         origin: ``provenance``, ``releases`` and ``window`` for the card.
         out: As in :func:`train`, and so are the others.
         kind: See ``train``.
@@ -77,11 +77,11 @@ def _train_rows(
         progress: See ``train``.
     """
     fitting, held_out = split(stack(sources), seed)
-    fit = fit_kind(kind, Task(fitting, held_out, seed, epochs, progress), rows)
+    fit = fit_kind(kind, Task(fitting, held_out, held_out, seed, epochs, progress), rows)
     # Thresholds come from rows that training has not fitted: on its own rows every model looks sharper.
-    classes = calibrate(fit.raw, fit.bias, held_out)
+    classes = calibrate(fit.raw, fit.bias, fit.judged)
     recipe = {**fit.recipe, "seed": seed, "rows": fit.rows, "held_out_rows": len(held_out)}
-    card = _card(kind, origin, classes, recipe, held_out_metrics(fit.raw, classes, held_out))
+    card = _card(kind, origin, classes, recipe, held_out_metrics(fit.raw, classes, fit.judged))
     return fit.write(out, card)
 
 
@@ -151,7 +151,9 @@ def _card(
     )
 
 
-def held_out_metrics(raw: RawLogits, classes: Mapping[str, Calibration], rows: Rows) -> dict[str, Any]:
+def held_out_metrics(
+    raw: RawLogits, classes: Mapping[str, Calibration], rows: Rows | BinnedRows
+) -> dict[str, Any]:
     """AUROC, AUPRC and log loss on held-out released rows, all weighted; not a backtest.
 
     These rows come from the same groups as the rows trained on, and decided when to stop: the figures say

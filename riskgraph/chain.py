@@ -202,7 +202,7 @@ def release(
         "units": made.manifest["input"]["classes"],
         "dropped": made.manifest["input"]["dropped"],
         "certificate": dict(made.certificate),
-        "rows": len(made.rows.label),
+        "rows": len(made.stored.label),
         "timings": made.manifest["timings"],
     }
 

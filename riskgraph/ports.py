@@ -165,6 +165,22 @@ class TrainingRows(Protocol):
     def cluster(self) -> NDArray[np.int32]: ...
 
 
+class TrainingColumns(Protocol):
+    """M rows to fit on, of which components are read some at a time; the rest as in ``TrainingRows``."""
+
+    @property
+    def availability(self) -> NDArray[np.object_]: ...
+    @property
+    def label(self) -> NDArray[np.int8]: ...
+    @property
+    def weight(self) -> NDArray[np.float64]: ...
+    @property
+    def cluster(self) -> NDArray[np.int32]: ...
+
+    def columns(self, part: slice) -> NDArray[np.float32]:
+        """float32[M, C], some neighbouring components, NaN where absent."""
+
+
 class ArrayScorer(Protocol):
     def __call__(
         self, components: NDArray[np.float32], availability: NDArray[np.object_], /
@@ -189,6 +205,9 @@ class Clock(Protocol):
 
 
 class Progress(Protocol):
-    """Told how far a long step is; shown as a bar on stderr."""
+    """Told how far a long step is; shown as a bar on stderr.
+
+    What follows ": " in ``step`` is shown beside the bar and may change from call to call.
+    """
 
     def __call__(self, step: str, done: int, total: int) -> None: ...

@@ -17,7 +17,7 @@ from riskgraph.sandbox.audit import (
 from riskgraph.sandbox.baseline import human_baseline
 from riskgraph.sandbox.chunks import Chunking
 from riskgraph.sandbox.draw import ReleasedRows
-from riskgraph.sandbox.files import read_rows, read_table
+from riskgraph.sandbox.files import read_table
 from riskgraph.sandbox.intake import Rejected, admit, check_fields, search_values
 from riskgraph.sandbox.ledger import Ledger, check_ledger
 from riskgraph.sandbox.manifest import stamp
@@ -48,7 +48,6 @@ __all__ = [
     "find_units",
     "human_baseline",
     "read_log",
-    "read_rows",
     "read_table",
     "refusal_on_record",
     "search_values",

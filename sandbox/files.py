@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
+from riskgraph.core.errors import CheckFailed
 from riskgraph.sandbox.absence import CAUSES, PARTS
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.pairs import APART, CELLS, pair_ends
@@ -23,6 +26,8 @@ CENTROIDS, GROUPS, SHAPE, PAIRS, ROWS = (
     f"{name}.parquet" for name in ("centroids", "groups", "shape", "pairs", "rows")
 )
 TABLES = (CENTROIDS, GROUPS, SHAPE, PAIRS, ROWS)
+# Components that are read at once.
+_BLOCK = 16
 
 
 def _arrow() -> tuple[Any, Any]:
@@ -138,22 +143,71 @@ def write_rows(folder: Path, rows: ReleasedRows) -> int:
     return _write(folder / ROWS, columns)
 
 
-def read_rows(folder: Path) -> ReleasedRows:
-    """Read the drawn rows back, bit for bit."""
+def count_rows(folder: Path) -> int:
+    """How many drawn rows there are, by the footer of their file."""
     _, pq = _arrow()
-    table = pq.read_table(folder / ROWS)
-    components = np.empty((table.num_rows, len(catalog().components)), dtype=np.float32)
-    for j, name in enumerate(catalog().components):
-        components[:, j] = table[name].to_numpy()
-    states = np.frombuffer(b"".join(table["states"].to_pylist()), dtype=np.uint8)
-    return ReleasedRows(
-        components=components,
-        states=states.reshape(-1, NODE_COUNT).copy(),
-        availability=np.array(table["availability"].to_pylist(), dtype=object),
-        label=table["label"].to_numpy().astype(np.int8),
-        weight=table["weight"].to_numpy().astype(np.float64),
-        cluster=table["cluster"].to_numpy().astype(np.int32),
-    )
+    return int(pq.read_metadata(folder / ROWS).num_rows)
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Drawn rows that are read column by column, so that memory never holds all their values.
+
+    Attributes:
+        path: Their file.
+        sha256: Its digest, which has to hold after each reading too.
+
+    Raises:
+        CheckFailed: While reading, if the file has changed.
+    """
+
+    path: Path
+    sha256: str
+
+    def columns(self, part: slice) -> NDArray[np.float32]:
+        """float32[M, C]: some neighbouring components, NaN where absent."""
+        read = self._read(list(catalog().components[part]))
+        return np.stack([column.to_numpy() for column in read.columns], axis=1)
+
+    @property
+    def availability(self) -> NDArray[np.object_]:
+        return np.array(self._rest["availability"].to_pylist(), dtype=object)
+
+    @property
+    def label(self) -> NDArray[np.int8]:
+        return np.asarray(self._rest["label"].to_numpy(), dtype=np.int8)
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        return np.asarray(self._rest["weight"].to_numpy(), dtype=np.float64)
+
+    @property
+    def cluster(self) -> NDArray[np.int32]:
+        return np.asarray(self._rest["cluster"].to_numpy(), dtype=np.int32)
+
+    @cached_property
+    def _rest(self) -> Any:
+        return self._read(["availability", "label", "weight", "cluster"])
+
+    def all(self) -> ReleasedRows:
+        """Every row and column at once."""
+        components = np.empty((len(self.label), len(catalog().components)), dtype=np.float32)
+        for first in range(0, components.shape[1], _BLOCK):
+            components[:, first : first + _BLOCK] = self.columns(slice(first, first + _BLOCK))
+        states = np.frombuffer(b"".join(self._read(["states"])["states"].to_pylist()), dtype=np.uint8)
+        return ReleasedRows(
+            components, states.reshape(-1, NODE_COUNT).copy(),
+            self.availability, self.label, self.weight, self.cluster,
+        )  # fmt: skip
+
+    def _read(self, names: list[str]) -> Any:
+        _, pq = _arrow()
+        try:
+            return pq.read_table(self.path, columns=names)
+        finally:
+            # Afterwards: what was read came from the file that was verified, however long ago that was.
+            if file_sha256(self.path) != self.sha256:
+                raise CheckFailed(f"{self.path.name} changed while it was read", field=self.path.name)
 
 
 def read_table(folder: Path, name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from riskgraph.core.errors import CheckFailed
 from riskgraph.core.units import LEAST_K, MAX_COMPONENT_SHARE, MIN_COMPONENTS
 from riskgraph.sandbox.audit import AUDIT, verify_copy
 from riskgraph.sandbox.draw import ReleasedRows
-from riskgraph.sandbox.files import CENTROIDS, ROWS, TABLES, file_sha256, read_rows, read_table
+from riskgraph.sandbox.files import CENTROIDS, ROWS, TABLES, StoredRows, count_rows, file_sha256, read_table
 from riskgraph.sandbox.manifest import SCHEMA
 from riskgraph.sandbox.measures import size_histogram
 from riskgraph.sandbox.partition import MAX_UNIT_SHARE
@@ -72,25 +73,25 @@ class Release:
     Attributes:
         path: Its folder.
         manifest: The signed manifest.
-        rows: Drawn training rows.
+        stored: Drawn training rows where they lie, to be read column by column.
     """
 
     path: Path
     manifest: Mapping[str, Any]
-    rows: ReleasedRows
+    stored: StoredRows
 
     def __init__(
-        self, path: Path, manifest: Mapping[str, Any], rows: ReleasedRows, *, token: object = None
+        self, path: Path, manifest: Mapping[str, Any], stored: StoredRows, *, token: object = None
     ) -> None:
         # A type that cannot be forged by accident is what keeps raw rows out of training.
         if token is not _OPENED:
             raise TypeError("a Release is made by Release.open(path, verifier) only")
-        for name, value in (("path", path), ("manifest", manifest), ("rows", rows)):
+        for name, value in (("path", path), ("manifest", manifest), ("stored", stored)):
             object.__setattr__(self, name, value)
 
     @classmethod
     def open(cls, path: Path, verifier: Verifier) -> Release:
-        """Verify a release and read its rows.
+        """Verify a release; its rows are read when they are asked for.
 
         Args:
             path: Folder of the release.
@@ -106,10 +107,15 @@ class Release:
         verify_copy(path / AUDIT, verifier)
         check_certificate(manifest["certificate"])
         _check_centroids(path, manifest["certificate"])
-        rows = read_rows(path)
-        if len(rows) != manifest["files"][ROWS]["rows"]:
+        entry = manifest["files"][ROWS]
+        if count_rows(path) != entry["rows"]:
             raise CheckFailed(f"{ROWS} does not have the rows that the manifest names", field=ROWS)
-        return cls(path, manifest, rows, token=_OPENED)
+        return cls(path, manifest, StoredRows(path / ROWS, entry["sha256"]), token=_OPENED)
+
+    @cached_property
+    def rows(self) -> ReleasedRows:
+        """All drawn training rows, in memory: about 1.2 kB each."""
+        return self.stored.all()
 
     @property
     def release_id(self) -> str:

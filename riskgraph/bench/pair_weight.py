@@ -177,5 +177,5 @@ def train_raw(
     rows: TrainingRows, out: Path, seed: int, epochs: int | None, progress: Progress | None
 ) -> CompiledModel:
     # the private part of training on purpose: both sides must go through the very same code
-    _train_rows([rows], _ORIGIN, out, seed=seed, epochs=epochs, progress=progress)
+    _train_rows([Rows.of(rows)], _ORIGIN, out, seed=seed, epochs=epochs, progress=progress)
     return CompiledModel.load(out)

@@ -43,11 +43,12 @@ def progress_bars() -> Iterator[Progress]:
     tasks: dict[str, TaskID] = {}
 
     def report(step: str, done: int, total: int) -> None:
+        name = step.partition(": ")[0]
         if not tasks:
             bars.start()
-        if step not in tasks:
-            tasks[step] = bars.add_task(step, total=total)
-        bars.update(tasks[step], completed=done, total=total)
+        if name not in tasks:
+            tasks[name] = bars.add_task(step, total=total)
+        bars.update(tasks[name], description=step, completed=done, total=total)
 
     try:
         yield report

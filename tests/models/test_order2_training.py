@@ -10,7 +10,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.models.compiled import CompiledModel, table_logits
 from riskgraph.models.rows import Rows, split, stack
 from riskgraph.models.train import _train_rows, describe, train
-from riskgraph.sandbox import Release, ReleasedRows
+from riskgraph.sandbox import Release
 from tests.models.helpers import planted_rows
 
 torch = pytest.importorskip("torch")
@@ -162,10 +162,6 @@ def test_clusters_of_several_releases_stay_apart(rows: Rows) -> None:
 
 def opened_release(rows: Rows, provenance: str) -> Release:
     """A release as ``Release.open`` leaves it, without its files."""
-    states = np.zeros((len(rows), 137), dtype=np.uint8)
-    released = ReleasedRows(
-        rows.components, states, rows.availability, rows.label, rows.weight, rows.cluster
-    )  # fmt: skip
     counts = {"groups": 9, "min_units": 50, "min_components": 40, "min_rows": 55, "max_unit_share": 0.1}
     manifest = {
         "release_id": f"rel-{provenance}",
@@ -175,7 +171,7 @@ def opened_release(rows: Rows, provenance: str) -> Release:
         "input": {"until": "2026-06-30", "records": 10, "accepted": 9},
     }
     release = object.__new__(Release)
-    for name, value in (("path", Path("r")), ("manifest", manifest), ("rows", released)):
+    for name, value in (("path", Path("r")), ("manifest", manifest), ("stored", rows)):
         object.__setattr__(release, name, value)
     return release
 

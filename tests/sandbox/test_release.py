@@ -90,11 +90,29 @@ def test_an_opened_release_tells_what_training_needs(release: Release, world: Or
     assert release.manifest["timings"]["rows"] == len(world)
 
 
+def test_columns_that_are_read_alone_are_those_of_all_rows(release: Release) -> None:
+    part = slice(17, 40)
+    assert np.array_equal(release.stored.columns(part), release.rows.components[:, part], equal_nan=True)
+    assert np.array_equal(release.stored.weight, release.rows.weight)
+
+
+def test_rows_that_change_after_the_release_was_verified_are_refused(copy: Path, signer: Any) -> None:
+    opened = Release.open(copy, signer)
+    assert len(opened.stored.label) == len(opened.rows)
+    whole = (copy / "rows.parquet").read_bytes()
+    try:
+        (copy / "rows.parquet").write_bytes(whole + b" ")
+        with pytest.raises(CheckFailed, match="changed while it was read"):
+            opened.stored.columns(slice(0, 1))
+    finally:
+        (copy / "rows.parquet").write_bytes(whole)
+
+
 def test_a_release_cannot_be_constructed_directly(release: Release) -> None:
     with pytest.raises(TypeError, match=r"Release\.open"):
-        Release(release.path, release.manifest, release.rows)
+        Release(release.path, release.manifest, release.stored)
     with pytest.raises(TypeError, match=r"Release\.open"):
-        Release(release.path, release.manifest, release.rows, token=object())
+        Release(release.path, release.manifest, release.stored, token=object())
 
 
 @given(name=st.sampled_from(FILES), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
