@@ -13,12 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from riskgraph.core.errors import Invalid
 from riskgraph.models.binning import BinEdges, edges_of
 from riskgraph.models.card import AVAILABILITY_CLASSES
+from riskgraph.models.checkpoint import Arrays, Checkpoint
 from riskgraph.models.compiled import Tables
 from riskgraph.models.layout import WIDTH
 from riskgraph.models.network import Constraints, GraphAdditiveNetwork
 from riskgraph.models.rows import BinnedRows, Rows
+from riskgraph.models.share import Share
 from riskgraph.ports import Progress
 
 _EVAL_ROWS = 16384
@@ -76,12 +79,13 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Batchable:
-    """Rows as tensors, their components in bins."""
+    """Rows as tensors, their components in bins, and the weighted share of fraud."""
 
     bins: Tensor
     classes: Tensor
     label: Tensor
     weight: Tensor
+    fraud_rate: float
 
     @classmethod
     def of(cls, rows: Rows | BinnedRows, edges: BinEdges) -> Batchable:
@@ -91,21 +95,45 @@ class Batchable:
             torch.from_numpy(rows.label.astype(np.float64)),
             # Mean 1, so that the penalties do not depend on how a release scales its weights.
             torch.from_numpy(rows.weight / rows.weight.mean()),
+            rows.fraud_rate,
         )
 
+    def to(self, device: torch.device) -> Batchable:
+        bins, classes, label, weight = (
+            array.to(device) for array in (self.bins, self.classes, self.label, self.weight)
+        )
+        return Batchable(bins, classes, label, weight, self.fraud_rate)
 
-def _honest_weight(data: Batchable, network: GraphAdditiveNetwork) -> tuple[Tensor, Tensor]:
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def _honest_weight(data: Batchable, network: GraphAdditiveNetwork, share: Share) -> tuple[Tensor, Tensor]:
     """Honest weight in each bin, float64[259, 13], and in each pair of bins, float64[284, 13, 13]."""
-    weight = data.weight * (1 - data.label)
-    own = torch.stack([torch.bincount(b, weight, WIDTH) for b in data.bins.t().long()])
-    stand_in = data.bins.t().long()[network.stand_in]
+    # One line per component: whole columns are counted.
+    bins = share.of(data.bins).t().contiguous()
+    weight = share.of(data.weight * (1 - data.label))
+    own = torch.stack([torch.bincount(b.long(), weight, WIDTH) for b in bins])
+    stand_in = network.stand_in.tolist()
     cells = [
-        torch.bincount(stand_in[a] * WIDTH + stand_in[b], weight, WIDTH * WIDTH)
+        torch.bincount(bins[stand_in[a]].long() * WIDTH + bins[stand_in[b]].long(), weight, WIDTH * WIDTH)
         for a, b in network.edges.layout.ends.tolist()
     ]
     # A layout may have no pair at all, and nothing cannot be stacked.
     flat = torch.stack(cells) if cells else weight.new_empty(0)
-    return own, flat.view(-1, WIDTH, WIDTH)
+    return share.total(own), share.total(flat).view(-1, WIDTH, WIDTH)
+
+
+def device_of(name: str) -> str:
+    """The device that ``auto``, ``cpu`` or ``cuda`` means here; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        Invalid: If a GPU is asked for and torch sees none.
+    """
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise Invalid("--device cuda: torch finds no GPU here; take --device cpu", field="--device")
+    return "cuda" if there and name != "cpu" else "cpu"
 
 
 def class_indexes(availability: NDArray[np.object_]) -> NDArray[np.int64]:
@@ -118,10 +146,11 @@ def class_indexes(availability: NDArray[np.object_]) -> NDArray[np.int64]:
 def fit_order2(
     train: Rows | BinnedRows, held_out: Rows | BinnedRows, *, seed: int, edges: BinEdges | None = None,
     recipe: Recipe | None = None, progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None, device: str = "cpu",
 ) -> Fit:  # fmt: skip
     """Minimise the weighted logistic loss, stop early on the held-out rows.
 
-    The same seed on the same rows gives the same tables, bit for bit.
+    The same seed on the same rows gives the same tables, bit for bit, on a CPU.
 
     Args:
         train: Rows to fit tables on.
@@ -131,74 +160,118 @@ def fit_order2(
             fitted first.
         recipe: Hyperparameters, the defaults if left out.
         progress: Told after each epoch.
+        checkpoint: Saved after each epoch; if there is one, training goes on where it stands.
+        device: Of torch.
+
+    Raises:
+        CheckFailed: If the checkpoint is damaged.
+        Invalid: If it is of another run.
     """
     recipe = recipe or Recipe()
     edges = edges_of(train, edges)
+    data, check = Batchable.of(train, edges), Batchable.of(held_out, edges)
+    return fit_batches(
+        data, check, edges, seed, recipe, progress=progress, checkpoint=checkpoint, device=device
+    )
+
+
+def fit_batches(
+    data: Batchable, check: Batchable, edges: BinEdges, seed: int, recipe: Recipe, *,
+    progress: Progress | None = None, checkpoint: Checkpoint | None = None, device: str = "cpu",
+    share: Share | None = None,
+) -> Fit:  # fmt: skip
+    """:func:`fit_order2` on rows in bins, by one of several workers where ``share`` says so."""
     with torch_threads(recipe.threads):
-        return _Fitting(train, held_out, edges, seed, recipe).run(progress)
+        fitting = _Fitting(data, check, edges, seed, recipe, torch.device(device), share or Share())
+        return fitting.run(progress, checkpoint)
 
 
 class _Fitting:
     def __init__(
-        self,
-        train: Rows | BinnedRows,
-        held_out: Rows | BinnedRows,
-        edges: BinEdges,
-        seed: int,
-        recipe: Recipe,
-    ) -> None:
-        self.recipe = recipe
-        self.data, self.check = Batchable.of(train, edges), Batchable.of(held_out, edges)
+        self, data: Batchable, check: Batchable, edges: BinEdges, seed: int, recipe: Recipe,
+        device: torch.device, share: Share,
+    ) -> None:  # fmt: skip
+        self.recipe, self.share, self.device = recipe, share, device
+        # Batches are drawn on the CPU whatever the device is: the same seed draws the same ones everywhere.
         self.random = torch.Generator().manual_seed(seed)
-        self.network = GraphAdditiveNetwork(edges)
+        network = GraphAdditiveNetwork(edges)
+        rate = data.fraud_rate
         # From the base rate on: a wrong offset would be learned first, and the tables against it.
-        self.network.bias.data.fill_(math.log(train.fraud_rate / (1 - train.fraud_rate)))
-        self.constraints = Constraints(edges, _honest_weight(self.data, self.network))
-        self.neighbours = torch.from_numpy(_neighbour_mask(edges))
-        self.listed = torch.from_numpy(edges.layout.listed.copy())
-        self.hidden = [torch.from_numpy(gone.copy()) for gone in edges.layout.hidden]
-        residual = self.data.weight * (self.data.label - train.fraud_rate)
+        network.bias.data.fill_(math.log(rate / (1 - rate)))
+        self.constraints = Constraints(edges, _honest_weight(data, network, share)).to(device)
+        self.neighbours = torch.from_numpy(_neighbour_mask(edges)).to(device)
+        self.listed = torch.from_numpy(edges.layout.listed.copy()).to(device)
+        # Nothing, what a refusal takes away, and what a missing front end does.
+        gone = [np.zeros_like(edges.layout.hidden[0]), *edges.layout.hidden]
+        self.hidden = torch.from_numpy(np.stack(gone)).to(device)
+        residual = data.weight * (data.label - rate)
         # How far pure noise would push a table: the unit of the shrinkage, so that it needs no tuning to
         # size.
         self.noise = float(residual.square().sum().sqrt())
         # Small releases get about 16 steps an epoch too; with one, 40 epochs would be 40 steps.
-        self.batch = min(recipe.batch, max(256, len(train) // recipe.steps))
+        self.batch = min(recipe.batch, max(256, len(data) // recipe.steps))
+        self.network, self.drawn_from = network.to(device), data.classes
+        self.data, self.check = data.to(device), check.to(device)
+        self.forward = share.joined(self.network)
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=recipe.rate, betas=(0.9, 0.99))
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimizer, recipe.epochs, recipe.rate / 20
+        )
+        self.best: dict[str, Tensor] = {}
+        self.losses: list[float] = []
 
-    def run(self, progress: Progress | None) -> Fit:
-        recipe = self.recipe
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.rate, betas=(0.9, 0.99))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs, recipe.rate / 20)
-        best, losses = self._snapshot(), [self._held_out_loss()]
-        for epoch in range(recipe.epochs):
-            for rows in torch.randperm(len(self.data.label), generator=self.random).split(self.batch):
-                optimizer.zero_grad()
-                self._loss(rows).backward()
-                optimizer.step()
-                # After every step: a demand that is imposed only at the end would undo what the fit relied
-                # on.
-                self.constraints.project(self.network)
-            schedule.step()
-            losses.append(self._held_out_loss())
-            if losses[-1] == min(losses):
-                best = self._snapshot()
+    def run(self, progress: Progress | None, checkpoint: Checkpoint | None) -> Fit:
+        saved = checkpoint.load() if checkpoint else None
+        if saved:
+            self._restore(saved)
+        else:
+            self._judge()
+        while not self._done:
+            self._epoch()
             if progress:
-                progress("train", epoch + 1, recipe.epochs)
-            if len(losses) - 1 - int(np.argmin(losses)) >= recipe.patience:
-                break
+                told = f"train: held-out loss {self.losses[-1]:.5f}"
+                progress(told, len(self.losses) - 1, self.recipe.epochs)
+            if checkpoint and self.share.rank == 0:
+                checkpoint.save(self._state())
         # The last epochs only showed that the loss no longer falls.
-        self.network.load_state_dict(best)
-        bias = dict(zip(AVAILABILITY_CLASSES, self.network.bias.detach().tolist(), strict=True))
-        return Fit(self.network.tables(), bias, losses, self.network)
+        self.network.load_state_dict(self.best)
+        network = self.network.cpu()
+        bias = dict(zip(AVAILABILITY_CLASSES, network.bias.detach().tolist(), strict=True))
+        return Fit(network.tables(), bias, self.losses, network)
+
+    @property
+    def _done(self) -> bool:
+        """Whether all epochs are over, or the last ones brought nothing."""
+        epochs = len(self.losses) - 1
+        return epochs >= self.recipe.epochs or epochs - int(np.argmin(self.losses)) >= self.recipe.patience
+
+    def _epoch(self) -> None:
+        for rows in torch.randperm(len(self.data), generator=self.random).split(self.batch):
+            self.optimizer.zero_grad()
+            self._loss(rows).backward()
+            self.optimizer.step()
+            # After every step: a demand that is imposed only at the end would undo what the fit relied
+            # on.
+            self.constraints.project(self.network)
+        self.schedule.step()
+        self._judge()
+
+    def _judge(self) -> None:
+        """Look at the held-out rows, and keep the network if it was never better."""
+        self.losses.append(self._held_out_loss())
+        if self.losses[-1] == min(self.losses):
+            self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def _loss(self, rows: Tensor) -> Tensor:
-        bins, classes = self.data.bins[rows].long(), self.data.classes[rows]
-        shares = (self.recipe.hide_consent, self.recipe.hide_sdk)
-        bins, classes, again = hide_sources(bins, classes, self.hidden, shares, self.random)
-        label, weight = self.data.label[rows], self.data.weight[rows]
-        label, weight = torch.cat([label, label[again]]), torch.cat([weight, weight[again]])
-        loss = log_loss(self.network(bins, classes), label, weight)
+        """This worker's part of a batch's loss, times the number of workers: their mean is the loss."""
+        share = self.share
+        rows, classes, gone = _shown(rows, self.drawn_from[rows], self.recipe, self.random)
+        whole = self.data.weight[rows.to(self.device)].sum()
+        rows, classes, gone = (share.of(drawn).to(self.device) for drawn in (rows, classes, gone))
+        bins = self.data.bins[rows].masked_fill(self.hidden[gone], 0).long()
+        loss = _losses(self.forward(bins, classes), self.data.label[rows], self.data.weight[rows])
         # The loss is a mean over rows, so the penalty of the whole is divided by their number.
-        return loss + self._penalty() / len(self.data.label)
+        return loss.sum() * share.size / whole + self._penalty() / len(self.data)
 
     def _penalty(self) -> Tensor:
         own, pairs, recipe = self.network.own_table, self.network.pair_table, self.recipe
@@ -211,13 +284,63 @@ class _Fitting:
         return self.noise * blocks + ridge + 0.5 * recipe.smooth * steps.square().sum()
 
     def _held_out_loss(self) -> float:
-        parts = torch.arange(len(self.check.label)).split(_EVAL_ROWS)
+        mine = self.share.of(torch.arange(len(self.check)))
         with torch.no_grad():
-            logits = [self.network(self.check.bins[p].long(), self.check.classes[p]) for p in parts]
-            return float(log_loss(torch.cat(logits), self.check.label, self.check.weight))
+            logits = [
+                self.network(self.check.bins[p].long(), self.check.classes[p])
+                for p in mine.to(self.device).split(_EVAL_ROWS)
+            ]
+            label, weight = self.share.of(self.check.label), self.share.of(self.check.weight)
+            total = self.share.total(_losses(torch.cat(logits), label, weight).sum())
+            return float(total / self.check.weight.sum())
 
-    def _snapshot(self) -> dict[str, Tensor]:
-        return {name: value.clone() for name, value in self.network.state_dict().items()}
+    def _state(self) -> Arrays:
+        """All that the next epoch depends on."""
+        tensors: dict[str, Tensor] = {"random": self.random.get_state()}
+        for name, value in self.network.named_parameters():
+            moments = self.optimizer.state[value]
+            tensors |= {f"{name}/{n}": m for n, m in moments.items()}
+            tensors |= {f"{name}/now": value.detach(), f"{name}/best": self.best[name]}
+        arrays = {name: value.cpu().numpy() for name, value in tensors.items()}
+        rate = np.array(self.optimizer.param_groups[0]["lr"])
+        return {**arrays, "losses": np.array(self.losses), "rate": rate}
+
+    def _restore(self, arrays: Arrays) -> None:
+        tensors = {name: torch.from_numpy(value).to(self.device) for name, value in arrays.items()}
+        self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
+        for name, value in self.network.named_parameters():
+            mine = {n.rpartition("/")[2]: t for n, t in tensors.items() if n.rpartition("/")[0] == name}
+            value.data.copy_(mine.pop("now"))
+            self.best[name].copy_(mine.pop("best"))
+            # Adam counts its steps on the CPU, wherever its moments lie.
+            self.optimizer.state[value] = {**mine, "step": mine["step"].cpu()}
+        self.losses = arrays["losses"].tolist()
+        self.random.set_state(tensors["random"].cpu())
+        done = len(self.losses) - 1
+        self.schedule.load_state_dict({"last_epoch": done, "_step_count": done + 1})
+        self.optimizer.param_groups[0]["lr"] = float(arrays["rate"])
+
+
+def _shown(
+    rows: Tensor, classes: Tensor, recipe: Recipe, random: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch with some of its rows shown once more: rows, classes, and what each hides (0 is nothing)."""
+    refused, missing = draw_hidden(classes, (recipe.hide_consent, recipe.hide_sdk), random)
+    gone = [torch.zeros_like(classes), torch.ones_like(refused), torch.full_like(missing, 2)]
+    shifted = torch.cat([classes, classes[refused] + 2, classes[missing] + 1])
+    return torch.cat([rows, rows[refused], rows[missing]]), shifted, torch.cat(gone)
+
+
+def draw_hidden(
+    classes: Tensor, shares: tuple[float, float], random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Which front-end rows of a batch are shown again with consent refused, and which without front end."""
+    # Classes stand in the order front_end, no_front_end, refused within each phase.
+    front = (classes % 3 == 0).nonzero().squeeze(-1)
+    # One draw for both, so that no row is shown with both sources gone.
+    draw = torch.rand(len(front), generator=random)
+    first, second = shares[0], shares[0] + shares[1]
+    return front[draw < first], front[(draw >= first) & (draw < second)]
 
 
 def hide_sources(
@@ -236,12 +359,7 @@ def hide_sources(
     Returns:
         Bins, classes, and which rows were appended.
     """
-    # Classes stand in the order front_end, no_front_end, refused within each phase.
-    front = (classes % 3 == 0).nonzero().squeeze(-1)
-    # One draw for both, so that no row is shown with both sources gone.
-    draw = torch.rand(len(front), generator=random)
-    first, second = shares[0], shares[0] + shares[1]
-    refused, missing = front[draw < first], front[(draw >= first) & (draw < second)]
+    refused, missing = draw_hidden(classes, shares, random)
     bare = [bins[rows].masked_fill(gone, 0) for rows, gone in zip((refused, missing), hidden, strict=True)]
     shifted = [classes[refused] + 2, classes[missing] + 1]
     return torch.cat([bins, *bare]), torch.cat([classes, *shifted]), torch.cat([refused, missing])
@@ -259,8 +377,12 @@ def _bent_lengths(blocks: Tensor) -> Tensor:
 
 def log_loss(logit: Tensor, label: Tensor, weight: Tensor) -> Tensor:
     """Mean weighted logistic loss."""
+    return _losses(logit, label, weight).sum() / weight.sum()
+
+
+def _losses(logit: Tensor, label: Tensor, weight: Tensor) -> Tensor:
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, label, reduction="none")
-    return (loss * weight).sum() / weight.sum()
+    return loss * weight
 
 
 def _neighbour_mask(edges: BinEdges) -> NDArray[np.float64]:

@@ -14,8 +14,9 @@ from riskgraph.models.binning import BinEdges, read_binned
 from riskgraph.models.boosting import fit_forest
 from riskgraph.models.calibration import RawLogits
 from riskgraph.models.card import AVAILABILITY_CLASSES, Card
+from riskgraph.models.checkpoint import Checkpoint
 from riskgraph.models.compiled import Tables, table_logits, write_model
-from riskgraph.models.kinds import DEEP, KINDS
+from riskgraph.models.kinds import CONSTRAINED, DEEP, KINDS
 from riskgraph.models.layout import WIDTH, Layout
 from riskgraph.models.libraries import torch_module
 from riskgraph.models.logistic import fit_logistic
@@ -30,6 +31,41 @@ _LAYOUTS = {"order2": Layout.of_catalog(), "additive": Layout.of_catalog().with_
 DEEP_ROWS = 30_000
 
 
+@dataclass(frozen=True)
+class Means:
+    """How ``order2`` and ``additive`` are fitted; other kinds know one way.
+
+    Attributes:
+        workers: Processes that share each batch.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint: Saved after each epoch; if there is one, training goes on where it stands.
+    """
+
+    workers: int = 1
+    device: str = "auto"
+    checkpoint: Checkpoint | None = None
+
+    def check(self, kind: str) -> None:
+        """See that a kind can be fitted so.
+
+        Raises:
+            Invalid: If not; the option is named.
+        """
+        if self.workers < 1:
+            raise Invalid(f"--workers must be at least 1, got {self.workers}", field="--workers")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise Invalid(f"--device must be auto, cpu or cuda, got {self.device!r}", field="--device")
+        asked = {
+            "--workers": self.workers > 1,
+            "--device": self.device == "cuda",
+            "--resume": self.checkpoint is not None,
+        }
+        for option, given in asked.items():
+            if given and kind not in CONSTRAINED:
+                known = " and ".join(CONSTRAINED)
+                raise Invalid(f"{option} is for kinds {known}, not for {kind}", field=option)
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """What to fit, and how far.
@@ -41,6 +77,7 @@ class Task:
         seed: Of whatever is drawn.
         epochs: Upper limit (of trees for trees, of steps for logistic); the kind's own if left out.
         progress: Told as it goes.
+        means: How a network is fitted.
     """
 
     train: ListedRows
@@ -49,6 +86,7 @@ class Task:
     seed: int
     epochs: int | None = None
     progress: Progress | None = None
+    means: Means = Means()
 
     def load(self) -> tuple[Rows, Rows, Rows]:
         """All three with their values in memory, about 1 kB a row."""
@@ -92,6 +130,7 @@ def fit_kind(kind: str, task: Task, rows: int | None = None) -> Fitted:
     """
     if kind not in KINDS:
         raise Invalid(f"unknown kind {kind!r}; known: {', '.join(KINDS)}", field="kind")
+    task.means.check(kind)
     if rows is None and kind in DEEP:
         rows = DEEP_ROWS
     if rows is not None:
@@ -108,11 +147,21 @@ def _network(kind: str, task: Task) -> Fitted:
     fitting = torch_module("fit", f"training a model of kind {kind}")
     recipe = fitting.Recipe() if task.epochs is None else fitting.Recipe(epochs=task.epochs)
     edges, (train, held_out, judged) = read_binned(task.train, (task.held_out, task.judged), _LAYOUTS[kind])
+    means, device = task.means, fitting.device_of(task.means.device)
+    # Whatever a sum depends on: what runs elsewhere would not end in the same bytes.
+    used = {**recipe.to_json(), **_where(means.workers, device)}
+    checkpoint = means.checkpoint and means.checkpoint.of(recipe=used, torch=fitting.torch.__version__)
     fit = fitting.fit_order2(
-        train, held_out, seed=task.seed, recipe=recipe, progress=task.progress, edges=edges
-    )
-    used = {**recipe.to_json(), "epochs_run": len(fit.losses) - 1}
+        train, held_out, seed=task.seed, recipe=recipe, progress=task.progress, edges=edges,
+        checkpoint=checkpoint, device=device,
+    )  # fmt: skip
+    used["epochs_run"] = len(fit.losses) - 1
     return _compiled(len(train), judged, _with_all_pairs(fit.tables), fit.bias, used)
+
+
+def _where(workers: int, device: str) -> dict[str, Any]:
+    """What a card says of workers and GPU, nothing for one worker on a CPU."""
+    return ({"workers": workers} if workers > 1 else {}) | ({"device": device} if device != "cpu" else {})
 
 
 def _with_all_pairs(tables: Tables) -> Tables:

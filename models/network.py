@@ -7,6 +7,7 @@ a closed form (``phi_i = f_i + 1/2 sum_j g_ij``) and the network compiles to loo
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from typing import cast
@@ -92,7 +93,7 @@ class GraphAdditiveNetwork(torch.nn.Module):  # type: ignore[misc, unused-ignore
 
     def node_terms(self, bins: Tensor) -> Tensor:
         """Own term of each node, float64[B, 137]."""
-        out = torch.zeros(len(bins), self.edges.layout.nodes, dtype=torch.float64)
+        out = torch.zeros(len(bins), self.edges.layout.nodes, dtype=torch.float64, device=bins.device)
         return out.index_add(1, cast(Tensor, self.node), self._own_terms(bins))
 
     def _own_terms(self, bins: Tensor) -> Tensor:
@@ -154,6 +155,15 @@ class Constraints:
             # By the second end first: what comes last holds exactly, also where both are optional.
             self._pair_shares = [(axis, _shares(pairs, given[:, axis - 1], axis)) for axis in (2, 1)]
 
+    def to(self, device: torch.device) -> Constraints:
+        """The same demands, for tables on a device."""
+        moved = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(moved, name, value.to(device))
+        moved._pair_shares = [(axis, share.to(device)) for axis, share in self._pair_shares]
+        return moved
+
     def project(self, network: GraphAdditiveNetwork) -> None:
         """Move the tables to ones that satisfy every demand.
 
@@ -196,7 +206,8 @@ def isotonic(values: Tensor) -> Tensor:
     """
     n = values.shape[1]
     sums = torch.cat([torch.zeros_like(values[:, :1]), values.cumsum(1)], dim=1)
-    first, last = torch.arange(n).unsqueeze(1), torch.arange(n).unsqueeze(0)
+    places = torch.arange(n, device=values.device)
+    first, last = places.unsqueeze(1), places.unsqueeze(0)
     means = (sums[:, None, 1:] - sums[:, :-1, None]) / (last - first + 1).clamp(min=1)
     means = means.masked_fill(last < first, torch.inf)
     lowest = means.flip(2).cummin(2).values.flip(2)

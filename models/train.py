@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.models.calibration import RawLogits, calibrate
 from riskgraph.models.card import HELD_OUT_LIMIT, SIMULATED_LIMIT, Calibration, Card, limits_of
 from riskgraph.models.compiled import sigmoid
-from riskgraph.models.fitters import Task, fit_kind
+from riskgraph.models.fitters import Means, Task, fit_kind
 from riskgraph.models.kinds import DEEP, Kind, extra_to_train
 from riskgraph.models.libraries import torch_module
 from riskgraph.models.rows import BinnedRows, Rows, split, stack
@@ -31,6 +32,7 @@ _WINDOW = ("until", "records", "accepted")
 def train(
     releases: Sequence[Release], out: Path, *, kind: Kind = "order2", seed: int = 0,
     epochs: int | None = None, rows: int | None = None, progress: Progress | None = None,
+    means: Means | None = None,
 ) -> Card:  # fmt: skip
     """Train a model on releases and write it to a folder.
 
@@ -42,25 +44,29 @@ def train(
         epochs: Upper limit (of trees for trees); training stops when held-out loss no longer falls.
         rows: Fit on at most so many rows; all if left out, for deep kinds 30,000.
         progress: Told after each epoch.
+        means: Workers, device, and the checkpoint to keep or to go on from, of which what is asked for here
+            is filled in.
 
     Returns:
         The card as written.
 
     Raises:
         TypeError: If anything but a ``Release`` is passed.
-        Invalid: If the kind is unknown or the releases hold too few rows.
+        Invalid: If the kind is unknown, the releases hold too few rows, or a checkpoint is of another run.
+        CheckFailed: If a checkpoint is damaged, or a release changes while it is read.
         ExtraMissing: If a library that the kind needs is not installed.
     """
     _check_releases(releases)
     return _train_rows(
         [r.stored for r in releases], describe(releases), out,
-        kind=kind, seed=seed, epochs=epochs, rows=rows, progress=progress,
+        kind=kind, seed=seed, epochs=epochs, rows=rows, progress=progress, means=means,
     )  # fmt: skip
 
 
 def _train_rows(
     sources: Sequence[TrainingColumns], origin: Mapping[str, Any], out: Path, *, kind: Kind = "order2",
     seed: int = 0, epochs: int | None = None, rows: int | None = None, progress: Progress | None = None,
+    means: Means | None = None,
 ) -> Card:  # fmt: skip
     """The part of :func:`train` below the check for releases.
 
@@ -75,9 +81,14 @@ def _train_rows(
         epochs: See ``train``.
         rows: See ``train``.
         progress: See ``train``.
+        means: See ``train``.
     """
+    means = means or Means()
+    if means.checkpoint:
+        asked = {"releases": origin["releases"], "kind": kind, "seed": seed, "rows": rows}
+        means = replace(means, checkpoint=means.checkpoint.of(**asked))
     fitting, held_out = split(stack(sources), seed)
-    fit = fit_kind(kind, Task(fitting, held_out, held_out, seed, epochs, progress), rows)
+    fit = fit_kind(kind, Task(fitting, held_out, held_out, seed, epochs, progress, means), rows)
     # Thresholds come from rows that training has not fitted: on its own rows every model looks sharper.
     classes = calibrate(fit.raw, fit.bias, fit.judged)
     recipe = {**fit.recipe, "seed": seed, "rows": fit.rows, "held_out_rows": len(held_out)}

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,8 @@ _KEPT = (
 _PATHS = "import json, sys; sys.path[:] = json.loads(sys.argv[1])"
 _TRAIN = f"{_PATHS}; from riskgraph.training_process import run_child; run_child()"
 _TRY = f"{_PATHS}; import numpy, riskgraph.core.errors"
+CHECKPOINT = "checkpoint"
+_ANEW = "there is no checkpoint of an earlier run beside the model's folder; training began anew"
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS, linux/prctl.h
 
 
@@ -63,6 +65,9 @@ class Job:
     seed: int
     public_key: str
     rows: int | None = None
+    workers: int = 1
+    device: str = "auto"
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class Trained:
 def train(
     releases: Sequence[Path], out: Path, kind: str, seed: int, verifier: Ed25519Verifier,
     progress: Progress | None = None, as_user: str | None = None, rows: int | None = None,
+    workers: int = 1, device: str = "auto", resume: bool = False,
 ) -> Trained:  # fmt: skip
     """Train on releases in a separate process and put the model into ``out``.
 
@@ -89,12 +95,19 @@ def train(
         as_user: Operating-system user that trains. By default the own one, and for root one of
             ``OWN_USERS`` that can run Python.
         rows: See :func:`riskgraph.models.train.train`.
+        workers: See :class:`riskgraph.models.fitters.Means`.
+        device: See :class:`riskgraph.models.fitters.Means`.
+        resume: Go on where a run into the same folder with the same releases and options was stopped. What
+            is kept for that lies beside ``out`` and goes when training ends well.
 
     Raises:
-        Invalid: If the user is unknown, or cannot be changed to.
+        Invalid: If the user is unknown, or cannot be changed to; if the kind knows no such option; or if
+            what was kept is of another run.
         RiskgraphError: As training raises it, or if the child ended without a result.
         OSError: As the system refused it.
     """
+    kept = _Kept.beside(out)
+    started = kept.check(kind, workers, device, resume)
     with _scratch() as scratch:
         account, notes = choose_account(as_user, scratch)
         work = scratch / "work"
@@ -103,17 +116,65 @@ def train(
         key.write_bytes(verifier.public_pem)
         key.chmod(0o644)
         handed = [path.resolve() for path in releases]
+        if resume:
+            kept.hand(work, account)
         if account is not None:
             handed = [_copy(p, work / str(n), verifier, account) for n, p in enumerate(handed)]
             # The folder around it stays root's: what lies in a folder of its own, that user can rename.
             scratch.chmod(0o711)
             # Last: from here on that user could lead a file that root writes elsewhere, by a link.
             os.chown(work, account.uid, account.gid)
-        job = Job(tuple(map(str, handed)), str(made), kind, seed, str(key), rows)
-        refused = _run(job, work, account, progress)
+        job = Job(
+            tuple(map(str, handed)), str(made), kind, seed, str(key), rows, workers, device,
+            str(work / CHECKPOINT),
+        )  # fmt: skip
+        refused = _run(job, work, account, progress, kept)
         card = _place(_fetch(made, scratch / "fetched"), out)
+        kept.path.unlink(missing_ok=True)
     told = [f"the tripwire around training refused {count} x {rule}" for rule, count in refused.items()]
-    return Trained(card, (*notes, *told))
+    return Trained(card, (*notes, *started, *told))
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The child's last checkpoint, where it outlives both processes."""
+
+    path: Path
+
+    @classmethod
+    def beside(cls, out: Path) -> _Kept:
+        out = out.resolve()
+        return cls(out.with_name(f".{out.name}.checkpoint"))
+
+    def check(self, kind: str, workers: int, device: str, resume: bool) -> list[str]:
+        """See that the kind can be trained so; returns what to tell."""
+        from riskgraph.models.checkpoint import Checkpoint
+        from riskgraph.models.fitters import Means
+
+        Means(workers, device, Checkpoint(self.path, {}) if resume else None).check(kind)
+        return [_ANEW] if resume and not self.path.exists() else []
+
+    def hand(self, work: Path, account: Account | None) -> None:
+        """Give a copy to the child, which checks it."""
+        if self.path.exists():
+            shutil.copyfile(self.path, work / CHECKPOINT)
+            if account is not None:
+                os.chown(work / CHECKPOINT, account.uid, account.gid)
+
+    def keep(self, work: Path) -> None:
+        """Take over what the child has just saved."""
+        from riskgraph.models.compiled import settle
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        part = self.path.with_name(f"{self.path.name}.part")
+        try:
+            with part.open("wb") as file:
+                _copy_plain(CHECKPOINT, folder, file)
+            settle(part, self.path)
+        finally:
+            os.close(folder)
+            part.unlink(missing_ok=True)
 
 
 def choose_account(name: str | None, scratch: Path) -> tuple[Account | None, list[str]]:
@@ -234,7 +295,9 @@ def start(
     )  # fmt: skip
 
 
-def _run(job: Job, scratch: Path, account: Account | None, progress: Progress | None) -> dict[str, int]:
+def _run(
+    job: Job, scratch: Path, account: Account | None, progress: Progress | None, kept: _Kept
+) -> dict[str, int]:
     """Run the child to its end; returns how often each rule of the tripwire refused something."""
     refused: dict[str, int] | None = None
     with tempfile.TemporaryFile() as stderr, start(_TRAIN, scratch, account, stderr) as child:
@@ -246,6 +309,8 @@ def _run(job: Job, scratch: Path, account: Account | None, progress: Progress | 
                 message = json.loads(line)
                 if "progress" in message and progress is not None:
                     progress(*message["progress"])
+                if "checkpoint" in message:
+                    kept.keep(scratch)
                 if "error" in message:
                     raise _raised(message["error"])
                 refused = message.get("refused", refused)
@@ -310,18 +375,24 @@ def _fetch(made: Path, into: Path) -> Path:
         folder = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             for name in os.listdir(folder):
-                # Not blocking: a pipe that lies there would never end.
-                source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-                with open(source, "rb") as file, (into / name).open("wb") as copy:
-                    kept = os.fstat(source)
-                    if not stat.S_ISREG(kept.st_mode) or kept.st_nlink != 1:
-                        raise OSError(errno.EINVAL, "not a plain file")
-                    shutil.copyfileobj(file, copy)
+                with (into / name).open("wb") as copy:
+                    _copy_plain(name, folder, copy)
         finally:
             os.close(folder)
     except OSError as error:
         raise CheckFailed("training left other files than its card names", field="out") from error
     return into
+
+
+def _copy_plain(name: str, folder: int, copy: BinaryIO | Any) -> None:
+    """Copy a file of the child's folder, given as a descriptor; OSError if it is no plain file."""
+    # Not blocking: a pipe that lies there would never end.
+    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    with open(source, "rb") as file:
+        kept = os.fstat(source)
+        if not stat.S_ISREG(kept.st_mode) or kept.st_nlink != 1:
+            raise OSError(errno.EINVAL, "not a plain file")
+        shutil.copyfileobj(file, copy)
 
 
 def _place(made: Path, out: Path) -> dict[str, Any]:
@@ -356,16 +427,19 @@ def run_child() -> None:
     job = Job(**json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        refused = _train(job, lambda *step: _tell(channel, {"progress": step}))
+        refused = _train(job, lambda message: _tell(channel, message))
         _tell(channel, {"refused": refused})
     except (RiskgraphError, OSError) as error:
         _tell(channel, {"error": _told(error)})
 
 
-def _train(job: Job, progress: Progress) -> dict[str, int]:
+def _train(job: Job, tell: Callable[[dict[str, Any]], None]) -> dict[str, int]:
     import pyarrow.parquet  # noqa: F401  # else loaded at the first release, when the tripwire is armed
 
     from riskgraph.governance.signing import read_public_key
+    from riskgraph.models.checkpoint import Checkpoint
+    from riskgraph.models.fitters import Means
+    from riskgraph.models.kinds import CONSTRAINED
     from riskgraph.models.train import load_libraries, train
     from riskgraph.sandbox import Release
     from riskgraph.sandbox.tripwire import Allowed, arm
@@ -375,9 +449,11 @@ def _train(job: Job, progress: Progress) -> dict[str, int]:
     # Before the first release is opened, so that all that follows is watched.
     refused = arm(Allowed.of(read=(*libraries(), *job.releases), write=(Path.cwd(),)))
     opened = [Release.open(Path(path), verifier) for path in job.releases]
+    checkpoint = Checkpoint(Path(job.checkpoint), {}, lambda: tell({"checkpoint": True}))
     train(
-        opened, Path(job.out),
-        kind=job.kind, seed=job.seed, rows=job.rows, progress=progress,  # type: ignore[arg-type]
+        opened, Path(job.out), kind=job.kind, seed=job.seed, rows=job.rows,  # type: ignore[arg-type]
+        progress=lambda *step: tell({"progress": step}),
+        means=Means(job.workers, job.device, checkpoint if job.kind in CONSTRAINED else None),
     )  # fmt: skip
     return refused()
 

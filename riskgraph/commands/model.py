@@ -31,6 +31,12 @@ class Kind(StrEnum):
     GATV2 = "gatv2"
 
 
+class Device(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 def register(root: typer.Typer) -> None:
     root.command("train")(train)
     root.add_typer(models, name="model")
@@ -54,6 +60,17 @@ def train(
             min=MIN_ROWS, help="Fit on at most so many rows; all by default, 30,000 for rgcn and gatv2."
         ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(help="Go on where a run with the same options was stopped; order2 and additive."),
+    ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Processes that share each batch, by Ray Train (extra ray)."),
+    ] = 1,
+    device: Annotated[
+        Device, typer.Option(help="auto takes a GPU where there is one; cpu gives the same bytes each time.")
+    ] = Device.AUTO,
     as_user: Annotated[
         str | None,
         typer.Option(envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."),
@@ -71,7 +88,10 @@ def train(
         # Before any work: what was trained must be able to go on record.
         auditing.check_log(settings)
     with progress_bars() as progress:
-        made = training_process.train(release, out, kind.value, seed, verifier, progress, as_user, rows)
+        made = training_process.train(
+            release, out, kind.value, seed, verifier, progress, as_user, rows,
+            workers=workers, device=device.value, resume=resume,
+        )  # fmt: skip
     if public_key is None:
         # Whoever trains by a public key has no key to sign a record with, nor the log.
         auditing.log_read(made.card, settings)

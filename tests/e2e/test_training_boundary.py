@@ -332,10 +332,10 @@ def test_the_folder_that_a_user_trains_in_lies_in_one_that_it_cannot_rename(chai
     seen: list[tuple[int, int, int]] = []
     run = training_process._run
 
-    def look(job, work, account, progress):
+    def look(job, work, account, *rest):
         around = work.parent.stat()
         seen.append((around.st_uid, around.st_mode & 0o022, Path(job.out).is_relative_to(work)))
-        return run(job, work, account, progress)
+        return run(job, work, account, *rest)
 
     monkeypatch.setattr(training_process, "_run", look)
     train(chain, tmp_path / "model", "gbdt")
@@ -468,6 +468,80 @@ def test_the_model_and_its_progress_are_those_of_training_in_one_process(chain, 
     assert (alone / "tables.npy").read_bytes() == (tmp_path / "two/tables.npy").read_bytes()
     assert card.items() <= json.loads((tmp_path / "two/card.json").read_text()).items()
     assert (tmp_path / "two/card.json").stat().st_mode == (alone / "card.json").stat().st_mode
+
+
+@needs_torch
+@pytest.mark.slow
+def test_training_that_is_stopped_goes_on_to_the_same_bytes_and_leaves_no_checkpoint(chain, tmp_path):
+    def stop(step, done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    train(chain, tmp_path / "whole", device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        train(chain, tmp_path / "model", device="cpu", progress=stop)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "whole"] == [".model.checkpoint"]
+    told: list[int] = []
+    made = train(
+        chain, tmp_path / "model", device="cpu", resume=True, progress=lambda *step: told.append(step[1])
+    )
+    assert told[0] in (3, 4)
+    assert not [note for note in made.notes if "anew" in note]
+    assert (tmp_path / "model/tables.npy").read_bytes() == (tmp_path / "whole/tables.npy").read_bytes()
+    assert not (tmp_path / ".model.checkpoint").exists()
+
+
+# A child that saves a checkpoint and then does not come back.
+SAVING = """
+job = json.loads(sys.stdin.readline())
+open(job["checkpoint"], "wb").write(b"state")
+print(json.dumps({"checkpoint": True}), flush=True)
+print(json.dumps({"progress": ["train", 1, 40]}), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_checkpoint_of_a_child_that_is_killed_stays_beside_the_folder_and_is_handed_to_the_next(
+    chain, tmp_path, temporary, monkeypatch
+):
+    children = keep_children(monkeypatch, PATHS + SAVING)
+    with pytest.raises(RiskgraphError, match="SIGKILL"):
+        train(chain, tmp_path / "model", progress=lambda *_: children[-1].kill())
+    assert (tmp_path / ".model.checkpoint").read_bytes() == b"state"
+    assert list(temporary.iterdir()) == []
+    look = "job = json.loads(sys.stdin.readline()); print(open(job['checkpoint']).read(), file=sys.stderr)"
+    keep_children(monkeypatch, f"{PATHS}{look}; raise SystemExit(1)")
+    with pytest.raises(RiskgraphError, match="exit code 1"):
+        train(chain, tmp_path / "model", resume=True)
+
+
+def test_a_child_cannot_have_its_parent_keep_another_file_than_a_checkpoint(chain, tmp_path, monkeypatch):
+    (tmp_path / "raw").write_text("raw")
+    link = f"import os; os.symlink({str(tmp_path / 'raw')!r}, job['checkpoint'])"
+    keep_children(monkeypatch, PATHS + SAVING.replace('open(job["checkpoint"], "wb").write(b"state")', link))
+    with pytest.raises(OSError, match="symbolic links"):
+        train(chain, tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_damaged_checkpoint_is_refused_with_exit_code_3(chain, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / ".model.checkpoint").write_bytes(b"x" * 500)
+    asked = ("--release", chain / "release", "--out", tmp_path / "model", "--resume")
+    ran = riskgraph("train", *asked, home=chain / "home")
+    assert ran.code == 3
+    assert "damaged; train without --resume" in ran.error
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [(("--resume",), "--resume"), (("--workers", 2), "--workers"), (("--device", "cuda"), "--device")],
+)
+def test_options_that_a_kind_does_not_know_are_wrong_input(option, named, chain, tmp_path):
+    asked = ("--release", chain / "release", "--out", tmp_path / "model", "--kind", "gbdt", *option)
+    ran = riskgraph("train", *asked, home=chain / "home")
+    assert ran.code == 2
+    assert f"{named} is for kinds order2 and additive, not for gbdt" in ran.error
 
 
 @needs_root
