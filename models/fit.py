@@ -145,8 +145,7 @@ def class_indexes(availability: NDArray[np.object_]) -> NDArray[np.int64]:
 
 def fit_order2(
     train: Rows | BinnedRows, held_out: Rows | BinnedRows, *, seed: int, edges: BinEdges | None = None,
-    recipe: Recipe | None = None, progress: Progress | None = None,
-    checkpoint: Checkpoint | None = None, device: str = "cpu",
+    recipe: Recipe | None = None, progress: Progress | None = None, checkpoint: Checkpoint | None = None,
 ) -> Fit:  # fmt: skip
     """Minimise the weighted logistic loss, stop early on the held-out rows.
 
@@ -161,7 +160,6 @@ def fit_order2(
         recipe: Hyperparameters, the defaults if left out.
         progress: Told after each epoch.
         checkpoint: Saved after each epoch; if there is one, training goes on where it stands.
-        device: Of torch.
 
     Raises:
         CheckFailed: If the checkpoint is damaged.
@@ -170,9 +168,7 @@ def fit_order2(
     recipe = recipe or Recipe()
     edges = edges_of(train, edges)
     data, check = Batchable.of(train, edges), Batchable.of(held_out, edges)
-    return fit_batches(
-        data, check, edges, seed, recipe, progress=progress, checkpoint=checkpoint, device=device
-    )
+    return fit_batches(data, check, edges, seed, recipe, progress=progress, checkpoint=checkpoint)
 
 
 def fit_batches(
@@ -180,7 +176,7 @@ def fit_batches(
     progress: Progress | None = None, checkpoint: Checkpoint | None = None, device: str = "cpu",
     share: Share | None = None,
 ) -> Fit:  # fmt: skip
-    """:func:`fit_order2` on rows in bins, by one of several workers where ``share`` says so."""
+    """:func:`fit_order2` on rows in bins, on a device of torch, or as the worker that ``share`` names."""
     with torch_threads(recipe.threads):
         fitting = _Fitting(data, check, edges, seed, recipe, torch.device(device), share or Share())
         return fitting.run(progress, checkpoint)

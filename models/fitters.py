@@ -39,11 +39,13 @@ class Means:
         workers: Processes that share each batch.
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: Saved after each epoch; if there is one, training goes on where it stands.
+        guard: Called in each of several workers before it opens anything, with the folder that it may use.
     """
 
     workers: int = 1
     device: str = "auto"
     checkpoint: Checkpoint | None = None
+    guard: Callable[[Path], object] | None = None
 
     def check(self, kind: str) -> None:
         """See that a kind can be fitted so.
@@ -55,6 +57,8 @@ class Means:
             raise Invalid(f"--workers must be at least 1, got {self.workers}", field="--workers")
         if self.device not in ("auto", "cpu", "cuda"):
             raise Invalid(f"--device must be auto, cpu or cuda, got {self.device!r}", field="--device")
+        if self.workers > 1 and self.device == "cuda":
+            raise Invalid("--device cuda takes one worker; several share a CPU", field="--device")
         asked = {
             "--workers": self.workers > 1,
             "--device": self.device == "cuda",
@@ -147,14 +151,18 @@ def _network(kind: str, task: Task) -> Fitted:
     fitting = torch_module("fit", f"training a model of kind {kind}")
     recipe = fitting.Recipe() if task.epochs is None else fitting.Recipe(epochs=task.epochs)
     edges, (train, held_out, judged) = read_binned(task.train, (task.held_out, task.judged), _LAYOUTS[kind])
-    means, device = task.means, fitting.device_of(task.means.device)
+    means = task.means
+    device = fitting.device_of("cpu" if means.workers > 1 else means.device)
     # Whatever a sum depends on: what runs elsewhere would not end in the same bytes.
     used = {**recipe.to_json(), **_where(means.workers, device)}
     checkpoint = means.checkpoint and means.checkpoint.of(recipe=used, torch=fitting.torch.__version__)
-    fit = fitting.fit_order2(
-        train, held_out, seed=task.seed, recipe=recipe, progress=task.progress, edges=edges,
-        checkpoint=checkpoint, device=device,
-    )  # fmt: skip
+    given = (*(fitting.Batchable.of(r, edges) for r in (train, held_out)), edges, task.seed, recipe)
+    told = {"progress": task.progress, "checkpoint": checkpoint}
+    if means.workers > 1:
+        spread = torch_module("workers", "training with several workers")
+        fit = spread.fit_spread(*given, workers=means.workers, guard=means.guard, **told)
+    else:
+        fit = fitting.fit_batches(*given, device=device, **told)
     used["epochs_run"] = len(fit.losses) - 1
     return _compiled(len(train), judged, _with_all_pairs(fit.tables), fit.bias, used)
 

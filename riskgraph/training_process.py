@@ -8,24 +8,23 @@ relays progress and errors, and puts the model in its place only once it is whol
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from riskgraph.core import errors
 from riskgraph.core.errors import CheckFailed, Invalid, RiskgraphError
+from riskgraph.kept_checkpoint import CHECKPOINT, Kept, copy_plain
 
 if TYPE_CHECKING:
     from riskgraph.governance.signing import Ed25519Verifier
@@ -41,8 +40,6 @@ _KEPT = (
 _PATHS = "import json, sys; sys.path[:] = json.loads(sys.argv[1])"
 _TRAIN = f"{_PATHS}; from riskgraph.training_process import run_child; run_child()"
 _TRY = f"{_PATHS}; import numpy, riskgraph.core.errors"
-CHECKPOINT = "checkpoint"
-_ANEW = "there is no checkpoint of an earlier run beside the model's folder; training began anew"
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS, linux/prctl.h
 
 
@@ -106,7 +103,7 @@ def train(
         RiskgraphError: As training raises it, or if the child ended without a result.
         OSError: As the system refused it.
     """
-    kept = _Kept.beside(out)
+    kept = Kept.beside(out)
     started = kept.check(kind, workers, device, resume)
     with _scratch() as scratch:
         account, notes = choose_account(as_user, scratch)
@@ -117,7 +114,7 @@ def train(
         key.chmod(0o644)
         handed = [path.resolve() for path in releases]
         if resume:
-            kept.hand(work, account)
+            kept.hand(work, None if account is None else (account.uid, account.gid))
         if account is not None:
             handed = [_copy(p, work / str(n), verifier, account) for n, p in enumerate(handed)]
             # The folder around it stays root's: what lies in a folder of its own, that user can rename.
@@ -133,48 +130,6 @@ def train(
         kept.path.unlink(missing_ok=True)
     told = [f"the tripwire around training refused {count} x {rule}" for rule, count in refused.items()]
     return Trained(card, (*notes, *started, *told))
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """The child's last checkpoint, where it outlives both processes."""
-
-    path: Path
-
-    @classmethod
-    def beside(cls, out: Path) -> _Kept:
-        out = out.resolve()
-        return cls(out.with_name(f".{out.name}.checkpoint"))
-
-    def check(self, kind: str, workers: int, device: str, resume: bool) -> list[str]:
-        """See that the kind can be trained so; returns what to tell."""
-        from riskgraph.models.checkpoint import Checkpoint
-        from riskgraph.models.fitters import Means
-
-        Means(workers, device, Checkpoint(self.path, {}) if resume else None).check(kind)
-        return [_ANEW] if resume and not self.path.exists() else []
-
-    def hand(self, work: Path, account: Account | None) -> None:
-        """Give a copy to the child, which checks it."""
-        if self.path.exists():
-            shutil.copyfile(self.path, work / CHECKPOINT)
-            if account is not None:
-                os.chown(work / CHECKPOINT, account.uid, account.gid)
-
-    def keep(self, work: Path) -> None:
-        """Take over what the child has just saved."""
-        from riskgraph.models.compiled import settle
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        part = self.path.with_name(f"{self.path.name}.part")
-        try:
-            with part.open("wb") as file:
-                _copy_plain(CHECKPOINT, folder, file)
-            settle(part, self.path)
-        finally:
-            os.close(folder)
-            part.unlink(missing_ok=True)
 
 
 def choose_account(name: str | None, scratch: Path) -> tuple[Account | None, list[str]]:
@@ -296,7 +251,7 @@ def start(
 
 
 def _run(
-    job: Job, scratch: Path, account: Account | None, progress: Progress | None, kept: _Kept
+    job: Job, scratch: Path, account: Account | None, progress: Progress | None, kept: Kept
 ) -> dict[str, int]:
     """Run the child to its end; returns how often each rule of the tripwire refused something."""
     refused: dict[str, int] | None = None
@@ -376,23 +331,12 @@ def _fetch(made: Path, into: Path) -> Path:
         try:
             for name in os.listdir(folder):
                 with (into / name).open("wb") as copy:
-                    _copy_plain(name, folder, copy)
+                    copy_plain(name, folder, copy)
         finally:
             os.close(folder)
     except OSError as error:
         raise CheckFailed("training left other files than its card names", field="out") from error
     return into
-
-
-def _copy_plain(name: str, folder: int, copy: BinaryIO | Any) -> None:
-    """Copy a file of the child's folder, given as a descriptor; OSError if it is no plain file."""
-    # Not blocking: a pipe that lies there would never end.
-    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    with open(source, "rb") as file:
-        kept = os.fstat(source)
-        if not stat.S_ISREG(kept.st_mode) or kept.st_nlink != 1:
-            raise OSError(errno.EINVAL, "not a plain file")
-        shutil.copyfileobj(file, copy)
 
 
 def _place(made: Path, out: Path) -> dict[str, Any]:
@@ -436,15 +380,27 @@ def run_child() -> None:
 def _train(job: Job, tell: Callable[[dict[str, Any]], None]) -> dict[str, int]:
     import pyarrow.parquet  # noqa: F401  # else loaded at the first release, when the tripwire is armed
 
+    from riskgraph.models.train import load_libraries
+
+    load_libraries(job.kind)
+    with ExitStack() as stack:
+        if job.workers > 1:
+            from riskgraph.models.workers import cluster
+
+            # Before the tripwire is armed, which would refuse its processes and its network.
+            stack.enter_context(cluster(job.workers))
+        return _train_watched(job, tell)
+
+
+def _train_watched(job: Job, tell: Callable[[dict[str, Any]], None]) -> dict[str, int]:
     from riskgraph.governance.signing import read_public_key
     from riskgraph.models.checkpoint import Checkpoint
     from riskgraph.models.fitters import Means
     from riskgraph.models.kinds import CONSTRAINED
-    from riskgraph.models.train import load_libraries, train
+    from riskgraph.models.train import train
     from riskgraph.sandbox import Release
     from riskgraph.sandbox.tripwire import Allowed, arm
 
-    load_libraries(job.kind)
     verifier = read_public_key(Path(job.public_key))
     # Before the first release is opened, so that all that follows is watched.
     refused = arm(Allowed.of(read=(*libraries(), *job.releases), write=(Path.cwd(),)))
@@ -453,9 +409,18 @@ def _train(job: Job, tell: Callable[[dict[str, Any]], None]) -> dict[str, int]:
     train(
         opened, Path(job.out), kind=job.kind, seed=job.seed, rows=job.rows,  # type: ignore[arg-type]
         progress=lambda *step: tell({"progress": step}),
-        means=Means(job.workers, job.device, checkpoint if job.kind in CONSTRAINED else None),
+        means=Means(
+            job.workers, job.device, checkpoint if job.kind in CONSTRAINED else None, arm_worker
+        ),
     )  # fmt: skip
     return refused()
+
+
+def arm_worker(folder: Path) -> None:
+    """Arm the tripwire in a worker of Ray Train, which may read libraries and the folder of bins alone."""
+    from riskgraph.sandbox.tripwire import Allowed, arm
+
+    arm(Allowed.of(read=(*libraries(), folder), write=(folder,)))
 
 
 def libraries() -> list[str]:

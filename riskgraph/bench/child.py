@@ -42,7 +42,7 @@ def run(
         peak = 0.0
         try:
             while child.poll() is None:
-                peak = max(peak, _peak_mb(child.pid))
+                peak = max(peak, peak_mb(child.pid))
                 poll()
                 time.sleep(_POLL_S)
         finally:
@@ -56,7 +56,7 @@ def run(
     return Ran(seconds, peak)
 
 
-def _peak_mb(pid: int) -> float:
+def peak_mb(pid: int) -> float:
     """Peak resident set of a running process, 0 if it has just ended.
 
     Not ``ru_maxrss``: Linux carries the parent's over into what it starts.

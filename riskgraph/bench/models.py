@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from riskgraph.bench import Figure, linked, measure, new_families, real, refusal, speed
+from riskgraph.bench import Figure, linked, measure, new_families, real, refusal, speed, training
 from riskgraph.bench.real import Sets
 from riskgraph.ports import Progress
 
@@ -16,6 +16,7 @@ PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {
     **refusal.PARTS,
     **speed.PARTS,
     **real.PARTS,
+    **training.PARTS,
 }
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from riskgraph import bootstrap, training_process
@@ -489,6 +490,22 @@ def test_training_that_is_stopped_goes_on_to_the_same_bytes_and_leaves_no_checkp
     assert not [note for note in made.notes if "anew" in note]
     assert (tmp_path / "model/tables.npy").read_bytes() == (tmp_path / "whole/tables.npy").read_bytes()
     assert not (tmp_path / ".model.checkpoint").exists()
+
+
+@needs_torch
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="several workers need the extra ray")
+def test_two_workers_of_ray_end_in_the_tables_of_one_and_leave_no_process(chain, tmp_path):
+    told: list[int] = []
+    train(chain, tmp_path / "one", device="cpu", rows=2000)
+    made = train(chain, tmp_path / "two", workers=2, rows=2000, progress=lambda *step: told.append(step[1]))
+    one, two = (np.load(tmp_path / name / "tables.npy") for name in ("one", "two"))
+    np.testing.assert_allclose(two, one, rtol=0, atol=1e-9)
+    assert made.card["recipe"]["workers"] == 2
+    assert told == list(range(1, made.card["recipe"]["epochs_run"] + 1))
+    assert not [note for note in made.notes if "tripwire" in note]
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "args"], capture_output=True, text=True, check=True)
+    assert "riskgraph-train-" not in listed.stdout
 
 
 # A child that saves a checkpoint and then does not come back.
