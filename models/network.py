@@ -138,7 +138,7 @@ class Constraints:
         layout, sign = edges.layout, edges.layout.signs
         self._rows = torch.from_numpy(np.flatnonzero(sign))
         self._sign = torch.from_numpy(sign[sign != 0].astype(np.float64)).unsqueeze(-1)
-        self._never_raise = torch.from_numpy(layout.never_raise.copy())
+        self._never_raise = torch.from_numpy(np.flatnonzero(layout.never_raise))
         used = np.arange(WIDTH) <= edges.counts[:, None]
         self._unused = torch.from_numpy(~used)
         first, second = self._unused[layout.pair_a], self._unused[layout.pair_b]

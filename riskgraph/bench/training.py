@@ -43,23 +43,23 @@ class Trained:
 def figures(sets: Sets) -> list[Figure]:
     """The figures of training, in a folder that goes afterwards."""
     with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
-        return measure(Path(folder), sets.progress)
+        rows = _released(Path(folder), sets.progress)
+        return measure(Path(folder), rows, sets.progress)
 
 
 def measure(
-    folder: Path, progress: Progress, growth: tuple[int, ...] = GROWTH, orders: int = ORDERS,
+    folder: Path, rows: ReleasedRows, progress: Progress, growth: tuple[int, ...] = GROWTH,
     epochs: int | None = None,
 ) -> list[Figure]:  # fmt: skip
     """The figures of training.
 
     Args:
-        folder: Where the world, its release, the rows and the models go.
-        progress: Told of each step.
+        folder: Where rows and models go.
+        rows: Released rows to draw from.
+        progress: Told after each training.
         growth: Numbers of rows, rising.
-        orders: Size of the world.
         epochs: Upper limit, the usual one if left out.
     """
-    rows = _released(folder, orders, progress)
     runs: list[Trained] = []
     for count in growth:
         write_rows(folder, _resampled(rows, count))
@@ -81,10 +81,10 @@ def measure(
     ]
 
 
-def _released(folder: Path, orders: int, progress: Progress) -> ReleasedRows:
+def _released(folder: Path, progress: Progress) -> ReleasedRows:
     settings = bootstrap.simulated_settings(folder / "home")
     world, out = folder / "world", folder / "release"
-    chain.simulate(CONFIG, seed=SEED, orders=orders, out=world, progress=progress)
+    chain.simulate(CONFIG, seed=SEED, orders=ORDERS, out=world, progress=progress)
     chain.release(world, out, until=UNTIL, k=50, seed=0, settings=settings, progress=progress)
     return Release.open(out, bootstrap.open_signer(settings)).rows
 
