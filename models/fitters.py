@@ -150,7 +150,7 @@ def fit_kind(kind: str, task: Task, rows: int | None = None) -> Fitted:
 def _network(kind: str, task: Task) -> Fitted:
     fitting = torch_module("fit", f"training a model of kind {kind}")
     recipe = fitting.Recipe() if task.epochs is None else fitting.Recipe(epochs=task.epochs)
-    edges, (train, held_out, judged) = read_binned(task.train, (task.held_out, task.judged), _LAYOUTS[kind])
+    edges, train, held_out, judged = _binned(task, _LAYOUTS[kind])
     means = task.means
     device = fitting.device_of("cpu" if means.workers > 1 else means.device)
     # Whatever a sum depends on: what runs elsewhere would not end in the same bytes.
@@ -167,6 +167,13 @@ def _network(kind: str, task: Task) -> Fitted:
     return _compiled(len(train), judged, _with_all_pairs(fit.tables), fit.bias, used)
 
 
+def _binned(task: Task, layout: Layout) -> tuple[BinEdges, BinnedRows, BinnedRows, BinnedRows]:
+    """Edges, and rows to fit on, held-out rows and rows to calibrate on in bins."""
+    more = [] if task.judged is task.held_out else [task.judged]
+    edges, (train, held_out, *judged) = read_binned(task.train, [task.held_out, *more], layout)
+    return edges, train, held_out, judged[0] if judged else held_out
+
+
 def _where(workers: int, device: str) -> dict[str, Any]:
     """What a card says of workers and GPU, nothing for one worker on a CPU."""
     return ({"workers": workers} if workers > 1 else {}) | ({"device": device} if device != "cpu" else {})
@@ -181,7 +188,7 @@ def _with_all_pairs(tables: Tables) -> Tables:
 
 
 def _logistic(kind: str, task: Task) -> Fitted:
-    edges, (train, held_out, judged) = read_binned(task.train, (task.held_out, task.judged))
+    edges, train, held_out, judged = _binned(task, Layout.of_catalog())
     fit = fit_logistic(train, held_out, edges, epochs=task.epochs, progress=task.progress)
     return _compiled(len(train), judged, fit.tables, fit.bias, fit.recipe)
 
