@@ -21,7 +21,7 @@ from riskgraph.models.layout import WIDTH, Layout
 from riskgraph.models.libraries import torch_module
 from riskgraph.models.logistic import fit_logistic
 from riskgraph.models.neighbours import NeighbourInputs
-from riskgraph.models.rows import MIN_ROWS, BinnedRows, ListedRows, Rows, some_of
+from riskgraph.models.rows import MIN_ROWS, BinnedRows, ListedRows, Rows, balanced, some_of
 from riskgraph.models.trees import write_forest
 from riskgraph.ports import Progress
 
@@ -39,6 +39,7 @@ class Means:
         workers: Processes that share each batch.
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: Saved after each epoch; if there is one, training goes on where it stands.
+        balance: Fraud clusters weigh alike, whatever their size.
         guard: Called in each of several workers before it opens anything, with the folder that it may use.
     """
 
@@ -46,6 +47,7 @@ class Means:
     device: str = "auto"
     checkpoint: Checkpoint | None = None
     guard: Callable[[Path], object] | None = None
+    balance: bool = False
 
     def check(self, kind: str) -> None:
         """See that a kind can be fitted so.
@@ -63,6 +65,7 @@ class Means:
             "--workers": self.workers > 1,
             "--device": self.device == "cuda",
             "--resume": self.checkpoint is not None,
+            "--balance-clusters": self.balance,
         }
         for option, given in asked.items():
             if given and kind not in CONSTRAINED:
@@ -152,9 +155,12 @@ def _network(kind: str, task: Task) -> Fitted:
     recipe = fitting.Recipe() if task.epochs is None else fitting.Recipe(epochs=task.epochs)
     edges, train, held_out, judged = _binned(task, _LAYOUTS[kind])
     means = task.means
+    if means.balance:
+        train = balanced(train)
     device = fitting.device_of("cpu" if means.workers > 1 else means.device)
     # Whatever a sum depends on: what runs elsewhere would not end in the same bytes.
     used = {**recipe.to_json(), **_where(means.workers, device)}
+    used |= {"balanced_clusters": True} if means.balance else {}
     checkpoint = means.checkpoint and means.checkpoint.of(recipe=used, torch=fitting.torch.__version__)
     given = (*(fitting.Batchable.of(r, edges) for r in (train, held_out)), edges, task.seed, recipe)
     told = {"progress": task.progress, "checkpoint": checkpoint}

@@ -177,6 +177,19 @@ def stack(sources: Sequence[TrainingColumns]) -> ListedRows:
     )
 
 
+def balanced(rows: AnyRows) -> AnyRows:
+    """The same rows where each fraud cluster weighs as much as any other, and fraud as much as before.
+
+    Against leaning on the largest gangs (group-balanced weights; Sagawa et al. 2020, section 4). Fraud of no
+    cluster is a cluster of its own.
+    """
+    weight, fraud = rows.weight.copy(), rows.fraud
+    _, cluster = np.unique(rows.cluster[fraud], return_inverse=True)
+    mass = np.bincount(cluster, weight[fraud])
+    weight[fraud] *= (mass.sum() / len(mass) / mass)[cluster]
+    return rows.having(weight=weight)
+
+
 def split(rows: AnyRows, seed: int, share: float = 0.25) -> tuple[AnyRows, AnyRows]:
     """Training rows and held-out rows, each class by chance.
 

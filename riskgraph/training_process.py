@@ -65,6 +65,7 @@ class Job:
     workers: int = 1
     device: str = "auto"
     checkpoint: str = ""
+    balance: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Trained:
 def train(
     releases: Sequence[Path], out: Path, kind: str, seed: int, verifier: Ed25519Verifier,
     progress: Progress | None = None, as_user: str | None = None, rows: int | None = None,
-    workers: int = 1, device: str = "auto", resume: bool = False,
+    workers: int = 1, device: str = "auto", resume: bool = False, balance: bool = False,
 ) -> Trained:  # fmt: skip
     """Train on releases in a separate process and put the model into ``out``.
 
@@ -94,6 +95,7 @@ def train(
         rows: See :func:`riskgraph.models.train.train`.
         workers: See :class:`riskgraph.models.fitters.Means`.
         device: See :class:`riskgraph.models.fitters.Means`.
+        balance: See :class:`riskgraph.models.fitters.Means`.
         resume: Go on where a run into the same folder with the same releases and options was stopped. What
             is kept for that lies beside ``out`` and goes when training ends well.
 
@@ -123,7 +125,7 @@ def train(
             os.chown(work, account.uid, account.gid)
         job = Job(
             tuple(map(str, handed)), str(made), kind, seed, str(key), rows, workers, device,
-            str(work / CHECKPOINT),
+            str(work / CHECKPOINT), balance,
         )  # fmt: skip
         refused = _run(job, work, account, progress, kept)
         card = _place(_fetch(made, scratch / "fetched"), out)
@@ -410,7 +412,7 @@ def _train_watched(job: Job, tell: Callable[[dict[str, Any]], None]) -> dict[str
         opened, Path(job.out), kind=job.kind, seed=job.seed, rows=job.rows,  # type: ignore[arg-type]
         progress=lambda *step: tell({"progress": step}),
         means=Means(
-            job.workers, job.device, checkpoint if job.kind in CONSTRAINED else None, arm_worker
+            job.workers, job.device, checkpoint if job.kind in CONSTRAINED else None, arm_worker, job.balance
         ),
     )  # fmt: skip
     return refused()

@@ -31,6 +31,7 @@ from riskgraph.eval.model_table import Contest, Judged, ModelTable, judge, model
 from riskgraph.eval.rules import FlatRules
 from riskgraph.eval.window import Truth, Window, join
 from riskgraph.models import load_model
+from riskgraph.models.fitters import Means
 from riskgraph.models.kinds import DEEP, Kind
 from riskgraph.models.train import train
 from riskgraph.ports import Progress
@@ -44,6 +45,8 @@ FOLDS = 3
 CHAMPION: Kind = "order2"
 # Deep kinds take minutes each: one part of the families in the bench, all of them in tables.
 KINDS: tuple[Kind, ...] = (CHAMPION, "additive", "logistic", "gbdt", "xgbgraph")
+# Trees take longest of the others; DEEP kinds have a limit of their own.
+ROWS = {"gbdt": 60_000, "xgbgraph": 60_000}
 # Days before anything is scored, since context looks back so far, and days on which thresholds are frozen.
 WARM_UP, FROZEN = 30, 70
 NAMES = (
@@ -165,9 +168,11 @@ def _judged(
         table, folder / "release", request, signer, policy=Policy.default(), progress=progress
     )
     scorers: dict[str, Any] = {kind: _trained(made, folder / kind, kind, seed, progress) for kind in kinds}
+    even = _trained(made, folder / "balanced", CHAMPION, seed, progress, Means(balance=True))
     champion = scorers[CHAMPION]
     # Raw rows train a model inside the bench alone: it is scored here, and gone with the folder.
     scorers["raw"] = train_raw(entering(window(table, UNTIL), request), folder / "raw", seed, None, progress)
+    scorers["order2_balanced"] = even
     scorers["flat_rules"] = FlatRules()
     verdicts: dict[str, Verdicts] = {
         CHAMPION: chain.TreeVerdicts(champion, bootstrap.load_tree(ground.settings))
@@ -175,8 +180,10 @@ def _judged(
     return judge(scorers, ground.contest(left_out, seed), verdicts, progress)
 
 
-def _trained(release: Release, out: Path, kind: Any, seed: int, progress: Progress) -> BatchScorer:
-    train([release], out, kind=kind, seed=seed, progress=progress)
+def _trained(
+    release: Release, out: Path, kind: Any, seed: int, progress: Progress, means: Means | None = None
+) -> BatchScorer:
+    train([release], out, kind=kind, seed=seed, rows=ROWS.get(kind), progress=progress, means=means)
     return load_model(out)
 
 

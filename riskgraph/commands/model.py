@@ -71,6 +71,12 @@ def train(
     device: Annotated[
         Device, typer.Option(help="auto takes a GPU where there is one; cpu gives the same bytes each time.")
     ] = Device.AUTO,
+    balance_clusters: Annotated[
+        bool,
+        typer.Option(
+            "--balance-clusters", help="Fraud clusters weigh alike, whatever their size; order2 and additive."
+        ),
+    ] = False,
     as_user: Annotated[
         str | None,
         typer.Option(envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."),
@@ -90,7 +96,7 @@ def train(
     with progress_bars() as progress:
         made = training_process.train(
             release, out, kind.value, seed, verifier, progress, as_user, rows,
-            workers=workers, device=device.value, resume=resume,
+            workers=workers, device=device.value, resume=resume, balance=balance_clusters,
         )  # fmt: skip
     if public_key is None:
         # Whoever trains by a public key has no key to sign a record with, nor the log.

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.models.compiled import CompiledModel, table_logits
-from riskgraph.models.rows import Rows, split, stack
+from riskgraph.models.rows import Rows, balanced, split, stack
 from riskgraph.models.train import _train_rows, describe, train
 from riskgraph.sandbox import Release
 from tests.models.helpers import planted_rows
@@ -189,3 +191,21 @@ def test_one_simulated_release_makes_the_model_simulated(rows: Rows) -> None:
     mixed = [opened_release(rows, kind) for kind in ("merchant", "simulated")]
     assert describe(mixed)["provenance"] == "simulated"
     assert describe(mixed[:1])["provenance"] == "merchant"
+
+
+@given(
+    st.lists(st.tuples(st.integers(-1, 4), st.floats(0.1, 50.0)), min_size=1, max_size=60), st.integers(1, 30)
+)
+def test_balanced_fraud_clusters_weigh_alike_and_fraud_as_much_as_before(
+    frauds: list[tuple[int, float]], honest: int
+) -> None:
+    cluster = np.array([c for c, _ in frauds] + [-1] * honest, dtype=np.int32)
+    weight = np.array([w for _, w in frauds] + [1.0] * honest)
+    label = np.array([1] * len(frauds) + [0] * honest, dtype=np.int8)
+    words = np.full(len(label), "pre_auth/front_end", dtype=object)
+    rows = Rows(np.zeros((len(label), 259), np.float32), words, label, weight, cluster)
+    even = balanced(rows)
+    mass = [even.weight[(cluster == c) & (label == 1)].sum() for c in {c for c, _ in frauds}]
+    assert mass == pytest.approx([mass[0]] * len(mass))
+    assert even.fraud_rate == pytest.approx(rows.fraud_rate)
+    assert np.array_equal(even.weight[label == 0], weight[label == 0])
