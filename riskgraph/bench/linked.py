@@ -20,13 +20,14 @@ from riskgraph import bootstrap
 from riskgraph.bench import Figure
 from riskgraph.bench.new_families import UNTIL, Ground
 from riskgraph.bench.real import Sets
+from riskgraph.core.catalog import catalog
 from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import Thresholds
-from riskgraph.eval.linked import linked_scores, order_only, with_links
+from riskgraph.eval.linked import LINKS, linked_scores
 from riskgraph.eval.model_table import Judged, judge, model_table
 from riskgraph.models.binning import fit_edges
 from riskgraph.models.card import AVAILABILITY_CLASSES
-from riskgraph.models.compiled import sigmoid, table_logits
+from riskgraph.models.compiled import Tables, sigmoid, table_logits
 from riskgraph.models.fit import Fit, class_indexes, fit_order2
 from riskgraph.models.layout import Layout
 from riskgraph.models.rows import Rows, split
@@ -35,6 +36,7 @@ from riskgraph.sandbox import Policy, ReleaseRequest
 from riskgraph.sandbox.choice import choose, window
 
 NAME = "linked_scores_gain"
+CROSS_ORDER = ("B131", "B132", "B133", "B134", "B135", "B136", "B137")
 # Nothing is decided here: orders are ranked, and flagged at a threshold frozen on earlier days.
 _NEVER = Thresholds(review=1.0, reject=1.0)
 
@@ -115,6 +117,35 @@ def _linked(fit: Fit, table: OrderTable) -> NDArray[np.float32]:
 
 def _wide(table: OrderTable, further: NDArray[np.float32]) -> OrderTable:
     return replace(table, components=np.concatenate([table.components, further], axis=1))
+
+
+def order_only(tables: Tables, components: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logits float64[N] without the terms of cross-order nodes, offset left out."""
+    layout = tables.edges.layout
+    cross = np.array([catalog()[node].index for node in CROSS_ORDER])
+    own, pairs = tables.own.copy(), tables.pairs.copy()
+    own[np.isin(layout.node, cross)] = 0.0
+    pairs[np.isin(layout.ends, cross).any(axis=1)] = 0.0
+    return table_logits(replace(tables, own=own, pairs=pairs).flat(), tables.edges, components)
+
+
+def with_links(layout: Layout) -> Layout:
+    """The layout with six further components, two of each of the three nodes; pairs stay."""
+    names = [f"{node}.linked_{kind}" for _, node in LINKS for kind in ("mean", "most")]
+    node = np.repeat([catalog()[name].index for _, name in LINKS], 2)
+    count = len(names)
+    hidden = np.concatenate([layout.hidden, np.zeros((2, count), dtype=np.bool_)], axis=1)
+    return replace(
+        layout,
+        components=(*layout.components, *names),
+        node=np.concatenate([layout.node, node]),
+        words=np.concatenate([layout.words, np.zeros(count, dtype=np.int64)]),
+        ordered=np.concatenate([layout.ordered, np.ones(count, dtype=np.bool_)]),
+        signs=np.concatenate([layout.signs, np.ones(count, dtype=np.int8)]),
+        never_raise=np.concatenate([layout.never_raise, np.zeros(count, dtype=np.bool_)]),
+        optional=np.concatenate([layout.optional, np.zeros(count)]),
+        hidden=hidden,
+    )
 
 
 PARTS = {figures: (NAME,)}

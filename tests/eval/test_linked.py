@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskgraph.eval.linked import DAYS, linked_scores, with_links
-from riskgraph.models.layout import Layout
+from riskgraph.eval.linked import DAYS, linked_scores
 from tests.eval.backtest_toy import make_toy
 
 DAY = 86_400_000_000
@@ -40,11 +39,3 @@ def test_a_linked_score_is_that_of_earlier_orders_of_other_accounts_in_thirty_da
         ]
         wanted = [np.mean(told), max(told)] if told else [np.nan, np.nan]
         np.testing.assert_allclose(found[i], [*wanted, *wanted, np.nan, np.nan], rtol=1e-6)
-
-
-def test_the_layout_with_links_keeps_pairs_and_stand_ins() -> None:
-    plain, wide = Layout.of_catalog(), with_links(Layout.of_catalog())
-    assert len(wide.components) == len(plain.components) + 6
-    assert np.array_equal(wide.ends, plain.ends)
-    assert np.array_equal(wide.stand_in, plain.stand_in)
-    assert np.array_equal(wide.pair_a, plain.pair_a)
