@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from riskgraph.models.binning import BinEdges, fit_edges
 from riskgraph.models.card import AVAILABILITY_CLASSES
-from riskgraph.models.compiled import Tables, sigmoid, table_logits
+from riskgraph.models.compiled import Tables, table_logits
 from riskgraph.models.fit import Fit, Recipe, fit_order2
 from riskgraph.models.layout import Layout
 from riskgraph.models.rows import Rows
-from riskgraph.models.screening import best_pairs, pair_gains
+from riskgraph.models.screening import LeftOver, best_pairs, pair_gains
 
 # Rows that are no orders know no availability; in this class nothing is hidden from the network either.
 CLASS = AVAILABILITY_CLASSES[1]
@@ -80,11 +80,8 @@ def averaged(fits: Sequence[Fit], chosen: Candidate) -> TableModel:
 
 def found_pairs(fit: Fit, rows: Rows, count: int) -> list[tuple[int, int]]:
     """Pairs of nodes that an additive fit leaves most to, by the rows that it was fitted on."""
-    edges = fit.tables.edges
-    chance = sigmoid(table_logits(fit.tables.flat(), edges, rows.components) + fit.bias[CLASS])
-    bins = edges.apply(rows.components)[:, edges.layout.stand_in]
-    residual = rows.weight * (rows.label - chance)
-    return best_pairs(pair_gains(bins, residual, rows.weight * chance * (1 - chance)), count)
+    left = LeftOver.of(fit.tables, fit.bias[CLASS], rows)
+    return best_pairs(pair_gains(left.bins, left.residual, left.curvature), count)
 
 
 def fit_bagged(

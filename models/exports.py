@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from riskgraph.core.catalog import EDGE_TYPES, NODE_COUNT, Edge, catalog
+from riskgraph.core.catalog import NODE_COUNT, Edge, catalog
 from riskgraph.core.errors import ExtraMissing
 from riskgraph.core.subgraph import OrderSubgraph
 
@@ -64,7 +64,7 @@ def to_pyg(subgraph: OrderSubgraph) -> HeteroData:
     data["behavior"].state = torch.from_numpy(subgraph.states.astype(np.int64))
     edges = present_edges(subgraph)
     # All types, also those without an edge here: models need the same keys for every order.
-    for kind in EDGE_TYPES:
+    for kind in catalog().edge_types:
         ends = [(e.source, e.target) for e in edges if e.type == kind]
         index = torch.tensor(ends, dtype=torch.long).reshape(-1, 2).t().contiguous()
         data["behavior", kind, "behavior"].edge_index = index

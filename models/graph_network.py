@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from riskgraph.core.catalog import DIRECTED, EDGE_TYPES, catalog
+from riskgraph.core.catalog import DIRECTED, catalog
 from riskgraph.models.binning import BinEdges
 from riskgraph.models.card import AVAILABILITY_CLASSES
 from riskgraph.models.layout import Layout
@@ -30,7 +30,8 @@ with warnings.catch_warnings():
     from torch_geometric.nn import GATv2Conv, RGCNConv
 
 # A directed edge speaks backwards too, but as a relation of its own.
-RELATIONS = (*EDGE_TYPES, *(f"{kind}_reversed" for kind in EDGE_TYPES if kind in DIRECTED))
+_TYPES = catalog().edge_types
+RELATIONS = (*_TYPES, *(f"{kind}_reversed" for kind in _TYPES if kind in DIRECTED))
 # Messages of more orders than these no longer fit the processor's cache: half as quick at 512 (gatv2).
 _CHUNK_ROWS = 128
 

@@ -120,6 +120,16 @@ class Layout:
             listed=np.zeros(len(pairs), dtype=bool),
         )
 
+    def without_demands(self) -> Layout:
+        """The same components and pairs; no term is bound to a direction or to consent."""
+        return replace(
+            self,
+            signs=np.zeros_like(self.signs),
+            never_raise=np.zeros_like(self.never_raise),
+            optional=np.zeros_like(self.optional),
+            optional_ends=np.zeros_like(self.optional_ends),
+        )
+
     @property
     def nodes(self) -> int:
         """How many nodes there are."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.models.compiled import Tables, sigmoid, table_logits
 from riskgraph.models.layout import WIDTH
+from riskgraph.models.rows import Rows
 
 Floats = NDArray[np.float64]
 
@@ -41,12 +45,16 @@ def pair_gains(bins: NDArray[np.uint8], residual: Floats, curvature: Floats, *, 
 
 def _best_cut(tables: Floats, ridge: float) -> Floats:
     """Gain of the best cut, float64[C], of tables float64[2, 12, C, 12]."""
-    below = tables.cumsum(1).cumsum(3)
-    row, column, whole = below[:, :, :, -1:], below[:, -1:], below[:, -1:, :, -1:]
-    quadrants = (below, row - below, column - below, whole - row - column + below)
-    gain = sum(g**2 / (np.maximum(h, 0.0) + ridge) for g, h in quadrants)
+    gain = sum(g**2 / (np.maximum(h, 0.0) + ridge) for g, h in _quadrants(tables))
     best: Floats = np.asarray(gain).max(axis=(0, 2))
     return best
+
+
+def _quadrants(tables: Floats) -> tuple[Floats, ...]:
+    """Both low, first low, second low, both high; of every cut of tables float64[2, 12, C, 12]."""
+    below = tables.cumsum(1).cumsum(3)
+    row, column, whole = below[:, :, :, -1:], below[:, -1:], below[:, -1:, :, -1:]
+    return below, row - below, column - below, whole - row - column + below
 
 
 def best_pairs(gains: Floats, count: int) -> list[tuple[int, int]]:
@@ -54,3 +62,46 @@ def best_pairs(gains: Floats, count: int) -> list[tuple[int, int]]:
     first, second = np.triu_indices(len(gains), 1)
     order = np.argsort(-gains[first, second], kind="stable")[:count]
     return [(int(first[i]), int(second[i])) for i in order]
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOver:
+    """What a model without pairs leaves over on M rows.
+
+    Attributes:
+        bins: uint8[M, C], 0 where absent; one component a node, the one that stands for it in pairs.
+        residual: float64[M]. curvature: float64[M]; both as in :func:`pair_gains`.
+    """
+
+    bins: NDArray[np.uint8]
+    residual: Floats
+    curvature: Floats
+
+    @classmethod
+    def of(cls, tables: Tables, bias: Floats | float, rows: Rows) -> LeftOver:
+        """Of a fit without pairs, with its offset for each row, float64[M]."""
+        edges = tables.edges
+        chance = sigmoid(table_logits(tables.flat(), edges, rows.components) + bias)
+        bins = edges.apply(rows.components)[:, edges.layout.stand_in]
+        return cls(bins, rows.weight * (rows.label - chance), rows.weight * chance * (1 - chance))
+
+    def interactions(self, a: int, b: int, *, ridge: float = 1.0) -> Floats:
+        """How much each cut of two components would lower the loss beyond any two additive terms.
+
+        Of the gain of :func:`pair_gains` the part that belongs to the contrast of the four quadrants,
+        ``(sum of signed G / H)^2 / (sum of 1 / H)`` with ``H`` plus ridge: what shrinkage leaves of a
+        component's own effect lowers the loss in every pair of it, and would rank them all high.
+
+        Returns:
+            float64[12, 12]; at [i, j] low is up to bin i + 1 of the first and j + 1 of the second.
+        """
+        cell = self.bins[:, a].astype(np.intp) * WIDTH + self.bins[:, b]
+        weights = (self.residual, self.curvature)
+        tables: Floats = np.stack([np.bincount(cell, w, WIDTH * WIDTH).astype(np.float64) for w in weights])
+        present = tables.reshape(2, WIDTH, 1, WIDTH)[:, 1:, :, 1:]
+        means, spans = [], []
+        for g, h in _quadrants(present):
+            spans.append(1.0 / (np.maximum(h, 0.0) + ridge))
+            means.append(g * spans[-1])
+        contrast = means[0] - means[1] - means[2] + means[3]
+        return np.asarray(contrast**2 / sum(spans), dtype=np.float64)[:, 0]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.models.calibration import RawLogits, calibrate
 from riskgraph.models.card import HELD_OUT_LIMIT, SIMULATED_LIMIT, Calibration, Card, limits_of
@@ -52,7 +53,8 @@ def train(
 
     Raises:
         TypeError: If anything but a ``Release`` is passed.
-        Invalid: If the kind is unknown, the releases hold too few rows, or a checkpoint is of another run.
+        Invalid: If the kind is unknown, a release was made for another catalogue, they hold too few rows, or a
+            checkpoint is of another run.
         CheckFailed: If a checkpoint is damaged, or a release changes while it is read.
         ExtraMissing: If a library that the kind needs is not installed.
     """
@@ -116,6 +118,13 @@ def _check_releases(releases: Sequence[Release]) -> None:
     for release in releases:
         if not isinstance(release, Release):
             raise TypeError(f"training takes releases only, got {type(release).__name__}; see Release.open")
+        made_for = release.manifest["catalog"]
+        if made_for["sha256"] != catalog().sha256:
+            raise Invalid(
+                f"release {release.release_id} was made for catalogue version {made_for['version']}, this "
+                f"installation has another ({catalog().version}): its rows keep other pairs; release again",
+                field="release",
+            )
     if not releases:
         raise Invalid("training needs at least one release", field="release")
 

@@ -132,6 +132,15 @@ def log_cost(result: Mapping[str, Any], settings: Settings) -> None:
     )
 
 
+def log_proposal(proposal: Mapping[str, Any], digest: str, settings: Settings) -> None:
+    """Put on record that pairs were looked for on raw orders inside the sandbox, and what was told."""
+    asked = {"provenance": proposal["provenance"], **proposal["window"]}
+    asked |= {name: proposal[name] for name in ("k", "asked", "seed")}
+    out = {"sha256": digest, "catalog": proposal["catalog"], "pairs": [p["nodes"] for p in proposal["pairs"]]}
+    record = _event("proposal", "pairs of nodes for the catalogue", input=asked, output=out)
+    append_audit(log_path(settings), record, bootstrap.open_signer(settings))
+
+
 def without_erased(table: OrderTable, settings: Settings) -> OrderTable:
     """The orders that were not erased: nothing more is learned from those (GDPR Art. 17; PIPL Art. 47)."""
     if not ledger_path(settings).exists():

@@ -197,6 +197,26 @@ class Fitter(Protocol):
     def __call__(self, rows: TrainingRows, seed: int, /) -> ArrayScorer: ...
 
 
+class PairScreen(Protocol):
+    """What additive terms leave over on M rows, by pair of nodes.
+
+    Attributes:
+        bins: uint8[M, 137], bin 1 to 12 of the component that stands for each node, 0 where absent.
+    """
+
+    @property
+    def bins(self) -> NDArray[np.uint8]: ...
+
+    def interactions(self, a: int, b: int, /) -> NDArray[np.float64]:
+        """float64[12, 12], gain of each cut of two nodes: [i, j] low up to bin i + 1 and j + 1."""
+
+
+class PairScreener(Protocol):
+    """Fits additive terms on rows; injected where the sandbox looks for pairs, as a ``Fitter`` is."""
+
+    def __call__(self, rows: TrainingRows, seed: int, /) -> PairScreen: ...
+
+
 class Clock(Protocol):
     def now(self) -> float:
         """Seconds since the epoch, UTC; never goes backwards within a process."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "riskgraph.sandbox.audit/2"
 AUDIT = "audit.jsonl"
-EVENTS = ("release", "refusal", "read", "attack", "cost", "erase")
+EVENTS = ("release", "refusal", "read", "attack", "cost", "proposal", "erase")
 FIRST = "0" * 64  # prev_hash of the first record
 Record = dict[str, Any]
 

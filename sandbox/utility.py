@@ -10,13 +10,13 @@ that no training order belongs to, so that no person and nobody linked to one st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +30,14 @@ from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.partition import MIN_GROUPS, too_few
 from riskgraph.sandbox.policy import Policy, objectors
 from riskgraph.sandbox.units import count_units
-from riskgraph.sandbox.utility_process import ALL, OTHER, Answer, Job, answer_of, serve
+from riskgraph.sandbox.utility_process import ALL, OTHER, Answer, Job, Work, answer_of, serve
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -158,11 +159,16 @@ def measure_cost(
     if not fitters or any(len(c) != len(table) for c in (judged.label, judged.kind)):
         raise Invalid("a cost needs a fitter, and one label and kind per order", field="judged")
     job, kinds = _job(table, judged, tuple(fitters.values()), request, policy)
-    answer = _ask(job, len(kinds), progress, tuple(libraries))
+    models, longest = len(fitters), job.longest_message(len(kinds))
+
+    def read(message: bytes) -> Answer | tuple[int, int]:
+        return answer_of(message, models, len(kinds))
+
+    answer = ask(job, read, longest, "models", progress, tuple(libraries))
     names = {ALL: "all", OTHER: "other", **dict(enumerate(kinds))}
-    models = list(fitters)
+    listed = list(fitters)
     cells = tuple(
-        Cell(models[c.model], names[c.kind], c.unseen, c.orders, c.units, Loss(*c.auc), Loss(*c.recall))
+        Cell(listed[c.model], names[c.kind], c.unseen, c.orders, c.units, Loss(*c.auc), Loss(*c.recall))
         for c in answer.cells
     )
     return Cost(_counts(job), cells)
@@ -271,18 +277,33 @@ def _process(libraries: tuple[str, ...]) -> Iterator[tuple[Connection, SpawnProc
         process.join()
 
 
-def _ask(job: Job, kinds: int, progress: Progress | None, libraries: tuple[str, ...]) -> Answer:
-    """Start the process, send the job and read numbers until the answer comes."""
+def ask(
+    work: Work,
+    read: Callable[[bytes], T | tuple[int, int]],
+    longest: int,
+    step: str,
+    progress: Progress | None,
+    libraries: tuple[str, ...],
+) -> T:
+    """Start the process, send the work and read numbers until the answer comes.
+
+    Args:
+        work: Goes to the process.
+        read: Checks a message: the answer, or how far the process is.
+        longest: Bytes of the longest answer that makes sense.
+        step: What progress is called.
+        progress: Told as it goes.
+        libraries: Loaded before the process locks itself.
+    """
     with _process(libraries) as (pipe, process):
         try:
-            pipe.send(job)
+            pipe.send(work)
             while True:
-                message = pipe.recv_bytes(job.longest_message(kinds))
-                got = answer_of(message, len(job.fitters), kinds)
-                if isinstance(got, Answer):
+                got = read(pipe.recv_bytes(longest))
+                if not isinstance(got, tuple):
                     return got
                 if progress is not None:
-                    progress("models", *got)
+                    progress(step, *got)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             process.join()
             raise Unavailable(

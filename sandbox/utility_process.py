@@ -1,5 +1,6 @@
 """The utility process: fits on raw rows and on their release, and answers with numbers only.
 
+It measures what a release costs (here) or looks for pairs of nodes (``proposal_process``).
 It locks itself before it is sent a row (:func:`lock`): one pipe stays open, no file may grow, and an audit
 hook refuses new files, names and attributes of files, other processes and network. What it sends are
 lists of numbers of a fixed length, which the caller checks one by one.
@@ -16,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from riskgraph.core.table import OrderTable
 from riskgraph.core.units import LEAST_K
 from riskgraph.ports import ArrayScorer, Fitter, TrainingRows
 from riskgraph.sandbox.choice import choose
+from riskgraph.sandbox.intake import Intake
 from riskgraph.sandbox.policy import Policy
 from riskgraph.sandbox.request import ReleaseRequest
 from riskgraph.sandbox.utility_metrics import Ranking, Sample, Trials
@@ -35,21 +37,31 @@ if TYPE_CHECKING:
     from riskgraph.sandbox.utility import CostRequest
 
 ALL, OTHER = -1, -2
-_PROGRESS, _CELLS, _FAILED = 0, 1, 2
+_PROGRESS, _ANSWER, _FAILED = 0, 1, 2
 _COUNTS, _FIGURES = 5, 10
 # Five digits say all that an interval can; more would only be room for something else.
 _DIGITS = 5
-_RELEASING, _FITTING, _SCORING = range(3)
-_STAGES = ("making the release", "fitting", "scoring")
+RELEASING, FITTING, SCORING, SEARCHING = range(4)
+_STAGES = ("making the release", "fitting", "scoring", "searching")
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
+Tell = Callable[[int, int], None]
+
+
+class Work(Protocol):
+    """What the process can be asked."""
+
+    def answer(self, tell: Tell) -> list[list[float]]:
+        """Lines of numbers; may raise :class:`Stopped` and nothing else."""
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What the process is sent; columns of length N.
+    """What the process is sent to measure a cost; columns of length N.
 
     Attributes:
         table: Orders without ids. label: int8[N], what the test goes by.
@@ -77,6 +89,9 @@ class Job:
         """-1, with all kinds of fraud, then each fold that is left out."""
         return (-1, *sorted({int(f) for f in self.fold if f >= 0}))
 
+    def answer(self, tell: Tell) -> list[list[float]]:
+        return measure(self, tell)
+
     def longest_message(self, kinds: int) -> int:
         """Bytes of the longest answer that makes sense."""
         return 64 + len(self.fitters) * 2 * (kinds + 2) * (_COUNTS + _FIGURES) * 12
@@ -102,7 +117,7 @@ class Answer:
     cells: tuple[AnswerCell, ...]
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """Carries where it failed, and nothing of what was said there: messages can quote a row."""
 
     def __init__(self, stage: int, model: int = -1) -> None:
@@ -111,10 +126,16 @@ class _Stopped(Exception):
 
 
 def answer_of(message: bytes, models: int, kinds: int) -> Answer | tuple[int, int]:
-    """Read a message of the process: the answer, or how far it is.
+    """Read a message of a process that measures a cost; see :func:`lines_of`."""
+    got = lines_of(message, models)
+    return got if isinstance(got, tuple) else Answer(tuple(_cell(line, models, kinds) for line in got))
+
+
+def lines_of(message: bytes, models: int) -> list[list[float]] | tuple[int, int]:
+    """Read a message of the process: the lines of its answer, or how far it is.
 
     Raises:
-        CheckFailed: If the process failed, or sent anything that is not of the closed list.
+        CheckFailed: If the process failed, or sent anything that is no list of numbers.
     """
     try:
         lines = json.loads(message)
@@ -123,8 +144,8 @@ def answer_of(message: bytes, models: int, kinds: int) -> Answer | tuple[int, in
     if not isinstance(lines, list) or not all(_is_numbers(line) for line in lines) or not lines:
         raise CheckFailed("the utility process sent something that is no list of numbers", field="utility")
     head, *rest = lines
-    if head == [_CELLS]:
-        return Answer(tuple(_cell(line, models, kinds) for line in rest))
+    if head == [_ANSWER]:
+        return rest
     if rest or len(head) != 3 or not all(isinstance(n, int) for n in head):
         raise CheckFailed("the utility process sent a message of an unknown kind", field="utility")
     if head[0] == _PROGRESS and 0 <= head[1] <= head[2] <= 10_000:
@@ -177,10 +198,10 @@ def serve(pipe: Connection, libraries: tuple[str, ...]) -> None:
         pipe.send_bytes(json.dumps(lines).encode())
 
     try:
-        job: Job = pipe.recv()
-        cells = measure(job, lambda done, total: send([_PROGRESS, done, total]))
-        send([_CELLS], *cells)
-    except _Stopped as stop:
+        work: Work = pipe.recv()
+        lines = work.answer(lambda done, total: send([_PROGRESS, done, total]))
+        send([_ANSWER], *lines)
+    except Stopped as stop:
         send([_FAILED, stop.stage, stop.model])
     finally:
         pipe.close()
@@ -257,7 +278,7 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         raise PermissionError(f"the utility process may not call {event}")
 
 
-def measure(job: Job, tell: Callable[[int, int], None]) -> list[list[float]]:
+def measure(job: Job, tell: Tell) -> list[list[float]]:
     """Fit all models and compare them; lines of numbers, see :func:`answer_of`."""
     scores = _scores(job, tell)
     is_fraud = job.label[job.test] == 1
@@ -287,7 +308,7 @@ def measure(job: Job, tell: Callable[[int, int], None]) -> list[list[float]]:
     return out
 
 
-def _scores(job: Job, tell: Callable[[int, int], None]) -> Floats:
+def _scores(job: Job, tell: Tell) -> Floats:
     """float64[models, 2 sources, seeds, variants, tests]: raw is source 0, the release source 1."""
     request, models = job.request, len(job.fitters)
     shape = (models, 2, request.seeds, len(job.variants), int(job.test.sum()))
@@ -310,7 +331,7 @@ def _fit(job: Job, model: int, rows: TrainingRows, seed: int) -> ArrayScorer:
     try:
         return job.fitters[model](rows, seed)
     except Exception as error:
-        raise _Stopped(_FITTING, model) from error
+        raise Stopped(FITTING, model) from error
 
 
 def _score(
@@ -319,9 +340,9 @@ def _score(
     try:
         found = np.asarray(score(components, availability), dtype=np.float64)
     except Exception as error:
-        raise _Stopped(_SCORING, model) from error
+        raise Stopped(SCORING, model) from error
     if found.shape != (len(components),) or not np.isfinite(found).all():
-        raise _Stopped(_SCORING, model)
+        raise Stopped(SCORING, model)
     return found
 
 
@@ -336,7 +357,7 @@ def _both(job: Job, variant: int, seed: int) -> Iterator[TrainingRows]:
         yield raw_rows(history, request, job.policy)
         yield release_rows(history, request, job.policy, np.random.default_rng(seed))
     except RiskgraphError as error:
-        raise _Stopped(_RELEASING) from error
+        raise Stopped(RELEASING) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,18 +370,22 @@ class RawRows:
     weight: Floats
     cluster: NDArray[np.int32]
 
+    @classmethod
+    def of(cls, history: OrderTable, intake: Intake) -> RawRows:
+        label = history.label[intake.rows]
+        return cls(
+            components=np.ascontiguousarray(intake.values),
+            availability=intake.availability,
+            label=label,
+            weight=np.ones(len(label)),
+            cluster=np.full(len(label), -1, dtype=np.int32),
+        )
+
 
 def raw_rows(history: OrderTable, request: ReleaseRequest, policy: Policy) -> RawRows:
     """The rows that a release would take in, each with weight one."""
     intake, _ = choose(history, until=request.until, k=request.k, policy=policy)
-    label = history.label[intake.rows]
-    return RawRows(
-        components=np.ascontiguousarray(intake.values),
-        availability=intake.availability,
-        label=label,
-        weight=np.ones(len(label)),
-        cluster=np.full(len(label), -1, dtype=np.int32),
-    )
+    return RawRows.of(history, intake)
 
 
 def _cells(kind: Ints, unit: Ints, fold: Ints) -> Iterator[tuple[int, bool, Bools]]:

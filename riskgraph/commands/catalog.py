@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from riskgraph.commands.ui import AsJson, emit
+from riskgraph import bootstrap
+from riskgraph.commands.ui import AsJson, PublicKey, emit
 from riskgraph.core.catalog import FAMILIES, NodeSpec
 from riskgraph.core.catalog import catalog as load_catalog
 from riskgraph.core.schema import signals_schema
+from riskgraph.settings import Settings
+
+app = typer.Typer(help="The catalogue, and pairs that data added to it.", invoke_without_command=True)
 
 
 def register(root: typer.Typer) -> None:
-    root.command("catalog")(catalog)
+    root.add_typer(app, name="catalog")
 
 
+@app.callback()
 def catalog(
+    context: typer.Context,
     as_json: AsJson = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of signals.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the page of the docs.")] = False,
 ) -> None:
     """The 137 behavior nodes and the template edges between them."""
+    if context.invoked_subcommand:
+        return
     if markdown and (schema or as_json):
         raise typer.BadParameter("--markdown is a page for people: give it without --schema and --json")
     if schema:
@@ -32,6 +41,40 @@ def catalog(
         typer.echo(markdown_page())
     else:
         emit(catalog_json(), as_json, _table)
+
+
+@app.command("pairs")
+def pairs(
+    proposal: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A proposal's file.")],
+    first: Annotated[int | None, typer.Option(min=1, help="So many, from the best on; default all.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Table to write; default the catalogue's found.csv.")
+    ] = None,
+    public_key: PublicKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Adopt pairs that data proposed: a new version of the catalogue, to be committed by who maintains it.
+
+    Releases and models of the version before are refused from then on, the shipped model too.
+    """
+    bootstrap.require_extra("riskgraph catalog pairs")
+    from riskgraph import proposing
+
+    made = proposing.adopt(
+        proposal, Settings.from_environment(), first=first, public_key=public_key, table=table
+    )
+    emit(made, as_json, lambda console: _adopted(console, made))
+
+
+def _adopted(console: Console, made: dict[str, Any]) -> None:
+    before, after = made["before"], made["after"]
+    console.print(
+        f"{len(made['pairs'])} pairs added to {made['table']} ({made['provenance']})", soft_wrap=True
+    )
+    console.print(
+        f"catalogue {before['version']} ({before['sha256'][:12]}) is now {after['version']} "
+        f"({after['sha256'][:12]}); release and train again: what was made before is refused"
+    )
 
 
 def node_json(node: NodeSpec) -> dict[str, Any]:
@@ -94,6 +137,9 @@ def markdown_page() -> str:
         "",
         f"{len(book.edges)} typed template edges over {len(book.pairs)} pairs; "
         f"{len(book.components)} components.",
+        "",
+        f"Data may propose further pairs ([the sandbox](sandbox.md#further-pairs)) of {_proposable()} nodes: "
+        "of those whose own term may raise the score and whose raw input is not sensitive (no ·S).",
     ]
     for family, (label, label_zh) in FAMILIES.items():
         lines += [
@@ -106,6 +152,10 @@ def markdown_page() -> str:
         ]
         lines += [_markdown_row(n) for n in book if n.family == family]
     return "\n".join(lines)
+
+
+def _proposable() -> int:
+    return sum(node.pairs_by_data for node in load_catalog())
 
 
 def _markdown_row(node: NodeSpec) -> str:

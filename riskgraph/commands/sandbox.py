@@ -1,4 +1,4 @@
-"""``riskgraph sandbox``: release, audit, attack, cost, erasure and certificate."""
+"""``riskgraph sandbox``: release, audit, attack, cost, pairs, erasure and certificate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from riskgraph import bootstrap
 from riskgraph.commands.sandbox_attack import attack
 from riskgraph.commands.sandbox_cost import cost
+from riskgraph.commands.sandbox_pairs import pairs
 from riskgraph.commands.ui import AsJson, PublicKey, day, emit, err, progress_bars
 from riskgraph.settings import Settings
 
@@ -20,6 +21,7 @@ app = typer.Typer(help="The sandbox: what leaves it is k-anonymous over persons.
 def register(root: typer.Typer) -> None:
     app.command("attack")(attack)
     app.command("cost")(cost)
+    app.command("pairs")(pairs)
     root.add_typer(app, name="sandbox")
 
 

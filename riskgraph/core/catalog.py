@@ -1,7 +1,8 @@
 """The behavior catalogue: 137 nodes and the template edges between them.
 
 One data table (``data/catalog.csv``) with hand-made edges (``data/edges.csv``); encoders, API
-schema, sandbox intake, report wording, store labels and docs are all derived from it.
+schema, sandbox intake, report wording, store labels and docs are all derived from it. Pairs that were
+found by data and adopted lie in a third table (``data/found.csv``), which does not ship.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ ANCHOR_HUBS = {
 }
 DIRECTED = frozenset({"temporal_next", "causal"})
 EDGE_TYPES = ("temporal_next", "same_page", "same_entity", "causal", "corroborates", "consistency")
+FOUND = "found"
+FOUND_TABLE = "found.csv"
+FOUND_FIELDS = ("from", "to", "proposal")
 HISTOGRAM_COMPONENTS = ("n", "p50", "spread", "entropy", "mode_share")
 
 
@@ -185,6 +189,17 @@ class NodeSpec:
         return "GDPR 6(1)(a)" if self.consent_needed else "GDPR 6(1)(b), 6(1)(f)"
 
     @property
+    def pairs_by_data(self) -> bool:
+        """Whether data may propose pairs of the node; experts may list a pair of any.
+
+        Not of one that may not raise the score alone (accessibility, proxies of protected groups,
+        shopper's rights): nobody has said why it should in that company. Nor of one whose raw input is
+        sensitive: that takes a specific purpose and sufficient necessity (PIPL Art. 28), which no ranking
+        gives.
+        """
+        return self.alone and not self.sensitive
+
+    @property
     def encoder(self) -> str:
         """How the model reads the components: categories for classes and flags, else bins."""
         return "categories" if self.form in (Form.CLASS, Form.FLAG) else "bins"
@@ -221,6 +236,31 @@ class Catalog:
     version: str
     nodes: tuple[NodeSpec, ...]
     edges: tuple[Edge, ...]
+    sha256: str
+    """Digest over the data tables; recorded beside everything derived from them."""
+
+    @classmethod
+    def read(cls, nodes: str, edges: str, found: str = "") -> Catalog:
+        """The catalogue of data tables, given as the text of their files.
+
+        Args:
+            nodes: One row a node.
+            edges: The hand-made edges.
+            found: Adopted pairs that data proposed, with the digest of the proposal. Each proposal makes a
+                version: ``1``, ``1.1``, ``1.2``.
+
+        Raises:
+            ValueError: If a found pair is a template pair, or one that data may not propose; both are named.
+        """
+        rows = csv.DictReader(nodes.splitlines())
+        specs = tuple(_node(i, row) for i, row in enumerate(rows))
+        digest = hashlib.sha256((nodes + edges + found).encode()).hexdigest()
+        book = cls(CATALOG_VERSION, specs, _edges(specs, edges), digest)
+        added = list(csv.DictReader(found.splitlines()))
+        if not added:
+            return book
+        version = f"{CATALOG_VERSION}.{len({row['proposal'] for row in added})}"
+        return cls(version, specs, (*book.edges, *_found(book, added)), digest)
 
     def __post_init__(self) -> None:
         if len(self.nodes) != NODE_COUNT:
@@ -286,16 +326,20 @@ class Catalog:
         return sum(len(n.histograms) for n in self.nodes)
 
     @cached_property
-    def sha256(self) -> str:
-        """Digest over both data tables; recorded beside everything derived from them."""
-        digest = hashlib.sha256()
-        for name in ("catalog.csv", "edges.csv"):
-            digest.update(_read(name).encode())
-        return digest.hexdigest()
+    def edge_types(self) -> tuple[str, ...]:
+        """Types that an edge can have: ``found`` only where a pair was."""
+        return (*EDGE_TYPES, FOUND) if any(e.type == FOUND for e in self.edges) else EDGE_TYPES
+
+    def may_find(self, a: int, b: int) -> bool:
+        """Whether data may propose the pair of two node indexes: none yet, and both nodes allow it."""
+        new = a != b and (min(a, b), max(a, b)) not in self.pair_index
+        return new and self.nodes[a].pairs_by_data and self.nodes[b].pairs_by_data
 
 
-def _read(name: str) -> str:
-    return resources.files("riskgraph.core").joinpath("data", name).read_text(encoding="utf-8")
+def read_table(name: str) -> str:
+    """Text of a data table; empty where no pair was adopted."""
+    table = resources.files("riskgraph.core").joinpath("data", name)
+    return table.read_text(encoding="utf-8") if name != FOUND_TABLE or table.is_file() else ""
 
 
 def _node(index: int, row: dict[str, str]) -> NodeSpec:
@@ -308,7 +352,19 @@ def _node(index: int, row: dict[str, str]) -> NodeSpec:
     )
 
 
-def _edges(nodes: tuple[NodeSpec, ...]) -> tuple[Edge, ...]:
+def _found(book: Catalog, rows: list[dict[str, str]]) -> Iterator[Edge]:
+    """Edges of adopted pairs, each once."""
+    seen: set[frozenset[str]] = set()
+    for row in rows:
+        ends = [book[row[end]] for end in ("from", "to")]
+        pair = frozenset(node.id for node in ends)
+        if pair in seen or not book.may_find(ends[0].index, ends[1].index):
+            raise ValueError(f"{FOUND_TABLE}: data may not add the pair {ends[0].name}, {ends[1].name}")
+        seen.add(pair)
+        yield Edge(FOUND, ends[0].index, ends[1].index)
+
+
+def _edges(nodes: tuple[NodeSpec, ...], listed: str) -> tuple[Edge, ...]:
     """Apply the rules of the template: two derived edge types and the listed ones."""
     index = {n.name: n.index for n in nodes}
     edges: dict[Edge, None] = {}
@@ -326,14 +382,12 @@ def _edges(nodes: tuple[NodeSpec, ...]) -> tuple[Edge, ...]:
     for node in nodes:
         if node.anchor in ANCHOR_HUBS:
             add("same_entity", ANCHOR_HUBS[node.anchor], node.name)
-    for row in csv.DictReader(_read("edges.csv").splitlines()):
+    for row in csv.DictReader(listed.splitlines()):
         add(row["type"], row["from"], row["to"])
     return tuple(edges)
 
 
 @lru_cache(maxsize=1)
 def catalog() -> Catalog:
-    """The catalogue of this release."""
-    rows = csv.DictReader(_read("catalog.csv").splitlines())
-    nodes = tuple(_node(i, row) for i, row in enumerate(rows))
-    return Catalog(CATALOG_VERSION, nodes, _edges(nodes))
+    """The catalogue of this release, with the pairs that were adopted here."""
+    return Catalog.read(read_table("catalog.csv"), read_table("edges.csv"), read_table(FOUND_TABLE))
