@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +71,14 @@ class LeftOver:
 
     Attributes:
         bins: uint8[M, C], 0 where absent; one component a node, the one that stands for it in pairs.
-        residual: float64[M]. curvature: float64[M]; both as in :func:`pair_gains`.
+        label: int8[M]. weight: float64[M].
+        chance: float64[M], what the model says.
     """
 
     bins: NDArray[np.uint8]
-    residual: Floats
-    curvature: Floats
+    label: NDArray[np.int8]
+    weight: Floats
+    chance: Floats
 
     @classmethod
     def of(cls, tables: Tables, bias: Floats | float, rows: Rows) -> LeftOver:
@@ -83,7 +86,21 @@ class LeftOver:
         edges = tables.edges
         chance = sigmoid(table_logits(tables.flat(), edges, rows.components) + bias)
         bins = edges.apply(rows.components)[:, edges.layout.stand_in]
-        return cls(bins, rows.weight * (rows.label - chance), rows.weight * chance * (1 - chance))
+        return cls(bins, rows.label, rows.weight, chance)
+
+    @cached_property
+    def residual(self) -> Floats:
+        """float64[M], weight times label less chance."""
+        return self.weight * (self.label - self.chance)
+
+    @cached_property
+    def curvature(self) -> Floats:
+        """float64[M], weight times ``p (1 - p)``."""
+        return self.weight * self.chance * (1 - self.chance)
+
+    def redrawn(self, level: Floats) -> LeftOver:
+        """The same rows with labels that follow the model: fraud where its chance is above float64[M]."""
+        return replace(self, label=(level < self.chance).astype(np.int8))
 
     def interactions(self, a: int, b: int, *, ridge: float = 1.0) -> Floats:
         """How much each cut of two components would lower the loss beyond any two additive terms.

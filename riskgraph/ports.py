@@ -210,6 +210,9 @@ class PairScreen(Protocol):
     def interactions(self, a: int, b: int, /) -> NDArray[np.float64]:
         """float64[12, 12], gain of each cut of two nodes: [i, j] low up to bin i + 1 and j + 1."""
 
+    def redrawn(self, level: NDArray[np.float64], /) -> PairScreen:
+        """The same with labels that follow the terms: fraud where its chance is above float64[M]."""
+
 
 class PairScreener(Protocol):
     """Fits additive terms on rows; injected where the sandbox looks for pairs, as a ``Fitter`` is."""

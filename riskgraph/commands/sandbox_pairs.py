@@ -27,8 +27,8 @@ def pairs(
     """Propose pairs of nodes that are no template pair yet, by what additive terms leave over.
 
     A locked process fits on the rows that would enter a release. It tells node ids in their order and gains
-    of one digit; only cuts count that leave at least k persons of each class in each quadrant. There is no
-    test of significance: the best are told, however little they gain.
+    of one digit; only cuts count that leave at least k persons of each class in each quadrant, and only pairs
+    that gain more than the best does in 20 draws of labels without any interaction. There may be none.
 
     A proposal changes nothing until somebody adopts it (riskgraph catalog pairs).
     """
@@ -49,5 +49,5 @@ def show_proposal(console: Console, made: dict[str, Any]) -> None:
     for pair in made["pairs"]:
         names = ", ".join(catalog()[node].name for node in pair["nodes"])
         table.add_row(str(pair["rank"]), ", ".join(pair["nodes"]), names, f"{pair['gain']:g}")
-    console.print(table)
+    console.print(table if made["pairs"] else "No pair gains more than chance would give the best of them.")
     console.print(made["rule"], soft_wrap=True)
