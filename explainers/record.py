@@ -140,6 +140,8 @@ def attribution_of(record: DecisionReport) -> Attribution | None:
         error = None if told["error"] is None else np.array(told["error"])
         how = Explained(**{**told, "error": error})
         return Attribution(phi, phi, np.zeros(len(catalog().pairs)), gap, how)
-    pairs: NDArray[np.float64] = np.frombuffer(record.pairs, dtype=np.float64)
+    stored = np.frombuffer(record.pairs, dtype=np.float64)
+    # A decision from before a pair was adopted knows nothing of it; adopted pairs stand last.
+    pairs: NDArray[np.float64] = np.pad(stored, (0, len(catalog().pairs) - len(stored)))
     own = phi - 0.5 * pair_sums(pairs)
     return Attribution(phi, own, pairs, gap)

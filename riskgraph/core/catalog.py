@@ -279,11 +279,14 @@ class Catalog:
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
+        """Template pairs by node, then found ones as they were adopted, so that no earlier place changes."""
         types: dict[tuple[int, int], list[str]] = {}
         for edge in self.edges:
             key = (min(edge.source, edge.target), max(edge.source, edge.target))
             types.setdefault(key, []).append(edge.type)
-        return tuple(Pair(i, a, b, tuple(t)) for i, ((a, b), t) in enumerate(sorted(types.items())))
+        template = sorted(item for item in types.items() if item[1] != [FOUND])
+        found = [item for item in types.items() if item[1] == [FOUND]]
+        return tuple(Pair(i, a, b, tuple(t)) for i, ((a, b), t) in enumerate([*template, *found]))
 
     @cached_property
     def pair_index(self) -> dict[tuple[int, int], int]:

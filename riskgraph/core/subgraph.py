@@ -36,7 +36,8 @@ _HISTOGRAM_PARTS = np.array(
         if node.form is Form.HISTOGRAM
     ]
 )
-_PACKED_VERSION = int(_CATALOG.version)
+# Of the nodes alone: an adopted pair changes nothing of what is packed.
+_PACKED_VERSION = int(_CATALOG.version.partition(".")[0])
 _VERSION = bytes([_PACKED_VERSION])
 _QUAD = np.array([1, 4, 16, 64], dtype=np.uint8)  # four states of 2 bits to a byte
 _FLOAT = np.dtype("<f4")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from riskgraph.commands.catalog import markdown_page, node_json
-from riskgraph.core.catalog import EDGE_TYPES, FAMILIES, Form, catalog
+from riskgraph.core.catalog import EDGE_TYPES, FAMILIES, Catalog, Form, catalog, read_table
 
 NODES = catalog().nodes
 
@@ -83,3 +83,39 @@ def test_context_nodes_are_the_five_that_only_riskgraph_writes():
 def test_the_docs_page_names_every_node():
     page = markdown_page()
     assert all(f"| {n.id} | `{n.name}` |" in page for n in NODES)
+
+
+def with_found(*rows: str) -> Catalog:
+    found = "\n".join(("from,to,proposal", *rows))
+    return Catalog.read(read_table("catalog.csv"), read_table("edges.csv"), found)
+
+
+def test_each_adopted_proposal_is_a_version_and_its_pairs_are_of_type_found():
+    two = ("path_entropy,tab_hide_count,a", "coupon_stack_depth,device_account_fanout,b")
+    once, twice = with_found(two[0]), with_found(*two)
+    assert (once.version, twice.version) == ("1.1", "1.2")
+    assert len({catalog().sha256, once.sha256, twice.sha256}) == 3
+    assert [e.type for e in twice.edges[len(catalog().edges) :]] == ["found", "found"]
+    # what is stored by the place of a pair, as reports are, stays right
+    assert twice.pairs[: len(once.pairs)] == once.pairs
+    assert once.pairs[: len(catalog().pairs)] == catalog().pairs
+    assert twice.edge_types == (*EDGE_TYPES, "found")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "path_entropy,path_entropy,a",  # one node
+        "product_page_dwell_dist,site_search_count,a",  # a template pair
+        "path_entropy,input_modality,a",  # may not raise the score alone
+        "path_entropy,pointer_speed_profile,a",  # sensitive raw input
+    ],
+)
+def test_data_adds_no_pair_that_the_rules_leave_out(row):
+    with pytest.raises(ValueError, match="data may not add the pair"):
+        with_found(row)
+
+
+def test_data_adds_a_pair_once():
+    with pytest.raises(ValueError, match="data may not add"):
+        with_found("path_entropy,tab_hide_count,a", "tab_hide_count,path_entropy,b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,15 @@ def test_the_attribution_is_stored_bit_for_bit() -> None:
     assert (stored.phi == exact.phi).all()
     assert (stored.pairs == exact.pairs).all()
     assert stored.own == pytest.approx(exact.own, abs=1e-12)
+
+
+def test_a_decision_from_before_a_pair_was_adopted_has_zero_for_it() -> None:
+    record = some_record(2)
+    whole, before = attribution_of(record), attribution_of(replace(record, pairs=record.pairs[:-8]))
+    assert whole is not None
+    assert before is not None
+    assert (before.pairs[:-1] == whole.pairs[:-1]).all()
+    assert (len(before.pairs), before.pairs[-1]) == (len(whole.pairs), 0.0)
 
 
 def test_the_subgraph_is_stored_packed() -> None:
