@@ -7,7 +7,7 @@ import numpy as np
 from riskgraph.models.binning import fit_edges
 from riskgraph.models.layout import Layout
 from riskgraph.models.libraries import torch_module
-from riskgraph.models.rows import split, stack
+from riskgraph.models.rows import Rows, split, stack
 from riskgraph.models.screening import LeftOver
 from riskgraph.ports import TrainingRows
 
@@ -27,7 +27,7 @@ def left_over(rows: TrainingRows, seed: int) -> LeftOver:
         ExtraMissing: If torch is not installed.
     """
     fitting = torch_module("fit", "looking for pairs")
-    every = stack([rows])
+    every = stack([Rows.of(rows)]).load()
     train, held_out = split(every, seed)
     layout = Layout.of_catalog().with_pairs([]).without_demands()
     edges = fit_edges(train.components, train.label, train.weight, layout)

@@ -53,7 +53,7 @@ def train(
 
     Raises:
         TypeError: If anything but a ``Release`` is passed.
-        Invalid: If the kind is unknown, a release was made for another catalogue, they hold too few rows, or a
+        Invalid: If the kind is unknown, a release is of another catalogue, they hold too few rows, or a
             checkpoint is of another run.
         CheckFailed: If a checkpoint is damaged, or a release changes while it is read.
         ExtraMissing: If a library that the kind needs is not installed.
