@@ -85,11 +85,14 @@ class Persons:
 
     def crowd(self, rows: Bools | Ints) -> bool:
         """Whether the persons of some orders, given as a mask or as places, are a crowd."""
-        persons, first = np.unique(self.person[rows], return_index=True)
-        if len(persons) < LEAST_K:
+        # By place instead of by sorting: this is asked some thousand times of all orders of a window.
+        component = np.full(int(self.person.max(initial=-1)) + 1, -1, dtype=np.int64)
+        component[self.person[rows]] = self.component[rows]
+        sizes = np.bincount(component[component >= 0])
+        persons = int(sizes.sum())
+        if persons < LEAST_K:
             return False
-        sizes = np.unique(self.component[rows][first], return_counts=True)[1]
-        return len(sizes) >= MIN_COMPONENTS and int(sizes.max()) <= MAX_COMPONENT_SHARE * len(persons)
+        return np.count_nonzero(sizes) >= MIN_COMPONENTS and int(sizes.max()) <= MAX_COMPONENT_SHARE * persons
 
     def may_tell(self, rows: Bools) -> bool:
         """Whether the number of some orders may be told: of none, or of a crowd."""
@@ -168,26 +171,29 @@ class Told:
             low, high = (0.0, most) if sides[0] < LEAST_K else (1.0 - most, 1.0)
         return {**unknown(), "lower": low, "upper": high}
 
-    def _closed(self, code: Ints) -> bool:
+    def _closed(self, code: Ints, rows: tuple[Parts, Parts] = (PARTS[-1], PARTS[-1])) -> bool:
         """Whether counts by a code and counts by answer let nobody get at fewer than a crowd.
 
-        Known are the margins of a table of codes by parts. A set follows from margins where a union of
-        columns lies in some rows and in no other, so it comes down to this: the orders of each union of
-        parts in rows that hold other orders too.
+        Known are the parts that each row of a table of codes tells apart, in a row of what they are put
+        together of, and the finer parts of all orders. Within such a whole a set follows where a union of
+        finer parts lies in some rows and nothing else of the whole does, so it comes down to this: the orders
+        of each union in rows that hold others of its whole too.
+
+        Args:
+            code: int64[N], -1 or more.
+            rows: What rows tell apart; of steps nothing.
         """
-        for parts, among in zip(self.parts, self._classes, strict=True):
+        for parts, told, among in zip(self.parts, rows, self._classes, strict=True):
             places = np.flatnonzero(among)
-            size = int(code.max()) + 2
-            table = np.zeros((size, ACCEPT + 1), dtype=np.int64)
-            np.add.at(table, (code[places], self.answer[places]), 1)
-            for union in _unions(parts):
-                inside = np.isin(np.arange(ACCEPT + 1), list(union))
-                shared = np.flatnonzero(table[:, inside].any(axis=1) & table[:, ~inside].any(axis=1))
-                if not len(shared):
-                    continue
-                mine = places[inside[self.answer[places]] & np.isin(code[places], shared)]
-                if len(mine) < LEAST_K or not self.persons.crowd(mine):
-                    return False
+            cell = code[places] + 1, self.answer[places]
+            table = np.zeros((int(code.max()) + 2, ACCEPT + 1), dtype=np.int64)
+            np.add.at(table, cell, 1)
+            for whole in {*told, *PARTS[-1]}:
+                for union in _unions(tuple(part for part in parts if part <= whole)):
+                    mask = _shared(table, union, whole - union)
+                    orders = int(table[mask].sum())
+                    if orders and (orders < LEAST_K or not self.persons.crowd(places[mask[cell]])):
+                        return False
         return True
 
     @property
@@ -213,15 +219,10 @@ class Told:
         stops = [0, *sorted(ends), len(order)]
         at = stops.index(end, 1)
         sides = order[stops[at - 1] : end], order[end : stops[at + 1]]
-        if not all(self._both(side) for side in sides):
+        classes = [side[self.is_fraud[side] == fraud] for side in sides for fraud in (True, False)]
+        if min(map(len, classes)) < LEAST_K or not all(map(self.persons.crowd, classes)):
             return False
         return self._closed(_numbered(order, stops[1:-1]))
-
-    def _both(self, rows: Ints) -> bool:
-        fraud = self.is_fraud[rows]
-        if min(int(fraud.sum()), int((~fraud).sum())) < LEAST_K:
-            return False
-        return self.persons.crowd(rows[fraud]) and self.persons.crowd(rows[~fraud])
 
     def rows(self, code: Ints, *, ordered: bool) -> tuple[list[list[int]], Told] | None:
         """Codes of a table that make a row together, and the answers that its rows tell apart.
@@ -238,7 +239,7 @@ class Told:
         for parts in self._coarser():
             told = replace(self, parts=parts)
             groups = together([[int(n)] for n in names], partial(told._row, code))
-            if len(groups) > 1 and self._closed(_grouped(code, groups)):
+            if len(groups) > 1 and self._closed(_grouped(code, groups), parts):
                 return sorted(sorted(group) for group in groups), told
         return None
 
@@ -298,6 +299,14 @@ def _unions(parts: Parts) -> Iterator[frozenset[int]]:
     for size in range(1, len(parts)):
         for some in combinations(parts, size):
             yield frozenset[int]().union(*some)
+
+
+def _shared(table: Ints, union: frozenset[int], others: frozenset[int]) -> Bools:
+    """bool[R, A]: cells of some answers in the rows of a table that hold others too."""
+    mask = np.zeros(table.shape, dtype=np.bool_)
+    rows = table[:, list(union)].any(axis=1) & table[:, list(others)].any(axis=1)
+    mask[np.ix_(rows, list(union))] = True
+    return mask
 
 
 def _numbered(order: Ints, ends: list[int]) -> Ints:

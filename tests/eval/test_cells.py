@@ -23,7 +23,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.eval import backtest_report
 from riskgraph.eval.backtest import BacktestResult, Origin
 from riskgraph.eval.backtest_report import verify_report
-from riskgraph.eval.cells import Persons
+from riskgraph.eval.cells import ACCEPT, REJECT, REVIEW, SOFTENED, Persons, Told, parts_of
 from riskgraph.sandbox.subtraction import fixed_sets
 from tests.eval.backtest_toy import KNOWN_AT, WINDOW, Toy, ToyScorer, ToySigner, backtest, bands, make_toy
 from tests.eval.test_backtest_report import resign
@@ -317,3 +317,24 @@ def test_a_crowd_is_of_fifty_persons_of_five_groups_none_above_half() -> None:
     assert ring.crowd(person)
     assert not ring.crowd(person[:-1])
     assert not Persons(np.zeros(100, dtype=np.int64), person).crowd(person), "one person"
+
+
+def test_rows_that_put_answers_together_do_not_leave_few_between_them_and_all_orders() -> None:
+    # In the first week a gate softens all rejects, in the last there are reviews alone: together they could
+    # be told of each week, but all softened ones less those of the first week are twenty.
+    cells = [(0, SOFTENED, 100), (1, SOFTENED, 20), (1, REVIEW, 100), (2, REVIEW, 100)]
+    cells += [(week, ACCEPT, 500) for week in range(3)]
+    honest = sum(orders for *_, orders in cells)
+    week = np.concatenate([*(np.full(n, w) for w, _, n in cells), np.repeat(np.arange(3), 100)])
+    answer = np.concatenate([*(np.full(n, a) for _, a, n in cells), np.full(300, REJECT)])
+    everyone = np.arange(len(week))
+    persons, fraud = Persons(everyone, everyone), everyone >= honest
+    parts = parts_of(persons, answer, ~fraud), parts_of(persons, answer, fraud)
+    found = Told(persons, fraud, answer, parts, np.zeros_like(everyone), np.zeros(1)).rows(week, ordered=True)
+    assert found is not None
+    groups, told = found
+    sets = [~fraud & np.isin(answer, list(part)) for part in parts[False]]
+    sets += [~fraud & np.isin(week, group) & np.isin(answer, list(part))
+             for group in groups for part in told.parts[False]]  # fmt: skip
+    follow = fixed_sets(np.array([s for s in sets if s.any()]), np.ones(len(week), dtype=bool))
+    assert min(int(rows.sum()) for rows in follow if rows.any()) >= 50
