@@ -91,14 +91,25 @@ def _class(
     honest = ~sample.rows.fraud
     refused = name.endswith("/refused")
     confidence = REFUSED_CONFIDENCE if refused else None
-    thresholds = find_thresholds(logit[honest] + shift, sample.rows.weight[honest], confidence)
+    weight = sample.rows.weight[honest]
+    thresholds = find_thresholds(logit[honest] + shift, weight, confidence)
     how = (
         f"{sample.source}; {int(honest.sum())} honest and {int((~honest).sum())} fraud rows; "
         f"fraud rate {sample.rows.fraud_rate:.5f}; cuts at 1/{DRAWN_TAIL:g} of the wanted shares"
-        f"{', with confidence' if refused else ''}: "
+        f"{_how_sure(weight, confidence)}: "
         f"{_rest(sigmoid(logit[honest] + shift), thresholds)}"
     )
     return Calibration(trained + shift, thresholds, how)
+
+
+def _how_sure(weight: NDArray[np.float64], confidence: float | None) -> str:
+    """With what confidence the cuts hold, and which of them no cut off so few rows could, in words."""
+    if confidence is None:
+        return ""
+    shares = dict(zip(("reject", "review"), _wanted(weight, confidence), strict=True))
+    unsure = [name for name, share in shares.items() if np.isnan(share)]
+    words = f", with {100 * confidence:g} % confidence"
+    return f"{words} but for {' and '.join(unsure)}, which would take more rows" if unsure else words
 
 
 def _rest(honest: NDArray[np.float64], thresholds: Thresholds) -> str:
@@ -160,36 +171,43 @@ def find_thresholds(
     Args:
         logit: float64[N].
         weight: float64[N].
-        confidence: With which the wanted shares hold for all such rows; left out, they hold for these.
+        confidence: With which the wanted shares hold for all such rows; left out, they hold for these. A cut
+            that rests on too few rows to be sure lies above them all.
     """
-    shares = [share / DRAWN_TAIL for share in (REJECT_SHARE, FLAGGED_SHARE)]
-    if confidence is not None:
-        # rows of unequal weight count as so many of equal weight (Kish 1965)
-        count = float(weight.sum() ** 2 / np.square(weight).sum())
-        shares = [sure_share(share, count, confidence) for share in shares]
+    shares = _wanted(weight, confidence)
     reject = min(_cut(logit, weight, shares[0]), _CEILING)
     review = min(_cut(logit, weight, shares[1]), float(np.nextafter(reject, 0.0)))
     return Thresholds(review, reject)
 
 
+def _wanted(weight: NDArray[np.float64], confidence: float | None) -> list[float]:
+    """Shares of rows that may lie beyond the cuts for reject and review."""
+    shares = [share / DRAWN_TAIL for share in (REJECT_SHARE, FLAGGED_SHARE)]
+    if confidence is None:
+        return shares
+    # rows of unequal weight count as so many of equal weight (Kish 1965)
+    count = float(weight.sum() ** 2 / np.square(weight).sum())
+    return [sure_share(share, count, confidence) for share in shares]
+
+
 def sure_share(share: float, count: float, confidence: float) -> float:
     """The highest observed share of ``count`` rows of which the true one is below ``share`` with confidence.
 
-    By the upper bound of Clopper and Pearson (1934); 0 where not even none observed would do.
+    By the upper bound of Clopper and Pearson (1934); NaN where not even none observed would do.
     """
     from scipy.special import betaincinv
 
     seen = np.arange(int(share * count) + 1)
     upper = betaincinv(seen + 1, np.maximum(count - seen, 1e-9), confidence)
     fitting = seen[upper <= share]
-    return float(fitting[-1] / count) if len(fitting) else 0.0
+    return float(fitting[-1] / count) if len(fitting) else float("nan")
 
 
 def _cut(logit: NDArray[np.float64], weight: NDArray[np.float64], share: float) -> float:
     """Lowest probability that at most ``share`` of the weight reaches.
 
     It lies half way between two honest logits, so that rounding moves nobody across; where even
-    the highest logit weighs more than the share, a margin above it.
+    the highest logit weighs more than the share, or the share is NaN, a margin above it.
     """
     values, place = np.unique(logit, return_inverse=True)
     mass = np.bincount(place, weights=weight, minlength=len(values))

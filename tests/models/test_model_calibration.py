@@ -73,11 +73,20 @@ def test_ties_never_break_the_shares_nor_the_order(values: list[int]) -> None:
 @settings(deadline=None)
 @given(st.floats(1e-4, 0.2), st.integers(1, 60_000))
 def test_of_a_true_share_above_the_wanted_one_so_few_rows_are_seldom_seen(share: float, count: int) -> None:
-    seen = round(sure_share(share, count, 0.95) * count)
-    if seen or binom.cdf(0, count, share) <= 0.05:
+    found = sure_share(share, count, 0.95)
+    assert np.isnan(found) == (binom.cdf(0, count, share) > 0.05)
+    if not np.isnan(found):
+        seen = round(found * count)
+        assert seen <= share * count
         assert binom.cdf(seen, count, share) <= 0.05 + 1e-9
         assert binom.cdf(seen + 1, count, share) > 0.05 or seen + 1 > share * count
-    assert seen <= share * count
+
+
+def test_refusers_are_told_of_cuts_that_so_few_rows_cannot_be_sure_of() -> None:
+    few, many = (calibrate(raw, BIAS, rows_of({"pre_auth/front_end": n}))["pre_auth/refused"].how
+                 for n in (4_000, 20_000))  # fmt: skip
+    assert "with 95 % confidence but for reject, which would take more rows: reject lies above every" in few
+    assert "with 95 % confidence: reject rests on" in many
 
 
 def test_chance_does_not_fall_to_the_cost_of_those_who_refuse() -> None:
