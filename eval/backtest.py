@@ -22,7 +22,7 @@ from riskgraph.core.table import OrderTable
 from riskgraph.core.units import LEAST_K, MAX_COMPONENT_SHARE, MIN_COMPONENTS
 from riskgraph.core.verdict import Thresholds, Verdict
 from riskgraph.eval.backtest_report import check_extras, check_free, write_report
-from riskgraph.eval.cells import FEW, NO_CURVE, RULE, Persons, Told, answers
+from riskgraph.eval.cells import FEW, NO_CURVE, RULE, Persons, Told, answers, at_least
 from riskgraph.eval.comparison import Ranked, baseline_entry, ranking
 from riskgraph.eval.intervals import REPS, cluster_orders
 from riskgraph.eval.metrics import (
@@ -357,13 +357,16 @@ def _threshold_entry(bands: Mapping[str, Thresholds]) -> dict[str, Any]:
 
 def _bootstrap_entry(rows: Scored) -> dict[str, Any]:
     fraud = int(rows.clusters.is_fraud.sum())
+    honest = len(rows.clusters.is_fraud) - fraud
+    if rows.told is not None:
+        fraud, honest = at_least(fraud), at_least(honest)
     return {
         "kind": "stratified cluster bootstrap, percentile intervals",
         "level": 0.95,
         "draws": rows.reps,
         "seed": rows.seed,
         "fraud_clusters": fraud,
-        "honest_clusters": len(rows.clusters.is_fraud) - fraud,
+        "honest_clusters": honest,
     }
 
 
@@ -388,6 +391,7 @@ def _metrics(rows: Scored, ranked: Ranked, bands: Mapping[str, Thresholds]) -> d
 def _calibration(rows: Scored) -> dict[str, Any]:
     if rows.told is None:
         bins = reliability(rows.probability, rows.is_fraud, BINS)
+        loss = brier(rows.probability, rows.is_fraud)
     else:
         # Whole steps of the curve, so that nothing new is counted.
         step = rows.told.step
@@ -396,7 +400,10 @@ def _calibration(rows: Scored) -> dict[str, Any]:
         place = (BINS * middle / len(step)).astype(np.int64)[step]
         places = [np.flatnonzero(place == b) for b in range(BINS - 1, -1, -1)]
         bins = reliability_of(places, rows.probability, rows.is_fraud)
-    return {"brier": brier(rows.probability, rows.is_fraud), "ece": calibration_gap(bins), "bins": bins}
+        # Of a model with few scores a mean of all digits gives how many orders have which.
+        bins = [{**b, "probability": float(f"{b['probability']:.3g}")} for b in bins]
+        loss = float(f"{brier(rows.probability, rows.is_fraud):.3g}")
+    return {"brier": loss, "ece": calibration_gap(bins), "bins": bins}
 
 
 def _roc_entry(roc: Roc) -> dict[str, Any]:

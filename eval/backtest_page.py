@@ -13,8 +13,9 @@ from riskgraph.eval.backtest_words import heading
 
 Row = Sequence[str]
 NONE = "–"
-# Stands for "fewer than 50 persons" until the page is put together in its language.
+# Stand for "fewer than 50 persons" and "withheld" until the page is put together in its language.
 FEW = "{few}"
+UNTOLD = "{untold}"
 # A narrow space that does not break, so that number and sign stay together.
 PERCENT = "\u202f%"
 
@@ -29,11 +30,14 @@ class Section:
     columns: Sequence[str] = ()
     rows: Sequence[Row] = ()
 
-    def worded(self, few: str) -> Section:
+    def worded(self, few: str, untold: str) -> Section:
         """The section with words in place of what is withheld."""
-        picture = self.picture and (self.picture[0], self.picture[1].replace(FEW, few))
-        notes = [note.replace(FEW, few) for note in self.notes]
-        rows = [[cell.replace(FEW, few) for cell in row] for row in self.rows]
+
+        def said(text: str) -> str:
+            return text.replace(FEW, few).replace(UNTOLD, untold)
+
+        picture = self.picture and (self.picture[0], said(self.picture[1]))
+        notes, rows = [said(note) for note in self.notes], [[said(cell) for cell in row] for row in self.rows]
         return replace(self, picture=picture, notes=notes, rows=rows)
 
 
@@ -51,7 +55,7 @@ def render_page(report: Mapping[str, Any], lang: str = "en") -> str:
     def words(key: str) -> str:
         return heading(key, lang)
 
-    sections = [s.worded(words("few")) for build in _SECTIONS for s in build(report, words)]
+    sections = [s.worded(words("few"), words("untold")) for build in _SECTIONS for s in build(report, words)]
     return page.from_string(source).render(report=report, lang=lang, words=words, sections=sections)
 
 
@@ -76,7 +80,7 @@ def spread(figure: Mapping[str, Any], form: Callable[[float | None], str] = perc
 def _bound(figure: Mapping[str, Any], form: Callable[[float | None], str]) -> str:
     low, high = figure["lower"], figure["upper"]
     if high is None:
-        return FEW
+        return UNTOLD
     return f"{FEW} (≤ {form(high)})" if low == 0 else f"{FEW} (≥ {form(low)})"
 
 
@@ -85,8 +89,8 @@ def _four(value: float | None) -> str:
 
 
 def _count(value: int | None) -> str:
-    # Every count is defined, so one that is missing is withheld.
-    return FEW if value is None else f"{value:,}"
+    # Every count is defined, so one that is missing is withheld; of few, or since few would follow from it.
+    return UNTOLD if value is None else f"{value:,}"
 
 
 def _name(code: str) -> str:
@@ -220,7 +224,9 @@ def _slices(report: Mapping[str, Any], words: Words) -> list[Section]:
         table = report["slices"].get(key)
         if not table:
             # A table that is there and empty is one of which no two rows may be told.
-            sections += [Section(words(key), [FEW])] if key in report["slices"] and "cells" in report else []
+            sections += (
+                [Section(words(key), [UNTOLD])] if key in report["slices"] and "cells" in report else []
+            )
             continue
         columns = [_name(c) for c, _ in first]
         columns += [f"{_name(s)}, {kind}" for s in shares for kind in ("reject", "reject or review")]
@@ -250,7 +256,8 @@ def _record(report: Mapping[str, Any], words: Words) -> list[Section]:
     note = f"Judged by: {report['truth']}. Reported labels are those known at {report['labels_known_at']}."
     counts = report["rows"]
     rows = [[e["reason"], _count(e["count"])] for e in counts["excluded"]]
-    used = f"{_count(counts['used'])} of {_count(counts['in_window'])} orders in the window count."
+    of = "" if counts["in_window"] is None else f"of {_count(counts['in_window'])} "
+    used = f"{_count(counts['used'])} {of}orders in the window count."
     bootstrap, origin = report["bootstrap"], report["out_of_time"]
     until = origin["trained_until"] or "not known, so that this report does not show it to be out of time"
     facts = [

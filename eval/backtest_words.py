@@ -22,6 +22,7 @@ _HEADINGS = {
     "excluded": ("Orders that do not count", "未计入的订单"),
     "record": ("Record", "存证信息"),
     "few": ("fewer than 50 persons", "少于 50 人"),
+    "untold": ("withheld", "不予披露"),
     "verify": (
         "Check this folder with: riskgraph backtest verify REPORT",
         "校验：riskgraph backtest verify REPORT",

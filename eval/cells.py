@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from riskgraph.core.table import OrderTable
 from riskgraph.core.units import LEAST_K, MAX_COMPONENT_SHARE, MIN_COMPONENTS, find_units
 from riskgraph.core.verdict import Verdict
-from riskgraph.eval.intervals import Clusters, ratio_interval
+from riskgraph.eval.intervals import Clusters, Interval, ratio_interval
 from riskgraph.eval.metrics import Bools, Floats, Ints
 
 MOST_STEPS = 200
@@ -156,19 +156,23 @@ class Told:
     def tells(self, kind: str, fraud: bool) -> bool:
         return tells(self.parts[fraud], kind)
 
+    def tells_number(self, gang: Ints, among: Bools) -> bool:
+        """Whether it may be told of how many gangs some orders are: the rest is what came again."""
+        _, place, orders = np.unique(gang[among], return_inverse=True, return_counts=True)
+        return self.persons.take(among).may_tell(orders[place] > 1)
+
     def withheld(self, hit: Bools, among: Bools, clusters: Clusters, reps: int, seed: int) -> dict[str, Any]:
         """A share that is not told, with the bound that fewer than 50 persons put on it where they do.
 
-        The bound is the upper end of the interval that the orders of the 50 busiest would have, rounded up.
+        The bound is the upper end of the interval that the orders of the 50 busiest would have.
         It does not depend on who was flagged.
         """
         low = high = float("nan")
         sides = (self.persons.count(hit & among), self.persons.count(among & ~hit))
         if min(sides) < LEAST_K:
             busiest = self.persons.busiest(among)
-            most = ratio_interval(busiest, among, clusters, reps=reps, seed=seed).upper
-            most = min(float(np.ceil(most * 1e4)) / 1e4, 1.0)
-            low, high = (0.0, most) if sides[0] < LEAST_K else (1.0 - most, 1.0)
+            most = told_ratio(busiest, among, clusters, reps, seed).upper
+            low, high = (0.0, most) if sides[0] < LEAST_K else (round(1.0 - most, 4), 1.0)
         return {**unknown(), "lower": low, "upper": high}
 
     def _closed(self, code: Ints, rows: tuple[Parts, Parts] = (PARTS[-1], PARTS[-1])) -> bool:
@@ -269,6 +273,20 @@ def parts_of(persons: Persons, answer: Ints, among: Bools) -> Parts:
 def tells(parts: Parts, kind: str) -> bool:
     """Whether parts give the count of a kind of answer."""
     return all(part <= KINDS[kind] or not part & KINDS[kind] for part in parts)
+
+
+def told_ratio(hit: Bools, among: Bools, clusters: Clusters, reps: int, seed: int) -> Interval:
+    """Share of orders of real people, with an interval that does not count the accounts behind them."""
+    return ratio_interval(hit, among, clusters, reps=reps, seed=seed, trials=at_least).outward()
+
+
+def at_least(clusters: int) -> int:
+    """So many gangs or accounts are told: whole fifties, fewer in whole fives.
+
+    Beside a number of orders the exact one would tell how many came again, and that may be one person.
+    """
+    step = LEAST_K if clusters >= LEAST_K else MIN_COMPONENTS
+    return max(clusters - clusters % step, 1)
 
 
 def unknown() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from riskgraph.eval.cells import unknown
-from riskgraph.eval.intervals import RankingDraws, percentile_interval, ranking_draws
+from riskgraph.eval.intervals import Interval, RankingDraws, percentile_interval, ranking_draws
 from riskgraph.eval.metrics import (
     FIXED_FPRS,
     REFERENCE,
@@ -52,14 +52,19 @@ def _ranked(score: Floats, rows: Scored, draws: RankingDraws) -> Ranked:
         return Ranked(roc, _untold(), draws, told=False)
     precision = average_precision(score, is_fraud)
     entry = {
-        "auc": asdict(percentile_interval(roc.auc, draws.auc)),
-        "average_precision": asdict(percentile_interval(precision, draws.average_precision)),
+        "auc": asdict(_interval(rows, roc.auc, draws.auc)),
+        "average_precision": asdict(_interval(rows, precision, draws.average_precision)),
         "recall_at_fpr": {
-            f"{f:g}": asdict(percentile_interval(roc.recall_at_fpr(f), draws.recall_at_fpr[f]))
+            f"{f:g}": asdict(_interval(rows, roc.recall_at_fpr(f), draws.recall_at_fpr[f]))
             for f in FIXED_FPRS
         },
     }
     return Ranked(roc, entry, draws)
+
+
+def _interval(rows: Scored, value: float, draws: Floats) -> Interval:
+    interval = percentile_interval(value, draws)
+    return interval if rows.told is None else interval.outward()
 
 
 def _untold() -> dict[str, Any]:
@@ -82,8 +87,9 @@ def baseline_entry(
     if not (model.told and other.told):
         gains = {"auc": unknown(), f"recall_at_fpr_{fixed:g}": unknown()}
         return {**entry, "model_minus_baseline": gains, "outcome": "withheld"}
-    gain = percentile_interval(model.roc.auc - other.roc.auc, model.draws.auc - other.draws.auc)
-    recall = percentile_interval(
+    gain = _interval(rows, model.roc.auc - other.roc.auc, model.draws.auc - other.draws.auc)
+    recall = _interval(
+        rows,
         model.roc.recall_at_fpr(fixed) - other.roc.recall_at_fpr(fixed),
         model.draws.recall_at_fpr[fixed] - other.draws.recall_at_fpr[fixed],
     )

@@ -7,7 +7,7 @@ are (stratified cluster bootstrap; Field and Welsh 2007). Everything is seeded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,12 @@ class Interval:
     value: float
     lower: float
     upper: float
+
+    def outward(self) -> Interval:
+        """The interval with ends of four decimals, not shorter: with all digits they answer guesses."""
+        return Interval(
+            self.value, float(np.floor(self.lower * 1e4) / 1e4), float(np.ceil(self.upper * 1e4) / 1e4)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +80,16 @@ def percentile_interval(value: float, draws: Floats) -> Interval:
 
 
 def ratio_interval(
-    hit: Bools, among: Bools, clusters: Clusters, *, reps: int = REPS, seed: int = 0
-) -> Interval:
+    hit: Bools, among: Bools, clusters: Clusters, *, reps: int = REPS, seed: int = 0,
+    trials: Callable[[int], int] = int,
+) -> Interval:  # fmt: skip
     """Share of ``hit`` orders among ``among`` orders, with its cluster-bootstrap interval.
 
     Clusters with equal sums are interchangeable, so how often each kind of sum is drawn is one
     multinomial draw: exact, and fast for any number of orders. Where no cluster (or every one)
     hits, resampling cannot see the other side: that end is the exact binomial bound with clusters
-    as trials (Clopper and Pearson 1934).
+    as trials (Clopper and Pearson 1934), or with so many of them as ``trials`` lets count: the end gives
+    their number away.
     """
     tops, whole = (_per_cluster(part, clusters) for part in (hit & among, among))
     n = int((whole > 0).sum())
@@ -90,7 +98,7 @@ def ratio_interval(
     value = float(tops.sum() / whole.sum())
     # Every draw of such a sample gives the same figure, and an interval of length zero would be a lie.
     if value in (0.0, 1.0):
-        far = _unseen(n)
+        far = _unseen(trials(n))
         return Interval(value, 0.0 if value == 0 else 1.0 - far, far if value == 0 else 1.0)
     return percentile_interval(value, _drawn_ratio(tops, whole, clusters, reps, seed))
 

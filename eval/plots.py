@@ -24,7 +24,7 @@ BLUE, ORANGE, GREEN, PURPLE, BLACK, GREY = (
 )  # fmt: skip
 # Below one honest order in 10,000 a window of some ten thousand orders has no resolution.
 LOG_FLOOR = 1e-4
-# Log odds at which the picture of steps of scores ends.
+# Log odds at which the picture of steps of scores ends, unless a threshold lies beyond.
 STEP_END = 14.5
 REFERENCE_LABEL = "reference, not ours: 92.7 % at 0.38 %"
 _OTHERS = ((PURPLE, "--"), (GREEN, "-."), (ORANGE, ":"), (GREY, (0, (5, 1, 1, 1, 1, 1))))
@@ -264,8 +264,10 @@ def plot_scores(
         edges = np.linspace(odds.min() - 1e-6, odds.max() + 1e-6, 61)
     else:
         # Where the outer bars end is nobody's score either.
-        edges = np.concatenate([[-STEP_END], _log_odds(steps[:-1])[::-1], [STEP_END]])
-        odds = np.clip(odds, -STEP_END, STEP_END)
+        inner = _log_odds(steps[:-1])[::-1]
+        end = max(STEP_END, float(np.abs(inner).max(initial=0.0)) + 0.5)
+        edges = np.concatenate([[-end], inner, [end]])
+        odds = np.clip(odds, -end, end)
     with picture(folder, "scores", 1, (8.6, 5.0), simulated) as (figure, axes):
         axis = axes[0]
         for mask, colour, name, hatch in (

@@ -14,7 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.verdict import Thresholds, Verdict
-from riskgraph.eval.cells import ACCEPT, REJECT, REVIEW, Parts, Persons, Told, parts_of, tells, unknown
+from riskgraph.eval.cells import (
+    ACCEPT,
+    REJECT,
+    REVIEW,
+    Parts,
+    Persons,
+    Told,
+    parts_of,
+    tells,
+    told_ratio,
+    unknown,
+)
 from riskgraph.eval.intervals import REPS, Clusters, Interval, ratio_interval
 from riskgraph.eval.metrics import (
     FLAGGED,
@@ -82,12 +93,15 @@ class Scored:
 
     def ratio(self, hit: Bools, among: Bools) -> dict[str, Any]:
         """Share with interval, as JSON."""
+        if self.told is not None:
+            return asdict(told_ratio(hit, among, self.clusters, self.reps, self.seed))
         return asdict(ratio_interval(hit, among, self.clusters, reps=self.reps, seed=self.seed))
 
     def share(self, kind: str, among: Bools) -> dict[str, Any]:
         """Share of orders of one class that were answered so, or a bound where it is not told."""
         hit = answered(self.verdict, kind)
-        if self.told is None or self.told.tells(kind, bool(self.is_fraud[among].any())):
+        # Of nobody there is no share to withhold.
+        if self.told is None or not among.any() or self.told.tells(kind, bool(self.is_fraud[among].any())):
             return self.ratio(hit, among)
         return self.told.withheld(hit, among, self.clusters, self.reps, self.seed)
 
@@ -121,10 +135,15 @@ def decisions(rows: Scored, kind: str) -> dict[str, Any]:
 
 def _gangs(rows: Scored, kind: str) -> dict[str, Any]:
     hit = flagged(rows.verdict, kind)
-    if rows.told is not None and not tells(_gang_parts(rows, rows.told.persons), kind):
-        count = len(np.unique(rows.gang[rows.is_fraud & (rows.gang >= 0)]))
-        return {"count": count, "caught": None, "recall": unknown()}
-    return gang_decisions(rows, hit)
+    if rows.told is None:
+        return gang_decisions(rows, hit)
+    among = rows.is_fraud & (rows.gang >= 0)
+    if not rows.told.tells_number(rows.gang, among):
+        return {"count": None, "caught": None, "recall": unknown()}
+    if not tells(_gang_parts(rows, rows.told.persons), kind):
+        return {"count": len(np.unique(rows.gang[among])), "caught": None, "recall": unknown()}
+    found = gang_decisions(rows, hit)
+    return {**found, "recall": asdict(Interval(**found["recall"]).outward())}
 
 
 def _gang_parts(rows: Scored, persons: Persons) -> Parts:
@@ -296,6 +315,7 @@ def by_novelty(rows: Scored, seen_before: Bools) -> list[dict[str, Any]]:
             return []
     for name, inside in (("active_before", gang & seen_before), ("new_in_window", gang & ~seen_before)):
         codes = np.unique(rows.gang[inside])
-        row = {"gangs": name, "count": len(codes), "orders": int(inside.sum())}
+        told = rows.told is None or rows.told.tells_number(rows.gang, inside)
+        row = {"gangs": name, "count": len(codes) if told else None, "orders": int(inside.sum())}
         table.append({**row, **_recalls(rows, inside)})
     return table

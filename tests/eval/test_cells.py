@@ -241,6 +241,58 @@ def test_no_number_of_few_real_persons_follows_from_a_report_by_sums_and_differe
             assert not reader.few(rows), f"{name}: {rows.sum()} orders"
 
 
+def shop_of_newcomers(seed: int, again: int) -> Shop:
+    """Every honest person orders once, but for some who order twice; none is flagged."""
+    shop, rng = make_shop(seed, noise=0.5), np.random.default_rng(seed)
+    table, components = shop.toy.table, shop.toy.table.components.copy()
+    honest = table.device < 0
+    account = np.where(honest, 10**7 + np.arange(len(table)), table.account)
+    counted = np.flatnonzero(honest & (table.label == 0) & WINDOW.mask(table.placed_at))
+    first, second = rng.choice(counted, (2, again), replace=False)
+    account[second] = account[first]
+    components[honest, catalog().component_index["B069.value"]] -= 6.0
+    return replace(shop, toy=replace(shop.toy, table=replace(table, account=account, components=components)))
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 1_000), again=st.integers(1, 20))
+def test_neither_an_end_of_an_interval_nor_the_bootstrap_tells_how_few_came_again(
+    seed: int, again: int
+) -> None:
+    report = dict(shop_of_newcomers(seed, again).report().report)
+    rows = [row["fpr_reject"] for name in ("week", "availability") for row in report["slices"][name]]
+    assert len(rows) > 1
+    # All that an end can be, whoever came again: what whole fifties of accounts give.
+    ends = {np.ceil(1e4 * (1 - 0.025 ** (1 / accounts))) / 1e4 for accounts in range(50, 5_000, 50)}
+    assert {row["upper"] for row in rows} <= ends
+    assert report["bootstrap"]["honest_clusters"] % 50 == 0
+
+
+def test_a_gang_that_is_not_alone_is_not_told_by_the_number_of_gangs() -> None:
+    shop = make_shop(3)
+    table = shop.toy.table
+    fraud = table.device >= 0
+    device = np.where(fraud, np.arange(len(table)), -1)
+    counted = np.flatnonzero(fraud & (table.label == 1) & WINDOW.mask(table.placed_at))
+    device[counted[1]] = device[counted[0]]
+    account = np.where(fraud, 10**7 + np.arange(len(table)), table.account)
+    lonely = replace(shop.toy, table=replace(table, device=device, account=account))
+    report = dict(replace(shop, toy=lonely).report().report)
+    for entry in report["metrics"]["frozen"].values():
+        assert entry["gangs"]["count"] is None
+        assert entry["gangs"]["caught"] is None
+    assert all(row["count"] is None for row in report["slices"]["gang_novelty"])
+    orders, clusters = report["metrics"]["fraud"], report["bootstrap"]["fraud_clusters"]
+    assert clusters == orders - 1 - (orders - 1) % 50
+
+
+def test_a_mean_score_does_not_tell_how_many_orders_have_one_of_two_scores() -> None:
+    shop = make_shop(3)
+    report = dict(shop.report().report)["metrics"]["calibration"]
+    for told in (report["brier"], *(b["probability"] for b in report["bins"])):
+        assert told == float(f"{told:.3g}")
+
+
 def test_the_curve_verifies_and_lies_a_little_below_the_exact_one() -> None:
     shop = make_shop(3, orders=30_000, gangs=900)
     result = shop.report(drawn=True, baselines={"poor": ToyScorer(noise=8.0)})
