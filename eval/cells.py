@@ -92,7 +92,8 @@ class Persons:
         persons = int(sizes.sum())
         if persons < LEAST_K:
             return False
-        return np.count_nonzero(sizes) >= MIN_COMPONENTS and int(sizes.max()) <= MAX_COMPONENT_SHARE * persons
+        groups, largest = int((sizes > 0).sum()), int(sizes.max())
+        return groups >= MIN_COMPONENTS and largest <= MAX_COMPONENT_SHARE * persons
 
     def may_tell(self, rows: Bools) -> bool:
         """Whether the number of some orders may be told: of none, or of a crowd."""
@@ -321,10 +322,10 @@ def _unions(parts: Parts) -> Iterator[frozenset[int]]:
 
 def _shared(table: Ints, union: frozenset[int], others: frozenset[int]) -> Bools:
     """bool[R, A]: cells of some answers in the rows of a table that hold others too."""
-    mask = np.zeros(table.shape, dtype=np.bool_)
-    rows = table[:, list(union)].any(axis=1) & table[:, list(others)].any(axis=1)
-    mask[np.ix_(rows, list(union))] = True
-    return mask
+    column = np.arange(table.shape[1])
+    mine, other = np.isin(column, list(union)), np.isin(column, list(others))
+    rows: Bools = np.any(table[:, mine], axis=1) & np.any(table[:, other], axis=1)
+    return np.logical_and.outer(rows, mine)
 
 
 def _numbered(order: Ints, ends: list[int]) -> Ints:
