@@ -313,9 +313,11 @@ def by_novelty(rows: Scored, seen_before: Bools) -> list[dict[str, Any]]:
         rows, parts = _parts(rows, np.where(gang, np.where(seen_before, 0, 1), -1))
         if not parts:
             return []
-    for name, inside in (("active_before", gang & seen_before), ("new_in_window", gang & ~seen_before)):
+    sides = {"active_before": gang & seen_before, "new_in_window": gang & ~seen_before}
+    # Both or none: the number of one follows from that of the other and of all.
+    told = rows.told is None or all(rows.told.tells_number(rows.gang, side) for side in sides.values())
+    for name, inside in sides.items():
         codes = np.unique(rows.gang[inside])
-        told = rows.told is None or rows.told.tells_number(rows.gang, inside)
         row = {"gangs": name, "count": len(codes) if told else None, "orders": int(inside.sum())}
         table.append({**row, **_recalls(rows, inside)})
     return table

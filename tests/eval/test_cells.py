@@ -269,7 +269,10 @@ def test_neither_an_end_of_an_interval_nor_the_bootstrap_tells_how_few_came_agai
 
 
 def test_a_gang_that_is_not_alone_is_not_told_by_the_number_of_gangs() -> None:
-    shop = make_shop(3)
+    shop = make_shop(3, gangs=60)
+    reader = Reader(shop, dict(shop.report().report))
+    gangs = reader.report["metrics"]["frozen"]["reject"]["gangs"]
+    assert gangs["count"] == len(np.unique(reader.table.device[reader.fraud]))
     table = shop.toy.table
     fraud = table.device >= 0
     device = np.where(fraud, np.arange(len(table)), -1)
