@@ -44,6 +44,14 @@ def test_scores_of_exactly_nought_and_one_can_be_drawn(tmp_path):
     assert (tmp_path / "scores.svg").stat().st_size > 1_000
 
 
+@pytest.mark.parametrize("steps", [[0.9, 1e-8, 0.0], [1 - 1e-8, 0.0], [0.0]])
+def test_steps_may_begin_beyond_where_the_picture_ends(
+    tmp_path: Path, scores: tuple[np.ndarray, np.ndarray], steps: list[float]
+) -> None:
+    plots.plot_scores(tmp_path, *scores, "Scores", False, np.array(steps))
+    assert (tmp_path / "scores.png").exists()
+
+
 @pytest.mark.parametrize(("library", "what"), [("matplotlib", "pictures"), ("pyarrow", "scores")])
 def test_a_missing_library_names_the_extra_before_any_work(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, what: str
