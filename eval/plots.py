@@ -259,21 +259,11 @@ def plot_scores(
     Raises:
         ExtraMissing: If matplotlib is not installed.
     """
-    odds = _log_odds(probability)
-    if steps is None:
-        edges = np.linspace(odds.min() - 1e-6, odds.max() + 1e-6, 61)
-    else:
-        # Where the outer bars end is nobody's score either.
-        inner = _log_odds(steps[:-1])[::-1]
-        end = max(STEP_END, float(np.abs(inner).max(initial=0.0)) + 0.5)
-        edges = np.concatenate([[-end], inner, [end]])
-        odds = np.clip(odds, -end, end)
+    odds, edges = _bars(_log_odds(probability), steps)
     with picture(folder, "scores", 1, (8.6, 5.0), simulated) as (figure, axes):
         axis = axes[0]
-        for mask, colour, name, hatch in (
-            (~is_fraud, BLUE, "honest", None),
-            (is_fraud, ORANGE, "fraud", "///"),
-        ):
+        kinds = (~is_fraud, BLUE, "honest", None), (is_fraud, ORANGE, "fraud", "///")
+        for mask, colour, name, hatch in kinds:
             counts, _ = np.histogram(odds[mask], edges)
             axis.stairs(
                 counts, edges, fill=True, alpha=0.35, color=colour, hatch=hatch,
@@ -282,16 +272,29 @@ def plot_scores(
             axis.stairs(counts, edges, color=colour, lw=1.6)
         axis.set_yscale("log")
         axis.set_ylim(0.7, None)
-        shown = np.array([p for p in (1e-6, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-6)])
-        place = np.log(shown / (1 - shown))
-        kept = (place >= edges[0]) & (place <= edges[-1])
-        axis.set_xticks(place[kept], [f"{p:.6g}" for p in shown[kept]])
+        _score_ticks(axis, edges)
         axis.set_xlabel("score (calibrated probability, on a log-odds axis)")
-        axis.set_ylabel(
-            "orders (log scale)" if steps is None else "orders of a step of the curve (log scale)"
-        )
+        counted = "orders" if steps is None else "orders of a step of the curve"
+        axis.set_ylabel(f"{counted} (log scale)")
         axis.legend(loc="upper right", bbox_to_anchor=(1.0, 0.93))
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
+
+
+def _bars(odds: Floats, steps: Floats | None) -> tuple[Floats, Floats]:
+    """Log odds as drawn, and the edges of the bars."""
+    if steps is None:
+        return odds, np.linspace(odds.min() - 1e-6, odds.max() + 1e-6, 61)
+    # Where the outer bars end is nobody's score either.
+    inner = _log_odds(steps[:-1])[::-1]
+    end = max(STEP_END, float(np.abs(inner).max(initial=0.0)) + 0.5)
+    return np.clip(odds, -end, end), np.concatenate([[-end], inner, [end]])
+
+
+def _score_ticks(axis: Any, edges: Floats) -> None:
+    shown = np.array([1e-6, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-6])
+    place = np.log(shown / (1 - shown))
+    kept = (place >= edges[0]) & (place <= edges[-1])
+    axis.set_xticks(place[kept], [f"{p:.6g}" for p in shown[kept]])
 
 
 def _log_odds(probability: Floats) -> Floats:
