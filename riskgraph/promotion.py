@@ -170,10 +170,21 @@ def _figure_problems(metrics: Mapping[str, Any]) -> list[str]:
     if fpr is None or fpr > MAX_FPR:
         found = _untold(rate) if fpr is None else f"may be {100 * fpr:.2f} %"
         problems.append(f"the false-positive rate at reject {found}, at most {100 * MAX_FPR:g} % is asked")
-    if auc is None or auc < MIN_AUC:
+    least = _least_area(metrics["frozen"]) if auc is None else auc
+    if least < MIN_AUC:
         found = _untold(area) if auc is None else f"may be {auc:.3f}"
         problems.append(f"the area under the ROC curve {found}, at least {MIN_AUC:g} is asked")
     return problems
+
+
+def _least_area(frozen: Mapping[str, Any]) -> float:
+    """What the area cannot be below where no curve is told: a ROC curve never falls after a point on it.
+
+    So recall times the honest share that is let go, at either frozen threshold and by the worse ends.
+    """
+    ends = [(kind["recall"]["lower"], kind["fpr"]["upper"]) for kind in frozen.values()]
+    known = [recall * (1.0 - rate) for recall, rate in ends if recall is not None and rate is not None]
+    return max(known, default=0.0)
 
 
 def _untold(figure: Mapping[str, Any]) -> str:

@@ -312,6 +312,18 @@ def test_a_curve_that_is_withheld_is_no_passed_backtest(case: Case) -> None:
         case.promote("m-17", report=few)
 
 
+@pytest.mark.parametrize(
+    ("recall", "rate", "passes"), [(0.9, 0.003, True), (0.79, 0.003, False), (None, 0.003, False)]
+)
+def test_without_a_curve_a_recall_that_is_high_enough_bounds_the_area(
+    recall: float | None, rate: float, passes: bool
+) -> None:
+    kind = {"recall": {"lower": recall}, "fpr": {"upper": rate, "value": 0.0}}
+    area = {"value": None, "lower": None, "upper": None, "withheld": "fewer than 50 persons"}
+    metrics = {"frozen": {"reject": kind, "reject_or_review": kind}, "ranking": {"auc": area}}
+    assert (promotion._figure_problems(metrics) == []) is passes
+
+
 def test_all_that_fails_is_named_at_once(case: Case) -> None:
     other = unfit(case, releases=[], provenance="simulated")
     with pytest.raises(CheckFailed, match="no release.*may only observe"):
