@@ -12,7 +12,12 @@ from riskgraph.eval.backtest_report import plain_json
 from riskgraph.eval.model_table import READINGS, ModelTable
 from riskgraph.eval.plots import plot_camouflage
 
-_SAID = {"score": "frozen score", "reject": "reject", "reject_or_review": "reject or review"}
+_SAID = {
+    "score": "frozen score",
+    "ranked": "same false positives",
+    "reject": "reject",
+    "reject_or_review": "reject or review",
+}
 
 
 def write_tables(

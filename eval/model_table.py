@@ -1,8 +1,9 @@
 """Several models side by side on one later window of a simulated world (contracts, section 8).
 
-Each model is read in three ways: by its score alone, at a threshold frozen on an earlier window where at most
-0.38 % of honest orders reach it; by what it rejects; and by what it rejects or sends to review, at the
-thresholds that it carries. Nothing is tuned on the window that is judged.
+Each model is read in four ways: by its score alone, at a threshold frozen on an earlier window where at most
+0.38 % of honest orders reach it; at one that so many of the judged honest orders reach, to compare rankings;
+by what it rejects; and by what it rejects or sends to review, at the thresholds that it carries. But for the
+second, nothing is tuned on the window that is judged.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from riskgraph.eval.window import Chosen, Truth, Window, choose_simulated, join
 from riskgraph.ports import Progress
 
 FPR = REFERENCE["fpr"]
-# How a model can be read; the first is the score at the frozen threshold.
-READINGS = ("score", *FLAGGED)
+# How a model can be read; the first is the score at the frozen threshold, the second at one that the same
+# share of judged honest orders reaches: no service could set it, but it compares rankings where cuts drift.
+RANKED = "ranked"
+READINGS = ("score", RANKED, *FLAGGED)
 
 
 @dataclass(frozen=True)
@@ -263,7 +266,11 @@ def _bands(scorer: BatchScorer) -> Verdicts:
 
 def _row(name: str, hands: Sequence[Hand], new: Bools) -> Row:
     rows = _joined([hand.rows for hand in hands])
-    hits = {"score": np.concatenate([hand.rows.probability >= hand.threshold for hand in hands])}
+    scores = [hand.rows.probability for hand in hands]
+    hits = {"score": np.concatenate([s >= hand.threshold for s, hand in zip(scores, hands, strict=True)])}
+    hits[RANKED] = np.concatenate(
+        [s >= freeze(s[~hand.rows.is_fraud]) for s, hand in zip(scores, hands, strict=True)]
+    )
     hits |= {kind: flagged(rows.verdict, kind) for kind in FLAGGED}
     slices = _by_honest_type(rows, hits)
     figures = {

@@ -27,7 +27,7 @@ from riskgraph.eval import worlds
 from riskgraph.eval.backtest import BatchScorer, Verdicts
 from riskgraph.eval.metrics import REFERENCE
 from riskgraph.eval.model_page import write_tables
-from riskgraph.eval.model_table import Contest, Judged, ModelTable, judge, model_table
+from riskgraph.eval.model_table import RANKED, Contest, Judged, ModelTable, judge, model_table
 from riskgraph.eval.rules import FlatRules
 from riskgraph.eval.window import Truth, Window, join
 from riskgraph.models import load_model
@@ -228,7 +228,12 @@ def _best(whole: ModelTable, first: ModelTable) -> Figure:
     only = {n: (" (first part only)", g) for n, g in first.gaps(CHAMPION).items() if n not in {*aside, *gaps}}
     name, (note, gap) = max({**gaps, **only}.items(), key=lambda item: item[1][1]["value"])
     told = ", ".join(f"{n}{word} {g['value']:+.4f}" for n, (word, g) in {**gaps, **only}.items())
-    return _figure("gap_to_best", gap, f"ask: at most .01; best is {name}{note}; each minus ours: {told}")
+    same = ", ".join(f"{n} {g['value']:+.4f}" for n, g in whole.gaps(CHAMPION, RANKED).items())
+    return _figure(
+        "gap_to_best", gap,
+        f"ask: at most .01; best is {name}{note}; each minus ours: {told}; where as many honest orders "
+        f"of the judged days are flagged by each: {same}",
+    )  # fmt: skip
 
 
 def _recall(table: ModelTable, name: str) -> Mapping[str, float]:
