@@ -37,7 +37,9 @@ def write_tables(
     body = plain_json({**facts, "tables": rows, "recall_for_new_minus_champion": gaps})
     (out / "models.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     text = [
-        f"# Models side by side\n\n{facts['where']}. Shares with 95 % intervals; gangs are drawn whole.\n"
+        f"# Models side by side\n\n{facts['where']}. Shares with 95 % intervals, for which gangs are drawn whole "
+        f"and models stay as they were trained. *Reject* and *review* of {champion} are those of the service, "
+        "gates included; those of others are their thresholds alone.\n"
     ]
     for title, by_model in body["tables"].items():
         text += [f"## {title.capitalize()}\n", *_sections(by_model)]
@@ -51,52 +53,60 @@ def _sections(models: Mapping[str, Any]) -> Iterator[str]:
     yield _table(
         "Families left out of training, and all",
         ["recall, new families", "recall, known families", "false positives", "precision"],
-        {
-            f"{name}, {_SAID[reading]}": [
+        [
+            [
+                f"{name}, {_SAID[reading]}",
                 *(spread(part[f"recall_{reading}"]) for part in figures["novelty"]),
                 spread(figures["overall"][reading]["fpr"]),
                 spread(figures["overall"][reading]["precision"]),
             ]
             for name, figures in models.items()
             for reading in READINGS
-        },
+        ],
     )
     yield _table(
         "Honest orders sent to review; the worst kind of honest person",
         ["review", *(f"worst by {_SAID[r]}" for r in READINGS)],
-        {
-            name: [
+        [
+            [
+                name,
                 spread(figures["honest_review_share"]),
                 *(_worst(figures["slice_fpr_max"][reading]) for reading in READINGS),
             ]
             for name, figures in models.items()
-        },
+        ],
     )
-    for title, key, label, figure in (
-        ("Recall by kind of fraud", "archetype", "archetype", "recall_score"),
-        ("Recall by availability class", "availability", "availability", "recall_score"),
-        ("False positives by availability class", "availability", "availability", "fpr_score"),
-        ("False positives by kind of honest person", "honest_type", "honest_type", "fpr_score"),
-        ("Recall of reject or review against camouflage", "camouflage", "from", "recall_reject_or_review"),
+    for title, key, figure in (
+        ("Recall by kind of fraud", "archetype", "recall_score"),
+        ("Recall by availability class", "availability", "recall_score"),
+        ("False positives by availability class", "availability", "fpr_score"),
+        ("False positives by kind of honest person", "honest_type", "fpr_score"),
+        ("Recall of reject or review against camouflage", "camouflage", "recall_reject_or_review"),
     ):
-        yield _by_slice(title, models, key, label, figure)
+        yield _by_slice(title, models, key, figure)
 
 
 def _worst(row: Mapping[str, Any] | None) -> str:
     return "–" if row is None else f"{spread(row)} {row['honest_type'].replace('_', ' ')}"
 
 
-def _by_slice(title: str, models: Mapping[str, Any], key: str, label: str, figure: str) -> str:
+def _by_slice(title: str, models: Mapping[str, Any], key: str, figure: str) -> str:
     """One line a slice, one column a model; at the frozen score unless the title says otherwise."""
-    slices: dict[str, list[str]] = {}
-    for figures in models.values():
-        for row in figures[key]:
-            name = f"from {row[label]:.2f}" if label == "from" else str(row[label]).replace("_", " ")
-            slices.setdefault(name, []).append(spread(row[figure]))
-    return _table(title, list(models), slices)
+    # The same slices in the same order for all, since they judge the same orders.
+    same = zip(*(figures[key] for figures in models.values()), strict=True)
+    return _table(
+        title, list(models), [[_name(rows[0], key), *(spread(r[figure]) for r in rows)] for rows in same]
+    )
 
 
-def _table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+def _name(row: Mapping[str, Any], key: str) -> str:
+    if key == "camouflage":
+        return f"from {row['from']:.2f}"
+    name = str(row[key]).replace("_", " ")
+    return f"{name}, left out of training" if row.get("new") else name
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose lines begin with their name."""
     head = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    lines = [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
-    return "\n".join([f"### {title}\n", *head, *lines, ""])
+    return "\n".join([f"### {title}\n", *head, *(f"| {' | '.join(row)} |" for row in rows), ""])

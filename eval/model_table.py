@@ -294,9 +294,12 @@ def _by_novelty(rows: Scored, hits: Mapping[str, Bools], new: Bools) -> list[dic
 
 
 def _by_archetype(rows: Scored, hits: Mapping[str, Bools], new: Bools) -> list[dict[str, Any]]:
+    """By kind of fraud; a kind that some contests left out of training and others did not stands twice."""
     return [
-        {"archetype": kind, "new": bool(new[inside].all()), **_recalls(rows, hits, inside)}
+        {"archetype": kind, "new": left_out, **_recalls(rows, hits, part)}
         for kind, inside in _groups(rows.archetype, rows.is_fraud)
+        for left_out, part in ((True, inside & new), (False, inside & ~new))
+        if part.any()
     ]
 
 
@@ -309,8 +312,13 @@ def _by_availability(rows: Scored, hits: Mapping[str, Bools]) -> list[dict[str, 
 
 
 def _by_honest_type(rows: Scored, hits: Mapping[str, Bools]) -> list[dict[str, Any]]:
+    """By kind of honest person; several contests on the same orders do not make a thin slice a thick one."""
     return [
-        {"honest_type": kind, **_fprs(rows, hits, inside), "judged": bool(inside.sum() >= JUDGED_FROM)}
+        {
+            "honest_type": kind,
+            **_fprs(rows, hits, inside),
+            "judged": len(np.unique(rows.order_id[inside])) >= JUDGED_FROM,
+        }
         for kind, inside in _groups(rows.honest_type, ~rows.is_fraud)
     ]
 

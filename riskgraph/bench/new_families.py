@@ -2,7 +2,8 @@
 
 Simulated. Training orders come from one certified configuration, judged orders from another. The families of
 fraud are left out of training in turn, a part of them at a time, before anything enters the sandbox; each
-is judged by the models that never saw it.
+is judged by the models that never saw it. What is left out are orders with their labels; the history that
+context nodes of the other orders count stays whole.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from riskgraph.eval.model_table import RANKED, Contest, Judged, ModelTable, judg
 from riskgraph.eval.rules import FlatRules
 from riskgraph.eval.window import Truth, Window, join
 from riskgraph.models import load_model
-from riskgraph.models.fitters import Means
+from riskgraph.models.fitters import DEEP_ROWS, Means
 from riskgraph.models.kinds import DEEP, Kind
 from riskgraph.models.train import train
 from riskgraph.ports import Progress
@@ -49,6 +50,7 @@ KINDS: tuple[Kind, ...] = (CHAMPION, "additive", "logistic", "gbdt", "xgbgraph")
 ROWS = {"gbdt": 60_000, "xgbgraph": 60_000}
 # Days before anything is scored, since context looks back so far, and days on which thresholds are frozen.
 WARM_UP, FROZEN = 30, 70
+_NOBODY = {"value": None, "lower": None, "upper": None, "honest_type": "nobody has enough orders"}
 NAMES = (
     "new_family_recall", "new_family_fpr", "new_family_recall_reject", "new_family_recall_flagged",
     "gap_to_best", "gap_to_raw", "honest_review_share", "slice_fpr_max",
@@ -199,11 +201,13 @@ def _where(ground: Ground, field: Field) -> str:
 def _told(whole: ModelTable, first: ModelTable, where: str) -> list[Figure]:
     mine = whole.rows[CHAMPION].figures
     new = mine["novelty"][0]
-    base = f"{new['fraud']:,} fraud orders of {new['gangs']} gangs; {where}"
+    orders = len(np.unique(whole.orders.order_id[whole.new]))
+    base = f"{orders:,} fraud orders of {new['gangs']} gangs; {where}"
     reference = f"reference, not ours: {REFERENCE['recall']:.1%} at {REFERENCE['fpr']:.2%}"
-    others = ", ".join(f"{n} {_said(_recall(whole, n))}" for n in whole.rows if n != CHAMPION)
+    others = ", ".join(f"{n} {_said(_recall(whole, n))}{_at(whole, n)}" for n in whole.rows if n != CHAMPION)
     fpr, slices = mine["overall"]["score"]["fpr"], mine["slice_fpr_max"]
-    worst = max((row for row in slices.values() if row), key=lambda row: row["value"])
+    # Of a few orders no kind of honest person has enough.
+    worst = max((row for row in slices.values() if row), key=lambda row: row["value"], default=_NOBODY)
     return [
         _figure("new_family_recall", new["recall_score"], f"others: {others}; {reference}; {base}"),
         _figure("new_family_fpr", fpr, f"ask: at most {REFERENCE['fpr']}, frozen on earlier days; {where}"),
@@ -229,16 +233,25 @@ def _best(whole: ModelTable, first: ModelTable) -> Figure:
     name, (note, gap) = max({**gaps, **only}.items(), key=lambda item: item[1][1]["value"])
     told = ", ".join(f"{n}{word} {g['value']:+.4f}" for n, (word, g) in {**gaps, **only}.items())
     same = ", ".join(f"{n} {g['value']:+.4f}" for n, g in whole.gaps(CHAMPION, RANKED).items())
+    fewer = ", ".join(
+        f"{kind} {count:,}" for kind, count in {**ROWS, **dict.fromkeys(DEEP, DEEP_ROWS)}.items()
+    )
     return _figure(
         "gap_to_best", gap,
-        f"ask: at most .01; best is {name}{note}; each minus ours: {told}; where as many honest orders "
-        f"of the judged days are flagged by each: {same}",
+        f"ask: at most .01; best is {name}{note}; each minus ours: {told}; where as many honest orders of the "
+        f"judged days are flagged by each: {same}; fitted on at most so many rows of a release, others on "
+        f"all: {fewer}",
     )  # fmt: skip
 
 
 def _recall(table: ModelTable, name: str) -> Mapping[str, float]:
     found: Mapping[str, float] = table.rows[name].figures["novelty"][0]["recall_score"]
     return found
+
+
+def _at(table: ModelTable, name: str) -> str:
+    """The false positives that a recall was had at: a threshold frozen earlier need not hold them."""
+    return f" at {table.rows[name].figures['overall']['score']['fpr']['value']:.2%}"
 
 
 def _beside(mine: Mapping[str, Any], reading: str) -> str:

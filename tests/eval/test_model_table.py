@@ -153,8 +153,24 @@ def test_of_several_contests_each_kind_is_new_where_it_was_left_out(contest: Con
     hits = [t.rows["good"].hits["score"][t.new].sum() for t in (one, other)]
     recall = figures(together)["novelty"][0]["recall_score"]["value"]
     assert recall == pytest.approx(sum(hits) / said["new"])
+    apart = {(row["archetype"], row["new"]): row["fraud"] for row in figures(together)["archetype"]}
+    counts = [{row["archetype"]: row["fraud"] for row in figures(t)["archetype"]} for t in (one, other)]
+    assert apart[("brushing", True)] == apart[("brushing", False)] == counts[0]["brushing"]
+    assert apart[("proxy_buying", False)] == 2 * counts[0]["proxy_buying"]
     # gangs are drawn as often as before: no order counts as evidence twice
     assert together.orders.clusters.is_fraud.sum() == one.orders.clusters.is_fraud.sum()
+
+
+def test_several_contests_on_the_same_orders_make_no_thin_slice_thick(contest: Contest) -> None:
+    part = judge({"good": ToyScorer()}, contest)
+    honest = ~part.orders.is_fraud
+    rare = np.where(np.cumsum(honest) <= 200, "rare", part.orders.honest_type).astype(object)
+    few = replace(
+        part, hands={n: replace(h, rows=replace(h.rows, honest_type=rare)) for n, h in part.hands.items()}
+    )
+    told = {row["honest_type"]: row for row in figures(model_table(few, few, few))["honest_type"]}
+    assert told["rare"]["honest"] == 600
+    assert not told["rare"]["judged"]
 
 
 def test_contests_on_different_orders_make_no_table(contest: Contest) -> None:
