@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from riskgraph.core.errors import CheckFailed
+
 CHECKPOINT = "checkpoint"
 _ANEW = "there is no checkpoint of an earlier run beside the model's folder; training began anew"
 
@@ -31,14 +33,30 @@ class Kept:
         from riskgraph.models.fitters import Means
 
         Means(workers, device, Checkpoint(self.path, {}) if resume else None).check(kind)
-        return [_ANEW] if resume and not self.path.exists() else []
+        return [_ANEW] if resume and not os.path.lexists(self.path) else []
 
     def hand(self, work: Path, owner: tuple[int, int] | None) -> None:
-        """Give a copy to the child, which checks it; ``owner`` is another user that trains, and its group."""
-        if self.path.exists():
-            shutil.copyfile(self.path, work / CHECKPOINT)
-            if owner is not None:
-                os.chown(work / CHECKPOINT, *owner)
+        """Give a copy to the child, which checks it; ``owner`` is another user that trains, and its group.
+
+        No link is followed: one that somebody lays into a shared folder would hand that user any file.
+
+        Raises:
+            CheckFailed: If anything but a plain file lies there.
+        """
+        if not os.path.lexists(self.path):
+            return
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with (work / CHECKPOINT).open("xb") as copy:
+                copy_plain(self.path.name, folder, copy)
+        except OSError as error:
+            raise CheckFailed(
+                f"{self.path} is no plain file; take it away, or train without --resume", field="--resume"
+            ) from error
+        finally:
+            os.close(folder)
+        if owner is not None:
+            os.chown(work / CHECKPOINT, *owner)
 
     def keep(self, work: Path) -> None:
         """Take over what the child has just saved."""
@@ -48,7 +66,9 @@ class Kept:
         folder = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         part = self.path.with_name(f"{self.path.name}.part")
         try:
-            with part.open("wb") as file:
+            # Made anew, never opened: a link that somebody laid there would lead to any file.
+            part.unlink(missing_ok=True)
+            with part.open("xb") as file:
                 copy_plain(CHECKPOINT, folder, file)
             settle(part, self.path)
         finally:
