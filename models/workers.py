@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -64,9 +65,10 @@ def cluster(workers: int) -> Iterator[None]:
     # The name of a socket below it may have 107 bytes, of which Ray takes 60.
     with tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as folder:
         try:
+            # Never one that RAY_ADDRESS names: rows would go there.
             ray.init(
-                num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error",
-                _temp_dir=folder,
+                address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False,
+                logging_level="error", _temp_dir=folder,
             )  # fmt: skip
         except Exception as error:
             raise Unavailable(f"--workers: Ray does not start: {_why(error)}", field="--workers") from error
@@ -204,13 +206,14 @@ def _relayed(folder: Path, progress: Progress | None, checkpoint: Checkpoint | N
                 if checkpoint and "saved" in message:
                     checkpoint.take(folder / "checkpoint")
 
-    thread = threading.Thread(target=relay, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        relayed = pool.submit(relay)
+        try:
+            yield
+        finally:
+            over.set()
+        # A checkpoint that could not be kept must not go unnoticed.
+        relayed.result()
 
 
 class _Lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -23,6 +24,7 @@ pytest.importorskip("torch_geometric")
 
 from riskgraph.models import workers  # noqa: E402
 from riskgraph.models.binning import fit_edges  # noqa: E402
+from riskgraph.models.checkpoint import Checkpoint  # noqa: E402
 from riskgraph.models.fit import Batchable, Recipe, fit_batches  # noqa: E402
 from riskgraph.models.share import Share  # noqa: E402
 
@@ -85,6 +87,28 @@ def test_lines_are_taken_when_they_are_whole(tmp_path):
             file.write(text)
         seen += lines.new()
     assert seen == [{"a": 1}, {"a": 2}, {"a": 3}]
+
+
+def test_a_checkpoint_that_could_not_be_kept_does_not_go_unnoticed(tmp_path):
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "checkpoint").write_bytes(b"state")
+    (tmp_path / workers._TOLD).write_text('{"saved": true}\n')
+    kept = Checkpoint(tmp_path / "kept", {}, full)
+    with pytest.raises(OSError, match="No space"), workers._relayed(tmp_path, None, kept):
+        pass
+
+
+@pytest.mark.slow
+def test_a_cluster_that_the_environment_names_gets_no_rows(monkeypatch):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(os, "environ", os.environ | {"RAY_ADDRESS": "192.0.2.1:6379"})
+    started: list[dict[str, Any]] = []
+    monkeypatch.setattr(ray, "init", lambda **asked: started.append(asked))
+    with workers.cluster(2):
+        pass
+    assert [asked["address"] for asked in started] == ["local"]
 
 
 @pytest.mark.parametrize(
