@@ -37,9 +37,9 @@ def write_tables(
     body = plain_json({**facts, "tables": rows, "recall_for_new_minus_champion": gaps})
     (out / "models.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     text = [
-        f"# Models side by side\n\n{facts['where']}. Shares with 95 % intervals, for which gangs are drawn whole "
-        f"and models stay as they were trained. *Reject* and *review* of {champion} are those of the service, "
-        "gates included; those of others are their thresholds alone.\n"
+        f"# Models side by side\n\n{facts['where']}. Shares with 95 % intervals, for which gangs are drawn "
+        f"whole and models stay as they were trained. *Reject* and *review* of {champion} are those of the "
+        "service, gates included; those of others are their thresholds alone.\n"
     ]
     for title, by_model in body["tables"].items():
         text += [f"## {title.capitalize()}\n", *_sections(by_model)]

@@ -64,6 +64,13 @@ def test_a_run_that_was_killed_after_any_epoch_goes_on_to_the_same_bytes(epoch, 
     assert train(rows, tmp_path / "model", tmp_path / "checkpoint") == whole
 
 
+def test_a_network_without_pairs_goes_on_to_the_same_bytes(rows, tmp_path):
+    with pytest.raises(Killed):
+        train(rows, tmp_path / "model", tmp_path / "checkpoint", killed_after=2, kind="additive")
+    went_on = train(rows, tmp_path / "model", tmp_path / "checkpoint", kind="additive")
+    assert went_on == train(rows, tmp_path / "whole", tmp_path / "other", kind="additive")
+
+
 def test_a_run_that_was_killed_twice_ends_in_the_same_bytes(rows, whole, tmp_path):
     for _ in range(2):
         with pytest.raises(Killed):
