@@ -1,7 +1,7 @@
 """Whether linked scores pay: the champion's form with and without them, on families training never saw.
 
-Simulated, and on raw rows alone: a release has no such components, so this tells what they could gain at most
-before adopting them costs a new catalogue.
+Simulated, and on raw rows alone: a release has no such components, so this tells what they could gain before
+adopting them costs a new catalogue.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def _judged(ground: Ground, left_out: Sequence[str], seed: int, progress: Progre
         np.ones(len(label)), np.full(len(label), -1, dtype=np.int32),
     )  # fmt: skip
     plain = _fitted(rows, Layout.of_catalog(), seed, progress)
-    # What a service would have logged by then: the model of before, on every order.
+    # A service would have logged scores of a model of before. Orders of training are scored by one that was
+    # fitted on them, so that these scores tell more of them than of judged orders.
     early, late = (_linked(plain, orders) for orders in (table, ground.late))
     wide = replace(rows, components=np.concatenate([rows.components, early[taken.rows]], axis=1))
     linked = _fitted(wide, with_links(Layout.of_catalog()), seed, progress)
