@@ -92,9 +92,14 @@ def _judged(ground: Ground, left_out: Sequence[str], seed: int, progress: Progre
         np.ones(len(label)), np.full(len(label), -1, dtype=np.int32),
     )  # fmt: skip
     plain = _fitted(rows, Layout.of_catalog(), seed, progress)
-    # A service would have logged scores of a model of before. Orders of training are scored by one that was
-    # fitted on them, so that these scores tell more of them than of judged orders.
-    early, late = (_linked(plain, orders) for orders in (table, ground.late))
+    # A service would have logged scores of an earlier model: none is scored by one that was fitted on it.
+    half = table.account % 2
+    halves = [
+        _fitted(rows.take(half[taken.rows] == mine), Layout.of_catalog(), seed, progress) for mine in (1, 0)
+    ]
+    first, second = (order_only(fit.tables, table.components) for fit in halves)
+    early = linked_scores(table, np.where(half == 0, first, second))
+    late = linked_scores(ground.late, order_only(plain.tables, ground.late.components))
     wide = replace(rows, components=np.concatenate([rows.components, early[taken.rows]], axis=1))
     linked = _fitted(wide, with_links(Layout.of_catalog()), seed, progress)
     contest = ground.contest(left_out, seed)
@@ -110,10 +115,6 @@ def _fitted(rows: Rows, layout: Layout, seed: int, progress: Progress) -> Fit:
     training, held_out = split(rows, seed)
     edges = fit_edges(training.components, training.label, training.weight, layout)
     return fit_order2(training, held_out, seed=seed, edges=edges, progress=progress)
-
-
-def _linked(fit: Fit, table: OrderTable) -> NDArray[np.float32]:
-    return linked_scores(table, order_only(fit.tables, table.components))
 
 
 def _wide(table: OrderTable, further: NDArray[np.float32]) -> OrderTable:

@@ -238,9 +238,9 @@ def _best(whole: ModelTable, first: ModelTable) -> Figure:
     )
     return _figure(
         "gap_to_best", gap,
-        f"ask: at most .01; best is {name}{note}; each minus ours: {told}; where as many honest orders of the "
-        f"judged days are flagged by each: {same}; fitted on at most so many rows of a release, others on "
-        f"all: {fewer}",
+        f"ask: at most .01; best is {name}{note}; each minus ours: {told}; where as many honest orders "
+        f"of the judged days are flagged by each: {same}; fitted on at most so many rows "
+        f"of a release, others on all: {fewer}",
     )  # fmt: skip
 
 
