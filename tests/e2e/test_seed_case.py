@@ -24,7 +24,7 @@ from riskgraph.commands.demo_steps import Demo, get_report, running_service, sho
 PAIR = {"B110", "B085"}
 CODE = "far_address_location_unconfirmed"
 # The clear case is among the first of them.
-SENT = 7_400
+SENT = 8_800
 FORMS = ("far_unconfirmed", "far_refused", "near_confirmed")
 
 

@@ -168,6 +168,7 @@ def opened_release(rows: Rows, provenance: str) -> Release:
     counts = {"groups": 9, "min_units": 50, "min_components": 40, "min_rows": 55, "max_unit_share": 0.1}
     manifest = {
         "release_id": f"rel-{provenance}",
+        "catalog": {"version": catalog().version, "sha256": catalog().sha256},
         "provenance": provenance,
         "certificate": {"k": 50, **counts},
         "files": {"rows.parquet": {"rows": len(rows), "sha256": "ab" * 32}},
