@@ -274,15 +274,23 @@ def _scored(chosen: Chosen, trial: Trial, progress: Progress | None) -> Scored:
     verdict = np.array([str(v) for v in trial.verdicts(table, probability)], dtype=object)
     if len(verdict) != len(table) or not set(verdict) <= set(Verdict):
         raise CheckFailed("the verdicts must be accept, review or reject, one for each order")
-    limits = [trial.scorer.thresholds(name) for name in table.availability]
-    # Only a gate can have turned these into reviews: by their score alone they would be rejects.
-    softened = (probability >= [limit.reject for limit in limits]) & (verdict == Verdict.REVIEW)
+    bands = {name: trial.scorer.thresholds(name) for name in sorted(set(table.availability))}
+    softened = _softened(table.availability, probability, verdict, bands)
     return Scored(
         table.order_id, table.placed_at, table.availability, probability, verdict, chosen.is_fraud,
         chosen.gang, chosen.archetype, chosen.camouflage, chosen.honest_type,
         cluster_orders(chosen.is_fraud, chosen.gang, table.account), trial.reps, trial.seed,
-        _told(chosen.persons, chosen.is_fraud, answers(verdict, softened), probability, limits),
+        _told(chosen.persons, chosen.is_fraud, answers(verdict, softened), probability, bands.values()),
     )  # fmt: skip
+
+
+def _softened(
+    availability: NDArray[np.object_], probability: Floats, verdict: NDArray[np.object_],
+    bands: Mapping[str, Thresholds],
+) -> Bools:  # fmt: skip
+    """Reviews, bool[N], that only a gate can have made: by their score alone they would be rejects."""
+    limit = np.array([bands[name].reject for name in availability])
+    return np.asarray((probability >= limit) & (verdict == Verdict.REVIEW))
 
 
 def _told(
@@ -299,15 +307,23 @@ def _with_bands(
 ) -> Scored:
     """The same orders under another scorer: verdicts by its bands alone, no gate."""
     probability = probabilities(scorer, table, name, progress)
-    verdict = np.full(len(rows), str(Verdict.ACCEPT), dtype=object)
     bands = {name: scorer.thresholds(name) for name in sorted(set(table.availability))}
-    for availability, limits in bands.items():
-        inside = table.availability == availability
-        verdict[inside & (probability >= limits.review)] = str(Verdict.REVIEW)
-        verdict[inside & (probability >= limits.reject)] = str(Verdict.REJECT)
+    verdict = band_verdicts(table.availability, probability, bands)
     persons = rows.told.persons if rows.told else None
     told = _told(persons, rows.is_fraud, answers(verdict), probability, bands.values())
     return replace(rows.with_verdicts(verdict, probability), told=told)
+
+
+def band_verdicts(
+    availability: NDArray[np.object_], probability: Floats, bands: Mapping[str, Thresholds]
+) -> NDArray[np.object_]:
+    """Verdict words, object[N], by the thresholds of each availability class alone, no gate."""
+    verdict = np.full(len(probability), str(Verdict.ACCEPT), dtype=object)
+    for name, limits in bands.items():
+        inside = availability == name
+        verdict[inside & (probability >= limits.review)] = str(Verdict.REVIEW)
+        verdict[inside & (probability >= limits.reject)] = str(Verdict.REJECT)
+    return verdict
 
 
 def _header(trial: Trial, chosen: Chosen, issue: Issue, told: Told | None) -> dict[str, Any]:
@@ -371,8 +387,7 @@ def _bootstrap_entry(rows: Scored) -> dict[str, Any]:
 
 
 def _metrics(rows: Scored, ranked: Ranked, bands: Mapping[str, Thresholds]) -> dict[str, Any]:
-    limit = np.array([bands[name].reject for name in rows.availability])
-    softened = (rows.probability >= limit) & (rows.verdict == Verdict.REVIEW)
+    softened = _softened(rows.availability, rows.probability, rows.verdict, bands)
     return {
         "fraud": int(rows.is_fraud.sum()),
         "honest": int((~rows.is_fraud).sum()),

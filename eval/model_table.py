@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from riskgraph.core.errors import Invalid
 from riskgraph.core.table import OrderTable
 from riskgraph.core.verdict import Verdict
-from riskgraph.eval.backtest import BatchScorer, Verdicts, probabilities
+from riskgraph.eval.backtest import BatchScorer, Verdicts, band_verdicts, probabilities
 from riskgraph.eval.intervals import REPS, cluster_orders, difference_interval
 from riskgraph.eval.metrics import FLAGGED, REFERENCE, Bools, Confusion, Floats, flagged
 from riskgraph.eval.slices import JUDGED_FROM, Scored, by_camouflage, gang_decisions
-from riskgraph.eval.window import Chosen, Truth, Window, choose_simulated, join
+from riskgraph.eval.window import Chosen, Truth, Window, choose_simulated
 from riskgraph.ports import Progress
 
 FPR = REFERENCE["fpr"]
@@ -211,15 +211,6 @@ def _joined(parts: Sequence[Scored]) -> Scored:
     return replace(parts[0], **columns, clusters=replace(clusters, code=np.tile(clusters.code, len(parts))))
 
 
-def new_kinds(table: OrderTable, truth: Truth, since: date) -> set[str]:
-    """Kinds of fraud without an order before a day: no training that ended by then has seen them."""
-    place, known = join(table.order_id, truth.order_id)
-    fraud = known & truth.is_fraud[place]
-    kind = truth.archetype[place]
-    before = fraud & (table.placed_at < datetime.combine(since, time(), UTC).timestamp() * 1e6)
-    return {str(k) for k in kind[fraud]} - {str(k) for k in kind[before]}
-
-
 def freeze(honest: Floats, fpr: float = FPR) -> float:
     """The lowest threshold that at most ``fpr`` of honest orders reach.
 
@@ -254,12 +245,8 @@ def _orders(late: Chosen, contest: Contest) -> Scored:
 
 def _bands(scorer: BatchScorer) -> Verdicts:
     def decide(table: OrderTable, probability: Floats) -> NDArray[np.object_]:
-        verdict = np.full(len(table), str(Verdict.ACCEPT), dtype=object)
-        for name in sorted(set(table.availability)):
-            bands, inside = scorer.thresholds(name), table.availability == name
-            verdict[inside & (probability >= bands.review)] = str(Verdict.REVIEW)
-            verdict[inside & (probability >= bands.reject)] = str(Verdict.REJECT)
-        return verdict
+        bands = {name: scorer.thresholds(name) for name in set(table.availability)}
+        return band_verdicts(table.availability, probability, bands)
 
     return decide
 

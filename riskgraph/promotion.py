@@ -15,13 +15,13 @@ from typing import Any
 
 from riskgraph import bootstrap
 from riskgraph.core.errors import CheckFailed, Conflict, Invalid
+from riskgraph.core.units import LEAST_K
 from riskgraph.models import registry
 from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.compiled import flush
 from riskgraph.models.promotion_record import PromotionRecord, write_record
 from riskgraph.settings import Settings
 
-MIN_K = 50
 # False positives that may be rejected (contracts, section 8); the area is a floor, not an aim.
 MAX_FPR = 0.0038
 MIN_AUC = 0.80
@@ -119,9 +119,9 @@ def release_problems(card: Card) -> list[str]:
     if not card.releases:
         return ["its card names no release; train it with riskgraph train --release"]
     return [
-        f"release {release.get('release_id')} has no certificate of k >= {MIN_K}"
+        f"release {release.get('release_id')} has no certificate of k >= {LEAST_K}"
         for release in card.releases
-        if min(_number(release, "k"), _number(release, "certificate", "k")) < MIN_K
+        if min(_number(release, "k"), _number(release, "certificate", "k")) < LEAST_K
     ]
 
 

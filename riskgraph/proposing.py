@@ -17,6 +17,7 @@ from riskgraph import auditing, bootstrap
 from riskgraph.core.catalog import FOUND_FIELDS, FOUND_TABLE, Catalog, catalog, read_table
 from riskgraph.core.errors import Conflict, Invalid
 from riskgraph.eval import worlds
+from riskgraph.models.compiled import settle
 from riskgraph.models.pair_search import left_over
 from riskgraph.ports import Progress
 from riskgraph.releasing import training_policy
@@ -118,7 +119,10 @@ def adopt(
         after = Catalog.read(read_table("catalog.csv"), read_table("edges.csv"), text + lines.getvalue())
     except ValueError as wrong:
         raise Invalid(str(wrong), field="proposal.pairs") from wrong
-    table.write_text(text + lines.getvalue(), encoding="utf-8")
+    part = table.with_name(f".{table.name}.part")
+    part.write_text(text + lines.getvalue(), encoding="utf-8")
+    # In one step: half a table would be another catalogue.
+    settle(part, table)
     return {
         "table": str(table),
         "proposal_sha256": digest,

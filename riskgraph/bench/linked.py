@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from riskgraph import bootstrap
 from riskgraph.bench import Figure
 from riskgraph.bench.new_families import UNTIL, Ground
+from riskgraph.bench.pair_weight import entering
 from riskgraph.bench.real import Sets
 from riskgraph.core.catalog import catalog
 from riskgraph.core.table import OrderTable
@@ -32,8 +33,8 @@ from riskgraph.models.fit import Fit, class_indexes, fit_order2
 from riskgraph.models.layout import Layout
 from riskgraph.models.rows import Rows, split
 from riskgraph.ports import Progress
-from riskgraph.sandbox import Policy, ReleaseRequest
-from riskgraph.sandbox.choice import choose, window
+from riskgraph.sandbox import ReleaseRequest
+from riskgraph.sandbox.choice import window
 
 NAME = "linked_scores_gain"
 CROSS_ORDER = ("B131", "B132", "B133", "B134", "B135", "B136", "B137")
@@ -85,25 +86,20 @@ def measure(ground: Ground, seeds: int, progress: Progress) -> Figure:
 def _judged(ground: Ground, left_out: Sequence[str], seed: int, progress: Progress) -> Judged:
     table = window(ground.table.take(~np.isin(ground.family, list(left_out))), UNTIL)
     request = ReleaseRequest(UNTIL, seed, "simulated", time.time(), bootstrap.code_version())
-    taken, _ = choose(table, until=UNTIL, k=request.k, policy=Policy.default())
-    label = table.label[taken.rows]
-    rows = Rows(
-        np.ascontiguousarray(taken.values), taken.availability, label,
-        np.ones(len(label)), np.full(len(label), -1, dtype=np.int32),
-    )  # fmt: skip
+    rows, places = entering(table, request)
     plain = _fitted(rows, Layout.of_catalog(), seed, progress)
     # A service would have logged scores of an earlier model: none is scored by one that was fitted on it.
     half = table.account % 2
     halves = [
-        _fitted(rows.take(half[taken.rows] == mine), Layout.of_catalog(), seed, progress) for mine in (1, 0)
+        _fitted(rows.take(half[places] == mine), Layout.of_catalog(), seed, progress) for mine in (1, 0)
     ]
     first, second = (order_only(fit.tables, table.components) for fit in halves)
     early = linked_scores(table, np.where(half == 0, first, second))
     late = linked_scores(ground.late, order_only(plain.tables, ground.late.components))
-    wide = replace(rows, components=np.concatenate([rows.components, early[taken.rows]], axis=1))
+    wide = replace(rows, components=np.concatenate([rows.components, early[places]], axis=1))
     linked = _fitted(wide, with_links(Layout.of_catalog()), seed, progress)
     contest = ground.contest(left_out, seed)
-    # The pattern of the table stays 259 columns for all but the one who reads more.
+    # The plain one reads the first 259 columns alone.
     contest = replace(contest, table=_wide(ground.late, late))
     scorers: dict[str, Any] = {
         name: Ranking(fit, {"model": name}) for name, fit in (("plain", plain), ("linked", linked))

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +103,11 @@ class Ground:
 
     def contest(self, left_out: Sequence[str], seed: int) -> Contest:
         """The judged world, where kinds of these families count as new."""
-        first = date.fromtimestamp(int(self.late.placed_at[0]) / 1e6) + timedelta(days=WARM_UP)
-        last = date.fromtimestamp(int(self.late.placed_at[-1]) / 1e6)
+        # The same days in every time zone.
+        start, last = (
+            datetime.fromtimestamp(int(at) / 1e6, UTC).date() for at in self.late.placed_at[[0, -1]]
+        )
+        first = start + timedelta(days=WARM_UP)
         middle = first + timedelta(days=FROZEN)
         new = frozenset().union(*(self.kinds[name] for name in left_out))
         frozen, judged = Window(first, middle), Window(middle + timedelta(days=1), last)
@@ -173,7 +176,8 @@ def _judged(
     even = _trained(made, folder / "balanced", CHAMPION, seed, progress, Means(balance=True))
     champion = scorers[CHAMPION]
     # Raw rows train a model inside the bench alone: it is scored here, and gone with the folder.
-    scorers["raw"] = train_raw(entering(window(table, UNTIL), request), folder / "raw", seed, None, progress)
+    rows, _ = entering(window(table, UNTIL), request)
+    scorers["raw"] = train_raw(rows, folder / "raw", seed, None, progress)
     scorers["order2_balanced"] = even
     scorers["flat_rules"] = FlatRules()
     verdicts: dict[str, Verdicts] = {

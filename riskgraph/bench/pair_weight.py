@@ -148,7 +148,7 @@ def measure_pairs(
         progress: Told of releases and epochs.
     """
     planted = window(plant(table, pairs, share, request.seed), request.until)
-    raw = entering(planted, request)
+    raw, _ = entering(planted, request)
     with tempfile.TemporaryDirectory() as folder:
         made = write_release(
             planted, Path(folder) / "release", request, signer, progress=progress, policy=Policy.default()
@@ -161,16 +161,17 @@ def measure_pairs(
     return [PairWeight(p, request.seed, *weights) for p, weights in zip(pairs, found, strict=True)]
 
 
-def entering(history: OrderTable, request: ReleaseRequest) -> Rows:
-    """The very rows that enter a release of a history, as they are."""
+def entering(history: OrderTable, request: ReleaseRequest) -> tuple[Rows, NDArray[np.intp]]:
+    """The very rows that enter a release of a history, as they are, and their places in it."""
     taken, _ = choose(history, until=request.until, k=request.k, policy=Policy.default())
-    return Rows(
+    rows = Rows(
         components=np.ascontiguousarray(taken.values),
         availability=taken.availability,
         label=history.label[taken.rows],
         weight=np.ones(len(taken.rows)),
         cluster=np.full(len(taken.rows), -1, dtype=np.int32),
     )
+    return rows, taken.rows
 
 
 def train_raw(

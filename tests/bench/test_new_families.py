@@ -46,9 +46,9 @@ def seen(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]
         kept["released"].append(table)
         return table
 
-    def entering(table: OrderTable, request: Any) -> OrderTable:
+    def entering(table: OrderTable, request: Any) -> tuple[OrderTable, None]:
         kept["raw"].append((table, request))
-        return table
+        return table, None
 
     def trained(made: OrderTable, out: Path, kind: str, seed: int, *_: Any) -> ToyScorer:
         kept["trained"].append((kind, seed, made))

@@ -10,12 +10,11 @@ import pytest
 from riskgraph.core.errors import Invalid
 from riskgraph.eval.intervals import Clusters, difference_interval
 from riskgraph.eval.metrics import share
-from riskgraph.eval.model_table import READINGS, Contest, ModelTable, freeze, judge, model_table, new_kinds
+from riskgraph.eval.model_table import READINGS, Contest, ModelTable, freeze, judge, model_table
 from riskgraph.eval.window import Truth, Window
 from tests.eval.backtest_toy import Toy, ToyScorer, make_toy
 
 EARLY, LATE = Window(date(2026, 5, 1), date(2026, 7, 31)), Window(date(2026, 8, 1), date(2026, 10, 31))
-STARTS = date(2026, 7, 1)
 
 
 def with_a_new_kind(toy: Toy) -> Truth:
@@ -45,8 +44,7 @@ def figures(table: ModelTable, name: str = "good") -> Any:
     return table.rows[name].figures
 
 
-def test_a_kind_without_an_order_before_the_day_is_new(contest: Contest, table: ModelTable) -> None:
-    assert new_kinds(contest.table, contest.truth, STARTS) == {"brushing"}
+def test_a_kind_that_was_left_out_is_new(table: ModelTable) -> None:
     assert set(table.orders.archetype[table.new]) == {"brushing"}
     assert {row["archetype"]: row["new"] for row in figures(table)["archetype"]} == {
         "brushing": True, "card_testing": False, "proxy_buying": False,
