@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import select
@@ -10,12 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from riskgraph import bootstrap, training_process
@@ -23,34 +19,15 @@ from riskgraph.core import errors
 from riskgraph.core.errors import CheckFailed, Invalid, RiskgraphError
 from riskgraph.models import load_model
 from riskgraph.models.registry import shipped_champion
-from riskgraph.settings import Settings
 from riskgraph.training_process import Account, choose_account, start
 from tests.models.helpers import random_subgraph
 from tests.support.cli import riskgraph
+from tests.support.training import PATHS, keep_children, needs_torch, settings, train
 
 pytest.importorskip("pyarrow", reason="training needs the extra lab")
-TORCH = importlib.util.find_spec("torch") is not None
-needs_torch = pytest.mark.skipif(not TORCH, reason="an order2 model is trained with torch (extra train)")
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="only root can change to another operating-system user")
-PATHS = "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
 HERE = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """A folder that other users can reach, which pytest's own are not."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder).resolve()
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this process makes temporary files during the test."""
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    return tmp_path / "temporary"
 
 
 def child_says(code: str, folder: Path, account: Account | None = None) -> Any:
@@ -61,10 +38,6 @@ def child_says(code: str, folder: Path, account: Account | None = None) -> Any:
     return json.loads(out)
 
 
-def settings(chain: Path) -> Settings:
-    return Settings(home=chain / "home")
-
-
 def in_process(chain: Path, release: Path, out: Path, kind: Any, progress: Any = lambda *_: None) -> None:
     """Training without a process of its own."""
     from riskgraph.models.train import train as train_here
@@ -72,11 +45,6 @@ def in_process(chain: Path, release: Path, out: Path, kind: Any, progress: Any =
 
     opened = Release.open(release, bootstrap.open_verifier(settings(chain)))
     train_here([opened], out, kind=kind, progress=progress)
-
-
-def train(chain: Path, out: Path, kind: str = "order2", **options: Any) -> training_process.Trained:
-    verifier = bootstrap.open_verifier(settings(chain))
-    return training_process.train([chain / "release"], out, kind, 0, verifier, **options)
 
 
 SURROUNDINGS = """
@@ -138,19 +106,6 @@ def test_a_child_that_the_system_kills_is_told_and_the_model_before_stays(
     assert told.value.exit_code == 1
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert list(temporary.iterdir()) == []
-
-
-def keep_children(monkeypatch: pytest.MonkeyPatch, code: str) -> list[subprocess.Popen[bytes]]:
-    """Have children run other code, and list them."""
-    children: list[subprocess.Popen[bytes]] = []
-    monkeypatch.setattr(training_process, "_TRAIN", code)
-
-    def kept(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
-        children.append(start(*arguments, **options))
-        return children[-1]
-
-    monkeypatch.setattr(training_process, "start", kept)
-    return children
 
 
 def test_a_child_that_fails_shows_why_on_stderr(chain, tmp_path, monkeypatch, capsys):
@@ -469,96 +424,6 @@ def test_the_model_and_its_progress_are_those_of_training_in_one_process(chain, 
     assert (alone / "tables.npy").read_bytes() == (tmp_path / "two/tables.npy").read_bytes()
     assert card.items() <= json.loads((tmp_path / "two/card.json").read_text()).items()
     assert (tmp_path / "two/card.json").stat().st_mode == (alone / "card.json").stat().st_mode
-
-
-@needs_torch
-@pytest.mark.slow
-def test_training_that_is_stopped_goes_on_to_the_same_bytes_and_leaves_no_checkpoint(chain, tmp_path):
-    def stop(step, done, total):
-        if done == 3:
-            raise KeyboardInterrupt
-
-    train(chain, tmp_path / "whole", device="cpu")
-    with pytest.raises(KeyboardInterrupt):
-        train(chain, tmp_path / "model", device="cpu", progress=stop)
-    assert [path.name for path in tmp_path.iterdir() if path.name != "whole"] == [".model.checkpoint"]
-    told: list[int] = []
-    made = train(
-        chain, tmp_path / "model", device="cpu", resume=True, progress=lambda *step: told.append(step[1])
-    )
-    assert told[0] in (3, 4)
-    assert not [note for note in made.notes if "anew" in note]
-    assert (tmp_path / "model/tables.npy").read_bytes() == (tmp_path / "whole/tables.npy").read_bytes()
-    assert not (tmp_path / ".model.checkpoint").exists()
-
-
-@needs_torch
-@pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="several workers need the extra ray")
-def test_two_workers_of_ray_end_in_the_tables_of_one_and_leave_no_process(chain, tmp_path):
-    told: list[int] = []
-    train(chain, tmp_path / "one", device="cpu", rows=2000)
-    made = train(chain, tmp_path / "two", workers=2, rows=2000, progress=lambda *step: told.append(step[1]))
-    one, two = (np.load(tmp_path / name / "tables.npy") for name in ("one", "two"))
-    np.testing.assert_allclose(two, one, rtol=0, atol=1e-9)
-    assert made.card["recipe"]["workers"] == 2
-    assert told == list(range(1, made.card["recipe"]["epochs_run"] + 1))
-    assert not [note for note in made.notes if "tripwire" in note]
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "args"], capture_output=True, text=True, check=True)
-    assert "riskgraph-train-" not in listed.stdout
-
-
-# A child that saves a checkpoint and then does not come back.
-SAVING = """
-job = json.loads(sys.stdin.readline())
-open(job["checkpoint"], "wb").write(b"state")
-print(json.dumps({"checkpoint": True}), flush=True)
-print(json.dumps({"progress": ["train", 1, 40]}), flush=True)
-sys.stdin.read()
-"""
-
-
-def test_the_checkpoint_of_a_child_that_is_killed_stays_beside_the_folder_and_is_handed_to_the_next(
-    chain, tmp_path, temporary, monkeypatch
-):
-    children = keep_children(monkeypatch, PATHS + SAVING)
-    with pytest.raises(RiskgraphError, match="SIGKILL"):
-        train(chain, tmp_path / "model", progress=lambda *_: children[-1].kill())
-    assert (tmp_path / ".model.checkpoint").read_bytes() == b"state"
-    assert list(temporary.iterdir()) == []
-    look = "job = json.loads(sys.stdin.readline()); print(open(job['checkpoint']).read(), file=sys.stderr)"
-    keep_children(monkeypatch, f"{PATHS}{look}; raise SystemExit(1)")
-    with pytest.raises(RiskgraphError, match="exit code 1"):
-        train(chain, tmp_path / "model", resume=True)
-
-
-def test_a_child_cannot_have_its_parent_keep_another_file_than_a_checkpoint(chain, tmp_path, monkeypatch):
-    (tmp_path / "raw").write_text("raw")
-    link = f"import os; os.symlink({str(tmp_path / 'raw')!r}, job['checkpoint'])"
-    keep_children(monkeypatch, PATHS + SAVING.replace('open(job["checkpoint"], "wb").write(b"state")', link))
-    with pytest.raises(OSError, match="symbolic links"):
-        train(chain, tmp_path / "model")
-    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-
-
-def test_a_damaged_checkpoint_is_refused_with_exit_code_3(chain, tmp_path):
-    pytest.importorskip("torch")
-    (tmp_path / ".model.checkpoint").write_bytes(b"x" * 500)
-    asked = ("--release", chain / "release", "--out", tmp_path / "model", "--resume")
-    ran = riskgraph("train", *asked, home=chain / "home")
-    assert ran.code == 3
-    assert "damaged; train without --resume" in ran.error
-
-
-@pytest.mark.parametrize(
-    ("option", "named"),
-    [(("--resume",), "--resume"), (("--workers", 2), "--workers"), (("--device", "cuda"), "--device")],
-)
-def test_options_that_a_kind_does_not_know_are_wrong_input(option, named, chain, tmp_path):
-    asked = ("--release", chain / "release", "--out", tmp_path / "model", "--kind", "gbdt", *option)
-    ran = riskgraph("train", *asked, home=chain / "home")
-    assert ran.code == 2
-    assert f"{named} is for kinds order2 and additive, not for gbdt" in ran.error
 
 
 @needs_root

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.models.compiled import CompiledModel, table_logits
+from riskgraph.models.fitters import Means
 from riskgraph.models.rows import Rows, balanced, split, stack
 from riskgraph.models.train import _train_rows, describe, train
 from riskgraph.sandbox import Release
@@ -210,3 +211,15 @@ def test_balanced_fraud_clusters_weigh_alike_and_fraud_as_much_as_before(
     assert mass == pytest.approx([mass[0]] * len(mass))
     assert even.fraud_rate == pytest.approx(rows.fraud_rate)
     assert np.array_equal(even.weight[label == 0], weight[label == 0])
+
+
+def test_training_that_balances_clusters_says_so_and_learns_other_tables(tmp_path: Path, rows: Rows) -> None:
+    release = opened_release(rows.take(np.arange(3000)), "simulated")
+    cards = {
+        name: train([release], tmp_path / name, seed=1, epochs=2, means=means)
+        for name, means in (("plain", Means()), ("even", Means(balance=True)))
+    }
+    assert cards["even"].recipe["balanced_clusters"] is True
+    assert "balanced_clusters" not in cards["plain"].recipe
+    plain, even = (np.load(tmp_path / name / "tables.npy") for name in cards)
+    assert not np.array_equal(plain, even)

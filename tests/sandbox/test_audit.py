@@ -160,3 +160,53 @@ def test_no_other_record_takes_the_place_that_an_open_entry_holds(signer: Any, t
             assert not late.done()
         assert late.result()["seq"] == 2
     assert [record["n"] for record in verify_audit(path, signer)] == [0, 1, 2]
+
+
+def test_a_changed_or_missing_audit_line_is_detected(signer: Any, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    for number in range(3):
+        append_audit(log, {"event": "release", "n": number}, signer)
+    assert [r["n"] for r in verify_audit(log, signer)] == [0, 1, 2]
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(lines[0] + lines[2])
+    with pytest.raises(CheckFailed, match="out of order"):
+        verify_audit(log, signer)
+    log.write_bytes(b"".join(lines).replace(b'"n":1', b'"n":7'))
+    with pytest.raises(CheckFailed, match="line 2"):
+        verify_audit(log, signer)
+    log.write_bytes(b"".join(lines)[:-1])
+    with pytest.raises(CheckFailed, match="cut off"):
+        verify_audit(log, signer)
+
+
+def test_a_line_that_a_kill_cut_off_swallows_no_record_and_is_told(signer: Any, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    for number in range(2):
+        append_audit(log, {"event": "release", "n": number}, signer)
+    log.write_bytes(log.read_bytes()[:-40])
+    for number in (2, 3):
+        append_audit(log, {"event": "release", "n": number}, signer)
+    lines = log.read_bytes().split(b"\n")
+    assert [json.loads(lines[place])["seq"] for place in (0, 2, 3)] == [0, 2, 3]
+    with pytest.raises(CheckFailed, match="line 2: cut off.*every other line holds"):
+        verify_audit(log, signer)
+    log.write_bytes(log.read_bytes().replace(b'"n":3', b'"n":4'))
+    with pytest.raises(CheckFailed, match="line 4: the signature"):
+        verify_audit(log, signer)
+
+
+def test_a_record_that_only_lacks_its_line_end_is_whole_again_after_the_next(
+    signer: Any, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    append_audit(log, {"event": "release", "n": 0}, signer)
+    log.write_bytes(log.read_bytes()[:-1])
+    append_audit(log, {"event": "release", "n": 1}, signer)
+    assert [record["n"] for record in verify_audit(log, signer)] == [0, 1]
+
+
+def test_two_writers_take_no_number_twice(signer: Any, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: append_audit(log, {"event": "release", "n": n}, signer), range(40)))
+    assert {record["n"] for record in verify_audit(log, signer)} == set(range(40))
