@@ -92,7 +92,7 @@ class Origin:
         seeds: Seeds of the world.
         trained_until: Last day the model learned from; None where it is not known.
         notes: Sentences a reader must know, for instance that fraud is enriched.
-        merchants: Whose orders lie in the window, by ``merchant_id``.
+        merchants: Whose orders in the window may count, by ``merchant_id``.
     """
 
     provenance: str
@@ -115,6 +115,7 @@ class Trial:
         scorer: The champion, with its frozen thresholds.
         verdicts: What the service would answer, gates included, for rows and their probabilities.
         window: Days to count.
+        counted: Orders that may count, bool[N], as where one merchant is measured; all where it is None.
         origin: Where data and model come from.
         baselines: Other scorers by name; the flat rules are always there.
         reps: Bootstrap draws.
@@ -128,6 +129,7 @@ class Trial:
     window: Window
     origin: Origin
     baselines: Mapping[str, BatchScorer] = field(default_factory=dict)
+    counted: Bools | None = None
     reps: int = REPS
     seed: int = 0
 
@@ -220,9 +222,9 @@ def _choose(trial: Trial) -> Chosen:
             field="from",
         )
     if origin.provenance == "simulated" and truth is not None:
-        chosen = choose_simulated(trial.table, truth, window, origin.labels_known_at)
+        chosen = choose_simulated(trial.table, truth, window, origin.labels_known_at, trial.counted)
     elif origin.provenance == "merchant" and truth is None:
-        chosen = choose_labelled(trial.table, window, origin.labels_known_at)
+        chosen = choose_labelled(trial.table, window, origin.labels_known_at, trial.counted)
     else:
         raise Invalid("simulated orders need an oracle; a merchant's have none", field="provenance")
     fraud = int(chosen.is_fraud.sum())

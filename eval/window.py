@@ -104,10 +104,12 @@ class Chosen:
     persons: Persons | None = None
 
 
-def choose_simulated(table: OrderTable, truth: Truth, window: Window, known_at: datetime) -> Chosen:
-    """Orders of the window that the oracle knows."""
+def choose_simulated(
+    table: OrderTable, truth: Truth, window: Window, known_at: datetime, counted: Bools | None = None
+) -> Chosen:
+    """Orders of the window that the oracle knows; of ``counted``, bool[N], where given."""
     place, known = join(table.order_id, truth.order_id)
-    inside = window.mask(table.placed_at)
+    inside = _inside(table, window, counted)
     used = inside & known
     fraud = np.where(known, truth.is_fraud[place], False)
     gang = np.where(known & fraud, gang_codes(truth.gang_id)[place], -1)
@@ -121,25 +123,28 @@ def choose_simulated(table: OrderTable, truth: Truth, window: Window, known_at: 
         np.asarray(truth.camouflage, dtype=np.float64)[place][used],
         _words(truth.honest_type)[place][used],
         np.isin(gang[used], before),
-        _row_counts(inside, used, {"not in the oracle": inside & ~known}),
+        _row_counts(inside, used, {_aside(counted): ~inside, "not in the oracle": inside & ~known}),
         label_tiers(table.take(inside), known_at, fraud[inside]),
         True,
     )
 
 
-def choose_labelled(table: OrderTable, window: Window, known_at: datetime) -> Chosen:
+def choose_labelled(
+    table: OrderTable, window: Window, known_at: datetime, counted: Bools | None = None
+) -> Chosen:
     """Orders of the window old enough for a clean label, and labelled at ``known_at``.
 
-    Younger orders are left out whole: of them only fraud can have a label yet.
+    Younger orders are left out whole: of them only fraud can have a label yet. Of ``counted``, bool[N], where
+    given; who shares what with whom is read off all orders.
     """
-    inside = window.mask(table.placed_at)
+    inside = _inside(table, window, counted)
     mature = _age_days(table.placed_at, known_at) >= MATURE_DAYS
     used = inside & mature & (table.label >= 0)
     unlabelled, young = inside & mature & (table.label < 0), inside & ~mature
     reasons = {
         "unlabelled": unlabelled,
         f"younger than {MATURE_DAYS} days at the label cut-off": young,
-        "outside the window": ~inside,
+        _aside(counted): ~inside,
     }
     persons = Persons.of(table)
     apart = together([[0], [1], [2]], lambda group: persons.may_tell(_any(reasons, group)))
@@ -158,6 +163,15 @@ def choose_labelled(table: OrderTable, window: Window, known_at: datetime) -> Ch
     return Chosen(
         rows, fraud, gang, blank, nan, blank, before, counts, tiers, False, persons.take(used)
     )  # fmt: skip
+
+
+def _inside(table: OrderTable, window: Window, counted: Bools | None) -> Bools:
+    inside = window.mask(table.placed_at)
+    return inside if counted is None else inside & counted
+
+
+def _aside(counted: Bools | None) -> str:
+    return "outside the window" if counted is None else "outside the window or of another merchant"
 
 
 def gang_codes(gang_id: NDArray[Any]) -> Ints:
@@ -258,7 +272,7 @@ def _row_counts(inside: Bools, used: Bools, reasons: dict[str, Bools]) -> dict[s
         "in_table": len(inside),
         "in_window": int(inside.sum()),
         "used": int(used.sum()),
-        "excluded": [{"reason": "outside the window", "count": int((~inside).sum())}, *excluded],
+        "excluded": excluded,
     }
 
 

@@ -1,4 +1,4 @@
-"""Models on disk, and which of them is champion: one record of promotions, replaced in one step.
+"""Models on disk, and which of them is champion: one signed record of promotions, replaced in one step.
 
 Nothing is ever taken off the record: going back is an entry of its own, so that it shows who decided
 at any time and who changed it.
@@ -8,41 +8,84 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, astuple, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, ModelUnavailable, NotFound
 from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.compiled import settle
+from riskgraph.ports import Signer, Verifier
 
 POINTER_FILE = "champion.json"
+SCHEMA = "model_promotions/1"
 MODES = ("observe", "enforce")
 PROMOTE, ROLLBACK = "promote", "rollback"
 
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """One entry of the record: who serves from then on.
+    """One entry of the record: who serves from then on, and what that was decided on.
 
     Attributes:
         name: Name on the model's card.
         folder: Folder of the model, relative to the models folder.
-        at: When it became champion, ISO 8601.
-        by: Who made it champion.
+        model_sha256: Digest of the card, which covers the model's files.
+        reports_sha256: SHA-256 of the ``report.json`` of each backtest.
+        tree_sha256: Digest of the decision tree that the backtests judged by.
         mode: ``observe`` or ``enforce``.
+        merchants: For whom it may enforce; empty when it observes.
+        by: Who made it champion.
+        at: When it became champion, ISO 8601.
         event: ``promote``, or ``rollback`` where an earlier promotion was gone back to.
-        record: Name of the signed record beside the model.
     """
 
     name: str
     folder: str
-    at: str
-    by: str
+    model_sha256: str
+    reports_sha256: tuple[str, ...]
+    tree_sha256: str
     mode: str
+    merchants: tuple[str, ...]
+    by: str
+    at: str
     event: str = PROMOTE
-    record: str = ""
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Champion:
+        """An entry as it stands in the file.
+
+        Raises:
+            ValueError, TypeError: If something in it is not what it should be.
+        """
+        lists = {key: _texts(data[key]) for key in ("reports_sha256", "merchants")}
+        entry = cls(**data | lists)
+        _texts([v for k, v in asdict(entry).items() if k not in lists])
+        if not _is_name(entry.folder):
+            raise ValueError(f"{entry.folder!r} is not the name of a folder in it")
+        if entry.mode not in MODES:
+            raise ValueError(f"mode is {entry.mode!r}")
+        return entry
+
+    def check(self, card: Card, tree_sha256: str) -> None:
+        """That what was promoted is what would serve.
+
+        A tree that changed since does not matter to a model that only observes: its verdicts act on nobody.
+
+        Raises:
+            ModelUnavailable: If another model lies there, or it would enforce under another tree than it
+                was measured with.
+        """
+        if self.model_sha256 != card.digest:
+            raise ModelUnavailable(f"{self.folder}: another model was promoted than the one that lies there")
+        if self.mode == "enforce" and self.tree_sha256 != tree_sha256:
+            raise ModelUnavailable(
+                f"{self.folder}: promoted to enforce under another decision tree "
+                f"({self.tree_sha256[:12]}, now {tree_sha256[:12]}); backtest and promote it again"
+            )
 
 
 def shipped_champion() -> Path:
@@ -67,31 +110,33 @@ def list_models(models: Path) -> list[tuple[Path, Card]]:
     return [(folder, read_card(folder)) for folder in folders]
 
 
-def champion(models: Path) -> Champion | None:
-    """The current champion, or none if nothing was promoted."""
-    history = _history(models)
+def champion(models: Path, verifier: Verifier) -> Champion | None:
+    """The current champion, or none if nothing was promoted.
+
+    Raises:
+        ModelUnavailable: If the record is damaged, or its signature does not fit.
+    """
+    history = _history(models, verifier)
     return history[-1] if history else None
 
 
-def promote(
-    models: Path, folder: str, *, by: str, at: str, mode: str = "observe", record: str = ""
-) -> Champion:
+def promote(models: Path, entry: Champion, signer: Signer) -> Champion:
     """Make a model the champion; the ones before stay on record, :func:`rollback` goes back to them.
 
     Raises:
         Invalid: If the mode is unknown, or the folder lies outside ``models``.
-        ModelUnavailable: If the folder holds no sound model.
+        ModelUnavailable: If the folder holds no sound model, or another than the entry names.
     """
-    if mode not in MODES:
-        raise Invalid(f"unknown mode {mode!r}; known: {', '.join(MODES)}", field="mode")
-    if not _is_name(folder):
-        raise Invalid(f"{folder!r} is not the name of a folder in {models}", field="folder")
-    entry = Champion(_sound(models / folder), folder, at, by, mode, record=record)
-    _write(models, [*_history(models), entry])
+    if entry.mode not in MODES:
+        raise Invalid(f"unknown mode {entry.mode!r}; known: {', '.join(MODES)}", field="mode")
+    if not _is_name(entry.folder):
+        raise Invalid(f"{entry.folder!r} is not the name of a folder in {models}", field="folder")
+    entry.check(_sound(models / entry.folder), entry.tree_sha256)
+    _write(models, [*_history(models, signer), entry], signer)
     return entry
 
 
-def rollback(models: Path, *, by: str, at: str) -> Champion:
+def rollback(models: Path, *, by: str, at: str, signer: Signer) -> Champion:
     """Go back to the model, and the mode, that served before the promotion in force.
 
     Raises:
@@ -99,21 +144,21 @@ def rollback(models: Path, *, by: str, at: str) -> Champion:
         Conflict: If there is no champion before it.
         ModelUnavailable: If the earlier model's folder is gone or damaged.
     """
-    before = earlier(models)
-    name = _sound(models / before.folder)
-    entry = replace(before, name=name, at=at, by=by, event=ROLLBACK)
-    _write(models, [*_history(models), entry])
+    before = earlier(models, signer)
+    before.check(_sound(models / before.folder), before.tree_sha256)
+    entry = replace(before, at=at, by=by, event=ROLLBACK)
+    _write(models, [*_history(models, signer), entry], signer)
     return entry
 
 
-def earlier(models: Path) -> Champion:
+def earlier(models: Path, verifier: Verifier) -> Champion:
     """The promotion that a rollback would go back to.
 
     Raises:
         NotFound: If nothing was promoted.
         Conflict: If there is no champion before the one in force.
     """
-    standing = _standing(_history(models))
+    standing = _standing(_history(models, verifier))
     if not standing:
         raise NotFound("nothing was promoted, so there is nothing to go back from")
     if len(standing) == 1:
@@ -132,11 +177,11 @@ def _standing(history: list[Champion]) -> list[Champion]:
     return standing
 
 
-def _sound(folder: Path) -> str:
-    """Name of the model in a folder, read whole: a damaged model must not become champion."""
+def _sound(folder: Path) -> Card:
+    """Card of the model in a folder, read whole: a damaged model must not become champion."""
     from riskgraph.models import load_model
 
-    return load_model(folder).card.name
+    return load_model(folder).card
 
 
 def _is_name(text: str) -> bool:
@@ -144,26 +189,44 @@ def _is_name(text: str) -> bool:
     return text not in ("", "..") and Path(text).name == text
 
 
-def _history(models: Path) -> list[Champion]:
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{values!r} is not made of texts")
+    return tuple(values)
+
+
+def _history(models: Path, verifier: Verifier) -> list[Champion]:
     path = models / POINTER_FILE
     try:
-        data: list[dict[str, Any]] = json.loads(path.read_bytes())["champions"]
-        history = [Champion(**entry) for entry in data]
-        for entry in history:
-            if not all(isinstance(value, str) for value in astuple(entry)):
-                raise ValueError(f"{entry} is not made of texts")
-            if not (_is_name(entry.folder) and _is_name(entry.record or "none")):
-                raise ValueError(f"{entry.folder!r} or {entry.record!r} is not the name of anything in it")
-        _standing(history)
-        return history
+        data = json.loads(path.read_bytes())
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError, IndexError) as wrong:
+    except (OSError, ValueError) as wrong:
         raise ModelUnavailable(f"{path}: damaged ({wrong})") from wrong
+    try:
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"schema is {data['schema']!r}, expected {SCHEMA!r}")
+        history = [Champion.parse(entry) for entry in data["champions"]]
+        _standing(history)
+        signature = bytes.fromhex(data["signature"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as wrong:
+        raise ModelUnavailable(
+            f"{path}: no signed record of promotions ({wrong}); if an earlier version wrote it, move it away "
+            "and promote again"
+        ) from wrong
+    if not verifier.verify(_signed(history), signature):
+        raise ModelUnavailable(f"{path}: the signature does not fit, or is of another installation")
+    return history
 
 
-def _write(models: Path, history: list[Champion]) -> None:
-    data = {"champions": [asdict(entry) for entry in history]}
+def _signed(history: Sequence[Champion]) -> bytes:
+    """Canonical JSON, the bytes that are signed."""
+    return canonical_json({"schema": SCHEMA, "champions": [asdict(entry) for entry in history]})
+
+
+def _write(models: Path, history: Sequence[Champion], signer: Signer) -> None:
+    signed = _signed(history)
+    data = {**json.loads(signed), "key_id": signer.key_id, "signature": signer.sign(signed).hex()}
     # In the same folder, since a rename is one step only within a file system.
     with tempfile.NamedTemporaryFile(dir=models, suffix=".json", delete=False) as file:
         file.write((json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())

@@ -41,7 +41,6 @@ from riskgraph.governance.signing import (
 )
 from riskgraph.models import Model, load_model
 from riskgraph.models.card import read_card
-from riskgraph.models.promotion_record import read_record
 from riskgraph.models.registry import Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer, Shadow
@@ -250,25 +249,25 @@ def serving_folder(settings: Settings) -> tuple[Path, frozenset[str]]:
     Only a promotion lets a model enforce, for the merchants that its signed record names.
 
     Raises:
-        ModelUnavailable: If the record of the promotion in force is missing or was altered.
+        ModelUnavailable: If the record of promotions was altered, or does not fit what lies there.
     """
     if settings.model is not None:
         return settings.model, frozenset()
-    promoted = champion(models_folder(settings))
+    promoted = champion(models_folder(settings), open_verifier(settings))
     if promoted is None:
         return shipped_champion(), frozenset()
-    return models_folder(settings) / promoted.folder, promoted_merchants(settings, promoted)
+    return check_promotion(settings, promoted), frozenset(promoted.merchants)
 
 
-def promoted_merchants(settings: Settings, promoted: Champion) -> frozenset[str]:
-    """For whom a promotion enforces, from its signed record.
+def check_promotion(settings: Settings, promoted: Champion) -> Path:
+    """The folder of a promoted model, if it may serve under the tree of this installation.
 
     Raises:
-        ModelUnavailable: If the record is missing or was altered, or the model beside it is another.
+        ModelUnavailable: If another model lies there, or the tree is not the one it was measured with.
     """
     folder = models_folder(settings) / promoted.folder
-    card, verifier = read_card(folder), open_verifier(settings)
-    return frozenset(read_record(folder, promoted.record, promoted.mode, card, verifier).merchants)
+    promoted.check(read_card(folder), load_tree(settings).sha256)
+    return folder
 
 
 def models_folder(settings: Settings) -> Path:

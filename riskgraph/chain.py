@@ -298,26 +298,33 @@ def backtest(
     settings: Settings,
     progress: Progress,
     baselines: Mapping[str, Path] | None = None,
+    merchant: str | None = None,
 ) -> dict[str, Any]:
     """Backtest a model (default: the one that serves) on a world, out of time.
 
+    With a merchant its orders alone are counted; those of others remain history.
+
     Raises:
-        Invalid: Before anything is computed, if the window ends before it starts.
+        Invalid: Before anything is computed, if the window ends before it starts or holds no order of the
+            merchant.
         Conflict: Before anything is computed, if ``out`` holds anything.
     """
     window = Window(first, last)
     check_free(out)
     opened = open_world(world)
+    counted = None if merchant is None else orders_of(opened, merchant, window)
     chosen = verdict_model(model, settings)
     tree, now = bootstrap.load_tree(settings), datetime.now(UTC)
+    origin = origin_of(opened, chosen.card, tree, now, window)
     trial = Trial(
         table=world_table(opened, now.timestamp(), bootstrap.open_door(settings), progress),
         truth=worlds.truth_of(opened) if opened.simulated else None,
         scorer=chosen,
         verdicts=TreeVerdicts(chosen, tree),
         window=window,
-        origin=origin_of(opened, chosen.card, tree, now, window),
+        origin=origin if merchant is None else replace(origin, merchants=(merchant,)),
         baselines={name: load_model(path) for name, path in (baselines or {}).items()},
+        counted=counted,
     )
     issue = Issue(bootstrap.open_signer(settings), now, {"version": bootstrap.code_version()})
     result = run_backtest(trial, out, issue, progress)
@@ -347,6 +354,23 @@ def merchants_of(world: worlds.World, window: Window) -> tuple[str, ...]:
         at = part.column("placed_at").to_numpy()
         found.update(part.filter((at >= first) & (at < end)).column("merchant_id").unique().to_pylist())
     return tuple(sorted(found))
+
+
+def orders_of(world: worlds.World, merchant: str, window: Window) -> NDArray[np.bool_]:
+    """Which orders of a world are of a merchant, bool[N] in time order.
+
+    Raises:
+        Invalid: If none of them lies in the window.
+    """
+    parts = [p.column("merchant_id").to_numpy() == merchant for p in world.parts(["merchant_id"])]
+    there = merchants_of(world, window)
+    if merchant not in there:
+        shown = ", ".join(there[:5]) + (", …" if len(there) > 5 else "")
+        raise Invalid(
+            f"--merchant {merchant!r} has no order from {window.start} to {window.end}; known: {shown}",
+            field="--merchant",
+        )
+    return np.concatenate(parts)
 
 
 def notes_of(world: worlds.World) -> tuple[str, ...]:

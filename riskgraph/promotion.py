@@ -19,7 +19,6 @@ from riskgraph.core.units import LEAST_K
 from riskgraph.models import registry
 from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.compiled import flush
-from riskgraph.models.promotion_record import PromotionRecord, write_record
 from riskgraph.settings import Settings
 
 # False positives that may be rejected (contracts, section 8); the area is a floor, not an aim.
@@ -36,7 +35,7 @@ def shipped_card() -> dict[str, Any]:
 def list_models(settings: Settings) -> list[dict[str, Any]]:
     """The shipped model and those in the models folder, with the one that serves marked."""
     folder = bootstrap.models_folder(settings)
-    current = registry.champion(folder)
+    current = registry.champion(folder, bootstrap.open_verifier(settings))
     shipped = registry.shipped_champion()
     rows = [_model_row(shipped, read_card(shipped), "observe", current is None)]
     for path, card in registry.list_models(folder):
@@ -51,14 +50,14 @@ def _model_row(path: Path, card: Card, mode: str, champion: bool) -> dict[str, A
 
 
 def promote(
-    model: Path, by: str, report: Path, merchants: Sequence[str], settings: Settings
+    model: Path, by: str, reports: Sequence[Path], merchants: Sequence[str], settings: Settings
 ) -> dict[str, Any]:
-    """Copy a model into the models folder, sign its promotion and make it champion.
+    """Copy a model into the models folder and make it champion, signed.
 
     Args:
         model: Its folder.
         by: Who promotes it.
-        report: Folder of its backtest, signed by this installation.
+        reports: Folders of its backtests, signed by this installation; one at least, each must be passed.
         merchants: For whom it shall enforce; none lets it observe only.
         settings: Where the models, the tree and the signing key are.
 
@@ -74,7 +73,7 @@ def promote(
         *name_problems(card),
         *release_problems(card),
         *provenance_problems(card, mode),
-        *backtest_problems(report, card, merchants, settings),
+        *backtest_problems(reports, card, merchants, settings),
     ]
     if problems:
         raise CheckFailed(f"{card.name} is not promoted: {'; '.join(problems)}")
@@ -84,11 +83,12 @@ def promote(
         raise Conflict(f"{target} holds another model; remove it first")
     if not target.exists():
         _copy_whole(model, target, {CARD_FILE, *card.files})
-    told = hashlib.sha256((report / REPORT_FILE).read_bytes()).hexdigest()
-    record = PromotionRecord(card.name, card.digest, told, mode, tuple(merchants), by, at)
-    name = write_record(target, record, bootstrap.open_signer(settings))
-    entry = registry.promote(folder, target.name, by=by, at=at, mode=mode, record=name)
-    return {**asdict(entry), "merchants": list(merchants), "report_sha256": told}
+    told = tuple(hashlib.sha256((report / REPORT_FILE).read_bytes()).hexdigest() for report in reports)
+    tree = bootstrap.load_tree(settings).sha256
+    entry = registry.Champion(
+        card.name, target.name, card.digest, told, tree, mode, tuple(merchants), by, at
+    )  # fmt: skip
+    return asdict(registry.promote(folder, entry, bootstrap.open_signer(settings)))
 
 
 def check_words(by: str, merchants: Sequence[str] = ()) -> None:
@@ -131,14 +131,35 @@ def provenance_problems(card: Card, mode: str) -> list[str]:
     return ["trained on simulated orders, it may only observe real shoppers"] if simulated else []
 
 
-def backtest_problems(folder: Path, card: Card, merchants: Sequence[str], settings: Settings) -> list[str]:
-    """What keeps a backtest from being passed, one sentence each.
+def backtest_problems(
+    reports: Sequence[Path], card: Card, merchants: Sequence[str], settings: Settings
+) -> list[str]:
+    """What keeps backtests from being passed, one sentence each.
 
     Passed means: the report verifies with this installation's key; it is of this very model, under the tree
     that serves, out of time; false positives at reject are at most 0.38 % and the area under the ROC curve
     is at least 0.80, each by the worse end of its 95 % interval, which takes about a thousand honest orders
-    at least. To enforce, it must be on real orders, and on some of each merchant to enforce for.
+    at least. To enforce, it must be on real orders, and one must be on those of each merchant alone.
     """
+    if not reports:
+        raise Invalid("--backtest must name a backtest of the model", field="--backtest")
+    problems, alone = [], set()
+    for folder in reports:
+        found, counted = _report_problems(folder, card, bool(merchants), settings)
+        problems += [f"{problem} [{folder.name}]" if len(reports) > 1 else problem for problem in found]
+        # Of several merchants a report says nothing of any one of them.
+        alone |= set(counted) if len(counted) == 1 else set()
+    return problems + [
+        f"no backtest is of {name} alone (riskgraph backtest --merchant {name})"
+        for name in merchants
+        if name not in alone
+    ]
+
+
+def _report_problems(
+    folder: Path, card: Card, enforce: bool, settings: Settings
+) -> tuple[list[str], Sequence[str]]:
+    """What keeps a backtest from being passed, and whose orders it counts."""
     if (folder / SCORES_FILE).exists():
         bootstrap.require_extra("riskgraph model promote")
     # Here, so that listing models and going back need nothing of the lab.
@@ -146,20 +167,19 @@ def backtest_problems(folder: Path, card: Card, merchants: Sequence[str], settin
 
     broken = verify_report(folder, bootstrap.open_verifier(settings))
     if broken:
-        return [f"the backtest does not verify: {problem}" for problem in broken]
+        return [f"the backtest does not verify: {problem}" for problem in broken], ()
     report = json.loads((folder / REPORT_FILE).read_bytes())
     of, tree = report["model"], bootstrap.load_tree(settings).sha256
-    simulated = bool(merchants) and report["provenance"] == bootstrap.SIMULATED
-    # Reports from before merchants stood in them say nothing of any.
-    unseen = [name for name in merchants if name not in report.get("merchants", ())]
+    simulated = enforce and report["provenance"] == bootstrap.SIMULATED
     failed = {
         f"the backtest is of another model ({of['model']})": of["model_sha256"] != card.digest,
         "the backtest's verdicts are of another decision tree": report["tree_sha256"] != tree,
         "the backtest does not show that it is out of time": not report["out_of_time"]["shown"],
         "the backtest is on simulated orders, which say nothing of a shop": simulated,
-        f"the backtest has no order of {', '.join(unseen)}": bool(unseen),
     }
-    return [problem for problem, found in failed.items() if found] + _figure_problems(report["metrics"])
+    problems = [problem for problem, found in failed.items() if found] + _figure_problems(report["metrics"])
+    # Reports from before merchants stood in them say nothing of any.
+    return problems, report.get("merchants", ())
 
 
 def _figure_problems(metrics: Mapping[str, Any]) -> list[str]:
@@ -227,10 +247,11 @@ def rollback(by: str, settings: Settings) -> dict[str, Any]:
     """
     check_words(by)
     folder = bootstrap.models_folder(settings)
-    left = registry.champion(folder)
+    signer = bootstrap.open_signer(settings)
+    left = registry.champion(folder, signer)
     # First: what cannot be served must not take the place of a champion that can.
-    bootstrap.promoted_merchants(settings, registry.earlier(folder))
-    entry = registry.rollback(folder, by=by, at=_now())
+    bootstrap.check_promotion(settings, registry.earlier(folder, signer))
+    entry = registry.rollback(folder, by=by, at=_now(), signer=signer)
     return {**asdict(entry), "instead_of": left and left.name}
 
 

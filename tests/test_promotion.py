@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
@@ -22,11 +23,11 @@ from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.models import load_model
 from riskgraph.models.card import read_card
 from riskgraph.models.compiled import write_card
-from riskgraph.models.registry import champion
+from riskgraph.models.registry import Champion, champion
 from riskgraph.settings import Settings
 from tests.eval.backtest_toy import KNOWN_AT, bands, make_toy
 from tests.models.helpers import random_tree_model
-from tests.support.promoting import MERCHANTS, RELEASE, passed_backtest, released
+from tests.support.promoting import RELEASE, passed_backtest, released
 
 pytest.importorskip("pyarrow", reason="a backtest needs the extra lab")
 pytest.importorskip("matplotlib", reason="a backtest needs the extra lab")
@@ -43,12 +44,12 @@ def die(source, target):
 
 promotion.shutil.copytree = functools.partial(shutil.copytree, copy_function=die)
 model, report, home = map(Path, sys.argv[1:])
-promotion.promote(model, "me", report, (), Settings(home=home))
+promotion.promote(model, "me", [report], (), Settings(home=home))
 """
 
 
 class Case:
-    """A model, its passed backtest, and where it would be promoted."""
+    """A model, its passed backtest on orders of m-17, and where it would be promoted."""
 
     def __init__(self, folder: Path) -> None:
         self.model, self.report = folder / "model", folder / "report"
@@ -57,20 +58,32 @@ class Case:
         passed_backtest(self.model, self.report, self.settings)
 
     def promote(self, *merchants: str, **changes: Any) -> dict[str, Any]:
-        given = {"model": self.model, "report": self.report} | changes
-        return promotion.promote(given["model"], "counsel", given["report"], merchants, self.settings)
+        given = {"model": self.model, "reports": [self.report]} | changes
+        return promotion.promote(given["model"], "counsel", given["reports"], merchants, self.settings)
+
+    def champion(self) -> Champion | None:
+        return champion(self.settings.home / "models", bootstrap.open_verifier(self.settings))
 
     @property
     def folder(self) -> Path:
-        entry = champion(self.settings.home / "models")
+        entry = self.champion()
         assert entry is not None
         return self.settings.home / "models" / entry.folder
 
     @property
-    def record(self) -> Path:
-        entry = champion(self.settings.home / "models")
-        assert entry is not None
-        return self.folder / entry.record
+    def pointer(self) -> Path:
+        return self.settings.home / "models/champion.json"
+
+    def edit(self, **change: Any) -> None:
+        """Change the last entry of the record."""
+        data = json.loads(self.pointer.read_text())
+        data["champions"][-1] |= change
+        self.pointer.write_text(json.dumps(data))
+
+    def report_of(self, *merchants: str) -> Path:
+        return passed_backtest(
+            self.model, self.report.with_name("-".join(merchants)), self.settings, merchants=merchants
+        )
 
     def modes(self, *merchants: str) -> list[str]:
         """Mode of each merchant in a real shop that serves what was promoted."""
@@ -100,42 +113,61 @@ def test_a_promoted_model_observes_until_it_is_promoted_to_enforce(case: Case) -
     assert case.promote()["mode"] == "observe"
     assert case.modes("m-17") == ["observe"]
     entry = case.promote("m-17")
-    assert (entry["mode"], entry["merchants"], entry["by"]) == ("enforce", ["m-17"], "counsel")
+    assert (entry["mode"], entry["merchants"], entry["by"]) == ("enforce", ("m-17",), "counsel")
     assert case.modes("m-17") == ["enforce"]
 
 
 def test_a_model_enforces_for_the_merchants_that_were_named_and_no_other(case: Case) -> None:
-    case.promote("m-17", "m-18")
+    case.promote("m-17", "m-18", reports=[case.report, case.report_of("m-18")])
     assert case.modes("m-17", "m-18", "m-99") == ["enforce", "enforce", "observe"]
 
 
-def test_what_is_signed_names_model_report_mode_merchants_person_and_time(case: Case) -> None:
+def test_what_was_measured_on_several_merchants_together_lets_nobody_enforce(case: Case) -> None:
+    both = case.report_of("m-17", "m-18")
+    with pytest.raises(CheckFailed, match=r"no backtest is of m-17 alone .*; no backtest is of m-18 alone"):
+        case.promote("m-17", "m-18", reports=[both])
+    assert case.promote(reports=[both])["mode"] == "observe"
+
+
+def test_of_several_backtests_each_must_be_passed(case: Case) -> None:
+    other = unfit(case)
+    with pytest.raises(CheckFailed, match=r"of another model \(random-5\) \[report\]"):
+        case.promote("m-18", reports=[case.report, case.report_of("m-18")])
+    assert other.is_dir()
+
+
+def test_a_promotion_without_a_backtest_is_refused(case: Case) -> None:
+    with pytest.raises(Invalid, match="--backtest must name"):
+        case.promote(reports=[])
+
+
+def test_what_is_signed_names_model_reports_tree_mode_merchants_person_and_time(case: Case) -> None:
     entry = case.promote("m-17")
-    told = json.loads(case.record.read_text())
-    assert (told["model_sha256"], told["mode"], told["merchants"]) == (
-        load_model(case.model).card.digest, "enforce", ["m-17"],
+    told = json.loads(case.pointer.read_text())
+    assert told["champions"] == [json.loads(json.dumps(entry))]
+    assert (entry["model_sha256"], entry["tree_sha256"]) == (
+        load_model(case.model).card.digest, bootstrap.load_tree(case.settings).sha256,
     )  # fmt: skip
-    assert (told["by"], told["at"], told["report_sha256"]) == (
-        "counsel", entry["at"], entry["report_sha256"],
-    )  # fmt: skip
+    digest = hashlib.sha256((case.report / "report.json").read_bytes()).hexdigest()
+    assert (entry["reports_sha256"], entry["merchants"], entry["by"]) == ((digest,), ("m-17",), "counsel")
     assert told["key_id"] == bootstrap.open_signer(case.settings).key_id
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"by": "somebody else"}, "signature does not fit"),
-        ({"merchants": ["m-17", "m-99"]}, "signature does not fit"),
-        ({"mode": "enforce"}, "signature does not fit"),
-        ({"signature": "00" * 64}, "signature does not fit"),
-        ({"signature": "no hex"}, "no signed record"),
-        ({"schema": "other/1"}, "schema"),
+        {"by": "somebody else"},
+        {"at": "2020-01-01T00:00:00+00:00"},
+        {"mode": "enforce"},
+        {"merchants": ["m-17", "m-99"]},
+        {"tree_sha256": "00"},
+        {"reports_sha256": []},
     ],
 )
-def test_an_altered_promotion_serves_nothing(case: Case, change: dict[str, Any], message: str) -> None:
+def test_an_altered_promotion_serves_nothing(case: Case, change: dict[str, Any]) -> None:
     case.promote()
-    case.record.write_text(json.dumps(json.loads(case.record.read_text()) | change))
-    with pytest.raises(ModelUnavailable, match=message):
+    case.edit(**change)
+    with pytest.raises(ModelUnavailable, match="signature does not fit"):
         bootstrap.serving_model(case.settings)
     service = bootstrap.open_service(case.settings, REAL)
     assert service.line.scorer is None
@@ -143,31 +175,42 @@ def test_an_altered_promotion_serves_nothing(case: Case, change: dict[str, Any],
     service.close()
 
 
-def test_a_registry_that_was_edited_to_enforce_is_found(case: Case) -> None:
+@pytest.mark.parametrize("left", [slice(0, 1), slice(1, 2), slice(None, None, -1)])
+def test_a_record_that_lost_an_entry_or_its_order_serves_nothing(case: Case, left: slice) -> None:
+    case.promote("m-17")
     case.promote()
-    pointer = case.settings.home / "models/champion.json"
-    pointer.write_text(pointer.read_text().replace('"observe"', '"enforce"'))
-    with pytest.raises(ModelUnavailable, match="signed for mode 'observe'"):
+    data = json.loads(case.pointer.read_text())
+    data["champions"] = data["champions"][left]
+    case.pointer.write_text(json.dumps(data))
+    with pytest.raises(ModelUnavailable, match="signature does not fit"):
         bootstrap.serving_model(case.settings)
 
 
-def test_a_promotion_without_a_record_is_found(case: Case) -> None:
+def test_a_tree_that_changed_after_the_promotion_enforces_nothing(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.promote("m-17")
+    tree = bootstrap.load_tree(case.settings)
+    other = replace(tree, sha256="5e" * 32)
+    monkeypatch.setattr(bootstrap, "load_tree", lambda settings: other)
+    with pytest.raises(ModelUnavailable, match="under another decision tree .*promote it again"):
+        bootstrap.serving_model(case.settings)
+
+
+def test_a_model_that_only_observes_serves_under_a_changed_tree(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case.promote()
-    case.record.unlink()
-    with pytest.raises(ModelUnavailable, match="record of the promotion is missing"):
-        bootstrap.serving_model(case.settings)
-    pointer = case.settings.home / "models/champion.json"
-    data = json.loads(pointer.read_text())
-    del data["champions"][0]["record"]
-    pointer.write_text(json.dumps(data))
-    with pytest.raises(ModelUnavailable, match="promote it again"):
-        bootstrap.serving_model(case.settings)
+    tree = bootstrap.load_tree(case.settings)
+    other = replace(tree, sha256="5e" * 32)
+    monkeypatch.setattr(bootstrap, "load_tree", lambda settings: other)
+    assert bootstrap.serving_model(case.settings)[1] == frozenset()
 
 
 def test_another_model_in_the_place_of_the_promoted_one_is_found(case: Case) -> None:
     case.promote()
     random_tree_model(case.folder, 4, **released())
-    with pytest.raises(ModelUnavailable, match="signed for another model"):
+    with pytest.raises(ModelUnavailable, match="another model was promoted"):
         bootstrap.serving_model(case.settings)
 
 
@@ -180,16 +223,19 @@ def test_another_installation_does_not_trust_the_signature(case: Case, tmp_path:
 
 def test_going_back_brings_back_whom_the_earlier_promotion_was_for(case: Case) -> None:
     case.promote("m-17")
-    case.promote("m-18")
+    case.promote("m-18", reports=[case.report_of("m-18")])
     promotion.rollback("counsel", case.settings)
     assert case.modes("m-17", "m-18") == ["enforce", "observe"]
 
 
-def test_there_is_no_going_back_to_a_promotion_that_does_not_verify(case: Case) -> None:
+def test_there_is_no_going_back_to_a_model_that_was_replaced(case: Case) -> None:
     case.promote("m-17")
-    case.record.unlink()
-    case.promote("m-18")
-    with pytest.raises(ModelUnavailable, match="record of the promotion is missing"):
+    before = case.folder
+    random_tree_model(case.model, 7, **released())
+    shutil.rmtree(case.report)
+    case.promote("m-18", reports=[case.report_of("m-18")])
+    random_tree_model(before, 4, **released())
+    with pytest.raises(ModelUnavailable, match="another model was promoted"):
         promotion.rollback("counsel", case.settings)
     assert case.modes("m-17", "m-18") == ["observe", "enforce"]
 
@@ -198,12 +244,12 @@ def test_there_is_no_going_back_to_a_promotion_that_does_not_verify(case: Case) 
 def test_a_merchant_id_that_cannot_be_meant_is_refused(case: Case, merchants: tuple[str, ...]) -> None:
     with pytest.raises(Invalid, match="--enforce must be a merchant_id"):
         case.promote(*merchants)
-    assert champion(case.settings.home / "models") is None
+    assert case.champion() is None
 
 
 def test_a_promotion_says_who(case: Case) -> None:
     with pytest.raises(Invalid, match="--by must say who"):
-        promotion.promote(case.model, " ", case.report, (), case.settings)
+        promotion.promote(case.model, " ", [case.report], (), case.settings)
     with pytest.raises(Invalid, match="--by must say who"):
         promotion.rollback("", case.settings)
 
@@ -243,7 +289,7 @@ def unfit(case: Case, **card: Any) -> Path:
 def test_a_model_not_of_certified_releases_is_refused_by_name(case: Case, card: Any, message: str) -> None:
     with pytest.raises(CheckFailed, match=message):
         case.promote("m-17", model=unfit(case, **card))
-    assert champion(case.settings.home / "models") is None
+    assert case.champion() is None
 
 
 def test_a_model_of_simulated_releases_may_observe(case: Case) -> None:
@@ -266,7 +312,7 @@ def test_a_backtest_that_was_changed_is_refused(case: Case) -> None:
 def origin(case: Case, **changes: Any) -> Origin:
     tree = bootstrap.load_tree(case.settings).sha256
     told = {"provenance": "merchant", "tree_sha256": tree, "trained_until": date(2026, 6, 30)}
-    return Origin(labels_known_at=KNOWN_AT, **told | {"merchants": MERCHANTS} | changes)
+    return Origin(labels_known_at=KNOWN_AT, **told | {"merchants": ("m-17",)} | changes)
 
 
 @pytest.mark.parametrize(
@@ -276,8 +322,8 @@ def origin(case: Case, **changes: Any) -> Origin:
         ({"tree_sha256": "other"}, "another decision tree"),
         ({"trained_until": None}, "out of time"),
         ({"provenance": "simulated"}, "say nothing of a shop"),
-        ({"merchants": ("M-17", "m-18")}, "no order of m-17"),
-        ({"merchants": ()}, "no order of m-17"),
+        ({"merchants": ("M-17",)}, "of m-17 alone"),
+        ({"merchants": ()}, "of m-17 alone"),
     ],
 )
 def test_a_backtest_that_is_not_passed_is_refused_by_name(case: Case, changes: Any, message: str) -> None:
@@ -287,7 +333,7 @@ def test_a_backtest_that_is_not_passed_is_refused_by_name(case: Case, changes: A
         told = {"provenance": "simulated"}
     passed_backtest(case.model, out, case.settings, noise=noise, **told)
     with pytest.raises(CheckFailed, match=message):
-        case.promote("m-17", report=out)
+        case.promote("m-17", reports=[out])
 
 
 def test_few_false_positives_count_as_many_as_they_can_be(case: Case) -> None:
@@ -302,14 +348,14 @@ def test_few_false_positives_count_as_many_as_they_can_be(case: Case) -> None:
     with pytest.raises(
         CheckFailed, match=rf"false-positive rate at reject may be {100 * rate['upper']:.2f} %"
     ):
-        case.promote("m-17", report=out)
+        case.promote("m-17", reports=[out])
 
 
 def test_a_curve_that_is_withheld_is_no_passed_backtest(case: Case) -> None:
     # Of so few persons that there is no curve.
     few = passed_backtest(case.model, case.report.with_name("few"), case.settings, table=make_toy().table)
     with pytest.raises(CheckFailed, match=r"area under the ROC curve is withheld .*longer window"):
-        case.promote("m-17", report=few)
+        case.promote("m-17", reports=[few])
 
 
 @pytest.mark.parametrize(
@@ -340,7 +386,7 @@ def test_a_promotion_that_was_killed_half_way_can_be_done_again(case: Case) -> N
     home = case.settings.home
     command = [sys.executable, "-c", KILLED_AFTER_ONE_FILE, str(case.model), str(case.report), str(home)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert champion(home / "models") is None
+    assert case.champion() is None
     assert len(promotion.list_models(case.settings)) == 1
     entry = case.promote()
     assert load_model(home / "models" / entry["folder"]).card.name == entry["name"]
@@ -351,7 +397,7 @@ def test_only_the_files_of_the_model_are_copied(case: Case) -> None:
     (case.model / "secret.txt").write_text("beside it by chance")
     (case.model / "folder").mkdir()
     case.promote()
-    assert {path.name for path in case.folder.iterdir()} == {"card.json", "trees.npz", case.record.name}
+    assert {path.name for path in case.folder.iterdir()} == {"card.json", "trees.npz"}
 
 
 def test_a_copy_that_fails_leaves_nothing_behind(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

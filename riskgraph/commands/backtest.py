@@ -29,6 +29,9 @@ def backtest(
     since: Annotated[str | None, typer.Option("--from", help="First day.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Last day, included.")] = None,
     out: Annotated[Path | None, typer.Option(help="Report folder to write.")] = None,
+    merchant: Annotated[
+        str | None, typer.Option(help="Count this merchant's orders alone, as --enforce asks for.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a backtest, or verify one (backtest verify REPORT)."""
@@ -41,7 +44,9 @@ def backtest(
     from riskgraph import chain
 
     with progress_bars() as progress:
-        result = chain.backtest(world, model, first, last, out, Settings.from_environment(), progress)
+        result = chain.backtest(
+            world, model, first, last, out, Settings.from_environment(), progress, merchant=merchant
+        )
     emit(result, as_json, lambda console: show_backtest(console, result))
 
 

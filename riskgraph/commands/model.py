@@ -122,13 +122,14 @@ def promote(
     model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A model folder.")],
     by: Annotated[str, typer.Option(help="Who promotes it; goes on record.")],
     backtest: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="The model's own backtest, signed here.")
+        list[Path],
+        typer.Option(exists=True, file_okay=False, help="The model's own, signed here; may be repeated."),
     ],
     enforce: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MERCHANT",
-            help="Let its verdicts act for this merchant; may be repeated. Else they are only recorded.",
+            help="Let its verdicts act for this merchant, whose own backtest is asked; may be repeated.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -137,7 +138,8 @@ def promote(
 
     Asks for a model trained on releases with certificates of k >= 50, and for its passed backtest: verified,
     out of time, of this model and this tree; false positives at reject at most 0.38 % and an area of at
-    least 0.80, both by their 95 % interval. What does not hold is named, and the exit code is 3.
+    least 0.80, both by their 95 % interval. What does not hold is named, and the exit code is 3. Without
+    --enforce verdicts are only recorded.
     """
     entry = promotion.promote(model, by, backtest, tuple(enforce or ()), Settings.from_environment())
     emit(entry, as_json, lambda console: console.print(f"{entry['name']} is champion ({entry['mode']})"))

@@ -318,6 +318,24 @@ def test_a_backtest_gives_every_figure_with_its_interval(chain):
     assert 0.02 < figures["base rate"]["value"] < 0.1
 
 
+def test_a_backtest_of_a_merchant_without_orders_names_those_that_have_some(chain, tmp_path):
+    asked = ("backtest", "--world", chain / "world", "--out", tmp_path / "report", "--merchant", "m-99")
+    ran = riskgraph(*asked, "--from", "2026-09-01", "--to", "2026-09-30", home=tmp_path / "home")
+    assert ran.code == 2
+    assert "--merchant 'm-99' has no order from 2026-09-01 to 2026-09-30; known: m-demo" in ran.error
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_backtest_of_one_merchant_is_signed_as_of_that_merchant_alone(chain, tmp_path):
+    all_of_them = json.loads((chain / "backtest.json").read_text())
+    window = json.loads((chain / "report/report.json").read_bytes())["window"]
+    asked = ("backtest", "--world", chain / "world", "--out", tmp_path / "report", "--merchant", "m-demo")
+    days = ("--from", window["from"], "--to", window["to"])
+    shown = riskgraph(*asked, *days, "--json", home=chain / "home").json()
+    assert json.loads((tmp_path / "report/report.json").read_bytes())["merchants"] == ["m-demo"]
+    assert shown["figures"] == all_of_them["figures"]
+
+
 def test_a_backtest_that_cannot_be_written_leaves_the_world_as_it_is(chain, tmp_path):
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "mine").touch()

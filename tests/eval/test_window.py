@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from riskgraph.chain import orders_of
 from riskgraph.core.errors import Invalid
 from riskgraph.eval.window import (
     Window,
@@ -55,6 +58,40 @@ def test_every_order_is_used_or_left_out_for_exactly_one_reason(toy: Toy):
     ):
         left_out = sum(e["count"] for e in chosen.rows["excluded"])
         assert chosen.rows["used"] + left_out == chosen.rows["in_table"] == len(toy.table)
+
+
+def test_orders_of_another_merchant_do_not_count_and_are_history_all_the_same(toy: Toy):
+    counted = np.arange(len(toy.table)) % 2 == 0
+    labelled = choose_labelled(toy.table, WINDOW, KNOWN_AT, counted)
+    everyone = choose_labelled(toy.table, WINDOW, KNOWN_AT)
+    among = np.isin(everyone.table.order_id, toy.table.order_id[counted])
+    assert 0 < len(labelled.table) < len(everyone.table)
+    assert labelled.table.order_id.tolist() == everyone.table.order_id[among].tolist()
+    # Gangs and persons are those of all orders: what links two may lie at another merchant.
+    assert labelled.gang.tolist() == everyone.gang[among].tolist()
+    assert labelled.seen_before.tolist() == everyone.seen_before[among].tolist()
+    assert labelled.persons is not None and everyone.persons is not None
+    assert labelled.persons.person.tolist() == everyone.persons.person[among].tolist()
+    simulated = choose_simulated(toy.table, toy.truth, WINDOW, KNOWN_AT, counted)
+    assert set(simulated.table.order_id) <= set(toy.table.order_id[counted])
+    for chosen in (labelled, simulated):
+        assert chosen.rows["excluded"][0]["reason"] == "outside the window or of another merchant"
+        left_out = sum(e["count"] for e in chosen.rows["excluded"])
+        assert chosen.rows["used"] + left_out == chosen.rows["in_table"] == len(toy.table)
+
+
+def test_the_orders_of_a_merchant_are_found_across_the_files_of_a_world():
+    pa = pytest.importorskip("pyarrow")
+
+    def part(*merchants: str) -> Any:
+        at = pa.array([datetime(2026, 7, 1, tzinfo=UTC)] * len(merchants), pa.timestamp("us", "UTC"))
+        return pa.table({"merchant_id": pa.array(merchants), "placed_at": at})
+
+    world = SimpleNamespace(parts=lambda columns: iter([part("a", "b"), part("b"), part("c", "a", "b")]))
+    window = Window(date(2026, 7, 1), date(2026, 7, 1))
+    assert orders_of(world, "b", window).tolist() == [False, True, True, False, False, True]
+    with pytest.raises(Invalid, match="known: a, b, c"):
+        orders_of(world, "d", window)
 
 
 def test_a_merchants_young_orders_and_unlabelled_orders_do_not_count(toy: Toy):

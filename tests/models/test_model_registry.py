@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from riskgraph.core.errors import Conflict, Invalid, ModelUnavailable, NotFound
-from riskgraph.models.registry import Champion, champion, list_models, promote, rollback, shipped_champion
+from riskgraph.governance.signing import Ed25519Signer
+from riskgraph.models import registry
+from riskgraph.models.card import read_card
+from riskgraph.models.registry import Champion, list_models, shipped_champion
 from tests.models.helpers import random_model
 
 AT, LATER = "2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z"
-ROLLBACK_OF_NOTHING = json.dumps(
-    {"champions": [{"name": "x", "folder": "a", "at": AT, "by": "x", "mode": "observe", "event": "rollback"}]}
-)
+SIGNER = Ed25519Signer(bytes(range(32)))
 
 
 @pytest.fixture
@@ -25,8 +26,21 @@ def test_models_are_listed_with_their_cards(models: Path) -> None:
     assert [(f.name, c.name) for f, c in list_models(models)] == [("a", "random-1"), ("b", "random-2")]
 
 
+def promote(models: Path, folder: str, *, by: str, at: str, mode: str = "observe") -> Champion:
+    digest = read_card(models / folder).digest if (models / folder / "card.json").is_file() else ""
+    name = {"a": "random-1", "b": "random-2"}.get(folder, folder)
+    merchants = ("m-17",) if mode == "enforce" else ()
+    return registry.promote(
+        models, Champion(name, folder, digest, ("5e",), "7e", mode, merchants, by, at), SIGNER
+    )
+
+
+def champion(models: Path) -> Champion | None:
+    return registry.champion(models, SIGNER)
+
+
 def back(models: Path) -> Champion:
-    return rollback(models, by="cy", at=LATER)
+    return registry.rollback(models, by="cy", at=LATER, signer=SIGNER)
 
 
 def test_promotion_and_rollback_move_the_pointer(models: Path) -> None:
@@ -70,12 +84,27 @@ def test_a_rollback_takes_nothing_off_the_record(models: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_record_from_before_rollbacks_were_kept_is_read_as_promotions(models: Path) -> None:
-    same = {"at": AT, "by": "ann", "mode": "observe"}
-    old = [{"name": "random-1", "folder": "a", **same}, {"name": "random-2", "folder": "b", **same}]
-    (models / "champion.json").write_text(json.dumps({"champions": old}))
-    assert champion(models).folder == "b"  # type: ignore[union-attr]
-    assert back(models).folder == "a"
+def test_a_record_of_an_earlier_version_has_to_be_made_again(models: Path) -> None:
+    old = {"name": "random-1", "folder": "a", "at": AT, "by": "ann", "mode": "observe"}
+    (models / "champion.json").write_text(json.dumps({"champions": [old]}))
+    with pytest.raises(ModelUnavailable, match=r"champion\.json: no signed record .*promote again"):
+        champion(models)
+
+
+def test_a_record_of_another_installation_is_not_trusted(models: Path) -> None:
+    promote(models, "a", by="ann", at=AT)
+    with pytest.raises(ModelUnavailable, match="another installation"):
+        registry.champion(models, Ed25519Signer(bytes(32)))
+
+
+def test_a_rollback_of_nothing_is_no_history(models: Path) -> None:
+    promote(models, "a", by="ann", at=AT)
+    pointer = models / "champion.json"
+    data = json.loads(pointer.read_text())
+    data["champions"][0]["event"] = "rollback"
+    pointer.write_text(json.dumps(data))
+    with pytest.raises(ModelUnavailable, match="no signed record"):
+        champion(models)
 
 
 def test_there_is_no_going_back_to_a_damaged_model(models: Path) -> None:
@@ -103,18 +132,23 @@ def test_odd_modes_and_folders_are_refused(models: Path, folder: str, mode: str)
         promote(models, folder, by="ann", at=AT, mode=mode)
 
 
-@pytest.mark.parametrize("change", [{"folder": 5}, {"folder": "../a"}, {"folder": ".."}, {"record": "../r"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"folder": 5}, {"folder": "../a"}, {"folder": ".."}, {"mode": "block"}, {"merchants": "m-17"}],
+)
 def test_a_pointer_that_leads_elsewhere_is_damaged(models: Path, change: dict[str, object]) -> None:
     promote(models, "a", by="ann", at=AT)
     pointer = models / "champion.json"
     data = json.loads(pointer.read_text())
     data["champions"][0] |= change
     pointer.write_text(json.dumps(data))
-    with pytest.raises(ModelUnavailable, match=r"champion\.json: damaged"):
+    with pytest.raises(ModelUnavailable, match=r"champion\.json: no signed record"):
         champion(models)
 
 
-@pytest.mark.parametrize("text", ["{", '{"champions": [{"name": "x"}]}', ROLLBACK_OF_NOTHING])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"champions": [{"name": "x"}]}', '{"schema": "model_promotions/1"}']
+)
 def test_a_damaged_pointer_is_an_error_not_an_empty_registry(models: Path, text: str) -> None:
     (models / "champion.json").write_text(text)
     with pytest.raises(ModelUnavailable, match=r"champion\.json"):

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.governance.signing import Ed25519Signer
 from riskgraph.models import registry
+from riskgraph.models.card import read_card
 from riskgraph.ports import ArrayScorer, TrainingRows
 
 FOLDER = "UTILITY_TEST_FOLDER"
@@ -65,6 +67,14 @@ def takes_the_pipe(rows: TrainingRows, seed: int) -> ArrayScorer:
     return distance(rows, seed)
 
 
+def _promoted(folder: Path, secret: bytes) -> None:
+    card = read_card(folder / "model")
+    entry = registry.Champion(
+        card.name, "model", card.digest, (), "", "observe", (), secret.hex(), "2026-06-30T00:00:00+00:00"
+    )  # fmt: skip
+    registry.promote(folder, entry, Ed25519Signer(bytes(32)))
+
+
 def _ways_out(folder: Path, secret: bytes) -> list[Callable[[], object]]:
     libc = ctypes.CDLL(None)
 
@@ -85,7 +95,7 @@ def _ways_out(folder: Path, secret: bytes) -> list[Callable[[], object]]:
         lambda: (folder / secret.hex()[:40]).mkdir(),
         lambda: sqlite3.connect(folder / "base.db").execute("create table t (x)"),
         lambda: subprocess.run(["touch", str(folder / "child")], check=True),
-        lambda: registry.promote(folder, "model", by="me", at="2026-06-30T00:00:00+00:00", mode="observe"),
+        lambda: _promoted(folder, secret),
         native,
         printed,
     ]

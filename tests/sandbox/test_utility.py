@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from riskgraph.core.errors import CheckFailed, Invalid, Unavailable
 from riskgraph.core.table import OrderTable
 from riskgraph.core.units import find_units
+from riskgraph.governance.signing import Ed25519Signer
 from riskgraph.models import registry
 from riskgraph.sandbox.intake import microseconds
 from riskgraph.sandbox.policy import Policy, objectors
@@ -170,7 +171,7 @@ class TestNothingElseComesOut:
         # Native code can make a file, and put nothing into it.
         assert after.pop(tmp_path / "native", 0) == 0
         assert after == before
-        assert registry.champion(tmp_path) is None
+        assert registry.champion(tmp_path, Ed25519Signer(bytes(32))) is None
         assert capfd.readouterr() == ("", "")
 
     def test_rows_in_place_of_scores_are_refused(self, history: OrderTable, judged: Judged) -> None:

@@ -16,7 +16,6 @@ from riskgraph.settings import Settings
 from tests.eval.backtest_toy import KNOWN_AT, Toy, ToyScorer, backtest, make_toy
 from tests.models.helpers import random_card
 
-MERCHANTS = ("m-17", "m-18")
 RELEASE = {
     "release_id": "rel-1",
     "provenance": "merchant",
@@ -49,6 +48,7 @@ def passed_backtest(
     *,
     provenance: str = "merchant",
     noise: float = 0.0,
+    merchants: tuple[str, ...] = ("m-17",),
     **changes: Any,
 ) -> Path:
     """A signed report on toy orders, of the model in a folder; ``changes`` are of its trial."""
@@ -59,7 +59,7 @@ def passed_backtest(
         changes = {"truth": None} | changes
     tree: DecisionTree = bootstrap.load_tree(settings)
     origin = Origin(
-        provenance, KNOWN_AT, tree_sha256=tree.sha256, trained_until=date(2026, 6, 30), merchants=MERCHANTS
+        provenance, KNOWN_AT, tree_sha256=tree.sha256, trained_until=date(2026, 6, 30), merchants=merchants
     )
     given = {"scorer": scorer, "origin": origin, "signer": bootstrap.open_signer(settings)} | changes
     return backtest(toy, out, **given).path
