@@ -50,8 +50,8 @@ champion: $(VENV)/.dev      ## rebuild the model that ships in the package, on t
 	$(RUN)/python -c 'from pathlib import Path; from riskgraph import bootstrap; bootstrap.simulated_settings(Path("build/champion/home"))'
 	$(CHAMPION) simulate --config world-1 --seed 771 --out build/champion/world-1
 	$(CHAMPION) simulate --config world-2 --seed 871 --out build/champion/world-2
-	$(CHAMPION) sandbox release --world build/champion/world-1 --until 2024-12-03 --out build/champion/release-1
-	$(CHAMPION) sandbox release --world build/champion/world-2 --until 2025-12-02 --out build/champion/release-2
+	$(CHAMPION) sandbox release --world build/champion/world-1 --until 2025-02-03 --out build/champion/release-1
+	$(CHAMPION) sandbox release --world build/champion/world-2 --until 2026-02-02 --out build/champion/release-2
 	$(CHAMPION) train --release build/champion/release-1 --release build/champion/release-2 --device cpu --out build/champion/model
 	$(CHAMPION) simulate --config demo --seed 7 --out build/champion/demo
 	$(CHAMPION) backtest --world build/champion/demo --model build/champion/model --from 2026-07-01 --to 2026-09-30 --out build/champion/backtest

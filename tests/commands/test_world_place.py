@@ -48,7 +48,7 @@ def test_the_model_may_be_named_and_a_person_is_shown_a_table(tmp_path: Path) ->
         (("card_testing",), "--starts"),
         (("card_testing", "--starts", "soon"), "--starts"),
         (("card_testing", "--starts", "2027-06-01"), "starts must lie between 2026-01-01 and 2026-09-26"),
-        (("card_testing", "--starts", "2025-06-01", "--config", "champion"), "must lie after 2025-12-02"),
+        (("card_testing", "--starts", "2025-06-01", "--config", "champion"), "must lie after 2026-02-02"),
         (("card_testing", "--starts", "2026-06-01", "--config", "nowhere"), "--config"),
         (("card_testing", "--starts", "2026-06-01", "--model", "no-such-folder"), "--model"),
         (("card_testing", "--starts", "2026-06-01", "--tries", "0"), "--tries"),

@@ -70,7 +70,8 @@ def test_orders_of_another_merchant_do_not_count_and_are_history_all_the_same(to
     # Gangs and persons are those of all orders: what links two may lie at another merchant.
     assert labelled.gang.tolist() == everyone.gang[among].tolist()
     assert labelled.seen_before.tolist() == everyone.seen_before[among].tolist()
-    assert labelled.persons is not None and everyone.persons is not None
+    assert labelled.persons is not None
+    assert everyone.persons is not None
     assert labelled.persons.person.tolist() == everyone.persons.person[among].tolist()
     simulated = choose_simulated(toy.table, toy.truth, WINDOW, KNOWN_AT, counted)
     assert set(simulated.table.order_id) <= set(toy.table.order_id[counted])
