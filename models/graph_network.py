@@ -23,6 +23,7 @@ from riskgraph.core.catalog import DIRECTED, catalog
 from riskgraph.models.binning import BinEdges
 from riskgraph.models.card import AVAILABILITY_CLASSES
 from riskgraph.models.layout import Layout
+from riskgraph.models.libraries import drop_generated_files
 
 with warnings.catch_warnings():
     # torch-geometric 2.8 still calls torch.jit.script, which torch has deprecated.
@@ -135,6 +136,7 @@ class _Round(torch.nn.Module):  # type: ignore[misc, unused-ignore]
             )
         else:
             self.conv = RGCNConv(width, width, relations)
+        drop_generated_files()
 
     def forward(self, state: Tensor, ends: Tensor, relation: Tensor) -> Tensor:
         if self.attends:

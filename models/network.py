@@ -24,6 +24,7 @@ from riskgraph.models.layout import monotone_signs as monotone_signs
 from riskgraph.models.layout import never_raising as never_raising
 from riskgraph.models.layout import optional_ends as optional_ends
 from riskgraph.models.layout import stand_in_components as stand_in_components
+from riskgraph.models.libraries import drop_generated_files
 
 with warnings.catch_warnings():
     # torch-geometric 2.8 still calls torch.jit.script, which torch has deprecated.
@@ -43,6 +44,7 @@ class PairLayer(MessagePassing):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, layout: Layout | None = None) -> None:
         super().__init__(aggr="sum", node_dim=-2)
+        drop_generated_files()
         ends = torch.from_numpy((layout or Layout.of_catalog()).ends.T.copy())
         self.table = torch.nn.Parameter(torch.zeros(ends.shape[1] * WIDTH * WIDTH, dtype=torch.float64))
         self.register_buffer("ends", ends)

@@ -364,7 +364,7 @@ print((end - start) * 1e3, (start - begun) * 1e3)
 def loading(sets: Sets) -> list[Figure]:
     """Loading the champion in a fresh process, without torch."""
     with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
-        champion = bootstrap.serving_folder(bootstrap.simulated_settings(Path(folder)))[0]
+        champion = bootstrap.serving_folder(bootstrap.simulated_settings(Path(folder) / "home"))[0]
         spent = np.array([_load(champion) for _ in range(LOADS)])
     load, imports = np.median(spent, axis=0).tolist()
     note = (

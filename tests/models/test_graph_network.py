@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -149,3 +152,13 @@ def test_another_seed_is_another_network(rows: Rows) -> None:
     )
     assert all((first[name] == again[name]).all() for name in first)
     assert (first["readout.0.weight"] != other["readout.0.weight"]).any()
+
+
+def test_networks_leave_no_file_in_the_temporary_folder(tmp_path):
+    made = (
+        "from riskgraph.models.graph_network import BehaviorGraphNetwork, Sizes\n"
+        "from riskgraph.models.network import PairLayer\n"
+        "PairLayer(), BehaviorGraphNetwork('rgcn', Sizes()), BehaviorGraphNetwork('gatv2', Sizes())\n"
+    )
+    subprocess.run([sys.executable, "-c", made], env=os.environ | {"TMPDIR": str(tmp_path)}, check=True)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
