@@ -19,7 +19,7 @@ FLAGGED_SHARE = 0.013
 # Rows drawn from a release have thinner tails than raw ones: about twice as many raw honest orders lie
 # beyond a cut, measured on three simulated worlds (docs/decisions/0029).
 DRAWN_TAIL = 2.0
-# 0.19 % of fewer rows than this, which *reject* rests on, is not even four orders: no cut can be read off so few.
+# 0.19 % of fewer rows than this is not even four orders: no cut for *reject* can be read off so few.
 MIN_HONEST = 2000
 # Of refusers the share beyond a cut is below the wanted one with this confidence: a refusal may cost nothing
 # (GDPR Art. 7(4); PIPL Art. 16), so the doubt of few rows is theirs.
