@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFound
@@ -44,6 +43,7 @@ from riskgraph.models.card import read_card
 from riskgraph.models.registry import Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer, Shadow
+from riskgraph.recorded import policy_digest
 from riskgraph.service import Service
 from riskgraph.settings import Settings
 from riskgraph.shadow import Challengers
@@ -143,15 +143,10 @@ class MerchantReportWriter:
         )
 
     @cached_property
-    def policy(self) -> str:
-        """Digest of the merchant's profile: what the reports state is versioned too."""
-        return hashlib.sha256(canonical_json(self.profile.data)).hexdigest()[:12]
-
-    @cached_property
     def versions(self) -> dict[str, str]:
         model = self.scorer.versions if self.scorer else {"model": "none", "model_sha256": ""}
         tree = {"tree": self.tree.version, "tree_sha256": self.tree.sha256}
-        return {**model, **tree, "policy": self.policy}
+        return {**model, **tree, "policy": policy_digest(self.profile)}
 
     def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:
         return [reason_text(reason, subgraph, language(lang)) for reason in report.reasons]
@@ -364,6 +359,8 @@ def open_service(
         settings=settings,
         line=line,
         reports=StoredReports(store, profile),
+        store=store,
+        profile=profile,
         authenticator=Authenticator(store),
         problems=problems,
         close=close,
