@@ -32,7 +32,7 @@ def render_html(
     carries its own Content-Security-Policy; serve :func:`csp` as a header too.
     """
     report = render(record, audience=audience, law=law, lang=lang, merchant=merchant)
-    page = _environment(lang).get_template("report.html.j2")
+    page = environment(lang).get_template("report.html.j2")
     return page.render(
         r=report,
         h=headings(lang),
@@ -74,7 +74,8 @@ def _pictures(record: DecisionReport, report: Mapping[str, Any], lang: str) -> d
 
 
 @lru_cache(maxsize=2)
-def _environment(lang: str) -> Environment:
+def environment(lang: str) -> Environment:
+    """Templates with autoescape: data reach them as values, never as markup."""
     environment = Environment(
         loader=FunctionLoader(_template),
         autoescape=True,

@@ -20,7 +20,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFound
 from riskgraph.core.order import Order
-from riskgraph.core.report import Attribution, DecisionReport
+from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
 from riskgraph.explainers.games import AnyExplainer
@@ -31,6 +31,7 @@ from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import reason_text
+from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.signing import (
     Ed25519Signer,
@@ -44,6 +45,7 @@ from riskgraph.models.registry import Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer, Shadow
 from riskgraph.recorded import policy_digest
+from riskgraph.reviewing import Reviews
 from riskgraph.service import Service
 from riskgraph.settings import Settings
 from riskgraph.shadow import Challengers
@@ -147,6 +149,11 @@ class MerchantReportWriter:
         model = self.scorer.versions if self.scorer else {"model": "none", "model_sha256": ""}
         tree = {"tree": self.tree.version, "tree_sha256": self.tree.sha256}
         return {**model, **tree, "policy": policy_digest(self.profile)}
+
+    def review_due(self, decision: Decision) -> float | None:
+        if decision.action != "hold":
+            return None
+        return self.clock.now() + 3600.0 * self.profile.review_hours
 
     def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:
         return [reason_text(reason, subgraph, language(lang)) for reason in report.reasons]
@@ -361,10 +368,19 @@ def open_service(
         reports=StoredReports(store, profile),
         store=store,
         profile=profile,
+        reviews=open_reviews(settings, store, profile, line.clock),
         authenticator=Authenticator(store),
         problems=problems,
         close=close,
     )
+
+
+def open_reviews(
+    settings: Settings, store: SqliteStore, profile: MerchantProfile, clock: Clock | None = None
+) -> Reviews:
+    """Objections and their review, with the links that reports carry."""
+    links = ContestLinks.open(settings.secret_folder)
+    return Reviews(store, profile, links, clock or SystemClock(), settings.contest_address(profile.simulated))
 
 
 @contextmanager

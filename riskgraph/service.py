@@ -10,6 +10,7 @@ from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.governance.keys import ApiKey, Authenticator, require
 from riskgraph.governance.limits import RateLimiter
 from riskgraph.pipeline import Line
+from riskgraph.reviewing import Reviews
 from riskgraph.settings import Settings
 from riskgraph.stores import SqliteStore
 
@@ -34,6 +35,7 @@ class Service:
     reports: ReportReader
     store: SqliteStore
     profile: MerchantProfile
+    reviews: Reviews
     authenticator: Authenticator
     problems: Callable[[], list[str]]
     close: Callable[[], None]
