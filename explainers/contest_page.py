@@ -30,6 +30,7 @@ class Page:
 
     controller: str
     contact: str
+    simulated: str = ""
     form: bool = True
     intro: str = ""
     hint: str = ""
@@ -44,18 +45,14 @@ class Page:
     stands: str = ""
 
 
-def words(key: str, lang: str, **values: object) -> str:
-    """A sentence of the page or of the reports about it, for instance ``words("text.send", "en")``."""
-    return say(key, lang, "contest", **values)
-
-
-def who(merchant: MerchantProfile, lang: str) -> dict[str, str]:
-    """Who answers, and where else that can be reached."""
+def blank(merchant: MerchantProfile, lang: str) -> Page:
+    """A page that says who answers, and where else they can be reached."""
     missing = say("missing.field", lang)
-    return {
-        "controller": merchant.text("controller.name", lang) or missing,
-        "contact": merchant.text("rights.contact", lang) or missing,
-    }
+    return Page(
+        controller=merchant.text("controller.name", lang) or missing,
+        contact=merchant.text("rights.contact", lang) or missing,
+        simulated=say("simulated.merchant", lang) if merchant.simulated else "",
+    )
 
 
 def render_contest(page: Page, lang: str, most: int) -> str:

@@ -23,6 +23,7 @@ from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
+from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
@@ -165,6 +166,7 @@ class StoredReports:
 
     store: SqliteStore
     profile: MerchantProfile
+    reviews: Reviews
 
     def render(
         self, decision_id: str, merchant: str | None, audience: str, law: str, lang: str, form: str
@@ -172,11 +174,18 @@ class StoredReports:
         found = self.store.read_record(decision_id)
         if found is None or merchant not in (None, found.merchant_id):
             raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
-        return render_record(found.report, self.profile, audience, law, lang, form)
+        after = self.reviews.afterwards(decision_id, found.report.issued_at)
+        return render_record(found.report, self.profile, audience, law, lang, form, after)
 
 
 def render_record(
-    record: DecisionReport, profile: MerchantProfile, audience: str, law: str, lang: str, form: str
+    record: DecisionReport,
+    profile: MerchantProfile,
+    audience: str,
+    law: str,
+    lang: str,
+    form: str,
+    after: Afterwards = NOTHING_YET,
 ) -> tuple[bytes, str]:
     """One record for one reader, as ``(content, media type)``.
 
@@ -184,7 +193,13 @@ def render_record(
         Invalid: If a PDF is asked for another audience than the subject.
         ExtraMissing: If a PDF is asked for without the extra ``pdf``.
     """
-    asked: dict[str, Any] = {"audience": audience, "law": law, "lang": lang, "merchant": profile}
+    asked: dict[str, Any] = {
+        "audience": audience,
+        "law": law,
+        "lang": lang,
+        "merchant": profile,
+        "after": after,
+    }
     if form == "html":
         return render_html(record, **asked).encode(), "text/html; charset=utf-8"
     if form == "json":
@@ -353,6 +368,8 @@ def open_service(
     shadow = Challengers(others, load_tree(settings), store) if others else None
     line = open_line(settings, profile, store, shadow)
 
+    reviews = open_reviews(settings, store, profile, line.clock)
+
     def problems() -> list[str]:
         missing = [] if line.scorer else ["no sound model: every order is reviewed"]
         return missing + profile.problems()
@@ -365,10 +382,10 @@ def open_service(
     return Service(
         settings=settings,
         line=line,
-        reports=StoredReports(store, profile),
+        reports=StoredReports(store, profile, reviews),
         store=store,
         profile=profile,
-        reviews=open_reviews(settings, store, profile, line.clock),
+        reviews=reviews,
         authenticator=Authenticator(store),
         problems=problems,
         close=close,

@@ -12,6 +12,7 @@ from riskgraph.core import review
 from riskgraph.core.errors import Invalid, NotFound, UnknownField
 from riskgraph.core.reader import Reader
 from riskgraph.core.review import Case, Ruling, Stands
+from riskgraph.explainers.afterwards import Afterwards
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.ports import Clock
@@ -24,6 +25,7 @@ STEPS = ("claim", "release", "note", "extend", "decide")
 HISTORY_OF = {
     "claim": "claimed", "release": "released", "note": "noted", "extend": "extended", "decide": "decided",
 }  # fmt: skip
+LOGGED = ("opened", "contested", "extended", "decided")
 CONTEST_FIELDS = ("decision_id", "wish", "text", "lang")
 FIELDS = {
     "claim": (),
@@ -177,30 +179,51 @@ class Reviews:
     def told(self, decision_id: str) -> dict[str, Any]:
         """What the shopper may know: what came in, that a person looked, when, and the outcome.
 
-        Days are those of UTC. ``stands`` is the verdict that a person gave; None while the system's holds.
+        Times are epoch seconds. ``stands`` is the verdict that a person gave, None while the system's holds;
+        ``due`` is until when a person looks at it, None where nobody has to.
         """
         case = self.store.reviews.case(decision_id)
-        rows = self.store.reviews.contests(decision_id)
-        decided = [row for row in self.store.reviews.history(decision_id) if row["kind"] == "decided"]
-        by_person = case is not None and case.stands.by == review.PERSON
+        if case is None:
+            return {"received": [], "answered": [], "stands": None, "due": None}
+        rows, history = self.store.reviews.contests(decision_id), self.store.reviews.history(decision_id)
         return {
             "received": [
                 {
                     "contest_id": row["contest_id"],
-                    "at": day(row["received_at"]),
+                    "at": row["received_at"],
                     "wish": row["wish"],
-                    "due": day(self._due(row, case)),
+                    "answered": case.state == review.CLOSED or row["round"] < case.round,
+                    # While it waits, its deadline may have been extended.
+                    "due": row["due_at"] if case.due_at is None else max(case.due_at, row["due_at"]),
                 }
                 for row in rows
             ],
-            "answered": [{"at": day(row["at"]), "outcome": row["body"]["outcome"]} for row in decided],
-            "stands": case.stands.verdict if case is not None and by_person else None,
+            "answered": [
+                {"at": row["at"], "outcome": row["body"]["outcome"]}
+                for row in history
+                if row["kind"] == "decided"
+            ],
+            "stands": case.stands.verdict if case.stands.by == review.PERSON else None,
+            "due": case.due_at,
         }
 
-    def _due(self, row: Mapping[str, Any], case: Case | None) -> float:
-        """The deadline of an objection, which may have been extended while it waits."""
-        waits = case is not None and row["round"] == case.round and case.due_at is not None
-        return case.due_at if waits and case and case.due_at else row["due_at"]
+    def log(self, decision_id: str) -> list[dict[str, Any]]:
+        """The review log of the compliance report: who, when, on what evidence, with which outcome and why.
+
+        Without the shopper's words and the reviewers' working notes, which are for the reviewer.
+        """
+        return [
+            {"at": moment(row["at"]), "kind": row["kind"], "round": row["round"], "reviewer": row["actor"]}
+            | row["body"]
+            for row in self.store.reviews.history(decision_id)
+            if row["kind"] in LOGGED
+        ]
+
+    def afterwards(self, decision_id: str, issued_at: str) -> Afterwards:
+        """What a report adds to the record of a decision."""
+        url = self.contest_url(decision_id, issued_at)
+        end = self.link_end(issued_at)
+        return Afterwards(url, end, self.told(decision_id), tuple(self.log(decision_id)))
 
     def stands(self, decision_id: str) -> dict[str, Any] | None:
         """What stands for a decision now, for the checkout; None where there never was a review."""
@@ -311,11 +334,6 @@ def standing(stands: Stands) -> dict[str, Any]:
 def moments(row: Mapping[str, Any], *names: str) -> dict[str, str | None]:
     """Times of a row as ISO 8601 in UTC."""
     return {name: moment(row[name]) for name in names}
-
-
-def day(at: float) -> str:
-    """The day of epoch seconds, UTC."""
-    return datetime.fromtimestamp(at, UTC).date().isoformat()
 
 
 def moment(at: float | None) -> str | None:

@@ -16,7 +16,8 @@ from riskgraph.api.body import read_body
 from riskgraph.api.state import service_of
 from riskgraph.core.errors import Conflict, Invalid, NotFound, RiskgraphError, TooLarge, TooManyRequests
 from riskgraph.core.review import WISHES
-from riskgraph.explainers.contest_page import Page, contest_csp, render_contest, who, words
+from riskgraph.explainers.afterwards import answered, day, received, stands, words
+from riskgraph.explainers.contest_page import Page, blank, contest_csp, render_contest
 from riskgraph.governance.contest_links import EXPIRED
 from riskgraph.reviewing import MAX_WORDS
 from riskgraph.service import Service
@@ -83,7 +84,10 @@ async def get_contest(token: str, request: Request, lang: str = "", sent: str = 
     if sent and page.received:
         told = await run_in_threadpool(visit.service.reviews.told, visit.decision_id)
         last = told["received"][-1]
-        page = replace(page, sent=_say("sent", visit.lang, due=last["due"], reference=last["contest_id"]))
+        page = replace(
+            page,
+            sent=_say("sent", visit.lang, due=day(last["due"], visit.lang), reference=last["contest_id"]),
+        )
     return _shown(page, visit.lang)
 
 
@@ -126,21 +130,14 @@ def _visit(token: str, request: Request, lang: str, calls: int) -> Visit:
     service.limiter.check(name, calls, clock.monotonic(), WINDOW_S)
     order = service.reviews.found(decision_id, None).report.order
     lang = _language(lang, request, str(order["lang"]))
-    told, people = service.reviews.told(decision_id), who(service.profile, lang)
-    page = Page(
-        controller=people["controller"],
-        contact=people["contact"],
-        intro=_say("intro", lang, order=order["order_id"], controller=people["controller"]),
+    told, page = service.reviews.told(decision_id), blank(service.profile, lang)
+    page = replace(
+        page,
+        intro=_say("intro", lang, order=order["order_id"], controller=page.controller),
         hint=_say("hint", lang, most=MAX_WORDS),
-        received=[
-            _say("received_row", lang, at=row["at"], wish=_say(row["wish"], lang), due=row["due"])
-            for row in told["received"]
-        ],
-        answered=[
-            _say("answered_row", lang, at=row["at"], outcome=words(f"outcome.{row['outcome']}", lang))
-            for row in told["answered"]
-        ],
-        stands=words(f"stands.{told['stands']}", lang) if told["stands"] else "",
+        received=received(told, lang),
+        answered=answered(told, lang),
+        stands=stands(told, lang),
     )
     return Visit(service, decision_id, lang, page)
 
@@ -198,20 +195,17 @@ def _again(visit: Visit, sent: dict[str, str], failure: RiskgraphError) -> Respo
 
 def _refused(request: Request, lang: str, failure: RiskgraphError) -> Response:
     """The page without its form: the link does not serve, or serves not now."""
-    lang, profile = _language(lang, request), service_of(request).profile
-    people, status = who(profile, lang), failure.status
+    lang = _language(lang, request)
+    page, status = blank(service_of(request).profile, lang), failure.status
     title, key = _say("wrong_title", lang), "down"
     if isinstance(failure, TooManyRequests):
         key = "often"
     elif isinstance(failure, NotFound):
         key = "expired" if failure.code == EXPIRED else "invalid"
         title, status = _say(f"{key}_title", lang), 410 if failure.code == EXPIRED else 404
-    problem = _say(key, lang, contact=people["contact"])
-    answer = _shown(
-        Page(people["controller"], people["contact"], form=False, problem_title=title, problem=problem),
-        lang,
-        status,
-    )
+    problem = _say(key, lang, contact=page.contact)
+    page = replace(page, form=False, problem_title=title, problem=problem)
+    answer = _shown(page, lang, status)
     if isinstance(failure, TooManyRequests):
         answer.headers["Retry-After"] = str(math.ceil(failure.retry_after_s))
     return answer
