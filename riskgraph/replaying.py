@@ -49,9 +49,6 @@ def replay_stored(
         merchant: The only merchant whose decisions may be seen; None for all.
         given: Where old versions lie now.
 
-    Returns:
-        What came out, and the first difference if there is one.
-
     Raises:
         NotFound: If this merchant has no such decision.
         Conflict: If a recorded version is not here any more.

@@ -45,10 +45,8 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     app.add_middleware(Decisions)
     app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
-    app.include_router(checkout.router)
-    app.include_router(compliance.router)
-    app.include_router(reviews.router)
-    app.include_router(contest.router)
+    for part in (checkout, compliance, reviews, contest):
+        app.include_router(part.router)
 
     @app.get("/healthz", tags=["administration"], summary="The process is alive")
     async def healthz() -> dict[str, str]:
