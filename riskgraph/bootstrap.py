@@ -33,6 +33,7 @@ from riskgraph.explainers.render_json import render
 from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import reason_text
 from riskgraph.governance.contest_links import ContestLinks
+from riskgraph.governance.keyring import KeyRing
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.signing import (
     Ed25519Signer,
@@ -316,6 +317,11 @@ def simulated_settings(home: Path) -> Settings:
 
 def open_signer(settings: Settings) -> Ed25519Signer:
     return Ed25519Signer.open(settings.secret_folder / "signing.key")
+
+
+def open_key_ring(settings: Settings) -> KeyRing:
+    """What signs reports and tree heads, and verifies those of earlier keys."""
+    return KeyRing(settings.secret_folder)
 
 
 def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519Verifier:
