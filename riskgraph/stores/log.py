@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -134,9 +135,7 @@ class Log:
             return
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         head = TreeHead(self._edge.size, self._edge.root, at, self._signer.key_id)
-        signature = self._signer.sign(head.signed)
-        told = {**head.to_json(), "signature": signature.hex()}
-        body = canonical_json(told)
+        body = canonical_json(replace(head, signature=self._signer.sign(head.signed)).to_json())
         connection.execute(_SAVE_HEAD, (body,))
         # If the commit fails, the file still has the head before: refresh sees that it is another.
         self._head, self._signed = body, self._edge.size

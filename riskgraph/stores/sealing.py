@@ -68,7 +68,10 @@ class Vault:
         """Ciphers of subjects; the key of one that is new is made and inserted."""
         wanted = list(dict.fromkeys(subjects))
         query = "SELECT subject, wrapped FROM subject_keys WHERE subject IN"
-        found = {subject: self._cipher(subject, wrapped) for subject, wrapped in select_in(connection, query, wanted)}
+        found = {
+            subject: self._cipher(subject, wrapped)
+            for subject, wrapped in select_in(connection, query, wanted)
+        }
         made = []
         for subject in wanted:
             if subject not in found:
