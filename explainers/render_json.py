@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
@@ -18,11 +16,11 @@ from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards, human_revie
 from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate
+from riskgraph.explainers.integrity import SCHEMA, integrity
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import attribution_of
 from riskgraph.explainers.texts import table
 
-SCHEMA = "decision_report/1"
 LATER_AUDIENCES = ("authority", "fraud_team")
 
 
@@ -54,7 +52,7 @@ def render(
     _check(audience, law, lang)
     subgraph = OrderSubgraph.unpack(record.subgraph)
     report = _fields(sections.View(record, subgraph, merchant, audience, law, lang, after))
-    return report | {"integrity": {"canonical_sha256": canonical_sha256(report), "excludes": ["integrity"]}}
+    return report | {"integrity": integrity(report, after.evidence, audience)}
 
 
 def _fields(view: sections.View) -> dict[str, Any]:
@@ -93,12 +91,6 @@ def law_refs(report: Mapping[str, Any], law: str) -> dict[str, dict[str, list[st
     refs = table("law")["refs"]
     names = {"integrity": None, **report}
     return {field: {key: list(refs[field][key]) for key in laws} for field in refs if field in names}
-
-
-def canonical_sha256(report: Mapping[str, Any]) -> str:
-    """Digest over the canonical JSON of a report without its ``integrity`` (GDPR Art. 5(1)(f), 32)."""
-    hashed = {key: value for key, value in report.items() if key != "integrity"}
-    return hashlib.sha256(canonical_json(hashed)).hexdigest()
 
 
 @lru_cache(maxsize=1)
