@@ -22,6 +22,7 @@ from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFo
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.tree_head import TreeHead
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
 from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.games import AnyExplainer
@@ -51,7 +52,9 @@ from riskgraph.reviewing import Reviews
 from riskgraph.service import Service
 from riskgraph.settings import Settings
 from riskgraph.shadow import Challengers
-from riskgraph.stores import SqliteStore, open_store
+from riskgraph.stores import Secrets, SqliteStore, open_store, store_path
+from riskgraph.stores.verify import Verified, verify_file
+from riskgraph.subjects import Subjects
 
 SIMULATED = "simulated"
 EXTRAS = {
@@ -324,6 +327,12 @@ def open_key_ring(settings: Settings) -> KeyRing:
     return KeyRing(settings.secret_folder)
 
 
+def open_secrets(settings: Settings) -> Secrets:
+    """What a store needs of the secrets folder; its keys are made at the first use, mode 0600."""
+    wrapping_key = read_or_create_secret(settings.secret_folder / "wrapping.key")
+    return Secrets(wrapping_key, open_key_ring(settings))
+
+
 def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519Verifier:
     """What checks signatures: an exported public key, else this installation's own.
 
@@ -370,7 +379,7 @@ def open_service(
     profile = profile or load_profile(settings)
     others = [load_model(folder) for folder in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.store)
+    store = open_store(settings.store, open_secrets(settings))
     shadow = Challengers(others, load_tree(settings), store) if others else None
     line = open_line(settings, profile, store, shadow)
 
@@ -392,6 +401,7 @@ def open_service(
         store=store,
         profile=profile,
         reviews=reviews,
+        subjects=open_subjects(settings, profile, store, line.clock),
         authenticator=Authenticator(store),
         problems=problems,
         close=close,
@@ -406,11 +416,36 @@ def open_reviews(
     return Reviews(store, profile, links, clock or SystemClock(), settings.contest_address(profile.simulated))
 
 
+def open_subjects(
+    settings: Settings, profile: MerchantProfile, store: SqliteStore, clock: Clock | None = None
+) -> Subjects:
+    """The rights of data subjects over the store."""
+    reports = StoredReports(store, profile, open_reviews(settings, store, profile, clock))
+
+    def report(decision_id: str, lang: str) -> tuple[bytes, str]:
+        return reports.render(decision_id, None, "subject", "both", lang, "json")
+
+    return Subjects(store, open_door(settings), clock or SystemClock(), report)
+
+
+def verify_log(settings: Settings, kept: TreeHead | None = None) -> Verified:
+    """Check the log of the store, which need not be in order.
+
+    Args:
+        settings: Where the store and the secrets are.
+        kept: A tree head that somebody kept: the log must go on from it.
+
+    Raises:
+        StorageUnavailable: If there is no store that can be read.
+    """
+    return verify_file(store_path(settings.store), open_secrets(settings), kept)
+
+
 @contextmanager
 def open_keys(settings: Settings) -> Iterator[SqliteStore]:
     """The store, for work on keys."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.store)
+    store = open_store(settings.store, open_secrets(settings))
     try:
         yield store
     finally:

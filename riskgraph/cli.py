@@ -9,6 +9,7 @@ import typer
 
 from riskgraph import __version__
 from riskgraph.commands import (
+    audit_log,
     backtest,
     bench,
     catalog,
@@ -19,6 +20,7 @@ from riskgraph.commands import (
     sandbox,
     score,
     serve,
+    subject,
     world,
 )
 from riskgraph.commands.ui import err
@@ -32,7 +34,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _part in (demo, serve, score, review, world, sandbox, model, backtest, catalog, keys, bench):
+for _part in (
+    demo,
+    serve,
+    score,
+    review,
+    world,
+    sandbox,
+    model,
+    backtest,
+    catalog,
+    keys,
+    subject,
+    audit_log,
+    bench,
+):
     _part.register(app)
 
 

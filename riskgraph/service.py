@@ -13,6 +13,7 @@ from riskgraph.pipeline import Line
 from riskgraph.reviewing import Reviews
 from riskgraph.settings import Settings
 from riskgraph.stores import SqliteStore
+from riskgraph.subjects import Subjects
 
 DEFAULT_PER_SECOND = 50
 
@@ -36,6 +37,7 @@ class Service:
     store: SqliteStore
     profile: MerchantProfile
     reviews: Reviews
+    subjects: Subjects
     authenticator: Authenticator
     problems: Callable[[], list[str]]
     close: Callable[[], None]

@@ -45,7 +45,7 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     app.add_middleware(Decisions)
     app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
-    for part in (checkout, compliance, reviews, contest):
+    for part in (checkout, compliance, reviews, contest, subjects):
         app.include_router(part.router)
 
     @app.get("/healthz", tags=["administration"], summary="The process is alive")

@@ -145,7 +145,7 @@ class IndexedHistory:
         self.reports = ReportTimes()
 
     def replace(self, fresh: IndexedHistory) -> None:
-        """Take another's place in all windows, as after an erasure; a context that is being read keeps its own."""
+        """Take another's place in all windows, as after an erasure; a context being read keeps its own."""
         self.activity, self.sales, self.doors = fresh.activity, fresh.sales, fresh.doors
         self.frauds, self.reports = fresh.frauds, fresh.reports
 

@@ -8,7 +8,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.stores.sealing import Secrets
 from riskgraph.stores.sqlite import SqliteStore
 
-__all__ = ["Secrets", "SqliteStore", "open_store"]
+__all__ = ["Secrets", "SqliteStore", "open_store", "store_path"]
 
 SCHEME = "sqlite:///"
 
@@ -24,6 +24,15 @@ def open_store(url: str, secrets: Secrets) -> SqliteStore:
         Invalid: If the scheme is unknown or the path is missing.
         StorageUnavailable: If the store cannot be opened.
     """
+    return SqliteStore(store_path(url), secrets)
+
+
+def store_path(url: str) -> Path:
+    """The file behind a URL.
+
+    Raises:
+        Invalid: If the scheme is unknown or the path is missing.
+    """
     if not url.startswith(SCHEME):
         raise Invalid(
             f"unknown store scheme {url.partition(':')[0]!r}; this release knows {SCHEME}PATH",
@@ -32,4 +41,4 @@ def open_store(url: str, secrets: Secrets) -> SqliteStore:
     path = url.removeprefix(SCHEME)
     if not path or path == ":memory:":
         raise Invalid(f"{SCHEME} needs the path of a file", field="store_url")
-    return SqliteStore(Path(path), secrets)
+    return Path(path)

@@ -94,8 +94,9 @@ def extent(accounts: Sequence[bytes], keys: Sequence[str], connection: apsw.Conn
         for (key,) in connection.execute("SELECT key FROM decisions WHERE subject=?", (account,)):
             found[key] = None
     query = f"SELECT seq, decision_id, subject FROM decisions WHERE key {_KEYS} ORDER BY seq"
-    rows = connection.execute(query, (json.dumps(list(found)),)).fetchall()
-    return Extent(tuple(who), tuple(found), tuple(rows))
+    rows = connection.execute(query, (json.dumps(list(found)),))
+    decisions = tuple([(seq, name, subject) for seq, name, subject in rows])
+    return Extent(tuple(who), tuple(found), decisions)
 
 
 def erase(
@@ -266,8 +267,8 @@ def purge(connection: apsw.Connection) -> None:
         StorageUnavailable: If a reader kept the write-ahead log from being emptied; it is still due then.
     """
     connection.execute("VACUUM")
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
+    # The first column is 1 where somebody was in the way.
+    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get[0]:
         raise StorageUnavailable(
             "the rows are erased, but a reader holds the write-ahead log, where their bytes may remain; "
             "they are wiped at the next start, or by riskgraph retention run"

@@ -133,12 +133,19 @@ class Log:
         """Sign what this transaction has appended; the last thing before its commit."""
         if self._edge.size == self._signed:
             return
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        head = TreeHead(self._edge.size, self._edge.root, at, self._signer.key_id)
-        body = canonical_json(replace(head, signature=self._signer.sign(head.signed)).to_json())
+        body = canonical_json(self._signed_head().to_json())
         connection.execute(_SAVE_HEAD, (body,))
         # If the commit fails, the file still has the head before: refresh sees that it is another.
         self._head, self._signed = body, self._edge.size
+
+    def _signed_head(self) -> TreeHead:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        while True:
+            head = TreeHead(self._edge.size, self._edge.root, at, self._signer.key_id)
+            head = replace(head, signature=self._signer.sign(head.signed))
+            # The keys may have been rotated between the two.
+            if self._signer.key_id == head.key_id:
+                return head
 
 
 def _check_head(body: bytes | None, edge: Frontier, verifier: Verifier) -> None:

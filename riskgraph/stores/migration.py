@@ -50,8 +50,8 @@ def migrate(secrets: Secrets, connection: apsw.Connection) -> None:
 
 
 def _batches(connection: apsw.Connection) -> Iterator[list[tuple[Any, ...]]]:
-    last = -1
-    while rows := connection.execute(_OLD, (last, _BATCH)).fetchall():
+    last: Any = -1
+    while rows := list(connection.execute(_OLD, (last, _BATCH))):
         yield rows
         last = rows[-1][0]
 

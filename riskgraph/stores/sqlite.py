@@ -21,11 +21,13 @@ from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.tree_head import TreeHead
 from riskgraph.ports import Entry, Progress, ShadowScore
-from riskgraph.stores import erasure, keys, shadow
+from riskgraph.stores import keys, shadow
 from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
+from riskgraph.stores.log import proof_of
 from riskgraph.stores.migration import migrate
 from riskgraph.stores.reads import (
     DECISION_COLUMNS,
@@ -39,6 +41,8 @@ from riskgraph.stores.reviews import ReviewBook
 from riskgraph.stores.rows import entry_rows
 from riskgraph.stores.schema import connect, prepare, storage_errors, unavailable
 from riskgraph.stores.sealing import Secrets, Vault
+from riskgraph.stores.subjects import SubjectBook
+from riskgraph.stores.verify import Verified, verify
 from riskgraph.stores.writer import Writer
 
 T = TypeVar("T")
@@ -76,12 +80,13 @@ class SqliteStore:
         with storage_errors(f"cannot read {path}"):
             connection = connect(path, write=False)
             self._indexes = load_indexes(connection, keep_s)
-            due = connection.execute("SELECT count(*) FROM purge_due").get
             connection.close()
         self._keep_s = keep_s
         self._writer = Writer(path, self._indexes, secrets, self._reload)
-        if due:  # what was erased before a kill must not stay in the file
-            self._writer.alone(erasure.purge).result()
+        self.subjects = SubjectBook(self._read, self._writer, self._vault, self._reload)
+        self._secrets = secrets
+        # What was erased before a kill must not stay in the file.
+        self.subjects.wipe()
         self.reviews = ReviewBook(self._read, lambda work: self._writer.call(work).result())
 
     def close(self) -> None:
@@ -221,6 +226,16 @@ class SqliteStore:
     def integrity_problems(self) -> list[str]:
         """What SQLite's full integrity check finds; empty when all is well."""
         return [text for (text,) in self._fetch("PRAGMA integrity_check") if text != "ok"]
+
+    def verify(self, kept: TreeHead | None = None) -> Verified:
+        """See :func:`riskgraph.stores.verify.verify`."""
+        return self._read(partial(verify, self._secrets, kept=kept))
+
+    def proof(self, decision_id: str) -> dict[str, Any] | None:
+        """That a decision is in the log, see :func:`riskgraph.stores.log.proof_of`; None if there is none."""
+        for (leaf,) in self._fetch("SELECT seq FROM decisions WHERE decision_id=?", decision_id):
+            return self._read(partial(proof_of, leaf))
+        return None
 
     def put_key(self, key: dict[str, Any]) -> None:
         """Store an API key, or replace it (contracts, section 6: ``key_id``, ``hash``, scopes)."""
