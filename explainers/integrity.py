@@ -1,7 +1,7 @@
 """``integrity`` of a rendered report, and checking it (GDPR Art. 5(1)(f), 32; PIPL Art. 51).
 
-Two things are signed. The log holds one leaf for the record of each decision, and its tree head is signed: the
-record behind a report was neither replaced nor taken away. A report is rendered from that record for one
+Two things are signed. The log holds one leaf for the record of each decision, and its tree head is signed:
+the record behind a report was neither replaced nor taken away. A report is rendered from that record for one
 reader, so its own bytes are signed as well. That signature is over the canonical JSON of ``integrity``
 without ``signature.value``, which holds the digest of the rest of the report.
 """

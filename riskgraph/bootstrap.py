@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
@@ -27,6 +27,7 @@ from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
 from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
+from riskgraph.explainers.integrity import Evidence, Finding, check_report
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import build_report
 from riskgraph.explainers.render_html import render_html
@@ -166,11 +167,13 @@ class MerchantReportWriter:
 
 @dataclass(frozen=True)
 class StoredReports:
-    """Renders stored records for their readers."""
+    """Renders stored records for their readers, and checks what readers hold."""
 
     store: SqliteStore
     profile: MerchantProfile
     reviews: Reviews
+    ring: KeyRing
+    verify_url: str | None = None
 
     def render(
         self, decision_id: str, merchant: str | None, audience: str, law: str, lang: str, form: str
@@ -179,7 +182,20 @@ class StoredReports:
         if found is None or merchant not in (None, found.merchant_id):
             raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
         after = self.reviews.afterwards(decision_id, found.report.issued_at)
+        after = replace(after, evidence=self._evidence(decision_id))
         return render_record(found.report, self.profile, audience, law, lang, form, after)
+
+    def _evidence(self, decision_id: str) -> Evidence | None:
+        proof = self.store.proof(decision_id)
+        return None if proof is None else Evidence(self.ring.signer, proof, self.verify_url)
+
+    def check(self, report: Any) -> list[Finding]:
+        """See :func:`riskgraph.explainers.integrity.check_report`."""
+        return check_report(report, self.ring.verifier, self.store.place)
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """Keys that reports and tree heads were ever signed with, the newest first."""
+        return [key.to_json() for key in self.ring.public_keys()]
 
 
 def render_record(
@@ -397,7 +413,7 @@ def open_service(
     return Service(
         settings=settings,
         line=line,
-        reports=StoredReports(store, profile, reviews),
+        reports=open_reports(settings, store, profile, reviews),
         store=store,
         profile=profile,
         reviews=reviews,
@@ -416,11 +432,19 @@ def open_reviews(
     return Reviews(store, profile, links, clock or SystemClock(), settings.contest_address(profile.simulated))
 
 
+def open_reports(
+    settings: Settings, store: SqliteStore, profile: MerchantProfile, reviews: Reviews
+) -> StoredReports:
+    """Reports of stored decisions, signed with the key of this installation."""
+    page = settings.verify_address(profile.simulated)
+    return StoredReports(store, profile, reviews, open_key_ring(settings), page)
+
+
 def open_subjects(
     settings: Settings, profile: MerchantProfile, store: SqliteStore, clock: Clock | None = None
 ) -> Subjects:
     """The rights of data subjects over the store."""
-    reports = StoredReports(store, profile, open_reviews(settings, store, profile, clock))
+    reports = open_reports(settings, store, profile, open_reviews(settings, store, profile, clock))
 
     def report(decision_id: str, lang: str) -> tuple[bytes, str]:
         return reports.render(decision_id, None, "subject", "both", lang, "json")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from riskgraph.explainers.integrity import Finding
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.governance.keys import ApiKey, Authenticator, require
 from riskgraph.governance.limits import RateLimiter
@@ -25,6 +26,12 @@ class ReportReader(Protocol):
         self, decision_id: str, merchant: str | None, audience: str, law: str, lang: str, form: str
     ) -> tuple[bytes, str]:
         """``(content, media type)``; NotFound if this merchant has no such decision."""
+
+    def check(self, report: Any) -> list[Finding]:
+        """What holds of a report that somebody has; Invalid if it is none."""
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """Keys that reports were ever signed with, the newest first."""
 
 
 @dataclass

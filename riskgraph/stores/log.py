@@ -172,6 +172,29 @@ def leaf_ranges(leaves: Iterable[int]) -> list[list[int]]:
     return [[run[0], run[-1]] for run in runs]
 
 
+def place_of(leaf: int, decision_id: str, hashed: str, connection: apsw.Connection) -> str:
+    """Whether a leaf is the one of a decision: ``on_record``, ``erased`` or ``elsewhere``.
+
+    Args:
+        leaf: Its number.
+        decision_id: The decision that is said to be there.
+        hashed: The hash that is said to be there, in hex; empty where nobody told one.
+        connection: Any connection to the store.
+    """
+    query = (
+        "SELECT hash, decision_id, body IS NOT NULL, EXISTS(SELECT 1 FROM decisions WHERE decision_id=?2) "
+        "FROM log LEFT JOIN decisions ON seq = leaf LEFT JOIN log_records USING(leaf) WHERE leaf=?1"
+    )
+    row = connection.execute(query, (leaf, decision_id)).fetchone()
+    if row is None or (hashed and hashed != row[0].hex()):
+        return "elsewhere"
+    _, there, is_record, elsewhere = row
+    if there is None:
+        # That it was erased on record, and not only taken away, is for ``verify`` to tell.
+        return "elsewhere" if is_record or elsewhere else "erased"
+    return "on_record" if there == decision_id else "elsewhere"
+
+
 def proof_of(leaf: int, connection: apsw.Connection) -> dict[str, Any] | None:
     """The leaf's hash, its inclusion proof and the signed head it leads to; None where there is no leaf."""
     head = stored_head(connection)

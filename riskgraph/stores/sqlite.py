@@ -27,7 +27,7 @@ from riskgraph.stores import keys, shadow
 from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
-from riskgraph.stores.log import proof_of
+from riskgraph.stores.log import place_of, proof_of
 from riskgraph.stores.migration import migrate
 from riskgraph.stores.reads import (
     DECISION_COLUMNS,
@@ -236,6 +236,10 @@ class SqliteStore:
         for (leaf,) in self._fetch("SELECT seq FROM decisions WHERE decision_id=?", decision_id):
             return self._read(partial(proof_of, leaf))
         return None
+
+    def place(self, leaf: int, decision_id: str, hashed: str) -> str:
+        """See :func:`riskgraph.stores.log.place_of`."""
+        return self._read(partial(place_of, leaf, decision_id, hashed))
 
     def put_key(self, key: dict[str, Any]) -> None:
         """Store an API key, or replace it (contracts, section 6: ``key_id``, ``hash``, scopes)."""

@@ -1,4 +1,4 @@
-"""Whoever holds a report can tell whether it is as it was made, by whom, and that its record was not replaced."""
+"""Whoever holds a report can tell whether it was changed, who signed it, and that its record is on record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.explainers.helpers import some_record
 
 from riskgraph.core.errors import Invalid
 from riskgraph.core.merkle import Frontier, inclusion_proof, leaf_hash
@@ -32,6 +31,7 @@ from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render, schema
 from riskgraph.governance.signing import Ed25519Signer
+from tests.explainers.helpers import some_record
 
 SIGNER, OTHER = Ed25519Signer(bytes(32)), Ed25519Signer(bytes(31) + b"\1")
 LEAVES = [leaf_hash(str(i).encode()) for i in range(11)]
