@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskgraph import __version__
-from riskgraph.api import checkout, compliance, contest, errors, reviews
+from riskgraph.api import checkout, compliance, contest, errors, reviews, subjects
 from riskgraph.core.errors import RiskgraphError
 from riskgraph.service import Service
 
