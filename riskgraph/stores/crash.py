@@ -151,6 +151,7 @@ def run_kills(rounds: int, directory: Path, seed: int = 1) -> KillResult:
         store = SqliteStore(path, synthetic_secrets())
         try:
             problems += store.integrity_problems()
+            problems += [found.problem for found in store.verify().problems]
             lost += sum(store.read_record(decision_id) is None for decision_id in promised)
             problems += torn(path, promised)
         finally:

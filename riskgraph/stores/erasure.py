@@ -114,6 +114,7 @@ def erase(
     """
     whole = extent(accounts, keys, connection)
     refuse_held(whole.subjects, at, connection)
+    announced = announce(whole.accounts, whole.decision_ids, at, connection)
     erased = remove_orders(whole.keys, connection, whole.accounts)
     erased = Erased(erased.orders, len(whole.decisions), erased.outcomes, erased.events)
     remove_decisions(whole.decisions, REQUEST, at, log, connection)
@@ -121,22 +122,30 @@ def erase(
         connection.execute("DELETE FROM subject_keys WHERE subject=?", (subject,))
         connection.execute("DELETE FROM holds WHERE subject=?", (subject,))
     if any((erased.orders, erased.decisions, erased.outcomes, erased.events)):
-        insert(connection, OUTBOX, [_erased_event(whole, at)])
         note_purge(at, connection)
+    else:
+        connection.execute("DELETE FROM outbox WHERE event_id=?", (announced,))
     return erased
 
 
-def _erased_event(whole: Extent, at: float) -> tuple[Any, ...]:
-    """Readers hash what they hold and compare: the notice must not hold what it asks to erase.
+def announce(
+    accounts: Sequence[bytes], decisions: Sequence[str], at: float, connection: apsw.Connection
+) -> str:
+    """Tell readers of the outbox what to erase; to be done first, since numbers of events never come again.
 
-    Digests of accounts and ids of decisions have 128 random bits, so their hashes cannot be guessed from.
+    Readers hash what they hold and compare: the notice must not hold what it asks to erase. Digests of
+    accounts and ids of decisions have 128 random bits, so nobody can guess them from their hashes.
+
+    Returns:
+        The event's id.
     """
     payload = {
-        "subject_sha256": [sha256(subject).hexdigest() for subject in whole.accounts],
-        "decision_sha256": [sha256(name.encode()).hexdigest() for name in whole.decision_ids],
+        "subject_sha256": [sha256(account).hexdigest() for account in accounts],
+        "decision_sha256": [sha256(name.encode()).hexdigest() for name in decisions],
     }
     name = f"{ERASED}:{secrets.token_hex(16)}"
-    return name, ERASED, EVENT_VERSION, at, None, None, json.dumps(payload).encode()
+    insert(connection, OUTBOX, [(name, ERASED, EVENT_VERSION, at, None, None, json.dumps(payload).encode())])
+    return name
 
 
 def note_purge(at: float, connection: apsw.Connection) -> None:

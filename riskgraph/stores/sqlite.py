@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -45,6 +46,7 @@ from riskgraph.stores.subjects import SubjectBook
 from riskgraph.stores.verify import Verified, verify
 from riskgraph.stores.writer import Writer
 
+_LOG = logging.getLogger("riskgraph.stores")
 T = TypeVar("T")
 KEEP_S = 2 * 3600.0
 KEY_MAX_AGE_S = 0.5
@@ -85,16 +87,23 @@ class SqliteStore:
         self._writer = Writer(path, self._indexes, secrets, self._reload)
         self.subjects = SubjectBook(self._read, self._writer, self._vault, self._reload)
         self._secrets = secrets
-        # What was erased before a kill must not stay in the file.
-        self.subjects.wipe()
+        self._wipe_what_is_due()
         self.reviews = ReviewBook(self._read, lambda work: self._writer.call(work).result())
 
     def close(self) -> None:
         """Commit what is queued and close the file; later calls raise StorageUnavailable."""
         self._closed = True
-        self._writer.close()
+        # The writer last: only then does SQLite put the write-ahead log back into the file.
         for reader in tuple(self._readers):
             reader.close()
+        self._writer.close()
+
+    def _wipe_what_is_due(self) -> None:
+        """What was erased before a kill must not stay in the file; a reader in the way stops no start."""
+        try:
+            self.subjects.wipe()
+        except StorageUnavailable as wrong:
+            _LOG.warning("%s", wrong.message)
 
     def _reload(self, connection: apsw.Connection) -> None:
         self._indexes.replace(load_indexes(connection, self._keep_s))

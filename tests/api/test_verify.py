@@ -83,7 +83,8 @@ def test_the_report_of_an_erased_person_is_told_as_erased(shop):
 
 def test_the_page_says_in_both_languages_what_holds(shop):
     report = report_of(shop, "subject")
-    for lang, holds, fails in (("en", "as it was issued", "changed after"), ("zh", "与出具时一致", "被改动过")):
+    said = {"en": ("as it was issued", "changed after"), "zh": ("与出具时一致", "被改动过")}
+    for lang, (holds, fails) in said.items():
         for text, sentence in ((json.dumps(report), holds), (json.dumps(report | {"lang": "xx"}), fails)):
             page = shop.client.post("/verify", params={"lang": lang}, data={"report": text})
             assert page.status_code == 200
