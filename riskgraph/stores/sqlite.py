@@ -38,6 +38,7 @@ from riskgraph.stores.reads import (
     StoredDecision,
     opened,
 )
+from riskgraph.stores.retention import RetentionBook
 from riskgraph.stores.reviews import ReviewBook
 from riskgraph.stores.rows import entry_rows
 from riskgraph.stores.schema import connect, prepare, storage_errors, unavailable
@@ -85,7 +86,9 @@ class SqliteStore:
             connection.close()
         self._keep_s = keep_s
         self._writer = Writer(path, self._indexes, secrets, self._reload)
-        self.subjects = SubjectBook(self._read, self._writer, self._vault, self._reload)
+        parts = self._read, self._writer, self._vault, self._reload
+        self.subjects = SubjectBook(*parts)
+        self.retention = RetentionBook(*parts, self.subjects)
         self._secrets = secrets
         self._wipe_what_is_due()
         self.reviews = ReviewBook(self._read, lambda work: self._writer.call(work).result())
