@@ -172,7 +172,7 @@ class RetentionBook:
         return found
 
     def remove(self, due: Due, at: float) -> dict[str, int]:
-        """Take out what is due, in steps so small that decisions do not wait for them, then wipe the file.
+        """Take out what is due, in steps between which decisions are committed, then wipe the file.
 
         A process that dies in between leaves whole steps done; the next run does the others.
 
@@ -188,11 +188,15 @@ class RetentionBook:
             "contract_record": self._each(due.orders, partial(_remove_orders, at, log)),
             "optional": self._each(due.optional, partial(_strip, at, log)),
         }
-        self._writer.call(self._forget).result()
+        self._writer.call(partial(self._forget, at)).result()
         self._subjects.wipe()
         return removed
 
-    def _forget(self, connection: apsw.Connection, after: After) -> None:
+    def _forget(self, at: float, connection: apsw.Connection, after: After) -> None:
+        """Keys under which nothing is left go too."""
+        connection.execute("DELETE FROM subject_keys WHERE subject NOT IN (SELECT subject FROM decisions)")
+        if connection.changes():
+            erasure.note_purge(at, connection)
         after.append(lambda: self._reload(connection))
 
     def _each(self, rows: Sequence[T], step: Callable[[Sequence[T], apsw.Connection], int]) -> int:
@@ -212,8 +216,6 @@ def _remove_reports(at: float, log: Log, reports: Sequence[_Decision], connectio
     if free:
         erasure.announce((), [name for _, name, _ in free], at, connection)
         erasure.remove_decisions(free, erasure.RETENTION, at, log, connection)
-        unused = "DELETE FROM subject_keys WHERE subject=? AND subject NOT IN (SELECT subject FROM decisions)"
-        connection.executemany(unused, {(subject,) for _, _, subject in free})
         erasure.note_purge(at, connection)
     return len(free)
 
