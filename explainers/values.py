@@ -26,7 +26,11 @@ _LONGER = {"ms": (1000.0, 10.0, "s"), "s": (60.0, 2.0, "min"), "min": (60.0, 2.0
 
 
 def label(node: NodeSpec, lang: str) -> str:
-    return node.name_zh if lang == "zh" else str(table("wording")["labels"][node.id])
+    """The node's name for readers."""
+    wording = table("wording")
+    return str(
+        wording["labels_zh"].get(node.id, node.name_zh) if lang == "zh" else wording["labels"][node.id]
+    )
 
 
 def concerns_others(node: NodeSpec) -> bool:

@@ -16,7 +16,7 @@ from riskgraph.core.catalog import BIN_COUNT, Form, NodeSpec, catalog
 from riskgraph.core.report import Reason
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.texts import LANGUAGES, table
-from riskgraph.explainers.values import concerns_others, told
+from riskgraph.explainers.values import concerns_others, label, told, value_text
 from riskgraph.explainers.wording import NODE_TABLES, fact_text, node_table, reason_text, variants, why
 
 DIRECTIONS = ("risk", "relief")
@@ -126,6 +126,11 @@ def pair_texts() -> Iterator[Text]:
 NODE_TEXTS, PAIR_TEXTS = list(node_texts()), list(pair_texts())
 
 
+def forbidden(lang: str) -> re.Pattern[str]:
+    words = "|".join(FORBIDDEN[lang].split())
+    return re.compile(words if lang == "zh" else rf"\b({words})\b", re.IGNORECASE)
+
+
 def wrong(found: Iterator[Text]) -> list[str]:
     return sorted({str(text) for text in found})[:12]
 
@@ -143,9 +148,7 @@ class TestEveryText:
     def test_accuses_nobody_guesses_nothing_and_gives_nothing_of_the_model_away(
         self, texts: list[Text], lang: str
     ) -> None:
-        words = FORBIDDEN[lang].split()
-        pattern = re.compile("|".join(words) if lang == "zh" else rf"\b({'|'.join(words)})\b", re.IGNORECASE)
-        assert wrong(t for t in texts if t.lang == lang and pattern.search(t.text)) == []
+        assert wrong(t for t in texts if t.lang == lang and forbidden(lang).search(t.text)) == []
 
     def test_has_no_digit_but_those_of_its_own_value(self, texts: list[Text], lang: str) -> None:
         def rest(text: Text) -> str:
@@ -178,6 +181,13 @@ class TestEveryText:
     def test_tells_the_other_direction_in_other_words(self, texts: list[Text], lang: str) -> None:
         by_direction = {d: {t.text for t in texts if (t.lang, t.direction) == (lang, d)} for d in DIRECTIONS}
         assert by_direction["risk"] & by_direction["relief"] == set()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_names_and_values_in_the_list_of_data_accuse_nobody_either(lang: str) -> None:
+    for node in catalog():
+        shown = [label(node, lang), *(value_text(node, value, lang) for value in told_values(node))]
+        assert [text for text in shown if forbidden(lang).search(text)] == [], node.id
 
 
 def test_chinese_has_no_latin_letters_but_a_few_names() -> None:
