@@ -26,6 +26,13 @@ from riskgraph.explainers.values import scale_word, spaced, told
 NODE_TABLES = ("page", "form_and_payment", "order_and_account", "address_and_links")
 
 
+def read_tables() -> None:
+    """Read what reasons are worded from, so that no order waits for it."""
+    for name in ("wording", "reasons/pairs"):
+        table(name)
+    node_table()
+
+
 def reason_text(reason: Reason, subgraph: OrderSubgraph, lang: str) -> str:
     """One reason as a data subject reads it.
 

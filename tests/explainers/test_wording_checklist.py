@@ -17,7 +17,15 @@ from riskgraph.core.report import Reason
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.texts import LANGUAGES, table
 from riskgraph.explainers.values import concerns_others, label, told, value_text
-from riskgraph.explainers.wording import NODE_TABLES, fact_text, node_table, reason_text, variants, why
+from riskgraph.explainers.wording import (
+    NODE_TABLES,
+    fact_text,
+    node_table,
+    read_tables,
+    reason_text,
+    variants,
+    why,
+)
 
 DIRECTIONS = ("risk", "relief")
 RAISED, LOWERED = {"zh": "提高了", "en": " raised "}, {"zh": "降低了", "en": " lowered "}
@@ -271,6 +279,17 @@ def test_what_a_shopper_can_do_is_said_of_a_risk_only(lang: str) -> None:
             assert not any(hint in texts["relief"] for hint in said)
             hinted = any(name in hints.get(node.id, {}) for name in variants(node, value))
             assert any(texts["risk"].endswith(hint) for hint in said) is hinted, texts["risk"]
+
+
+def test_no_table_is_read_while_an_order_waits() -> None:
+    table.cache_clear()
+    node_table.cache_clear()
+    read_tables()
+    read = table.cache_info().misses
+    order = OrderSubgraph.build({"B095": True, "B114": 0.0, "B064": 2}, {})
+    code = "new_device_first_login_with_address_freshness"
+    reason_text(Reason(code, ("B095", "B114", "B064"), "risk", "strong", 0.9), order, "zh")
+    assert table.cache_info().misses == read
 
 
 def test_the_tables_of_nodes_do_not_overlap() -> None:
