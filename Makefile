@@ -63,6 +63,7 @@ tables: $(VENV)/.dev        ## all models side by side on unseen families, three
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md
+	$(RUN)/riskgraph catalog --wording > docs/wording.md
 
 docs-pictures: $(VENV)/.lab ## pictures of a simulated world, for the pages
 	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-1 --seed 761 --out build/pictures/world

@@ -31,7 +31,7 @@ from riskgraph.explainers.record import build_report
 from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.texts import language
-from riskgraph.explainers.wording import reason_text
+from riskgraph.explainers.wording import read_tables, reason_text
 from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.signing import (
@@ -332,6 +332,7 @@ def open_line(
 ) -> Line:
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), SystemClock()
+    read_tables()
     scorer: Scorer | None
     try:
         scorer, merchants = serving_model(settings)

@@ -21,6 +21,7 @@ from riskgraph.bench import line, models, sandbox, worlds
 from riskgraph.cli import app
 from riskgraph.commands.catalog import markdown_page
 from riskgraph.core import errors
+from riskgraph.explainers.wording_page import wording_page
 from riskgraph.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +104,10 @@ def test_every_figure_of_the_bench_is_in_the_figures_page() -> None:
 
 def test_the_catalogue_page_is_the_generated_one() -> None:
     assert text("docs/catalogue.md").rstrip("\n") == markdown_page().rstrip("\n"), "run make docs"
+
+
+def test_the_wording_page_is_the_generated_one() -> None:
+    assert text("docs/wording.md").rstrip("\n") == wording_page().rstrip("\n"), "run make docs"
 
 
 def test_the_figures_of_the_shipped_model_are_those_of_its_card() -> None:

@@ -85,6 +85,7 @@ def test_every_command_gives_a_program_one_json_value(path):
         (("catalog", "--colour"), "--colour"),
         (("catalog", "--schema", "--markdown"), "--markdown"),
         (("catalog", "--json", "--markdown"), "--markdown"),
+        (("catalog", "--wording", "--markdown"), "--wording"),
         (("score", "no-such-file.json"), "no-such-file.json"),
         (("score", ORDER, "--lang", "fr"), "--lang"),
         (("score", ORDER, "--model", "no-such-folder"), "--model"),
