@@ -14,6 +14,7 @@ from riskgraph.explainers.consent import without_consent_data
 from riskgraph.explainers.sections import View, family
 from riskgraph.explainers.shapley import REFERENCE
 from riskgraph.explainers.values import label, spaced, value_text
+from riskgraph.explainers.withheld import withheld_from_subject
 
 TOP_NODES = 20
 _FAMILY = np.array([list(FAMILIES).index(node.family) for node in catalog()])
@@ -38,7 +39,8 @@ def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
         "assessments": {
             key: view.merchant.text(f"assessment.{key}", view.lang) for key in ("dpia_ref", "pipia_ref")
         },
-        "review_log": [],
+        "review_log": [dict(entry) for entry in view.standing.review_log],
+        "withheld_from_subject": withheld_from_subject(view),
         "merchant_problems": view.merchant.problems(),
     }
 

@@ -18,33 +18,40 @@ from riskgraph.explainers.bars_svg import BARS_CSS, bars_svg
 from riskgraph.explainers.graph_svg import GRAPH_CSS, graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_json import render
+from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import headings, labels, say
 
 _LAW_NAMES = {"zh": {"gdpr": "GDPR", "pipl": "个保法"}, "en": {"gdpr": "GDPR", "pipl": "PIPL"}}
 
 
 def render_html(
-    record: DecisionReport, *, audience: str, law: str, lang: str, merchant: MerchantProfile
+    record: DecisionReport,
+    *,
+    audience: str,
+    law: str,
+    lang: str,
+    merchant: MerchantProfile,
+    standing: Standing = AS_DECIDED,
 ) -> str:
     """Render the report of one decision as HTML (GDPR Art. 12(1); PIPL Art. 17).
 
     Arguments and errors are those of :func:`~riskgraph.explainers.render_json.render`. The page
     carries its own Content-Security-Policy; serve :func:`csp` as a header too.
     """
-    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant)
+    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant, standing=standing)
     page = _environment(lang).get_template("report.html.j2")
     return page.render(
         r=report,
         h=headings(lang),
         l=labels(lang),
         zh=lang == "zh",
-        compliance=audience == "compliance",
+        compliance="compliance" in report,
         title=say(f"title.{audience}", lang),
         comma="，" if lang == "zh" else ", ",
         none=say("missing.none", lang),
         csp=csp(),
         css=Markup(stylesheet()),
-        **(_pictures(record, report, lang) if audience == "compliance" else {}),
+        **(_pictures(record, report, lang) if "compliance" in report else {}),
     )
 
 

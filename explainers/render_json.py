@@ -14,38 +14,49 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers import sections
+from riskgraph.explainers.authority import authority
 from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import attribution_of
+from riskgraph.explainers.rules import rules
+from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import table
+from riskgraph.explainers.withheld import withheld
 
 SCHEMA = "decision_report/1"
-LATER_AUDIENCES = ("authority", "fraud_team")
 
 
 def render(
-    record: DecisionReport, *, audience: str, law: str, lang: str, merchant: MerchantProfile
+    record: DecisionReport,
+    *,
+    audience: str,
+    law: str,
+    lang: str,
+    merchant: MerchantProfile,
+    standing: Standing = AS_DECIDED,
 ) -> dict[str, Any]:
     """Render the report of one decision (GDPR Art. 15(1)(h); PIPL Art. 24, 48).
 
     Args:
         record: What was committed with the decision.
-        audience: ``subject`` (tier 1) or ``compliance`` (tier 2).
+        audience: ``subject`` (tier 1), ``compliance`` (tier 2), ``authority`` (tier 3: what a replay needs,
+            too) or ``fraud_team`` (tier 4: tier 2 with the ids of rules).
         law: ``gdpr``, ``pipl`` or ``both``: which articles, rights and authorities are named.
         lang: ``zh`` or ``en``; reasons are given in both anyway.
         merchant: Facts about the merchant.
+        standing: What came after the decision, or is kept elsewhere.
 
     Returns:
         A JSON value that follows the committed schema.
 
     Raises:
-        Invalid: If audience, law or language is unknown, or the audience is not supported yet.
+        Invalid: If audience, law or language is unknown.
     """
     _check(audience, law, lang)
     subgraph = OrderSubgraph.unpack(record.subgraph)
-    report = _fields(sections.View(record, subgraph, merchant, audience, law, lang))
+    report = _fields(sections.View(record, subgraph, merchant, audience, law, lang, standing))
     return report | {"integrity": {"canonical_sha256": canonical_sha256(report), "excludes": ["integrity"]}}
 
 
@@ -69,11 +80,16 @@ def _fields(view: sections.View) -> dict[str, Any]:
         "data_used": sections.data_used(view),
         **sections.logic(view),
         **sections.recourse(view),
-        "withheld": sections.withheld(view),
-        "supersedes": None,
+        "withheld": withheld(view),
+        "supersedes": view.standing.supersedes,
+        "correction_of": view.standing.correction_of,
     }
     if view.compliance:
         report["compliance"] = compliance(view, attribution)
+    if view.audience == Audience.AUTHORITY:
+        report["authority"] = authority(view, attribution)
+    if view.audience in (Audience.AUTHORITY, Audience.FRAUD_TEAM):
+        report["rules"] = rules(view)
     report["law_refs"] = law_refs(report, view.law)
     return report
 
@@ -101,8 +117,6 @@ def schema() -> Mapping[str, Any]:
 
 
 def _check(audience: str, law: str, lang: str) -> None:
-    if audience in LATER_AUDIENCES:
-        raise Invalid(f"audience {audience} is not supported yet", field="audience")
     for name, value, known in (
         ("audience", audience, tuple(Audience)),
         ("law", law, tuple(Law)),

@@ -12,6 +12,7 @@ from riskgraph.core.report import DecisionReport, Reason
 from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.reasons import RELIEF
+from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import say, table
 from riskgraph.explainers.values import concerns_others, label, spaced, value_text
 from riskgraph.explainers.wording import reason_text
@@ -30,6 +31,7 @@ class View:
     audience: str
     law: str
     lang: str
+    standing: Standing = AS_DECIDED
 
     @property
     def degraded(self) -> bool:
@@ -37,7 +39,8 @@ class View:
 
     @property
     def compliance(self) -> bool:
-        return self.audience == "compliance"
+        """Whether the reader sees tier 2: everyone but the data subject does."""
+        return self.audience != "subject"
 
     @property
     def jurisdictions(self) -> tuple[str, ...]:
@@ -315,27 +318,3 @@ def recourse(view: View) -> dict[str, Any]:
             for j in view.jurisdictions
         ],
     }
-
-
-def withheld(view: View) -> list[dict[str, Any]]:
-    """What this reader is not shown, on which ground, by whose decision (GDPR Art. 15(4); PIPL Art. 18)."""
-    rows = (
-        (("pattern_ids", "fraud_prevention"), ("raw_entities", "third_party"))
-        if view.compliance
-        else (
-            ("thresholds", "fraud_prevention"),
-            ("weights", "trade_secret"),
-            ("linked_orders", "third_party"),
-        )
-    )
-    return [
-        {
-            "field": name,
-            "text": view.say(f"withheld.{name}"),
-            "ground": ground,
-            "ground_text": view.say(f"ground.{ground}"),
-            "approver": view.stated("withheld.approver"),
-            "date": view.stated("withheld.date"),
-        }
-        for name, ground in rows
-    ]

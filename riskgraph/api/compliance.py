@@ -12,6 +12,12 @@ from riskgraph.explainers.choices import Audience, Form, Lang, Law
 from riskgraph.service import visible_merchant
 
 router = APIRouter(tags=["compliance"])
+PERMISSIONS = {
+    Audience.SUBJECT: "read_own",
+    Audience.COMPLIANCE: "report_compliance",
+    Audience.AUTHORITY: "report_authority",
+    Audience.FRAUD_TEAM: "report_fraud_team",
+}
 
 
 @router.get("/v1/decisions/{decision_id}/report", summary="The decision report")
@@ -24,8 +30,7 @@ async def get_report(
     format: Form = Form.JSON,
 ) -> Response:
     """The report on one decision (GDPR Art. 13-15, 22; PIPL Art. 17, 24, 44-48)."""
-    permission = "read_own" if audience is Audience.SUBJECT else "report_compliance"
-    service, key = admit(request, permission)
+    service, key = admit(request, PERMISSIONS[audience])
     merchant = visible_merchant(key)
     content, media = await run_in_threadpool(
         service.reports.render, decision_id, merchant, audience.value, law.value, lang.value, format.value

@@ -15,7 +15,20 @@ PREFIX = "rk"
 ROLES: dict[str, frozenset[str]] = {
     "checkout": frozenset({"decide", "read_own", "outcome"}),
     "compliance": frozenset({"read_own", "report_compliance", "search"}),
-    "admin": frozenset({"decide", "read_own", "outcome", "report_compliance", "search", "keys"}),
+    "auditor": frozenset({"read_own", "report_compliance", "report_authority"}),
+    "fraud_team": frozenset({"read_own", "report_fraud_team"}),
+    "admin": frozenset(
+        {
+            "decide",
+            "read_own",
+            "outcome",
+            "report_compliance",
+            "report_authority",
+            "report_fraud_team",
+            "search",
+            "keys",
+        }
+    ),
 }
 
 

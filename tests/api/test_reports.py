@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.api.conftest import ORDER, order
@@ -17,15 +19,23 @@ def fetch(shop, decision, role="compliance", **query):
     return shop.client.get(path, params=query, headers=shop.headers(role))
 
 
-@pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize("audience", ["subject", "compliance"])
-@pytest.mark.parametrize("law", ["gdpr", "pipl", "both"])
-def test_json_and_html_exist_for_both_audiences_laws_and_languages(shop, decision, audience, law, lang):
-    for form, media in (("json", "application/json"), ("html", "text/html")):
-        answer = fetch(shop, decision, audience=audience, law=law, lang=lang, format=form)
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith(media)
-        assert "no-store" in answer.headers["cache-control"]
+READERS = {
+    "subject": "checkout",
+    "compliance": "compliance",
+    "authority": "auditor",
+    "fraud_team": "fraud_team",
+}
+
+
+def test_json_and_html_exist_for_all_audiences_laws_and_languages(shop, decision):
+    for audience, role in READERS.items():
+        for law, lang in itertools.product(("gdpr", "pipl", "both"), ("zh", "en")):
+            for form, media in (("json", "application/json"), ("html", "text/html")):
+                query = {"audience": audience, "law": law, "lang": lang, "format": form}
+                answer = fetch(shop, decision, role, **query)
+                assert answer.status_code == 200
+                assert answer.headers["content-type"].startswith(media)
+                assert "no-store" in answer.headers["cache-control"]
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
@@ -35,8 +45,18 @@ def test_the_subject_gets_a_pdf(shop, decision, lang):
     assert answer.content.startswith(b"%PDF")
 
 
-def test_a_checkout_key_cannot_read_the_compliance_report(shop, decision):
-    assert fetch(shop, decision, role="checkout", audience="compliance").status_code == 403
+@pytest.mark.parametrize(
+    ("role", "refused"),
+    [
+        ("checkout", ("compliance", "authority", "fraud_team")),
+        ("compliance", ("authority", "fraud_team")),
+        ("auditor", ("fraud_team",)),
+        ("fraud_team", ("compliance", "authority")),
+    ],
+)
+def test_no_key_reads_the_report_of_another_reader(shop, decision, role, refused):
+    for audience in refused:
+        assert fetch(shop, decision, role, audience=audience).status_code == 403
 
 
 def test_another_merchant_does_not_learn_that_the_decision_exists(shop, decision):

@@ -275,12 +275,6 @@ def test_rendering_twice_gives_the_same_report() -> None:
     assert report(some_record(8), "compliance") == report(some_record(8), "compliance")
 
 
-@pytest.mark.parametrize("audience", ["authority", "fraud_team"])
-def test_later_audiences_are_refused_by_name(audience: str) -> None:
-    with pytest.raises(Invalid, match="not supported yet"):
-        report(some_record(1), audience)
-
-
 @pytest.mark.parametrize("wrong", [{"audience": "all"}, {"law": "ccpa"}, {"lang": "fr"}])
 def test_unknown_choices_name_their_field(wrong: dict[str, str]) -> None:
     with pytest.raises(Invalid) as caught:
