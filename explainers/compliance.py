@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import FAMILIES, catalog
 from riskgraph.core.report import CLOSED_FORM, Attribution
 from riskgraph.core.subgraph import State
+from riskgraph.explainers.accuracy import fidelity, stability
 from riskgraph.explainers.consent import without_consent_data
 from riskgraph.explainers.sections import View, family
 from riskgraph.explainers.shapley import REFERENCE
@@ -26,6 +27,8 @@ def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
     return {
         "score": None if attribution is None else score(view),
         "attribution": None if attribution is None else contributions(view, attribution),
+        "stability": None if attribution is None else stability(attribution),
+        "fidelity": None if attribution is None else fidelity(view, attribution),
         "optional_data": None if attribution is None else without_consent_data(view, attribution),
         "path": list(facts["path"]),
         "context": facts["context"],
@@ -36,12 +39,37 @@ def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
             {"kind": kind, "pseudonym": tag} for kind, tag in record.order["entities"].items()
         ],
         "versions": dict(record.versions),
+        "model": model(view),
         "assessments": {
             key: view.merchant.text(f"assessment.{key}", view.lang) for key in ("dpia_ref", "pipia_ref")
         },
         "review_log": [dict(entry) for entry in view.standing.review_log],
         "withheld_from_subject": withheld_from_subject(view),
         "merchant_problems": view.merchant.problems(),
+    }
+
+
+def model(view: View) -> dict[str, Any] | None:
+    """Where the model comes from: releases, certificates, promotions (GDPR Art. 30; PIPL Art. 55).
+
+    None where the model that decided is not at hand any more.
+    """
+    card = view.standing.model
+    if card is None:
+        return None
+    return {
+        **{key: card[key] for key in ("name", "kind", "provenance", "created")},
+        "releases": [
+            {
+                "release_id": release["release_id"],
+                "k": release.get("k"),
+                "min_units": (release.get("certificate") or {}).get("min_units"),
+                "until": (card.get("window", {}).get(release["release_id"]) or {}).get("until"),
+            }
+            for release in card.get("releases", ())
+        ],
+        "limits": list(card.get("limits", ())),
+        "approvals": [dict(entry) for entry in view.standing.approvals],
     }
 
 

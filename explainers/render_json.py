@@ -14,6 +14,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers import sections
+from riskgraph.explainers.accuracy import accuracy_and_limits
 from riskgraph.explainers.authority import authority
 from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.compliance import compliance
@@ -79,6 +80,7 @@ def _fields(view: sections.View) -> dict[str, Any]:
         **sections.processing(view),
         "data_used": sections.data_used(view),
         **sections.logic(view),
+        "accuracy_and_limits": accuracy_and_limits(view),
         **sections.recourse(view),
         "withheld": withheld(view),
         "supersedes": view.standing.supersedes,
@@ -98,8 +100,15 @@ def law_refs(report: Mapping[str, Any], law: str) -> dict[str, dict[str, list[st
     """The articles that ask for each field, of the laws the report was asked for."""
     laws = ("gdpr", "pipl") if law == "both" else (law,)
     refs = table("law")["refs"]
-    names = {"integrity": None, **report}
-    return {field: {key: list(refs[field][key]) for key in laws} for field in refs if field in names}
+    names = {"integrity": None, "law_refs": None, **report}
+    held = [field for field in refs if _holds(names, field)]
+    return {field: {key: list(refs[field][key]) for key in laws} for field in held}
+
+
+def _holds(report: Mapping[str, Any], field: str) -> bool:
+    """Whether a report has a field; ``compliance.score`` lies within another."""
+    block, _, inner = field.partition(".")
+    return block in report and (not inner or inner in report[block])
 
 
 def canonical_sha256(report: Mapping[str, Any]) -> str:

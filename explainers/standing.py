@@ -12,7 +12,8 @@ class Standing:
     """Where a decision stands when its report is read; of none of it is a word in the record.
 
     Attributes:
-        model: The card of the model that decided, as JSON; None if that model is not at hand any more.
+        model: What the card of the model that decided says of its origin, as JSON; None if that model is not
+            at hand any more.
         approvals: Promotions of that model, oldest first, as JSON.
         review_log: What reviewers found, oldest first, as JSON (GDPR Art. 22(3)).
         legal_hold: Why the report is kept beyond its period; None where nothing holds it.

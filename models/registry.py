@@ -136,6 +136,15 @@ def promote(models: Path, entry: Champion, signer: Signer) -> Champion:
     return entry
 
 
+def promotions(models: Path, verifier: Verifier) -> list[Champion]:
+    """The whole record, oldest first.
+
+    Raises:
+        ModelUnavailable: If the record is damaged, or its signature does not fit.
+    """
+    return _history(models, verifier)
+
+
 def rollback(models: Path, *, by: str, at: str, signer: Signer) -> Champion:
     """Go back to the model, and the mode, that served before the promotion in force.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from riskgraph.api.state import admit
 from riskgraph.explainers.choices import Audience, Form, Lang, Law
+from riskgraph.explainers.render_html import csp
+from riskgraph.explainers.render_json import schema
 from riskgraph.service import visible_merchant
 
 router = APIRouter(tags=["compliance"])
@@ -36,8 +38,14 @@ async def get_report(
         service.reports.render, decision_id, merchant, audience.value, law.value, lang.value, format.value
     )
     headers = {
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+        "Content-Security-Policy": csp() if format is Form.HTML else "default-src 'none'",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-store",
     }
     return Response(content, media_type=media, headers=headers)
+
+
+@router.get("/v1/schemas/decision_report-1.json", summary="The schema of the JSON report")
+async def get_schema() -> JSONResponse:
+    """``decision_report/1`` as JSON Schema (draft 2020-12); public, as what it describes is not."""
+    return JSONResponse(dict(schema()), media_type="application/schema+json")

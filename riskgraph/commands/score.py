@@ -104,7 +104,7 @@ def show_report(
     settings = Settings.from_environment()
     profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()
     with bootstrap.open_keys(settings) as store:
-        reader = bootstrap.StoredReports(store, profile)
+        reader = bootstrap.open_reports(settings, profile, store)
         content, media_type = reader.render(
             decision_id, None, audience.value, law.value, lang.value, format.value
         )

@@ -139,9 +139,7 @@ def test_only_the_fraud_team_and_the_authority_read_ids_of_rules() -> None:
     assert "single_node" not in json.dumps(report(1, "subject", walk=softened))
 
 
-def test_an_accepted_shopper_is_not_told_of_suspicions_but_a_stopped_one_of_what_spoke_for_the_order() -> (
-    None
-):
+def test_only_who_was_stopped_is_told_of_factors_in_the_other_direction() -> None:
     accepted, stopped = Walk(Verdict.ACCEPT, "none", ("leaf:accept",)), Walk(Verdict.REJECT, "block", ("x",))
     told = [report(1, "subject", walk=walk)["mitigating_factors"] for walk in (accepted, stopped)]
     assert {row["direction"] for row in told[0]} == set()
