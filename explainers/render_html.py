@@ -49,6 +49,7 @@ def render_html(
         title=say(f"title.{audience}", lang),
         comma="，" if lang == "zh" else ", ",
         none=say("missing.none", lang),
+        consent_ref=record.order["consent"]["record_id"],
         csp=csp(),
         css=Markup(stylesheet()),
         **(_pictures(record, report, lang) if "compliance" in report else {}),
@@ -98,7 +99,7 @@ def _environment(lang: str) -> Environment:
         "moment": moment,
         "lawname": lambda key: law_name(key, lang),
     }
-    for section in ("band", "direction", "state", "context", "verdict"):
+    for section in ("band", "direction", "state", "context", "verdict", "provenance"):
         environment.filters[section] = lambda key, section=section: say(f"{section}.{key}", lang)
     return environment
 

@@ -135,4 +135,4 @@ def test_a_report_quotes_what_was_on_file_when_the_order_was_decided(tmp_path):
         parity = fetch(shop, decision, audience="compliance").json()["consent_gate"]["parity"]
         assert parity["on_file"] is True
         assert parity["facts"]["honest"] == 777
-        assert "ratio of 2 (95 % interval 0.5 to 9)" in parity["statement"]
+        assert "that is 2 times as often (95 % interval 0.5 to 9)" in parity["statement"]

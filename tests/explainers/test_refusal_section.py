@@ -56,7 +56,7 @@ def test_the_parity_on_file_is_told_with_date_origin_rates_and_interval(lang: st
     for part in ("2026-11-27", "4,321", "0.5", "2.5", "模拟" if lang == "zh" else "simulated"):
         assert part in told["statement"], part
     # reviewed: none refusing, so that there is no ratio to tell
-    assert ("无法给出比值" if lang == "zh" else "Too few") in told["statement"]
+    assert ("无法给出倍数" if lang == "zh" else "Too few") in told["statement"]
 
 
 @pytest.mark.parametrize(
