@@ -12,8 +12,9 @@ from riskgraph.core.report import CLOSED_FORM, Attribution
 from riskgraph.core.subgraph import State
 from riskgraph.explainers.accuracy import fidelity, stability
 from riskgraph.explainers.consent import without_consent_data
-from riskgraph.explainers.sections import View, family
+from riskgraph.explainers.sections import TAG, View, family
 from riskgraph.explainers.shapley import REFERENCE
+from riskgraph.explainers.texts import table
 from riskgraph.explainers.values import label, spaced, value_text
 from riskgraph.explainers.withheld import withheld_from_subject
 
@@ -68,9 +69,17 @@ def model(view: View) -> dict[str, Any] | None:
             }
             for release in card.get("releases", ())
         ],
-        "limits": list(card.get("limits", ())),
+        "limits": [limit(text, view.lang) for text in card.get("limits", ())],
         "approvals": [dict(entry) for entry in view.standing.approvals],
     }
+
+
+def limit(text: str, lang: str) -> dict[str, str]:
+    """A limit from a card, which is English; in Chinese where it is one of those that models share."""
+    known = {row["en"]: row["zh"] for row in table("texts")["card_limits"].values()}
+    if lang == "zh" and text in known:
+        return {"text": known[text], "lang": TAG["zh"]}
+    return {"text": text, "lang": TAG["en"]}
 
 
 def score(view: View) -> dict[str, Any]:

@@ -21,6 +21,10 @@ from riskgraph.explainers.render_json import render
 from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import headings, labels, say
 
+PUNCTUATION = {
+    "zh": {"comma": "，", "semi": "；", "colon": "："},
+    "en": {"comma": ", ", "semi": "; ", "colon": ": "},
+}
 _LAW_NAMES = {"zh": {"gdpr": "GDPR", "pipl": "个保法"}, "en": {"gdpr": "GDPR", "pipl": "PIPL"}}
 
 
@@ -47,8 +51,8 @@ def render_html(
         zh=lang == "zh",
         compliance="compliance" in report,
         title=say(f"title.{audience}", lang),
-        comma="，" if lang == "zh" else ", ",
-        none=say("missing.none", lang),
+        **PUNCTUATION[lang],
+        nothing=say("missing.none", lang),
         consent_ref=record.order["consent"]["record_id"],
         csp=csp(),
         css=Markup(stylesheet()),
@@ -97,6 +101,7 @@ def _environment(lang: str) -> Environment:
         "tiny": lambda value: f"{value:.1e}" if value else "0",
         "signed": lambda value: "–" if value is None else f"{value:+.3f}" if value else "0",
         "moment": moment,
+        "aside": lambda text: f"（{text}）" if lang == "zh" else f" ({text})",
         "lawname": lambda key: law_name(key, lang),
     }
     for section in ("band", "direction", "state", "context", "verdict", "provenance"):

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from riskgraph.explainers.choices import Audience, Law
+from riskgraph.explainers.compliance import limit
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_json import render, schema
 from riskgraph.explainers.standing import Standing
 from riskgraph.explainers.texts import table
+from riskgraph.models import card
 from tests.explainers.helpers import degraded_record, random_subgraph, some_order, some_record
 
 DEMO = MerchantProfile.demo()
@@ -112,13 +114,13 @@ def test_both_languages_say_the_same_fields_and_each_in_its_own_words(
 
 
 def test_what_came_after_the_decision_stands_in_the_report() -> None:
-    card = {
+    origin = {
         "name": "m", "kind": "order2", "provenance": "simulated", "created": "2026-11-01T00:00:00Z",
         "releases": [{"release_id": "rel-1", "k": 50, "certificate": {"min_units": 53}}],
         "window": {"rel-1": {"until": "2026-06-30"}}, "limits": ["a limit"],
     }  # fmt: skip
     standing = Standing(
-        model=card,
+        model=origin,
         approvals=({"by": "Ada", "at": "2026-11-02"},),
         review_log=({"reviewer": "r-1", "outcome": "upheld"},),
         legal_hold="a court asked for it",
@@ -135,3 +137,9 @@ def test_what_came_after_the_decision_stands_in_the_report() -> None:
         {"release_id": "rel-1", "k": 50, "min_units": 53, "until": "2026-06-30"}
     ]
     assert made["compliance"]["model"]["approvals"] == [{"by": "Ada", "at": "2026-11-02"}]
+
+
+def test_every_limit_that_models_share_is_told_in_chinese() -> None:
+    limits = [*card.LIMITS, card.HELD_OUT_LIMIT, card.SIMULATED_LIMIT, card.PLAYER_LIMIT, card.FREE_LIMIT]
+    assert all(limit(text, "zh")["lang"] == "zh-Hans" for text in limits)
+    assert limit("A limit of one model.", "zh") == {"text": "A limit of one model.", "lang": "en"}
