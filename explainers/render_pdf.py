@@ -1,4 +1,4 @@
-"""The subject's report as PDF/UA-1 by typst: data goes in as an input, never spliced into markup."""
+"""The report as PDF/UA-1 by typst: data goes in as an input, never spliced into markup."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from riskgraph.core.errors import Invalid
 from riskgraph.core.fonts import FAMILY, printable
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.typeset import typeset
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import law_name, moment
 from riskgraph.explainers.render_json import render
+from riskgraph.explainers.staff_pdf import staff_sections
 from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import headings, labels, say, table
 
@@ -33,10 +33,8 @@ def render_pdf(
 
     Raises:
         ExtraMissing: If typst or the font is not installed (extra ``pdf``).
-        Invalid: If law or language is unknown, or the audience is not ``subject``.
+        Invalid: If audience, law or language is unknown.
     """
-    if audience != "subject":
-        raise Invalid("PDF reports exist for the audience subject; use HTML or JSON", field="audience")
     report = render(record, audience=audience, law=law, lang=lang, merchant=merchant, standing=standing)
     clean, replaced = printable(_data(report, lang))
     clean["note"] = say("label.missing_glyph", lang) if replaced else None
@@ -53,7 +51,8 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         "l": labels(lang),
         "bands": {key: word[lang] for key, word in texts["band"].items()},
         "directions": {key: word[lang] for key, word in texts["direction"].items()},
-        "title": say("title.subject", lang),
+        "title": say(f"title.{report['audience']}", lang),
+        "staff": staff_sections(report, lang),
         "font": FAMILY,
         "lang": lang,
         "amount": f"{order['amount']:,.2f} {order['currency']}",
