@@ -139,7 +139,7 @@ def test_a_rare_character_never_costs_anyone_a_report(character: str) -> None:
 
 @needs_pdf
 @settings(max_examples=30, deadline=None)
-@given(st.text(st.characters(exclude_categories=()), min_size=1, max_size=12))
+@given(st.text(min_size=1, max_size=12))
 def test_no_text_whatever_aborts_a_report(text: str) -> None:
     record = some_record(1, order=some_order(order_id=text, currency=text, channel_code=text))
     assert pdf(record).startswith(b"%PDF")
