@@ -52,6 +52,7 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         "bands": {key: word[lang] for key, word in texts["band"].items()},
         "directions": {key: word[lang] for key, word in texts["direction"].items()},
         "title": say(f"title.{report['audience']}", lang),
+        "used": _by_source(report, lang),
         "staff": staff_sections(report, lang),
         "font": FAMILY,
         "lang": lang,
@@ -67,6 +68,19 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         },
         "law_names": {law: law_name(law, lang) for law in ("gdpr", "pipl")},
     }
+
+
+def _by_source(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
+    """The values used, by where they come from; how long each class is kept stands in the table of bases."""
+    words = labels(lang)
+    groups: dict[str, list[list[str]]] = {}
+    for row in report["data_used"]:
+        marks = [say(f"data_class.{row['data_class']}", lang)]
+        marks += [words[key].lower() for key in ("necessary", "sensitive") if row[key]]
+        title = f"{row['source']} · {row['collected']}"
+        told = [row["label"], row["value"], ("、" if lang == "zh" else ", ").join(marks)]
+        groups.setdefault(title, []).append(told)
+    return [{"title": title, "rows": rows} for title, rows in groups.items()]
 
 
 @lru_cache(maxsize=1)
