@@ -56,6 +56,7 @@ champion: $(VENV)/.dev      ## rebuild the model that ships in the package, on t
 	$(CHAMPION) simulate --config demo --seed 7 --out build/champion/demo
 	$(CHAMPION) backtest --world build/champion/demo --model build/champion/model --from 2026-07-01 --to 2026-09-30 --out build/champion/backtest
 	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json models/champion/
+	$(CHAMPION) model parity --model models/champion
 	@echo "now write the card into docs/models.md: $(RUN)/python tests/test_docs.py"
 
 tables: $(VENV)/.dev        ## all models side by side on unseen families, three seeds, deep ones in every part: hours

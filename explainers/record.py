@@ -37,12 +37,14 @@ def build_report(
     degraded_cause: str | None = None,
     context: str = "none",
     bare: Scale | None = None,
+    parity: Mapping[str, Any] | None = None,
 ) -> DecisionReport:
     """Write the record from which every audience's report is rendered later.
 
     Without a score or an explanation the decision must be degraded, and says so. ``issued_at`` is
     ISO 8601 in UTC; ``action`` is what the checkout was told, which in observe mode differs from the
-    leaf's; ``provenance`` is the model's; ``bare`` is the scale of orders without optional data.
+    leaf's; ``provenance`` is the model's; ``bare`` is the scale of orders without optional data;
+    ``parity`` is what was on file, when the order was decided, about honest orders that refuse.
 
     Raises:
         ValueError: If a verdict that is not degraded lacks its score or explanation.
@@ -53,6 +55,8 @@ def build_report(
         if score is None or attribution is None:
             raise ValueError("a verdict without score and explanation must be degraded")
         facts |= _score_facts(score, attribution, bare)
+        if parity is not None:
+            facts["parity"] = dict(parity)
         chosen = choose_reasons(attribution, subgraph, walk.verdict)
         phi, pairs = _shares(attribution)
     packed, why = subgraph.pack(), (chosen.reasons, chosen.mitigating, chosen.other_share)

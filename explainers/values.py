@@ -174,9 +174,11 @@ def _bin_unit(part: str) -> str:
 
 def _exact(node: NodeSpec, value: Any, lang: str) -> str:
     if node.form is Form.CONTEXT:
-        return ", ".join(f"{name} {part:.4g}" for name, part in value.items())
+        names = table("texts")["component"]
+        listed = [f"{names[name][lang]} {part:.4g}" for name, part in value.items()]
+        return ("；" if lang == "zh" else "; ").join(listed)
     if node.form is Form.CLASS:
-        return str(value)
+        return f"{class_word(node, value, lang)} [{value}]"
     if node.unit in ("robust z", "slope"):
         return f"{value:.3g}"
     if node.form is Form.FLAG:

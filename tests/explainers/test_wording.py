@@ -244,7 +244,7 @@ def test_numbers_are_never_scientific(value: float, text: str) -> None:
 def test_counts_about_others_are_for_compliance_only() -> None:
     node, value = catalog()["B131"], {"accounts_30d": 9.0}
     assert "9" not in value_text(node, value, "en")
-    assert value_text(node, value, "en", exact=True) == "accounts_30d 9"
+    assert value_text(node, value, "en", exact=True) == "accounts in 30 days 9"
 
 
 @pytest.mark.parametrize(("tag", "lang"), [("zh-CN", "zh"), ("ZH", "zh"), ("de", "en"), (None, "en")])
