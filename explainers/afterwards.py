@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from riskgraph.explainers.integrity import Evidence
 from riskgraph.explainers.texts import say
 
 _MONTHS = (
@@ -25,12 +26,14 @@ class Afterwards:
         link_end: Until when it works, epoch seconds.
         told: What the shopper may know of objections and reviews.
         log: The review log, for compliance.
+        evidence: What its ``integrity`` is made of; None for a report that nobody signs.
     """
 
     contest_url: str | None = None
     link_end: float = 0.0
     told: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     log: tuple[Mapping[str, Any], ...] = ()
+    evidence: Evidence | None = None
 
 
 NOTHING_YET = Afterwards()

@@ -75,14 +75,14 @@ def render_contest(page: Page, lang: str, most: int) -> str:
         "wishes": WISHES,
         "most": most,
         "colon": "：" if lang == "zh" else ": ",
-        "css": Markup(_css()),
+        "css": Markup(page_css()),
     }
     return environment(lang).get_template("contest.html.j2").render(**shown)
 
 
 def contest_csp() -> str:
     """Content-Security-Policy of the page: its own style, and a form that leads back to it."""
-    digest = base64.b64encode(hashlib.sha256(_css().encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(page_css().encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
@@ -90,6 +90,7 @@ def contest_csp() -> str:
 
 
 @lru_cache(maxsize=1)
-def _css() -> str:
+def page_css() -> str:
+    """Style of the pages that people reach without a login."""
     own = resources.files("riskgraph.explainers").joinpath("templates", "contest.css")
     return stylesheet() + own.read_text(encoding="utf-8")

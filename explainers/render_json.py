@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
@@ -20,14 +18,13 @@ from riskgraph.explainers.authority import authority
 from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate
+from riskgraph.explainers.integrity import SCHEMA, integrity
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import attribution_of
 from riskgraph.explainers.rules import rules
 from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import table
 from riskgraph.explainers.withheld import withheld
-
-SCHEMA = "decision_report/1"
 
 
 def render(
@@ -59,7 +56,7 @@ def render(
     _check(audience, law, lang)
     subgraph = OrderSubgraph.unpack(record.subgraph)
     report = _fields(sections.View(record, subgraph, merchant, audience, law, lang, standing))
-    return report | {"integrity": {"canonical_sha256": canonical_sha256(report), "excludes": ["integrity"]}}
+    return report | {"integrity": integrity(report, standing.after.evidence, audience)}
 
 
 def _fields(view: sections.View) -> dict[str, Any]:
@@ -111,12 +108,6 @@ def _holds(report: Mapping[str, Any], field: str) -> bool:
     """Whether a report has a field; ``compliance.score`` lies within another."""
     block, _, inner = field.partition(".")
     return block in report and (not inner or inner in report[block])
-
-
-def canonical_sha256(report: Mapping[str, Any]) -> str:
-    """Digest over the canonical JSON of a report without its ``integrity`` (GDPR Art. 5(1)(f), 32)."""
-    hashed = {key: value for key, value in report.items() if key != "integrity"}
-    return hashlib.sha256(canonical_json(hashed)).hexdigest()
 
 
 @lru_cache(maxsize=1)

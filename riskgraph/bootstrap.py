@@ -22,6 +22,7 @@ from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.tree_head import TreeHead
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
@@ -30,6 +31,7 @@ from riskgraph.explainers.record import build_report
 from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import read_tables, reason_text
 from riskgraph.governance.contest_links import ContestLinks
+from riskgraph.governance.keyring import KeyRing
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.signing import (
     Ed25519Signer,
@@ -49,7 +51,9 @@ from riskgraph.reviewing import Reviews
 from riskgraph.service import Service
 from riskgraph.settings import Settings
 from riskgraph.shadow import Challengers
-from riskgraph.stores import SqliteStore, open_store
+from riskgraph.stores import Secrets, SqliteStore, open_store, store_path
+from riskgraph.stores.verify import Verified, verify_file
+from riskgraph.subjects import Subjects
 
 SIMULATED = "simulated"
 EXTRAS = {
@@ -266,6 +270,17 @@ def open_signer(settings: Settings) -> Ed25519Signer:
     return Ed25519Signer.open(settings.secret_folder / "signing.key")
 
 
+def open_key_ring(settings: Settings) -> KeyRing:
+    """What signs reports and tree heads, and verifies those of earlier keys."""
+    return KeyRing(settings.secret_folder)
+
+
+def open_secrets(settings: Settings) -> Secrets:
+    """What a store needs of the secrets folder; its keys are made at the first use, mode 0600."""
+    wrapping_key = read_or_create_secret(settings.secret_folder / "wrapping.key")
+    return Secrets(wrapping_key, open_key_ring(settings))
+
+
 def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519Verifier:
     """What checks signatures: an exported public key, else this installation's own.
 
@@ -316,7 +331,7 @@ def open_service(
     profile = profile or load_profile(settings)
     others = [load_model(folder) for folder in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.store)
+    store = open_store(settings.store, open_secrets(settings))
     shadow = Challengers(others, load_tree(settings), store) if others else None
     line = open_line(settings, profile, store, shadow)
 
@@ -334,10 +349,11 @@ def open_service(
     return Service(
         settings=settings,
         line=line,
-        reports=open_reports(settings, profile, store, reviews),
+        reports=open_reports(settings, store, profile, reviews),
         store=store,
         profile=profile,
         reviews=reviews,
+        subjects=open_subjects(settings, profile, store, line.clock),
         authenticator=Authenticator(store),
         problems=problems,
         close=close,
@@ -353,18 +369,44 @@ def open_reviews(
 
 
 def open_reports(
-    settings: Settings, profile: MerchantProfile, store: SqliteStore, reviews: Reviews
+    settings: Settings, store: SqliteStore, profile: MerchantProfile, reviews: Reviews
 ) -> StoredReports:
-    """What renders the stored decisions of this installation."""
+    """Reports of stored decisions, signed with the key of this installation."""
     origins = ModelOrigins(models_folder(settings), settings.model, lambda: open_verifier(settings))
-    return StoredReports(store, profile, origins, reviews)
+    page = settings.verify_address(profile.simulated)
+    return StoredReports(store, profile, origins, reviews, open_key_ring(settings), page)
+
+
+def open_subjects(
+    settings: Settings, profile: MerchantProfile, store: SqliteStore, clock: Clock | None = None
+) -> Subjects:
+    """The rights of data subjects over the store."""
+    reports = open_reports(settings, store, profile, open_reviews(settings, store, profile, clock))
+
+    def report(decision_id: str, lang: str) -> tuple[bytes, str]:
+        return reports.render(decision_id, None, "subject", "both", lang, "json")
+
+    return Subjects(store, open_door(settings), clock or SystemClock(), report)
+
+
+def verify_log(settings: Settings, kept: TreeHead | None = None) -> Verified:
+    """Check the log of the store, which need not be in order.
+
+    Args:
+        settings: Where the store and the secrets are.
+        kept: A tree head that somebody kept: the log must go on from it.
+
+    Raises:
+        StorageUnavailable: If there is no store that can be read.
+    """
+    return verify_file(store_path(settings.store), open_secrets(settings), kept)
 
 
 @contextmanager
 def open_keys(settings: Settings) -> Iterator[SqliteStore]:
     """The store, for work on keys."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.store)
+    store = open_store(settings.store, open_secrets(settings))
     try:
         yield store
     finally:

@@ -9,16 +9,19 @@ import typer
 
 from riskgraph import __version__
 from riskgraph.commands import (
+    audit_log,
     backtest,
     bench,
     catalog,
     demo,
     keys,
     model,
+    retention,
     review,
     sandbox,
     score,
     serve,
+    subject,
     world,
 )
 from riskgraph.commands.ui import err
@@ -32,7 +35,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _part in (demo, serve, score, review, world, sandbox, model, backtest, catalog, keys, bench):
+for _part in (
+    demo,
+    serve,
+    score,
+    retention,
+    review,
+    world,
+    sandbox,
+    model,
+    backtest,
+    catalog,
+    keys,
+    subject,
+    audit_log,
+    bench,
+):
     _part.register(app)
 
 

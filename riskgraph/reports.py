@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from riskgraph.core.errors import ModelUnavailable, NotFound
 from riskgraph.core.report import DecisionReport
 from riskgraph.explainers.cache import RenderedReports
 from riskgraph.explainers.choices import Form
+from riskgraph.explainers.integrity import Evidence, Finding, check_report
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.standing import AS_DECIDED, Standing
+from riskgraph.governance.keyring import KeyRing
 from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.registry import POINTER_FILE, promotions, shipped_champion
 from riskgraph.ports import Verifier
@@ -80,12 +82,14 @@ def _origin(folder: Path, changed: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StoredReports:
-    """Renders stored records for their readers."""
+    """Renders stored records for their readers, and checks what readers hold."""
 
     store: SqliteStore
     profile: MerchantProfile
     origins: ModelOrigins
     reviews: Reviews
+    ring: KeyRing
+    verify_url: str | None = None
     cache: RenderedReports = field(default_factory=RenderedReports)
 
     def render(
@@ -111,7 +115,7 @@ class StoredReports:
 
         if form == Form.JSON:
             return make(), MEDIA_TYPES[form]
-        digests = (_digest(encode_record(record)), self.policy, _digest(canonical_json(asdict(standing))))
+        digests = (_digest(encode_record(record)), self.policy, _standing_digest(standing, audience))
         content = self.cache.rendered(decision_id, (*digests, audience, law, lang, form), make)
         return content, MEDIA_TYPES[form]
 
@@ -123,11 +127,35 @@ class StoredReports:
     def standing(self, record: DecisionReport) -> Standing:
         """What is known of a decision beside its record."""
         model = record.versions.get("model_sha256", "")
+        after = self.reviews.afterwards(record.decision_id, record.issued_at)
         return Standing(
             model=self.origins.facts(model),
             approvals=self.origins.approvals(model),
-            after=self.reviews.afterwards(record.decision_id, record.issued_at),
+            after=replace(after, evidence=self._evidence(record.decision_id)),
         )
+
+    def _evidence(self, decision_id: str) -> Evidence | None:
+        proof = self.store.proof(decision_id)
+        return None if proof is None else Evidence(self.ring.signer, proof, self.verify_url)
+
+    def check(self, report: Any) -> list[Finding]:
+        """See :func:`riskgraph.explainers.integrity.check_report`."""
+        return check_report(report, self.ring.verifier, self.store.place)
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """Keys that reports and tree heads were ever signed with, the newest first."""
+        return [key.to_json() for key in self.ring.public_keys()]
+
+
+def _standing_digest(standing: Standing, audience: str) -> str:
+    """Digest of all that a page shows beside the record; shoppers are not shown the proof, which grows."""
+    evidence = standing.after.evidence
+    proof = None
+    if evidence is not None:
+        shown = None if audience == "subject" else dict(evidence.proof)
+        proof = [evidence.signer.key_id, evidence.verify_url, shown]
+    plain = replace(standing, after=replace(standing.after, evidence=None))
+    return _digest(canonical_json([asdict(plain), proof]))
 
 
 def _digest(data: bytes) -> str:

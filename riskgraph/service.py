@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from riskgraph.explainers.integrity import Finding
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.governance.keys import ApiKey, Authenticator, require
 from riskgraph.governance.limits import RateLimiter
@@ -13,6 +14,7 @@ from riskgraph.pipeline import Line
 from riskgraph.reviewing import Reviews
 from riskgraph.settings import Settings
 from riskgraph.stores import SqliteStore
+from riskgraph.subjects import Subjects
 
 DEFAULT_PER_SECOND = 50
 
@@ -25,6 +27,12 @@ class ReportReader(Protocol):
     ) -> tuple[bytes, str]:
         """``(content, media type)``; NotFound if this merchant has no such decision."""
 
+    def check(self, report: Any) -> list[Finding]:
+        """What holds of a report that somebody has; Invalid if it is none."""
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """Keys that reports were ever signed with, the newest first."""
+
 
 @dataclass
 class Service:
@@ -36,6 +44,7 @@ class Service:
     store: SqliteStore
     profile: MerchantProfile
     reviews: Reviews
+    subjects: Subjects
     authenticator: Authenticator
     problems: Callable[[], list[str]]
     close: Callable[[], None]

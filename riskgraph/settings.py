@@ -78,6 +78,11 @@ class Settings:
         """Where shoppers reach this service; for a simulated shop the address that it listens on, or none."""
         return self.public_url or (f"http://{self.host}:{self.port}" if simulated else "")
 
+    def verify_address(self, simulated: bool) -> str | None:
+        """The page on which reports can be checked; None where shoppers cannot reach this service."""
+        address = self.contest_address(simulated)
+        return f"{address.rstrip('/')}/verify" if address else None
+
     @property
     def store(self) -> str:
         return self.store_url or f"sqlite:///{self.home / 'riskgraph.db'}"

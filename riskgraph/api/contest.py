@@ -113,7 +113,7 @@ async def post_contest(token: str, request: Request, lang: str = "") -> Response
         await run_in_threadpool(reviews.contest, visit.decision_id, None, body, "page")
     except RiskgraphError as failure:
         return _again(visit, sent, failure)
-    return RedirectResponse(f"?lang={visit.lang}&sent=1", status_code=303, headers=_headers())
+    return RedirectResponse(f"?lang={visit.lang}&sent=1", status_code=303, headers=page_headers())
 
 
 def _visit(token: str, request: Request, lang: str, calls: int) -> Visit:
@@ -129,7 +129,7 @@ def _visit(token: str, request: Request, lang: str, calls: int) -> Visit:
     name = f"contest:{request.method}:{decision_id}"
     service.limiter.check(name, calls, clock.monotonic(), WINDOW_S)
     order = service.reviews.found(decision_id, None).report.order
-    lang = _language(lang, request, str(order["lang"]))
+    lang = page_language(lang, request, str(order["lang"]))
     told, page = service.reviews.told(decision_id), blank(service.profile, lang)
     page = replace(
         page,
@@ -146,7 +146,7 @@ def _say(key: str, lang: str, **values: object) -> str:
     return words(f"text.{key}", lang, **values)
 
 
-def _language(asked: str, request: Request, else_: str = "") -> str:
+def page_language(asked: str, request: Request, else_: str = "") -> str:
     """The language that was asked for, else the browser's, else the order's."""
     if asked in ("zh", "en"):
         return asked
@@ -195,7 +195,7 @@ def _again(visit: Visit, sent: dict[str, str], failure: RiskgraphError) -> Respo
 
 def _refused(request: Request, lang: str, failure: RiskgraphError) -> Response:
     """The page without its form: the link does not serve, or serves not now."""
-    lang = _language(lang, request)
+    lang = page_language(lang, request)
     page, status = blank(service_of(request).profile, lang), failure.status
     title, key = _say("wrong_title", lang), "down"
     if isinstance(failure, TooManyRequests):
@@ -212,11 +212,11 @@ def _refused(request: Request, lang: str, failure: RiskgraphError) -> Response:
 
 
 def _shown(page: Page, lang: str, status: int = 200) -> Response:
-    headers = _headers() | {"Content-Language": "zh-Hans" if lang == "zh" else "en"}
+    headers = page_headers() | {"Content-Language": "zh-Hans" if lang == "zh" else "en"}
     return HTMLResponse(render_contest(page, lang, MAX_WORDS), status_code=status, headers=headers)
 
 
-def _headers() -> dict[str, str]:
+def page_headers() -> dict[str, str]:
     """The link is a secret of the shopper: it goes into no cache, no index and no referrer."""
     return {
         "Content-Security-Policy": contest_csp(),

@@ -28,7 +28,7 @@ from riskgraph.pipeline import observe
 from riskgraph.ports import Entry, Progress
 from riskgraph.settings import Settings
 from riskgraph.stores import open_store
-from riskgraph.stores.crash import run_kills, synthetic_entry, synthetic_order
+from riskgraph.stores.crash import run_kills, synthetic_entry, synthetic_order, synthetic_secrets
 
 RATE = 100.0
 REQUESTS = 1_500
@@ -162,7 +162,7 @@ def _bare(entry: Entry) -> Entry:
 
 
 def _rate(path: Path, entries: Iterable[Entry]) -> float:
-    store = open_store(f"sqlite:///{path}")
+    store = open_store(f"sqlite:///{path}", synthetic_secrets())
     waiting: deque[Future[None]] = deque()
     start, count = time.perf_counter(), 0
     for entry in entries:

@@ -1,4 +1,4 @@
-"""``riskgraph keys``: API keys, and the public key that verifies what this installation signs."""
+"""``riskgraph keys``: API keys, and the keys that this installation signs with."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from riskgraph.bootstrap import open_keys, open_verifier
+from riskgraph.bootstrap import open_key_ring, open_keys, open_verifier
 from riskgraph.commands.ui import AsJson, day, emit
 from riskgraph.core.errors import Invalid, NotFound
 from riskgraph.governance.keys import ROLES, create_key
 from riskgraph.settings import Settings
 
 app = typer.Typer(
-    help="API keys: shown once, stored hashed, revocable within a second; and the public key for signatures.",
+    help="API keys: shown once, stored hashed, revocable within a second; and the keys for signatures.",
     no_args_is_help=True,
 )
 
@@ -96,3 +96,38 @@ def public(
     shown = {"algorithm": "Ed25519", "key_id": verifier.key_id, "public_key": pem}
     told = pem.rstrip() if out is None else f"public key {verifier.key_id} written to {out}"
     emit(shown, as_json, lambda console: console.print(told, markup=False, highlight=False, soft_wrap=True))
+
+
+@app.command("reports")
+def reports(as_json: AsJson = False) -> None:
+    """The public keys that verify reports and the log: the one that signs now first, then earlier ones."""
+    rows = [key.to_json() for key in open_key_ring(Settings.from_environment()).public_keys()]
+    emit(
+        rows,
+        as_json,
+        lambda out: out.print(
+            *(f"{row['key_id']}  {_since(row['retired_at'])}\n{row['public_key'].rstrip()}" for row in rows),
+            sep="\n",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        ),
+    )
+
+
+def _since(retired_at: str | None) -> str:
+    return "signs now" if retired_at is None else f"retired {retired_at}"
+
+
+@app.command("rotate")
+def rotate(as_json: AsJson = False) -> None:
+    """Sign reports and the log with a new key from now on; what earlier keys signed still verifies.
+
+    A service that runs takes the new key with its next signature. The key of releases and promotions stays.
+    """
+    retired = open_key_ring(Settings.from_environment()).rotate()
+    emit(
+        {"retired": retired.key_id, "key_id": retired.successor, "at": retired.retired_at},
+        as_json,
+        lambda out: out.print(f"{retired.successor} signs now; {retired.key_id} is kept for verification"),
+    )

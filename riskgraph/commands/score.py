@@ -106,7 +106,7 @@ def show_report(
     profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()
     with bootstrap.open_keys(settings) as store:
         reviews = bootstrap.open_reviews(settings, store, profile)
-        reader = bootstrap.open_reports(settings, profile, store, reviews)
+        reader = bootstrap.open_reports(settings, store, profile, reviews)
         content, media_type = reader.render(
             decision_id, None, audience.value, law.value, lang.value, format.value
         )

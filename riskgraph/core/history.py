@@ -144,6 +144,11 @@ class IndexedHistory:
         self.frauds = FraudLinks()
         self.reports = ReportTimes()
 
+    def replace(self, fresh: IndexedHistory) -> None:
+        """Take another's place in all windows, as after an erasure; a context being read keeps its own."""
+        self.activity, self.sales, self.doors = fresh.activity, fresh.sales, fresh.doors
+        self.frauds, self.reports = fresh.frauds, fresh.reports
+
     def note(self, past: PastOrder) -> None:
         """Record an order in all windows, once per key (the caller sees to that)."""
         self.activity.add(past)

@@ -14,14 +14,16 @@ from riskgraph.core.errors import Forbidden, Invalid, Unauthenticated
 PREFIX = "rk"
 ROLES: dict[str, frozenset[str]] = {
     "checkout": frozenset({"decide", "read_own", "outcome", "contest"}),
-    "compliance": frozenset({"read_own", "report_compliance", "search", "contest", "review_list"}),
+    "compliance": frozenset(
+        {"read_own", "report_compliance", "search", "contest", "review_list", "subjects", "audit"}
+    ),
     "reviewer": frozenset({"read_own", "report_compliance", "contest", "review_list", "review"}),
     "auditor": frozenset({"read_own", "report_compliance", "report_authority"}),
     "fraud_team": frozenset({"read_own", "report_fraud_team"}),
     "admin": frozenset(
         {
             "decide", "read_own", "outcome", "report_compliance", "report_authority", "report_fraud_team",
-            "search", "keys", "contest", "review_list", "review",
+            "search", "keys", "contest", "review_list", "review", "subjects", "audit",
         }
     ),
 }  # fmt: skip

@@ -70,6 +70,11 @@ class Ed25519Signer(Ed25519Verifier):
         private = Ed25519PrivateKey.generate()
         return cls(private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
 
+    @property
+    def secret_bytes(self) -> bytes:
+        """The private key, 32 bytes, as its file holds it."""
+        return self._private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+
     def sign(self, data: bytes) -> bytes:
         return self._private.sign(data)
 
@@ -80,12 +85,21 @@ def read_public_key(path: Path) -> Ed25519Verifier:
     Raises:
         Invalid: If the file holds no Ed25519 public key in PEM.
     """
+    return parse_public_key(path.read_bytes(), str(path))
+
+
+def parse_public_key(pem: bytes, name: str = "this") -> Ed25519Verifier:
+    """A public key from its PEM; ``name`` is what errors call it.
+
+    Raises:
+        Invalid: If it is no Ed25519 public key in PEM.
+    """
     try:
-        public = load_pem_public_key(path.read_bytes())
+        public = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as wrong:
-        raise Invalid(f"{path} holds no public key in PEM", field="public_key") from wrong
+        raise Invalid(f"{name} holds no public key in PEM", field="public_key") from wrong
     if not isinstance(public, Ed25519PublicKey):
-        raise Invalid(f"{path} holds a public key of another kind than Ed25519", field="public_key")
+        raise Invalid(f"{name} holds a public key of another kind than Ed25519", field="public_key")
     return Ed25519Verifier(public)
 
 

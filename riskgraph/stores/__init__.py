@@ -5,22 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from riskgraph.core.errors import Invalid
+from riskgraph.stores.sealing import Secrets
 from riskgraph.stores.sqlite import SqliteStore
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["Secrets", "SqliteStore", "open_store", "store_path"]
 
 SCHEME = "sqlite:///"
 
 
-def open_store(url: str) -> SqliteStore:
+def open_store(url: str, secrets: Secrets) -> SqliteStore:
     """Open the store behind a URL.
 
     Args:
         url: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+        secrets: Keys that reports are sealed and the log is signed with.
 
     Raises:
         Invalid: If the scheme is unknown or the path is missing.
         StorageUnavailable: If the store cannot be opened.
+    """
+    return SqliteStore(store_path(url), secrets)
+
+
+def store_path(url: str) -> Path:
+    """The file behind a URL.
+
+    Raises:
+        Invalid: If the scheme is unknown or the path is missing.
     """
     if not url.startswith(SCHEME):
         raise Invalid(
@@ -30,4 +41,4 @@ def open_store(url: str) -> SqliteStore:
     path = url.removeprefix(SCHEME)
     if not path or path == ":memory:":
         raise Invalid(f"{SCHEME} needs the path of a file", field="store_url")
-    return SqliteStore(Path(path))
+    return Path(path)

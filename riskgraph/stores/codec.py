@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import attrgetter
 from struct import Struct
 from typing import Any
@@ -46,6 +47,9 @@ def _plain(value: Any) -> Any:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+# One form for one value: a leaf of the log is made over these bytes.
+_canonical = msgspec.msgpack.Encoder(enc_hook=_plain, order="deterministic")
+_plain_decoder = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes])
 _facts_decoder = msgspec.msgpack.Decoder(_Facts)
 _record_decoder = msgspec.msgpack.Decoder(DecisionReport)
 
@@ -71,10 +75,25 @@ def decode_bands(packed: bytes) -> tuple[int, ...]:
 
 
 def encode_record(report: DecisionReport) -> bytes:
-    """The report record."""
-    return _encoder.encode(report)
+    """The report record in its one form: names in order, numbers in their shortest."""
+    return _canonical.encode(report)
 
 
 def decode_record(data: bytes) -> DecisionReport:
     """Inverse of :func:`encode_record`."""
     return _record_decoder.decode(data)
+
+
+def encode_plain(nonce: bytes, record: bytes, answer: bytes) -> bytes:
+    """What is sealed of a decision."""
+    return _encoder.encode((nonce, record, answer))
+
+
+def decode_plain(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Inverse of :func:`encode_plain`."""
+    return _plain_decoder.decode(data)
+
+
+def encode_row(row: Sequence[Any]) -> bytes:
+    """The columns beside sealed bytes, as they are authenticated."""
+    return _encoder.encode(row)

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from riskgraph.core.order import Entities, Order
 from riskgraph.core.report import Decision, DecisionReport, Reason
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import Verdict
 from riskgraph.ports import Entry
 from riskgraph.stores.schema import connect
+from riskgraph.stores.sealing import Secrets
 from riskgraph.stores.sqlite import SqliteStore
 
 CHILD_THREADS = 4
@@ -88,6 +91,25 @@ def synthetic_entry(order: Order, decision_id: str, subgraph: OrderSubgraph | No
     return Entry(order, graph, decision, key, sha256(key.encode()).hexdigest(), answer, "key-1")
 
 
+class _PublicSigner:
+    """Signs with a key that everyone knows, where nothing is to be protected."""
+
+    def __init__(self) -> None:
+        self._private = Ed25519PrivateKey.from_private_bytes(bytes(32))
+        self.key_id = "public"
+
+    def sign(self, data: bytes) -> bytes:
+        return self._private.sign(data)
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        return signature == self.sign(data)
+
+
+def synthetic_secrets() -> Secrets:
+    """Secrets that are none, for stores of synthetic decisions."""
+    return Secrets(bytes(32), _PublicSigner())
+
+
 def synthetic_order(name: str, number: int) -> Order:
     """An order whose entities recur every few hundred numbers."""
 
@@ -126,9 +148,10 @@ def run_kills(rounds: int, directory: Path, seed: int = 1) -> KillResult:
     problems: list[str] = []
     for number in range(rounds):
         promised = _one_kill(path, number, chance.randint(1, MAX_ACKNOWLEDGED))
-        store = SqliteStore(path)
+        store = SqliteStore(path, synthetic_secrets())
         try:
             problems += store.integrity_problems()
+            problems += [found.problem for found in store.verify().problems]
             lost += sum(store.read_record(decision_id) is None for decision_id in promised)
             problems += torn(path, promised)
         finally:
@@ -176,7 +199,7 @@ def _one_kill(path: Path, number: int, after: int) -> list[str]:
 
 def append_for_ever(path: Path, number: int) -> None:
     """What the killed process does: append from a few threads, report each id once committed."""
-    store = SqliteStore(path)
+    store = SqliteStore(path, synthetic_secrets())
     report = threading.Lock()
 
     def work(thread: int) -> None:

@@ -46,7 +46,9 @@ def insert_new(
     return insert(connection, target, rows, f"ON CONFLICT DO NOTHING RETURNING {returning}")
 
 
-def select_in(connection: apsw.Connection, query: str, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def select_in(
+    connection: apsw.Connection, query: str, names: Sequence[str | bytes]
+) -> Iterator[tuple[Any, ...]]:
     """Rows of ``query``, whose last words must be ``IN``, for the given values."""
     for part in _halving(names):
         yield from connection.execute(f"{query} ({','.join('?' * len(part))})", tuple(part))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 import apsw
 
+from riskgraph.core.errors import CheckFailed, StorageUnavailable
 from riskgraph.core.history import HISTORY_LIMIT, HUB_ORDERS, IndexedHistory
 from riskgraph.core.order import Order
 from riskgraph.core.past import LINK_KINDS, PastOrder
@@ -15,6 +17,7 @@ from riskgraph.core.report import DecisionReport
 from riskgraph.core.spelling import parts, unique_alike
 from riskgraph.stores.codec import decode_bands, decode_past
 from riskgraph.stores.rows import KIND_CODE
+from riskgraph.stores.sealing import Opened, Vault
 
 # The order itself as first recorded, and the newest orders of each entity, read in one go.
 _PAST = " UNION ALL ".join(
@@ -45,6 +48,9 @@ DECISION_COLUMNS = (
     "verdict",
 )
 DECISION_SELECT = "SELECT decision_id, key, trace_id, idempotency_key, body_sha256, merchant_id, ts, verdict"
+SEALED_SELECT = (
+    f"{DECISION_SELECT}, subject, sealed, wrapped FROM decisions LEFT JOIN subject_keys USING(subject)"
+)
 _digests = attrgetter(*LINK_KINDS)
 
 
@@ -62,6 +68,21 @@ class StoredDecision:
     verdict: str
     answer: bytes
     report: DecisionReport
+
+
+def opened(row: tuple[Any, ...], vault: Vault) -> tuple[dict[str, Any], Opened]:
+    """A row of ``SEALED_SELECT`` by its columns, and what was sealed beside it.
+
+    Raises:
+        StorageUnavailable: If it does not open.
+    """
+    *columns, sealed, wrapped = row
+    try:
+        found = vault.open(sealed, columns, columns[-1], wrapped)
+    except CheckFailed as wrong:
+        told = f"decision {columns[0]} cannot be read: {wrong.message}; see riskgraph audit verify"
+        raise StorageUnavailable(told) from wrong
+    return dict(zip(DECISION_COLUMNS, columns, strict=False)), found
 
 
 class SqliteHistory(IndexedHistory):

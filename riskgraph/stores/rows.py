@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from riskgraph.core.door import DIGEST_BYTES
+from riskgraph.core.merkle import HASH_BYTES, leaf_hash
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import LINK_KINDS, PastOrder
 from riskgraph.core.review import BY_HOLD, Case, Stands
 from riskgraph.ports import Entry
-from riskgraph.stores.codec import encode_past, encode_record
+from riskgraph.stores.codec import encode_past, encode_plain, encode_record
 
 KIND_CODE = {kind: code for code, kind in enumerate(LINK_KINDS)}
 EVENT_VERSION = 1
@@ -29,9 +32,15 @@ class OrderRows:
 
 @dataclass(frozen=True, slots=True)
 class EntryRows(OrderRows):
-    """Rows of one entry, without the numbers that the writer gives out."""
+    """Rows of one entry, without the numbers and the seal that the writer gives out.
+
+    ``plain`` is what gets sealed beside the row ``decision``; ``leaf`` is its hash in the log.
+    """
 
     decision: tuple[Any, ...]
+    plain: bytes
+    leaf: bytes
+    subject: bytes
     event: tuple[Any, ...]
     meter: tuple[Any, ...]
     decision_id: str
@@ -56,6 +65,9 @@ def entry_rows(entry: Entry) -> EntryRows:
     """Encode an entry; nothing raw is left in an order that passed the door."""
     order, decision = entry.order, entry.decision
     past = PastOrder.of(order)
+    record, nonce = encode_record(decision.report), os.urandom(HASH_BYTES)
+    # Nothing links two orders of guests, so each is a subject of its own.
+    subject = past.account or os.urandom(DIGEST_BYTES)
     payload = {
         "order_key": past.key,
         "trace_id": decision.trace_id,
@@ -79,9 +91,11 @@ def entry_rows(entry: Entry) -> EntryRows:
             order.merchant_id,
             order.placed_at,
             decision.verdict.value,
-            entry.answer,
-            encode_record(decision.report),
+            subject,
         ),
+        subject=subject,
+        plain=encode_plain(nonce, record, entry.answer),
+        leaf=leaf_hash(nonce + record),
         event=_event(
             "decision.recorded", decision.decision_id, order.placed_at, decision.decision_id, past, payload
         ),

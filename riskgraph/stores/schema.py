@@ -6,28 +6,42 @@ part of its bands, so that other spellings of a door are found.
 
 Each index costs a decision a page in its commit, so there is none that only a rare question would use.
 Numbers of ``outbox`` must never come again: whoever deletes sent events keeps the newest one.
+
+A decision's ``seq`` is its leaf in the log. Record and answer lie in ``sealed``, under a key of ``subject``
+(see ``sealing``). ``purge_due`` has a row while deleted bytes may still lie in the file (see ``erasure``).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
 from riskgraph.core.errors import StorageUnavailable
-from riskgraph.stores import reviews
+from riskgraph.stores import log, reviews
 
 # Older versions can corrupt a WAL that is reset while another connection reads (sqlite.org, 2026).
 MIN_SQLITE = (3, 51, 3)
 APPLICATION_ID = 0x52474B01
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+MIGRATED_VERSION = 3
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 BUSY_MS = 2000
 
-_TABLES = """
+DECISIONS = """
+CREATE TABLE decisions(seq INTEGER PRIMARY KEY, decision_id TEXT NOT NULL UNIQUE, key TEXT NOT NULL,
+    trace_id TEXT NOT NULL, idempotency_key TEXT NOT NULL UNIQUE, body_sha256 TEXT NOT NULL,
+    merchant_id TEXT NOT NULL, ts REAL NOT NULL, verdict TEXT NOT NULL, subject BLOB NOT NULL,
+    sealed BLOB NOT NULL);
+CREATE TABLE subject_keys(subject BLOB PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE holds(subject BLOB PRIMARY KEY, ground TEXT NOT NULL, ordered_by TEXT NOT NULL,
+    since REAL NOT NULL, until REAL) WITHOUT ROWID;
+CREATE TABLE purge_due(since REAL NOT NULL);
+"""
+TABLES = """
 CREATE TABLE orders(oid INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, ts REAL NOT NULL,
     facts BLOB NOT NULL, vec BLOB NOT NULL);
 CREATE INDEX orders_ts ON orders(ts);
@@ -42,10 +56,6 @@ CREATE TABLE outcomes(order_key TEXT, outcome_id TEXT, merchant TEXT NOT NULL, k
 CREATE TABLE reports(merchant TEXT, kind TEXT, first REAL NOT NULL,
     PRIMARY KEY(merchant, kind)) WITHOUT ROWID;
 CREATE TABLE fraud_orders(order_key TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE decisions(seq INTEGER PRIMARY KEY, decision_id TEXT NOT NULL UNIQUE, key TEXT NOT NULL,
-    trace_id TEXT NOT NULL, idempotency_key TEXT NOT NULL UNIQUE, body_sha256 TEXT NOT NULL,
-    merchant_id TEXT NOT NULL, ts REAL NOT NULL, verdict TEXT NOT NULL, answer BLOB NOT NULL,
-    record BLOB NOT NULL);
 CREATE TABLE outbox(seq INTEGER PRIMARY KEY, event_id TEXT NOT NULL, type TEXT NOT NULL,
     v INTEGER NOT NULL, at REAL NOT NULL, decision_id TEXT, subject_key TEXT, payload BLOB NOT NULL);
 CREATE TABLE meter(ts REAL NOT NULL, key_id TEXT NOT NULL, merchant_id TEXT NOT NULL, line TEXT,
@@ -79,8 +89,12 @@ def check_sqlite(version: str) -> None:
         raise StorageUnavailable(f"SQLite {version} can corrupt a WAL database: install apsw {need} or newer")
 
 
-def prepare(path: Path) -> None:
-    """Make the file with its tables, or check the one that is there without touching it.
+def prepare(path: Path, migrate: Callable[[apsw.Connection], None]) -> None:
+    """Make the file with its tables, check the one that is there, or bring an older one up to date.
+
+    Args:
+        path: The file.
+        migrate: Turns a file of schema 3 into one of this release, within one transaction.
 
     Raises:
         StorageUnavailable: If the file is corrupt, foreign, of another version or not reachable.
@@ -89,8 +103,12 @@ def prepare(path: Path) -> None:
     with storage_errors(f"cannot open {path}"):
         if not path.exists() or path.stat().st_size == 0:
             _create(path)
-        else:
-            _check(path)
+        elif _check(path) == MIGRATED_VERSION:
+            connection = connect(path, write=True)
+            try:
+                migrate(connection)
+            finally:
+                connection.close()
 
 
 def _create(path: Path) -> None:
@@ -99,11 +117,13 @@ def _create(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = apsw.Connection(str(path))
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA journal_mode=WAL")
-    connection.execute(f"BEGIN; {_TABLES} {reviews.TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
+    tables = f"{TABLES} {DECISIONS} {log.TABLES} {reviews.TABLES}"
+    connection.execute(f"BEGIN; {tables} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
     connection.close()
 
 
-def _check(path: Path) -> None:
+def _check(path: Path) -> int:
+    """The file's schema version, if it is one that can be read or migrated; the file is left as it is."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         # Closing must not checkpoint: a damaged file stays as it was found.
@@ -111,13 +131,14 @@ def _check(path: Path) -> None:
         connection.set_busy_timeout(BUSY_MS)
         if connection.pragma("application_id") != APPLICATION_ID:
             raise StorageUnavailable(f"{path} is not a riskgraph store")
-        version = connection.pragma("user_version")
-        if version != SCHEMA_VERSION:
+        version: int = connection.pragma("user_version")
+        if version not in (MIGRATED_VERSION, SCHEMA_VERSION):
             raise StorageUnavailable(f"{path} has schema {version}, this release reads {SCHEMA_VERSION}")
         if path.stat().st_size <= QUICK_CHECK_BYTES:
             found = connection.execute("PRAGMA quick_check(1)").get
             if found != "ok":
                 raise StorageUnavailable(f"{path} is corrupt, restore it from a backup: {found}")
+        return version
     finally:
         connection.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -21,17 +22,32 @@ from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.tree_head import TreeHead
 from riskgraph.ports import Entry, Progress, ShadowScore
 from riskgraph.stores import keys, shadow
 from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
-from riskgraph.stores.reads import DECISION_COLUMNS, DECISION_SELECT, SqliteHistory, StoredDecision
+from riskgraph.stores.log import place_of, proof_of
+from riskgraph.stores.migration import migrate
+from riskgraph.stores.reads import (
+    DECISION_COLUMNS,
+    DECISION_SELECT,
+    SEALED_SELECT,
+    SqliteHistory,
+    StoredDecision,
+    opened,
+)
+from riskgraph.stores.retention import RetentionBook
 from riskgraph.stores.reviews import ReviewBook
 from riskgraph.stores.rows import entry_rows
 from riskgraph.stores.schema import connect, prepare, storage_errors, unavailable
+from riskgraph.stores.sealing import Secrets, Vault
+from riskgraph.stores.subjects import SubjectBook
+from riskgraph.stores.verify import Verified, verify
 from riskgraph.stores.writer import Writer
 
+_LOG = logging.getLogger("riskgraph.stores")
 T = TypeVar("T")
 KEEP_S = 2 * 3600.0
 KEY_MAX_AGE_S = 0.5
@@ -46,34 +62,54 @@ class SqliteStore:
 
     Args:
         path: The file; made, readable by its owner only, if it is not there.
+        secrets: Keys that reports are sealed and the log is signed with.
         keep_s: How far behind the newest order an order may arrive and still find all windows that are
             held in memory as they were (B068, B089, B112, B129, B130, B135), in seconds.
 
     Raises:
         StorageUnavailable: If the file is corrupt, foreign or of another version; it is left as it
-            was. Also if SQLite is older than 3.51.3.
+            was. Also if its log was altered, if it was sealed under another wrapping key, or if SQLite is
+            older than 3.51.3.
     """
 
-    def __init__(self, path: Path, *, keep_s: float = KEEP_S) -> None:
+    def __init__(self, path: Path, secrets: Secrets, *, keep_s: float = KEEP_S) -> None:
         self.path = path
         self._local = threading.local()
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._closed = False
         self._keys: dict[str, tuple[float, dict[str, Any]]] = {}
-        prepare(path)
+        self._vault = Vault(secrets.wrapping_key)
+        prepare(path, partial(migrate, secrets))
         with storage_errors(f"cannot read {path}"):
             connection = connect(path, write=False)
             self._indexes = load_indexes(connection, keep_s)
             connection.close()
-        self._writer = Writer(path, self._indexes)
+        self._keep_s = keep_s
+        self._writer = Writer(path, self._indexes, secrets, self._reload)
+        parts = self._read, self._writer, self._vault, self._reload
+        self.subjects = SubjectBook(*parts)
+        self.retention = RetentionBook(*parts, self.subjects)
+        self._secrets = secrets
+        self._wipe_what_is_due()
         self.reviews = ReviewBook(self._read, lambda work: self._writer.call(work).result())
 
     def close(self) -> None:
         """Commit what is queued and close the file; later calls raise StorageUnavailable."""
         self._closed = True
-        self._writer.close()
+        # The writer last: only then does SQLite put the write-ahead log back into the file.
         for reader in tuple(self._readers):
             reader.close()
+        self._writer.close()
+
+    def _wipe_what_is_due(self) -> None:
+        """What was erased before a kill must not stay in the file; a reader in the way stops no start."""
+        try:
+            self.subjects.wipe()
+        except StorageUnavailable as wrong:
+            _LOG.warning("%s", wrong.message)
+
+    def _reload(self, connection: apsw.Connection) -> None:
+        self._indexes.replace(load_indexes(connection, self._keep_s))
 
     def _read(self, work: Callable[[apsw.Connection], T]) -> T:
         """Work on this thread's connection."""
@@ -138,15 +174,17 @@ class SqliteStore:
 
     def replay(self, idempotency_key: str) -> tuple[str, bytes] | None:
         """``(body_sha256, answer)`` of an earlier decision under this key."""
-        query = "SELECT body_sha256, answer FROM decisions WHERE idempotency_key=?"
-        return next(iter(self._fetch(query, idempotency_key)), None)
+        for row in self._fetch(f"{SEALED_SELECT} WHERE idempotency_key=?", idempotency_key):
+            named, found = opened(row, self._vault)
+            return named["body_sha256"], found.answer
+        return None
 
     def decision(self, decision_id: str, merchant_id: str | None) -> dict[str, Any] | None:
         """A decision's row with ``answer`` (bytes as answered); None if it is another merchant's."""
-        for row in self._fetch(f"{DECISION_SELECT}, answer FROM decisions WHERE decision_id=?", decision_id):
-            found = dict(zip((*DECISION_COLUMNS, "answer"), row, strict=True))
-            if merchant_id in (None, found["merchant_id"]):
-                return found
+        for row in self._fetch(f"{SEALED_SELECT} WHERE decision_id=?", decision_id):
+            named, found = opened(row, self._vault)
+            if merchant_id in (None, named["merchant_id"]):
+                return {**named, "answer": found.answer}
         return None
 
     def decisions(self, merchant_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
@@ -159,10 +197,9 @@ class SqliteStore:
 
     def read_record(self, decision_id: str) -> StoredDecision | None:
         """A decision with its decoded report record."""
-        query = f"{DECISION_SELECT}, answer, record FROM decisions WHERE decision_id=?"
-        for row in self._fetch(query, decision_id):
-            named = dict(zip((*DECISION_COLUMNS, "answer"), row[:-1], strict=True))
-            return StoredDecision(**named, report=decode_record(row[-1]))
+        for row in self._fetch(f"{SEALED_SELECT} WHERE decision_id=?", decision_id):
+            named, found = opened(row, self._vault)
+            return StoredDecision(**named, answer=found.answer, report=decode_record(found.record))
         return None
 
     def subgraph(self, order_key: str) -> OrderSubgraph | None:
@@ -201,6 +238,20 @@ class SqliteStore:
     def integrity_problems(self) -> list[str]:
         """What SQLite's full integrity check finds; empty when all is well."""
         return [text for (text,) in self._fetch("PRAGMA integrity_check") if text != "ok"]
+
+    def verify(self, kept: TreeHead | None = None) -> Verified:
+        """See :func:`riskgraph.stores.verify.verify`."""
+        return self._read(partial(verify, self._secrets, kept=kept))
+
+    def proof(self, decision_id: str) -> dict[str, Any] | None:
+        """That a decision is in the log, see :func:`riskgraph.stores.log.proof_of`; None if there is none."""
+        for (leaf,) in self._fetch("SELECT seq FROM decisions WHERE decision_id=?", decision_id):
+            return self._read(partial(proof_of, leaf))
+        return None
+
+    def place(self, leaf: int, decision_id: str, hashed: str) -> str:
+        """See :func:`riskgraph.stores.log.place_of`."""
+        return self._read(partial(place_of, leaf, decision_id, hashed))
 
     def put_key(self, key: dict[str, Any]) -> None:
         """Store an API key, or replace it (contracts, section 6: ``key_id``, ``hash``, scopes)."""

@@ -8,9 +8,11 @@ hands the interpreter lock to another thread, and a busy server would wait for i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -22,26 +24,28 @@ from riskgraph.core.errors import Conflict, RiskgraphError, StorageUnavailable
 from riskgraph.core.history import IndexedHistory
 from riskgraph.stores.graph import OUTBOX, After, write_orders
 from riskgraph.stores.insert import insert, insert_new
+from riskgraph.stores.log import Log
 from riskgraph.stores.reviews import open_held
 from riskgraph.stores.rows import EntryRows
 from riskgraph.stores.schema import connect, storage_errors, unavailable
+from riskgraph.stores.sealing import Secrets, Vault
 
 _LOG = logging.getLogger("riskgraph.stores")
 MAX_BATCH = 128
 MAX_QUEUED = 20_000
 LINGER_S = 0.0005
-DECISIONS = (
-    "decisions(decision_id, key, trace_id, idempotency_key, body_sha256, merchant_id, ts, verdict, "
-    "answer, record)"
+DECISION_COLUMNS = (
+    "decisions(seq, decision_id, key, trace_id, idempotency_key, body_sha256, merchant_id, ts, verdict, "
+    "subject, sealed)"
 )
-DECISION_KEYS = "idempotency_key, decision_id"
 METER = "meter(ts, key_id, merchant_id, line, decision_id)"
 T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    work: EntryRows | Callable[[apsw.Connection, After], Any]
+    work: EntryRows | Callable[..., Any]
+    alone: bool = False
     future: Future[Any] = field(default_factory=Future)
     result: Any = None
     error: Exception | None = None
@@ -53,12 +57,27 @@ class Writer:
     Args:
         path: A file made by ``schema.prepare``.
         indexes: The in-memory part of the history, brought up to date after each commit.
+        secrets: Keys that reports are sealed and tree heads are signed with.
+        reload: Reads the indexes anew, for orders that another process has erased.
+
+    Raises:
+        StorageUnavailable: If the file cannot be opened, was sealed under another key, or its log does not
+            fit the signed head.
     """
 
-    def __init__(self, path: Path, indexes: IndexedHistory) -> None:
+    def __init__(
+        self, path: Path, indexes: IndexedHistory, secrets: Secrets, reload: Callable[[apsw.Connection], None]
+    ) -> None:
+        self._vault, self.log = Vault(secrets.wrapping_key), Log(secrets.signer)
         with storage_errors(f"cannot open {path} for writing"):
             self._connection = connect(path, write=True)
-        self._indexes = indexes
+            try:
+                self._vault.check(self._connection)
+                self.log.refresh(self._connection)
+            except StorageUnavailable:
+                self._connection.close()
+                raise
+        self._indexes, self._reload = indexes, reload
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closing = Lock()
         self._closed = False
@@ -72,6 +91,10 @@ class Writer:
     def call(self, work: Callable[[apsw.Connection, After], T]) -> Future[T]:
         """Queue other work for the same transaction; ``After`` runs once it is committed."""
         return self._put(_Job(work))
+
+    def alone(self, work: Callable[[apsw.Connection], T]) -> Future[T]:
+        """Queue work that no transaction may surround, such as VACUUM."""
+        return self._put(_Job(work, alone=True))
 
     def _put(self, job: _Job) -> Future[Any]:
         with self._closing:
@@ -91,9 +114,23 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        for jobs in self._batches():
-            self._commit(jobs)
+        for batch in self._batches():
+            for alone, jobs in groupby(batch, key=attrgetter("alone")):
+                if alone:
+                    self._do_alone(jobs)
+                else:
+                    self._commit(list(jobs))
         self._connection.close()
+
+    def _do_alone(self, jobs: Iterable[_Job]) -> None:
+        for job in jobs:
+            assert callable(job.work)
+            try:
+                result = job.work(self._connection)
+            except Exception as error:  # the thread must outlive it, as it does a batch
+                job.future.set_exception(_told(error))
+            else:
+                job.future.set_result(result)
 
     def _batches(self) -> Iterator[list[_Job]]:
         usual = 1
@@ -121,12 +158,15 @@ class Writer:
         after: After = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            if self.log.refresh(self._connection):
+                self._reload(self._connection)
             self._apply(jobs, after)
+            self.log.sign(self._connection)
             self._connection.execute("COMMIT")
         except Exception as error:  # the thread must outlive whatever goes wrong in one batch
             self._roll_back()
             for job in jobs:
-                job.future.set_exception(unavailable("nothing was committed", error))
+                job.future.set_exception(_told(error))
             return
         self._learn(after)
         for job in jobs:
@@ -157,7 +197,7 @@ class Writer:
                 entries.append(job)
                 continue
             self._write(entries, after)
-            entries, done = [], len(after)
+            entries, done, mark = [], len(after), self.log.mark()
             try:
                 with self._connection:
                     job.result = job.work(self._connection, after)
@@ -166,8 +206,8 @@ class Writer:
                 # unless SQLite has ended the whole transaction, as it does on a full disk.
                 if not self._connection.in_transaction:
                     raise
-                known = isinstance(error, RiskgraphError)
-                job.error = error if known else unavailable("nothing was committed", error)
+                job.error = _told(error)
+                self.log.back_to(mark)
                 del after[done:]
         self._write(entries, after)
 
@@ -181,15 +221,33 @@ class Writer:
         open_held([r.held for r in fresh if r.held is not None], self._connection)
 
     def _insert_decisions(self, jobs: Sequence[_Job]) -> list[EntryRows]:
-        """Rows of the decisions that are new; the others' jobs end in Conflict."""
+        """Rows of the decisions that are new, sealed and logged; the others' jobs end in Conflict."""
         rows = [job.work for job in jobs if isinstance(job.work, EntryRows)]
-        written = set(insert_new(self._connection, DECISIONS, [r.decision for r in rows], DECISION_KEYS))
-        fresh = []
-        for job, row in zip(jobs, rows, strict=True):
-            keys = row.idempotency_key, row.decision_id
-            if keys in written:
-                written.remove(keys)  # a second one of the same keys was not written
-                fresh.append(row)
+        if not rows:
+            return []
+        values = list(self._sealed(rows))
+        written = {seq for (seq,) in insert_new(self._connection, DECISION_COLUMNS, values, "seq")}
+        fresh = {}
+        for job, row, (seq, *_) in zip(jobs, rows, values, strict=True):
+            if seq in written:
+                fresh[seq] = row
             else:
                 job.error = Conflict("a decision under this idempotency key is on record")
-        return fresh
+        self._close_gaps(fresh)
+        self.log.append([row.leaf for row in fresh.values()], self._connection)
+        return list(fresh.values())
+
+    def _sealed(self, rows: Sequence[EntryRows]) -> Iterator[tuple[Any, ...]]:
+        ciphers = self._vault.ciphers([row.subject for row in rows], self._connection)
+        for seq, row in enumerate(rows, self.log.size):
+            yield seq, *row.decision, self._vault.seal(ciphers[row.subject], row.plain, row.decision)
+
+    def _close_gaps(self, numbers: Iterable[int]) -> None:
+        """A decision's number is its leaf; those that were refused leave none out."""
+        for leaf, number in enumerate(numbers, self.log.size):
+            if leaf != number:
+                self._connection.execute("UPDATE decisions SET seq=? WHERE seq=?", (leaf, number))
+
+
+def _told(error: Exception) -> Exception:
+    return error if isinstance(error, RiskgraphError) else unavailable("nothing was committed", error)

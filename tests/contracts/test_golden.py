@@ -20,8 +20,9 @@ from riskgraph.core.errors import Invalid, ModelUnavailable, Unauthenticated
 from riskgraph.core.schema import signals_schema
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree
+from riskgraph.explainers.integrity import canonical_sha256
 from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.explainers.render_json import canonical_sha256, schema
+from riskgraph.explainers.render_json import schema
 from riskgraph.governance.keys import Authenticator, hash_secret
 from riskgraph.models.card import CARD_FILE, card_text, read_card
 from tests.contracts import golden_makers as makers

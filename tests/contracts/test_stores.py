@@ -13,7 +13,7 @@ from riskgraph.core.context import compute_context
 from riskgraph.core.errors import Conflict
 from riskgraph.core.history import MemoryHistory
 from riskgraph.core.order import Order
-from riskgraph.stores.crash import synthetic_entry
+from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
 from riskgraph.stores.sqlite import SqliteStore
 from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome, attempt
 from tests.stores.streams import crowded_order, random_order, random_stream
@@ -42,14 +42,18 @@ class MemoryStore:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request, tmp_path):
-    opened = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "store.db")
+    opened = (
+        MemoryStore()
+        if request.param == "memory"
+        else SqliteStore(tmp_path / "store.db", synthetic_secrets())
+    )
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def sqlite(tmp_path):
-    opened = SqliteStore(tmp_path / "store.db")
+    opened = SqliteStore(tmp_path / "store.db", synthetic_secrets())
     yield opened
     opened.close()
 
@@ -71,7 +75,7 @@ def feed(store, stream):
 @pytest.mark.parametrize("seed", range(3))
 def test_memory_and_sqlite_give_identical_contexts(seed, maker, tmp_path):
     stream = random_stream(seed, 150, make=maker)
-    memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db")
+    memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db", synthetic_secrets())
     for number, fact in enumerate(stream):
         if isinstance(fact, Order):
             assert store.context(fact) == memory.context(fact)
@@ -87,11 +91,11 @@ def test_memory_and_sqlite_give_identical_contexts(seed, maker, tmp_path):
 @pytest.mark.parametrize("seed", range(2))
 def test_contexts_are_the_same_after_a_restart(seed, maker, tmp_path):
     stream = random_stream(seed, 150, make=maker)
-    memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db", keep_s=EVER)
+    memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db", synthetic_secrets(), keep_s=EVER)
     feed(memory, stream)
     feed(store, stream)
     store.close()
-    store = SqliteStore(tmp_path / "store.db", keep_s=EVER)
+    store = SqliteStore(tmp_path / "store.db", synthetic_secrets(), keep_s=EVER)
     chance = Random(seed)
     for number in range(60):
         order = maker(chance, 10_000 + number, NOW - chance.random() * 70 * DAY)
@@ -102,11 +106,11 @@ def test_contexts_are_the_same_after_a_restart(seed, maker, tmp_path):
 @pytest.mark.parametrize("maker", [random_order, crowded_order])
 def test_a_restart_keeps_the_newest_orders_exact_with_the_default_memory(maker, tmp_path):
     stream = random_stream(11, 200, make=maker)
-    memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db")
+    memory, store = MemoryStore(), SqliteStore(tmp_path / "store.db", synthetic_secrets())
     feed(memory, stream)
     feed(store, stream)
     store.close()
-    store = SqliteStore(tmp_path / "store.db")
+    store = SqliteStore(tmp_path / "store.db", synthetic_secrets())
     newest = max(f.placed_at for f in stream if isinstance(f, Order))
     chance = Random(11)
     for number in range(40):
@@ -203,12 +207,12 @@ def test_concurrent_writers_and_readers_lose_nothing(sqlite):
 
 
 def test_everything_is_there_after_a_restart(tmp_path):
-    store = SqliteStore(tmp_path / "store.db")
+    store = SqliteStore(tmp_path / "store.db", synthetic_secrets())
     waiting = [store.submit(entry(an_order(f"o{i}", i))) for i in range(50)]
     store.append_outcomes([an_outcome("o1", "refund")])
     store.close()
     assert all(future.exception() is None for future in waiting)
-    store = SqliteStore(tmp_path / "store.db")
+    store = SqliteStore(tmp_path / "store.db", synthetic_secrets())
     assert len(store.decisions()) == 50
     assert [e["type"] for e in store.events()].count("outcome.recorded") == 1
     assert store.integrity_problems() == []

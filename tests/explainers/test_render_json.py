@@ -15,8 +15,9 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import State
 from riskgraph.core.verdict import Verdict, Walk
+from riskgraph.explainers.integrity import canonical_sha256
 from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.explainers.render_json import canonical_sha256, render, schema
+from riskgraph.explainers.render_json import render, schema
 from riskgraph.explainers.texts import table
 from tests.explainers.helpers import (
     RandomScorer,

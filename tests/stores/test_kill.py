@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from riskgraph.stores import SqliteStore
-from riskgraph.stores.crash import run_kills, synthetic_entry, synthetic_order, torn
+from riskgraph.stores.crash import run_kills, synthetic_entry, synthetic_order, synthetic_secrets, torn
 
 
 def check(result, rounds):
@@ -24,7 +24,7 @@ def test_no_acknowledged_decision_is_lost_to_twenty_kills(tmp_path):
     ("table", "part"), [("orders", "order"), ("outbox", "event"), ("meter", "meter row")]
 )
 def test_a_decision_that_lost_a_part_of_its_transaction_is_found(tmp_path, table, part):
-    store = SqliteStore(tmp_path / "x.db")
+    store = SqliteStore(tmp_path / "x.db", synthetic_secrets())
     store.append(synthetic_entry(synthetic_order("o", 1), "d-1"))
     store.close()
     assert torn(tmp_path / "x.db", ["d-1"]) == []

@@ -11,7 +11,7 @@ import pytest
 from riskgraph.core import review
 from riskgraph.core.errors import Conflict
 from riskgraph.core.review import Case, Ruling, Stands
-from riskgraph.stores.crash import synthetic_entry
+from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
 from riskgraph.stores.reviews import Contest, Step
 from riskgraph.stores.sqlite import SqliteStore
 from tests.stores.builders import DAY, NOW, an_order
@@ -23,7 +23,7 @@ CONTEST = Contest("view", WORDS, "en", "page", NOW, NOW + 30 * DAY)
 
 @pytest.fixture
 def store(tmp_path):
-    opened = SqliteStore(tmp_path / "store.db")
+    opened = SqliteStore(tmp_path / "store.db", synthetic_secrets())
     yield opened
     opened.close()
 
@@ -42,7 +42,7 @@ def test_a_case_survives_a_restart_with_its_history(store):
     store.reviews.file(CASE, CONTEST)
     case = store.reviews.step(CASE, claim("ann"))
     store.close()
-    again = SqliteStore(store.path)
+    again = SqliteStore(store.path, synthetic_secrets())
     assert again.reviews.case("d-a") == case
     assert [row["kind"] for row in again.reviews.history("d-a")] == ["contested", "claimed"]
     assert again.reviews.contests("d-a")[0]["text"] == WORDS

@@ -14,7 +14,7 @@ import pytest
 from riskgraph.core.errors import Invalid, StorageUnavailable
 from riskgraph.ports import ShadowScore
 from riskgraph.stores import open_store, shadow
-from riskgraph.stores.crash import synthetic_entry
+from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
 from riskgraph.stores.insert import insert, present
 from riskgraph.stores.schema import check_sqlite
 from riskgraph.stores.sqlite import SqliteStore
@@ -31,7 +31,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def store(path):
-    opened = SqliteStore(path)
+    opened = SqliteStore(path, synthetic_secrets())
     yield opened
     opened.close()
 
@@ -98,7 +98,7 @@ def corrupt(path, at, data):
 
 
 def filled(path):
-    store = SqliteStore(path)
+    store = SqliteStore(path, synthetic_secrets())
     for i in range(40):
         store.append(entry(f"o{i}"))
     store.close()
@@ -111,7 +111,7 @@ def test_a_corrupt_file_is_refused_and_kept_as_it_was(path, at, data):
     corrupt(path, at, data)
     before = path.read_bytes()
     with pytest.raises(StorageUnavailable, match=str(path)):
-        SqliteStore(path)
+        SqliteStore(path, synthetic_secrets())
     assert path.read_bytes() == before
 
 
@@ -119,7 +119,7 @@ def test_a_truncated_file_is_refused(path):
     whole = filled(path)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(StorageUnavailable):
-        SqliteStore(path)
+        SqliteStore(path, synthetic_secrets())
     assert path.read_bytes() == whole[: len(whole) // 2]
 
 
@@ -128,7 +128,7 @@ def test_a_foreign_database_is_refused(path):
     connection.execute("CREATE TABLE orders(x)")
     connection.close()
     with pytest.raises(StorageUnavailable, match="not a riskgraph store"):
-        SqliteStore(path)
+        SqliteStore(path, synthetic_secrets())
 
 
 def test_a_store_of_another_version_is_refused(path):
@@ -137,7 +137,7 @@ def test_a_store_of_another_version_is_refused(path):
     connection.execute("PRAGMA user_version=99")
     connection.close()
     with pytest.raises(StorageUnavailable, match="schema 99"):
-        SqliteStore(path)
+        SqliteStore(path, synthetic_secrets())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_only_the_owner_may_read_the_file(store, path):
 
 
 def test_a_closed_store_says_so(path):
-    store = SqliteStore(path)
+    store = SqliteStore(path, synthetic_secrets())
     store.close()
     store.close()
     with pytest.raises(StorageUnavailable, match="closed"):
@@ -240,14 +240,14 @@ def test_a_key_revoked_by_another_process_is_refused_within_a_second(store, monk
     monkeypatch.setattr(time, "monotonic", lambda: now)
     store.put_key(KEY)
     assert not store.get_key("k1")["revoked"]
-    with closing(SqliteStore(store.path)) as other:
+    with closing(SqliteStore(store.path, synthetic_secrets())) as other:
         assert other.revoke_key("k1")
     now += 1.0
     assert store.get_key("k1")["revoked"]
 
 
 def test_a_store_is_opened_by_its_url(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path}/deep/er/store.db")
+    store = open_store(f"sqlite:///{tmp_path}/deep/er/store.db", synthetic_secrets())
     assert (tmp_path / "deep/er/store.db").exists()
     store.close()
 
@@ -263,13 +263,13 @@ def test_a_store_is_opened_by_its_url(tmp_path):
 )
 def test_an_unusable_store_url_is_named(url, names):
     with pytest.raises(Invalid, match=names):
-        open_store(url)
+        open_store(url, synthetic_secrets())
 
 
 def test_a_path_that_cannot_be_made_is_unavailable(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageUnavailable):
-        SqliteStore(tmp_path / "file" / "store.db")
+        SqliteStore(tmp_path / "file" / "store.db", synthetic_secrets())
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 64, 200])

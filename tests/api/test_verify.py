@@ -1,0 +1,153 @@
+"""Whoever holds a report checks it without login and without script, in Chinese and English."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from riskgraph import bootstrap
+from riskgraph.explainers.integrity import signed_bytes
+from riskgraph.governance.signing import parse_public_key
+from riskgraph.subjects import who_is
+from tests.api.conftest import order
+from tests.api.test_contest_page import Outline
+
+
+def report_of(shop, audience="compliance", name="A-1001", lang="zh") -> dict:
+    decision = shop.decide(order(order_id=name)).json()
+    asked = {"audience": audience, "law": "both", "lang": lang}
+    path = f"/v1/decisions/{decision['decision_id']}/report"
+    return shop.client.get(path, params=asked, headers=shop.headers("admin")).json()
+
+
+def check(shop, report) -> dict:
+    answer = shop.client.post("/v1/verify", json=report)
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def why(told) -> list[str]:
+    return [finding["why"] for finding in told["findings"]]
+
+
+def test_each_readers_report_holds(shop):
+    subject, compliance = (check(shop, report_of(shop, name)) for name in ("subject", "compliance"))
+    assert subject["result"] == compliance["result"] == "holds"
+    assert why(subject) == ["digest_holds", "signature_holds", "log_on_record"]
+    assert set(why(compliance)) - set(why(subject)) == {"tree_head_holds", "inclusion_holds"}
+
+
+def test_a_report_of_yesterday_holds_after_more_decisions_and_another_key(shop):
+    report = report_of(shop)
+    bootstrap.open_key_ring(shop.settings).rotate()
+    later = report_of(shop, name="A-1002")
+    assert later["integrity"]["signature"]["key_id"] != report["integrity"]["signature"]["key_id"]
+    assert later["integrity"]["log"]["leaf_index"] == report["integrity"]["log"]["leaf_index"] + 1
+    assert check(shop, report)["result"] == check(shop, later)["result"] == "holds"
+
+
+def test_anyone_can_check_with_the_published_keys_alone(shop):
+    report = report_of(shop, "subject")
+    bootstrap.open_key_ring(shop.settings).rotate()
+    listed = {row["key_id"]: row for row in shop.client.get("/verify/keys").json()["keys"]}
+    told = report["integrity"]
+    key = parse_public_key(listed[told["signature"]["key_id"]]["public_key"].encode())
+    assert key.verify(signed_bytes(told), bytes.fromhex(told["signature"]["value"]))
+    assert "secret" not in json.dumps(listed)
+
+
+def test_a_changed_verdict_and_another_log_are_found(shop, tmp_path):
+    report = report_of(shop)
+    altered = report | {"decision": report["decision"] | {"verdict": "altered"}}
+    assert check(shop, altered)["result"] == "fails"
+    settings = replace(shop.settings, home=tmp_path / "elsewhere")
+    stranger = bootstrap.open_service(settings, bootstrap.demo_profile())
+    try:
+        results = {found.what: found.why for found in stranger.reports.check(report)}
+    finally:
+        stranger.close()
+    assert results["signature"] == "key_unknown"
+    assert results["log"] == "log_elsewhere"
+
+
+def test_the_report_of_an_erased_person_is_told_as_erased(shop):
+    report = report_of(shop, "subject")
+    who = {"order": {"merchant_id": "m-17", "channel_code": order()["channel_code"], "order_id": "A-1001"}}
+    shop.service.subjects.erase(who_is(who, shop.service.line.door))
+    told = check(shop, report)
+    assert told["result"] == "holds"
+    assert why(told)[-1] == "log_erased"
+
+
+def test_the_page_says_in_both_languages_what_holds(shop):
+    report = report_of(shop, "subject")
+    said = {"en": ("as it was issued", "changed after"), "zh": ("与出具时一致", "被改动过")}
+    for lang, (holds, fails) in said.items():
+        for text, sentence in ((json.dumps(report), holds), (json.dumps(report | {"lang": "xx"}), fails)):
+            page = shop.client.post("/verify", params={"lang": lang}, data={"report": text})
+            assert page.status_code == 200
+            assert sentence in page.text
+            assert report["report_id"] in page.text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "Please paste"),
+        ("{", "not whole JSON"),
+        ('{"a": 1, "a": 2}', "not whole JSON"),
+        ('{"a": NaN}', "not whole JSON"),
+        ("[" * 100_000, "not whole JSON"),
+        ("[1]", "not whole JSON"),
+        ('{"schema": "other"}', "no decision report"),
+        ("x" * (1 << 20 | 1), "too long"),
+    ],
+    ids=["nothing", "half", "twice", "nan", "deep", "list", "other", "long"],
+)
+def test_nonsense_gets_the_page_again_with_what_is_wrong(shop, text, sentence):
+    page = shop.client.post("/verify", params={"lang": "en"}, data={"report": text})
+    assert page.status_code in (413, 422)
+    assert sentence in page.text
+
+
+def test_markup_in_a_report_stays_text(shop):
+    report = report_of(shop, "subject") | {"report_id": "<script>alert(1)</script>"}
+    page = shop.client.post("/verify", data={"report": json.dumps(report)})
+    assert "<script" not in page.text
+    assert "&lt;script&gt;" in page.text
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_page_is_accessible_and_loads_nothing(shop, lang):
+    page = shop.client.get("/verify", params={"lang": lang})
+    outline = Outline(page.text)
+    assert outline.all("html") == [{"lang": {"zh": "zh-Hans", "en": "en"}[lang]}]
+    assert len(outline.all("h1")) == len(outline.all("main")) == len(outline.all("form")) == 1
+    assert {row["for"] for row in outline.all("label")} == {row["id"] for row in outline.all("textarea")}
+    ids = {attrs["id"] for _, attrs in outline.tags if "id" in attrs}
+    for _, attrs in outline.tags:
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert set(attrs.get(name, "").split()) <= ids
+        assert not {"src", "onclick", "style"} & set(attrs)
+    assert not outline.all("script", "img", "link", "iframe")
+    assert all(row["href"].startswith("/") for row in outline.all("a"))
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "form-action 'self'" in policy
+
+
+def test_checks_are_limited(shop):
+    for _ in range(120):
+        shop.client.post("/v1/verify", json={})
+    assert shop.client.post("/v1/verify", json={}).status_code == 429
+    page = shop.client.post("/verify", params={"lang": "en"}, data={"report": "{}"})
+    assert page.status_code == 429
+    assert int(page.headers["retry-after"]) >= 1
+    assert "too often" in page.text
+
+
+def test_the_report_leads_to_the_page(shop):
+    url = report_of(shop, "subject")["integrity"]["verify_url"]
+    assert shop.client.get(url[url.index("/verify") :]).status_code == 200
