@@ -1,8 +1,8 @@
 """What a shopper could have done otherwise, as moves of nodes: the table ``data/acts.toml``.
 
 Only actionable nodes that are there are moved, to another value or away. So no act turns a refused node, or
-one that was never asked for, into one that is there: giving data is not sold as a way to pass (GDPR Art. 7(4);
-PIPL Art. 16).
+one that was never asked for, into one that is there: giving data is not sold as a way to pass (GDPR
+Art. 7(4); PIPL Art. 16).
 """
 
 from __future__ import annotations
@@ -19,19 +19,23 @@ from riskgraph.explainers.texts import table
 GONE = "not_applicable"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Move:
     """One node moved by an act.
 
     Attributes:
-        to: Values by component index; empty where the node goes away.
+        index: Of the node.
+        first: Index of its first component.
+        to: Component index and new value; NaN all over where the node goes away.
         words: Component values that a node of words must have to be moved; None for any.
         above: What the node must exceed to be moved.
         at_least: Whether a value that is higher already stays.
     """
 
-    node: NodeSpec
-    to: Mapping[int, float]
+    index: int
+    first: int
+    to: tuple[tuple[int, float], ...]
+    gone: bool
     words: frozenset[float] | None
     above: float
     at_least: bool
@@ -50,7 +54,7 @@ class Act:
 
     @cached_property
     def nodes(self) -> frozenset[int]:
-        return frozenset(move.node.index for move in self.moves)
+        return frozenset(move.index for move in self.moves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,8 @@ def by_code() -> dict[str, Act]:
 def options(subgraph: OrderSubgraph) -> list[Option]:
     """The acts that would change an order, the easiest first."""
     present, components = subgraph.present.tolist(), subgraph.components.tolist()
-    found = (_option(act, present, components) for act in acts())
-    return [option for option in found if option.moved]
+    found = [_option(act, present, components) for act in acts()]
+    return [option for option in found if option]
 
 
 def changed(subgraph: OrderSubgraph, chosen: Sequence[Option]) -> OrderSubgraph:
@@ -91,38 +95,37 @@ def changed(subgraph: OrderSubgraph, chosen: Sequence[Option]) -> OrderSubgraph:
     return subgraph.with_values(values, [node for option in chosen for node in option.gone])
 
 
-def _option(act: Act, present: list[bool], components: list[float]) -> Option:
+def _option(act: Act, present: list[bool], components: list[float]) -> Option | None:
+    for node in act.needs:
+        if not present[node]:
+            return None
+    for node in act.lacks:
+        if present[node]:
+            return None
     values: dict[int, float] = {}
     gone: list[int] = []
     moved: list[int] = []
-    possible = all(present[i] for i in act.needs) and not any(present[i] for i in act.lacks)
-    for move in act.moves if possible else ():
-        index = move.node.index
-        if not present[index] or not _allows(move, components):
+    for move in act.moves:
+        if not present[move.index] or not _allows(move, components[move.first]):
             continue
-        new = {p: v for p, v in move.to.items() if _differs(components[p], v, move.at_least)}
-        if new or not move.to:
-            moved.append(index)
-            values |= new if move.to else dict.fromkeys(_places(move.node), float("nan"))
-        if not move.to:
-            gone.append(index)
-    return Option(act, values, tuple(gone), tuple(moved))
+        new = {p: v for p, v in move.to if _differs(components[p], v, move.at_least)}
+        if new:
+            moved.append(move.index)
+            values |= new
+            if move.gone:
+                gone.append(move.index)
+    return Option(act, values, tuple(gone), tuple(moved)) if moved else None
 
 
-def _allows(move: Move, components: list[float]) -> bool:
-    value = components[_places(move.node).start]
+def _allows(move: Move, value: float) -> bool:
     return (move.words is None or value in move.words) and not value <= move.above
 
 
 def _differs(value: float, to: float, at_least: bool) -> bool:
     # NaN alone differs from itself.
-    same = value == to or (value != value and to != to)
-    return not same and not (at_least and value > to)
-
-
-def _places(node: NodeSpec) -> range:
-    part = catalog().component_slices[node.index]
-    return range(part.start, part.stop)
+    if value == to or (value != value and to != to):
+        return False
+    return not (at_least and value > to)
 
 
 def _act(row: Mapping[str, Any]) -> Act:
@@ -135,14 +138,17 @@ def _move(node: NodeSpec, spec: Mapping[str, Any]) -> Move:
     if not node.actionable or node.consent_needed or node.form is Form.HISTOGRAM:
         raise ValueError(f"acts.toml: {node.id} is not for a shopper to act on")
     words = frozenset(float(node.words.index(word)) for word in spec["from"]) if "from" in spec else None
+    gone = spec["to"] == GONE
+    first = catalog().component_slices[node.index].start
+    to = tuple((first + place, value) for place, value in _values(node, spec["to"]))
     above = float(spec.get("above", "-inf"))
-    return Move(node, _values(node, spec["to"]), words, above, bool(spec.get("at_least")), spec["why"])
+    return Move(node.index, first, to, gone, words, above, bool(spec.get("at_least")), spec["why"])
 
 
-def _values(node: NodeSpec, to: Any) -> dict[int, float]:
-    first = _places(node).start
+def _values(node: NodeSpec, to: Any) -> list[tuple[int, float]]:
+    """New values by place among the node's components."""
     if to == GONE:
-        return {}
+        return [(place, float("nan")) for place in range(len(node.components))]
     if node.form is Form.CONTEXT:
-        return {first + node.components.index(name): float(value) for name, value in to.items()}
-    return {first: float(node.words.index(to)) if node.form is Form.CLASS else float(to)}
+        return [(node.components.index(name), float(value)) for name, value in to.items()]
+    return [(0, float(node.words.index(to)) if node.form is Form.CLASS else float(to))]

@@ -1,8 +1,8 @@
 """The fewest things that a shopper could have done otherwise and that would have changed the verdict.
 
-What may be named is the table of :mod:`~riskgraph.explainers.acts`. Whatever is found was scored again by the
-model that decided and walked down the same tree, gates included (C-203/22 ¶62; PIPL Art. 24(3)). Among sets of
-as few acts the easiest is taken, never the one that clears a threshold by most or least.
+What may be named is the table of :mod:`~riskgraph.explainers.acts`. Whatever is found was scored again by
+the model that decided and walked down the same tree, gates included (C-203/22 ¶62; PIPL Art. 24(3)). Among
+sets of as few acts the easiest is taken, never the one that clears a threshold by most or least.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class CounterfactualFinder:
         exact = isinstance(score, RiskScore)
         found = _closed(trial) if exact else _bounded(trial)
         found.sort()
-        search = (EXACT if len(found) <= MAX_EXACT else GREEDY) if exact else BOUNDED
+        search = BOUNDED if not exact else EXACT if 0 < len(found) <= MAX_EXACT else GREEDY
         verdict = trial.verdict(found) if found else None
         codes = tuple(trial.options[i].act.code for i in found)
         return Counterfactual(codes, verdict, search, trial.evaluations)
@@ -131,8 +131,8 @@ def _touch(a: Act, b: Act) -> bool:
 class _Effects:
     """What acts do to the logit and to each node's removal, in closed form.
 
-    Both are sums of terms of nodes and pairs. So the effect of some acts is the sum of what each does alone and
-    of what each two do beyond that, which is nothing unless a pair lies between their nodes.
+    Both are sums of terms of nodes and pairs. So the effect of some acts is the sum of what each does alone
+    and of what each two do beyond that, which is nothing unless a pair lies between their nodes.
     """
 
     def __init__(self, trial: _Trial) -> None:
@@ -142,13 +142,10 @@ class _Effects:
         self._one, self._two = np.zeros((n, 1 + width)), np.zeros((n, n, 1 + width))
         for i in range(n):
             self._one[i] = self._of(trial.scored((i,))) - self._base
-
-    def add_pairs(self) -> None:
-        """Ask the model for each two acts with an effect upon each other."""
-        codes = [option.act.code for option in self._trial.options]
-        for a, b in combinations(range(self.count), 2):
-            if frozenset({codes[a], codes[b]}) in _linked() and self._trial.compatible((a, b)):
-                both = self._of(self._trial.scored((a, b))) - self._base
+        codes = [option.act.code for option in trial.options]
+        for a, b in combinations(range(n), 2):
+            if frozenset({codes[a], codes[b]}) in _linked() and trial.compatible((a, b)):
+                both = self._of(trial.scored((a, b))) - self._base
                 self._two[a, b] = self._two[b, a] = both - self._one[a] - self._one[b]
 
     def sets(self, size: int) -> Iterator[tuple[int, ...]]:
@@ -166,11 +163,12 @@ class _Effects:
         sums = self._base + self._one[sets].sum(axis=1)
         for i, j in combinations(range(sets.shape[1]), 2):
             sums += self._two[sets[:, i], sets[:, j]]
-        above = sums[:, 0] - self._trial.line
-        if not self._trial.gated:
-            return np.asarray(above)
-        # A reject that hangs on one node is softened.
-        return np.minimum(above, sums[:, 0] - sums[:, 1:].max(axis=1) - self._trial.reject)
+        above: NDArray[np.float64] = sums[:, 0] - self._trial.line
+        if self._trial.gated:
+            # A reject that hangs on one node is softened.
+            worst = sums[:, 1:].max(axis=1, initial=0.0)
+            above = np.minimum(above, sums[:, 0] - worst - self._trial.reject)
+        return above
 
     def _of(self, score: OrderScore) -> NDArray[np.float64]:
         if not self._trial.gated:
@@ -186,10 +184,11 @@ def _sets(count: int, size: int) -> NDArray[np.intp]:
 
 def _closed(trial: _Trial) -> list[int]:
     """The fewest acts of a sum of terms, exact up to three."""
+    for i in range(len(trial.options)):
+        if trial.changes((i,)):
+            return [i]
     effects = _Effects(trial)
-    for size in range(1, MAX_EXACT + 1):
-        if size == 2:
-            effects.add_pairs()
+    for size in range(2, MAX_EXACT + 1):
         for chosen in effects.sets(size):
             if trial.changes(chosen):
                 return list(chosen)

@@ -91,7 +91,7 @@ def _environment(lang: str) -> Environment:
         "moment": moment,
         "lawname": lambda key: law_name(key, lang),
     }
-    for section in ("band", "direction", "state", "context", "verdict"):
+    for section in ("band", "direction", "state", "context", "verdict", "search"):
         environment.filters[section] = lambda key, section=section: say(f"{section}.{key}", lang)
     return environment
 

@@ -18,6 +18,7 @@ from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate
 from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.otherwise import counterfactual
 from riskgraph.explainers.record import attribution_of
 from riskgraph.explainers.texts import table
 
@@ -64,6 +65,7 @@ def _fields(view: sections.View) -> dict[str, Any]:
         "decision": sections.decision(view),
         "automation": sections.automation(view),
         **sections.reasons(view),
+        "counterfactual": counterfactual(view),
         "consent_gate": gate(view, attribution),
         **sections.processing(view),
         "data_used": sections.data_used(view),

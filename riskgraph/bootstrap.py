@@ -21,9 +21,10 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFound
 from riskgraph.core.order import Order
-from riskgraph.core.report import Attribution, DecisionReport
+from riskgraph.core.report import Attribution, Counterfactual, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
+from riskgraph.explainers.counterfactual import CounterfactualFinder
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
@@ -123,6 +124,7 @@ class MerchantReportWriter:
         mode: str,
         degraded_cause: str | None,
         context_source: str,
+        counterfactual: Counterfactual | None = None,
     ) -> DecisionReport:
         issued = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="milliseconds")
         return build_report(
@@ -140,6 +142,7 @@ class MerchantReportWriter:
             bare=self.scale_without_consent(score),
             degraded_cause=degraded_cause,
             context=context_source,
+            counterfactual=counterfactual,
         )
 
     @cached_property
@@ -333,6 +336,7 @@ def open_line(
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
+        counterfactuals=None if scorer is None else CounterfactualFinder(scorer, tree),
     )
 
 

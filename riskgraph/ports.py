@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from riskgraph.core.context import OrderContext
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
-from riskgraph.core.report import Attribution, Decision, DecisionReport
+from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import OrderScore, Scale, Walk
 
@@ -35,6 +35,11 @@ class Scorer(Protocol):
 
 class Explainer(Protocol):
     def explain(self, score: OrderScore) -> Attribution: ...
+
+
+class Counterfactuals(Protocol):
+    def find(self, subgraph: OrderSubgraph, score: OrderScore, walk: Walk) -> Counterfactual | None:
+        """The fewest acts of the shopper that lead to a milder verdict; None for an accepted order."""
 
 
 class ReportWriter(Protocol):
@@ -59,6 +64,7 @@ class ReportWriter(Protocol):
         mode: str,
         degraded_cause: str | None,
         context_source: str,
+        counterfactual: Counterfactual | None = None,
     ) -> DecisionReport: ...
 
     def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:

@@ -79,7 +79,7 @@ class Counterfactual:
     Attributes:
         acts: Their codes, the easiest first; empty where none was found.
         verdict: What the order would have come to, by scoring it again; None where none was found.
-        search: ``exact``: no set of fewer acts does. ``greedy``: more than three, and none of them can be
+        search: ``exact``: no set of fewer acts does. ``greedy``: no three do; of more, none that can be
             spared. ``bounded``: by few evaluations of a model without terms.
         evaluations: How often the model was asked.
     """
