@@ -30,28 +30,30 @@ _SEVERITY = {Verdict.ACCEPT: 0, Verdict.REVIEW: 1, Verdict.REJECT: 2}
 _SLACK = 1e-9
 
 
-class CounterfactualFinder:
-    """Finds counterfactuals of one model under one tree; safe to share between threads."""
+def find_counterfactual(
+    subgraph: OrderSubgraph, score: OrderScore, walk: Walk, scorer: Scorer, tree: DecisionTree
+) -> Counterfactual | None:
+    """The fewest acts that lead to a milder verdict; None for an order that was accepted.
 
-    def __init__(self, scorer: Scorer, tree: DecisionTree) -> None:
-        self._scorer, self._tree = scorer, tree
+    Of a sum of terms all sets of up to three acts are tried, in closed form but for the model's word on what
+    is found, then more acts greedily. A model without terms is asked a bounded number of times.
 
-    def find(self, subgraph: OrderSubgraph, score: OrderScore, walk: Walk) -> Counterfactual | None:
-        """The fewest acts that lead to a milder verdict; None for an order that was accepted.
-
-        Of a sum of terms all sets of up to three acts are tried, in closed form but for the model's word on
-        what is found, then more acts greedily. A model without terms is asked a bounded number of times.
-        """
-        if walk.verdict is Verdict.ACCEPT:
-            return None
-        trial = _Trial(self._scorer, self._tree, subgraph, score, walk)
-        exact = isinstance(score, RiskScore)
-        found = _closed(trial) if exact else _bounded(trial)
-        found.sort()
-        search = BOUNDED if not exact else EXACT if 0 < len(found) <= MAX_EXACT else GREEDY
-        verdict = trial.verdict(found) if found else None
-        codes = tuple(trial.options[i].act.code for i in found)
-        return Counterfactual(codes, verdict, search, trial.evaluations)
+    Args:
+        subgraph: The order.
+        score: What ``scorer`` said of it.
+        walk: The way that it took through ``tree``.
+        scorer: The model that decided.
+        tree: The tree that decided.
+    """
+    if walk.verdict is Verdict.ACCEPT:
+        return None
+    trial = _Trial(scorer, tree, subgraph, score, walk)
+    exact = isinstance(score, RiskScore)
+    found = sorted(_closed(trial) if exact else _bounded(trial))
+    search = BOUNDED if not exact else EXACT if 0 < len(found) <= MAX_EXACT else GREEDY
+    verdict = trial.verdict(found) if found else None
+    codes = tuple(trial.options[i].act.code for i in found)
+    return Counterfactual(codes, verdict, search, trial.evaluations)
 
 
 class _Trial:

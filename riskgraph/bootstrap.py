@@ -24,7 +24,7 @@ from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, Counterfactual, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
-from riskgraph.explainers.counterfactual import CounterfactualFinder
+from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
@@ -34,6 +34,7 @@ from riskgraph.explainers.render_json import render
 from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import reason_text
 from riskgraph.governance.keys import Authenticator
+from riskgraph.governance.limits import SubjectReports
 from riskgraph.governance.signing import (
     Ed25519Signer,
     Ed25519Verifier,
@@ -166,6 +167,7 @@ class StoredReports:
 
     store: SqliteStore
     profile: MerchantProfile
+    limit: SubjectReports | None = None
 
     def render(
         self, decision_id: str, merchant: str | None, audience: str, law: str, lang: str, form: str
@@ -173,6 +175,8 @@ class StoredReports:
         found = self.store.read_record(decision_id)
         if found is None or merchant not in (None, found.merchant_id):
             raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
+        if self.limit is not None and audience == "subject":
+            self.limit.count(found.report)
         return render_record(found.report, self.profile, audience, law, lang, form)
 
 
@@ -336,7 +340,7 @@ def open_line(
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
-        counterfactuals=None if scorer is None else CounterfactualFinder(scorer, tree),
+        find_counterfactual=find_counterfactual,
     )
 
 
@@ -367,7 +371,7 @@ def open_service(
     return Service(
         settings=settings,
         line=line,
-        reports=StoredReports(store, profile),
+        reports=StoredReports(store, profile, SubjectReports(line.clock)),
         authenticator=Authenticator(store),
         problems=problems,
         close=close,

@@ -22,7 +22,7 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, OrderScore, Verdict, Walk
 from riskgraph.ports import (
     Clock,
-    Counterfactuals,
+    CounterfactualFinder,
     Entry,
     Explainer,
     GraphStore,
@@ -56,7 +56,7 @@ class Line:
     clock: Clock
     deadline_ms: int = 150
     shadow: Shadow | None = None
-    counterfactuals: Counterfactuals | None = None
+    find_counterfactual: CounterfactualFinder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +229,10 @@ def counterfactual(
     subgraph: OrderSubgraph, score: OrderScore, walk: Walk, line: Line
 ) -> Counterfactual | None:
     """What would have changed the verdict; if that fails, the verdict and its reasons stand without."""
-    if line.counterfactuals is None:
+    if line.find_counterfactual is None or line.scorer is None:
         return None
     try:
-        return line.counterfactuals.find(subgraph, score, walk)
+        return line.find_counterfactual(subgraph, score, walk, line.scorer, line.tree)
     except Exception as failure:  # the order is decided and explained
         _LOG.error("no counterfactual: %s", type(failure).__name__)
         return None

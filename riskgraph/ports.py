@@ -15,7 +15,7 @@ from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import OrderScore, Scale, Walk
+from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
 
 
 class Scorer(Protocol):
@@ -37,8 +37,10 @@ class Explainer(Protocol):
     def explain(self, score: OrderScore) -> Attribution: ...
 
 
-class Counterfactuals(Protocol):
-    def find(self, subgraph: OrderSubgraph, score: OrderScore, walk: Walk) -> Counterfactual | None:
+class CounterfactualFinder(Protocol):
+    def __call__(
+        self, subgraph: OrderSubgraph, score: OrderScore, walk: Walk, scorer: Scorer, tree: DecisionTree, /
+    ) -> Counterfactual | None:
         """The fewest acts of the shopper that lead to a milder verdict; None for an accepted order."""
 
 
