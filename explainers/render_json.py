@@ -84,7 +84,7 @@ def law_refs(report: Mapping[str, Any], law: str) -> dict[str, dict[str, list[st
     """The articles that ask for each field, of the laws the report was asked for."""
     laws = ("gdpr", "pipl") if law == "both" else (law,)
     refs = table("law")["refs"]
-    names = {"integrity": None, **report}
+    names = {"integrity": None, "law_refs": None, **report}
     return {field: {key: list(refs[field][key]) for key in laws} for field in refs if field in names}
 
 
