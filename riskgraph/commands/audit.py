@@ -1,0 +1,54 @@
+"""``riskgraph audit``: checks of what this installation says, by means that are not its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from riskgraph import bootstrap
+from riskgraph.commands.ui import AsJson, emit, progress_bars
+from riskgraph.core.errors import CheckFailed
+from riskgraph.models import load_model
+from riskgraph.settings import Settings
+
+app = typer.Typer(help="Independent checks of explanations and records.", no_args_is_help=True)
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="audit")
+
+
+@app.command("shap")
+def audit_shap(
+    model: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Default: the model that serves.")
+    ] = None,
+    orders: Annotated[int, typer.Option(min=1, help="Drawn orders of each comparison.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the draw, and of shap's permutations.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare our contributions with the shap library's, of the model that serves and of trees.
+
+    Orders are drawn at random. Exit code 3 if a value of an exact method differs from shap's by more than
+    0.000001 of the largest, or values do not add up to the score within 0.000000001 of their sizes.
+    """
+    bootstrap.require_extra("riskgraph audit shap", "train")
+    from riskgraph.bench.shap_audit import audit
+
+    settings = Settings.from_environment()
+    audited = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
+    with progress_bars() as progress:
+        checks = audit(audited, orders, seed, progress)
+    result = {"held": all(check.held for check in checks), "checks": [check.to_json() for check in checks]}
+    table = Table("model", "players", "shap", "orders", "error", "additivity", "held")
+    for c in checks:
+        error = f"{c.error:.1e}" if c.exact else f"{c.error:.1e} (estimate)"
+        held = "yes" if c.held else "NO"
+        table.add_row(c.model, c.players, c.shap, str(c.orders), error, f"{c.additivity:.1e}", held)
+    emit(result, as_json, lambda console: console.print(table))
+    if not result["held"]:
+        failed = ", ".join(f"{c.model} ({c.players}, {c.shap})" for c in checks if not c.held)
+        raise CheckFailed(f"contributions differ from shap's: {failed}")
