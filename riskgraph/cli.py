@@ -8,7 +8,19 @@ from typing import Any
 import typer
 
 from riskgraph import __version__
-from riskgraph.commands import backtest, bench, catalog, demo, keys, model, sandbox, score, serve, world
+from riskgraph.commands import (
+    backtest,
+    bench,
+    catalog,
+    demo,
+    keys,
+    model,
+    review,
+    sandbox,
+    score,
+    serve,
+    world,
+)
 from riskgraph.commands.ui import err
 from riskgraph.core.errors import RiskgraphError
 
@@ -20,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _part in (demo, serve, score, world, sandbox, model, backtest, catalog, keys, bench):
+for _part in (demo, serve, score, review, world, sandbox, model, backtest, catalog, keys, bench):
     _part.register(app)
 
 
