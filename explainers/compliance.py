@@ -38,7 +38,7 @@ def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
         "assessments": {
             key: view.merchant.text(f"assessment.{key}", view.lang) for key in ("dpia_ref", "pipia_ref")
         },
-        "review_log": [],
+        "review_log": [dict(row) for row in view.after.log],
         "merchant_problems": view.merchant.problems(),
     }
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.errors import Invalid
-from riskgraph.core.report import PERMUTATIONS, TREES, Attribution, Explained
+from riskgraph.core.report import PERMUTATIONS, TREES, Attribution, DecisionReport, Explained
+from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import Game, GameScore, Leaves, OrderScore, RiskScore
 from riskgraph.explainers.shapley import ExactExplainer
 
@@ -51,6 +52,20 @@ class AnyExplainer:
             return _attribution(score, leaf_values(score.leaves()), Explained(TREES))
         phi, error, asked = permutation_values(score, self._pairs, self._seed)
         return _attribution(score, phi, Explained(PERMUTATIONS, self._seed, 1 + asked, error))
+
+
+def explainer_of(record: DecisionReport, pairs: int = PAIRS) -> AnyExplainer:
+    """The explainer as it was when a decision was made; ``pairs`` where the record does not tell.
+
+    Permutations ask for ``2 pairs (n - 1) + 2`` coalitions of n nodes, and for two orders besides.
+    """
+    told = record.score.get("explained")
+    if told is None or told["method"] != PERMUTATIONS:
+        return AnyExplainer(pairs)
+    players = int(OrderSubgraph.unpack(record.subgraph).present.sum())
+    if players > 1:
+        pairs = (told["evaluations"] - 4) // (2 * (players - 1))
+    return AnyExplainer(pairs, told["seed"])
 
 
 def _attribution(score: GameScore, phi: NDArray[np.float64], how: Explained) -> Attribution:

@@ -11,6 +11,7 @@ from typing import Any
 
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import JURISDICTIONS
+from riskgraph.core.review import ANSWER_DAYS
 
 LANGUAGES = ("zh", "en")
 DATA_CLASSES = ("contract_record", "optional")
@@ -77,6 +78,7 @@ class MerchantProfile:
             raise Invalid(f"merchant.toml cannot be opened: {source}", field="merchant") from wrong
         profile = cls(data)
         profile._check_words()
+        profile._check_days()
         return profile
 
     @classmethod
@@ -125,6 +127,21 @@ class MerchantProfile:
     def mode(self) -> str:
         return str(self.get("mode") or "observe")
 
+    @property
+    def review_hours(self) -> float:
+        """Hours within which a person looks at an order on hold; a day where the file does not say."""
+        return float(self.get("human_review.deadline_hours") or 24)
+
+    @property
+    def answer_days(self) -> int:
+        """Days within which an objection is answered; the law's period can be made shorter, never longer."""
+        return int(self.get("contest.answer_days") or ANSWER_DAYS)
+
+    @property
+    def contest_link_days(self) -> int:
+        """Days from a decision on during which the link in its report takes objections."""
+        return int(self.get("contest.link_days") or 365)
+
     def degraded_action(self, amount: float, currency: str) -> str:
         """What the checkout does without an automated score: ``none`` under an amount, else ``hold``."""
         limit = (self.get("degraded_policy.none_under") or {}).get(currency, 0)
@@ -133,6 +150,12 @@ class MerchantProfile:
     def _has(self, path: str, lang: str) -> bool:
         value = self.get(path)
         return isinstance(value, Mapping) and bool(value.get(lang))
+
+    def _check_days(self) -> None:
+        for path, most in (("contest.answer_days", ANSWER_DAYS), ("contest.link_days", 3650)):
+            value = self.get(path)
+            if value is not None and (type(value) is not int or not 1 <= value <= most):
+                raise Invalid(f"merchant.toml: {path} must be a whole number from 1 to {most}", field=path)
 
     def _check_words(self) -> None:
         for path, words in _WORDS.items():

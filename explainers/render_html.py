@@ -14,6 +14,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from riskgraph.core.report import DecisionReport
+from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.bars_svg import BARS_CSS, bars_svg
 from riskgraph.explainers.graph_svg import GRAPH_CSS, graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
@@ -24,15 +25,21 @@ _LAW_NAMES = {"zh": {"gdpr": "GDPR", "pipl": "个保法"}, "en": {"gdpr": "GDPR"
 
 
 def render_html(
-    record: DecisionReport, *, audience: str, law: str, lang: str, merchant: MerchantProfile
+    record: DecisionReport,
+    *,
+    audience: str,
+    law: str,
+    lang: str,
+    merchant: MerchantProfile,
+    after: Afterwards = NOTHING_YET,
 ) -> str:
     """Render the report of one decision as HTML (GDPR Art. 12(1); PIPL Art. 17).
 
     Arguments and errors are those of :func:`~riskgraph.explainers.render_json.render`. The page
     carries its own Content-Security-Policy; serve :func:`csp` as a header too.
     """
-    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant)
-    page = _environment(lang).get_template("report.html.j2")
+    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant, after=after)
+    page = environment(lang).get_template("report.html.j2")
     return page.render(
         r=report,
         h=headings(lang),
@@ -74,7 +81,8 @@ def _pictures(record: DecisionReport, report: Mapping[str, Any], lang: str) -> d
 
 
 @lru_cache(maxsize=2)
-def _environment(lang: str) -> Environment:
+def environment(lang: str) -> Environment:
+    """Templates with autoescape: data reach them as values, never as markup."""
     environment = Environment(
         loader=FunctionLoader(_template),
         autoescape=True,

@@ -14,6 +14,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers import sections
+from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards, human_review
 from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate
@@ -27,7 +28,13 @@ LATER_AUDIENCES = ("authority", "fraud_team")
 
 
 def render(
-    record: DecisionReport, *, audience: str, law: str, lang: str, merchant: MerchantProfile
+    record: DecisionReport,
+    *,
+    audience: str,
+    law: str,
+    lang: str,
+    merchant: MerchantProfile,
+    after: Afterwards = NOTHING_YET,
 ) -> dict[str, Any]:
     """Render the report of one decision (GDPR Art. 15(1)(h); PIPL Art. 24, 48).
 
@@ -37,6 +44,7 @@ def render(
         law: ``gdpr``, ``pipl`` or ``both``: which articles, rights and authorities are named.
         lang: ``zh`` or ``en``; reasons are given in both anyway.
         merchant: Facts about the merchant.
+        after: What happened since: objections and human review.
 
     Returns:
         A JSON value that follows the committed schema.
@@ -46,7 +54,7 @@ def render(
     """
     _check(audience, law, lang)
     subgraph = OrderSubgraph.unpack(record.subgraph)
-    report = _fields(sections.View(record, subgraph, merchant, audience, law, lang))
+    report = _fields(sections.View(record, subgraph, merchant, audience, law, lang, after))
     return report | {"integrity": {"canonical_sha256": canonical_sha256(report), "excludes": ["integrity"]}}
 
 
@@ -71,6 +79,7 @@ def _fields(view: sections.View) -> dict[str, Any]:
         "data_used": sections.data_used(view),
         **sections.logic(view),
         **sections.recourse(view),
+        "human_review": human_review(view.after, view.lang),
         "withheld": sections.withheld(view),
         "supersedes": None,
     }

@@ -11,6 +11,7 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.fonts import FAMILY, printable
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.typeset import typeset
+from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import law_name, moment
 from riskgraph.explainers.render_json import render
@@ -18,7 +19,13 @@ from riskgraph.explainers.texts import headings, labels, say, table
 
 
 def render_pdf(
-    record: DecisionReport, *, audience: str = "subject", law: str, lang: str, merchant: MerchantProfile
+    record: DecisionReport,
+    *,
+    audience: str = "subject",
+    law: str,
+    lang: str,
+    merchant: MerchantProfile,
+    after: Afterwards = NOTHING_YET,
 ) -> bytes:
     """Render the report of one decision as PDF (GDPR Art. 12(1); PIPL Art. 17).
 
@@ -30,7 +37,7 @@ def render_pdf(
     """
     if audience != "subject":
         raise Invalid("PDF reports exist for the audience subject; use HTML or JSON", field="audience")
-    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant)
+    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant, after=after)
     clean, replaced = printable(_data(report, lang))
     clean["note"] = say("label.missing_glyph", lang) if replaced else None
     return typeset(_template(), clean, datetime.fromisoformat(record.issued_at))

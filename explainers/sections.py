@@ -10,6 +10,7 @@ from typing import Any
 from riskgraph.core.catalog import FAMILIES, NodeSpec, catalog
 from riskgraph.core.report import DecisionReport, Reason
 from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.reasons import RELIEF
 from riskgraph.explainers.texts import say, table
@@ -30,6 +31,7 @@ class View:
     audience: str
     law: str
     lang: str
+    after: Afterwards = NOTHING_YET
 
     @property
     def degraded(self) -> bool:

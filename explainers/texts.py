@@ -23,10 +23,10 @@ def table(name: str) -> Mapping[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def say(key: str, lang: str, **values: object) -> str:
-    """A sentence of the reports, for instance ``say("verdict.reject", "en")``."""
+def say(key: str, lang: str, source: str = "texts", /, **values: object) -> str:
+    """A sentence of the reports, for instance ``say("verdict.reject", "en")``; ``source`` is its table."""
     section, _, name = key.partition(".")
-    text = str(table("texts")[section][name][lang])
+    text = str(table(source)[section][name][lang])
     return text.format(**values) if values else text
 
 

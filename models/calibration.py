@@ -16,11 +16,10 @@ from riskgraph.models.rows import BinnedRows, Labelled, Rows, without_source
 
 REJECT_SHARE = 0.0038
 FLAGGED_SHARE = 0.013
-# Rows drawn from a release have thinner tails than raw ones: about eight times as many raw honest orders
-# lie beyond a cut, measured on three simulated worlds (docs/decisions/0020 and 0022).
-DRAWN_TAIL = 8.0
-# 0.16 % of fewer rows than this is not even three orders: no cut can be read off so few. Reject, at 0.0475 %,
-# then rests on none and lies above them all; ``how`` says so.
+# Rows drawn from a release have thinner tails than raw ones: about twice as many raw honest orders lie
+# beyond a cut, measured on three simulated worlds (docs/decisions/0029).
+DRAWN_TAIL = 2.0
+# 0.19 % of fewer rows than this is not even four orders: no cut for *reject* can be read off so few.
 MIN_HONEST = 2000
 # Of refusers the share beyond a cut is below the wanted one with this confidence: a refusal may cost nothing
 # (GDPR Art. 7(4); PIPL Art. 16), so the doubt of few rows is theirs.
@@ -50,7 +49,7 @@ def calibrate(
 
     The offset makes the mean prediction equal the weighted fraud rate of the class; with few fraud
     rows the correction leans on that of all rows. *Reject* aims at 0.38 % of honest
-    orders, *reject and review* together at 1.3 %; on held-out drawn rows the cuts are at an eighth of that,
+    orders, *reject and review* together at 1.3 %; on held-out drawn rows the cuts are at half of that,
     for those who refuse with 95 % confidence: chance does not fall to their cost (docs/decisions/0012).
 
     A class with too few honest rows borrows: ``refused`` and ``no_front_end`` from front-end rows of

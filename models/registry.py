@@ -116,7 +116,7 @@ def champion(models: Path, verifier: Verifier) -> Champion | None:
     Raises:
         ModelUnavailable: If the record is damaged, or its signature does not fit.
     """
-    history = _history(models, verifier)
+    history = promotions(models, verifier)
     return history[-1] if history else None
 
 
@@ -132,7 +132,7 @@ def promote(models: Path, entry: Champion, signer: Signer) -> Champion:
     if not _is_name(entry.folder):
         raise Invalid(f"{entry.folder!r} is not the name of a folder in {models}", field="folder")
     entry.check(_sound(models / entry.folder), entry.tree_sha256)
-    _write(models, [*_history(models, signer), entry], signer)
+    _write(models, [*promotions(models, signer), entry], signer)
     return entry
 
 
@@ -147,7 +147,7 @@ def rollback(models: Path, *, by: str, at: str, signer: Signer) -> Champion:
     before = earlier(models, signer)
     before.check(_sound(models / before.folder), before.tree_sha256)
     entry = replace(before, at=at, by=by, event=ROLLBACK)
-    _write(models, [*_history(models, signer), entry], signer)
+    _write(models, [*promotions(models, signer), entry], signer)
     return entry
 
 
@@ -158,7 +158,7 @@ def earlier(models: Path, verifier: Verifier) -> Champion:
         NotFound: If nothing was promoted.
         Conflict: If there is no champion before the one in force.
     """
-    standing = _standing(_history(models, verifier))
+    standing = _standing(promotions(models, verifier))
     if not standing:
         raise NotFound("nothing was promoted, so there is nothing to go back from")
     if len(standing) == 1:
@@ -195,7 +195,12 @@ def _texts(values: Sequence[Any]) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _history(models: Path, verifier: Verifier) -> list[Champion]:
+def promotions(models: Path, verifier: Verifier) -> list[Champion]:
+    """All promotions and rollbacks, oldest first; none if nothing was promoted.
+
+    Raises:
+        ModelUnavailable: If the record is damaged, or its signature does not fit.
+    """
     path = models / POINTER_FILE
     try:
         data = json.loads(path.read_bytes())

@@ -16,14 +16,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFound
 from riskgraph.core.order import Order
-from riskgraph.core.report import Attribution, Counterfactual, DecisionReport
+from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
+from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
@@ -33,6 +33,7 @@ from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.texts import language
 from riskgraph.explainers.wording import reason_text
+from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.limits import SubjectReports
 from riskgraph.governance.signing import (
@@ -46,6 +47,8 @@ from riskgraph.models.card import read_card
 from riskgraph.models.registry import Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer, Shadow
+from riskgraph.recorded import policy_digest
+from riskgraph.reviewing import Reviews
 from riskgraph.service import Service
 from riskgraph.settings import Settings
 from riskgraph.shadow import Challengers
@@ -147,15 +150,15 @@ class MerchantReportWriter:
         )
 
     @cached_property
-    def policy(self) -> str:
-        """Digest of the merchant's profile: what the reports state is versioned too."""
-        return hashlib.sha256(canonical_json(self.profile.data)).hexdigest()[:12]
-
-    @cached_property
     def versions(self) -> dict[str, str]:
         model = self.scorer.versions if self.scorer else {"model": "none", "model_sha256": ""}
         tree = {"tree": self.tree.version, "tree_sha256": self.tree.sha256}
-        return {**model, **tree, "policy": self.policy}
+        return {**model, **tree, "policy": policy_digest(self.profile)}
+
+    def review_due(self, decision: Decision) -> float | None:
+        if decision.action != "hold":
+            return None
+        return self.clock.now() + 3600.0 * self.profile.review_hours
 
     def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:
         return [reason_text(reason, subgraph, language(lang)) for reason in report.reasons]
@@ -167,6 +170,7 @@ class StoredReports:
 
     store: SqliteStore
     profile: MerchantProfile
+    reviews: Reviews
     limit: SubjectReports | None = None
 
     def render(
@@ -177,11 +181,18 @@ class StoredReports:
             raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
         if self.limit is not None and audience == "subject":
             self.limit.count(found.report)
-        return render_record(found.report, self.profile, audience, law, lang, form)
+        after = self.reviews.afterwards(decision_id, found.report.issued_at)
+        return render_record(found.report, self.profile, audience, law, lang, form, after)
 
 
 def render_record(
-    record: DecisionReport, profile: MerchantProfile, audience: str, law: str, lang: str, form: str
+    record: DecisionReport,
+    profile: MerchantProfile,
+    audience: str,
+    law: str,
+    lang: str,
+    form: str,
+    after: Afterwards = NOTHING_YET,
 ) -> tuple[bytes, str]:
     """One record for one reader, as ``(content, media type)``.
 
@@ -189,7 +200,13 @@ def render_record(
         Invalid: If a PDF is asked for another audience than the subject.
         ExtraMissing: If a PDF is asked for without the extra ``pdf``.
     """
-    asked: dict[str, Any] = {"audience": audience, "law": law, "lang": lang, "merchant": profile}
+    asked: dict[str, Any] = {
+        "audience": audience,
+        "law": law,
+        "lang": lang,
+        "merchant": profile,
+        "after": after,
+    }
     if form == "html":
         return render_html(record, **asked).encode(), "text/html; charset=utf-8"
     if form == "json":
@@ -359,6 +376,8 @@ def open_service(
     shadow = Challengers(others, load_tree(settings), store) if others else None
     line = open_line(settings, profile, store, shadow)
 
+    reviews = open_reviews(settings, store, profile, line.clock)
+
     def problems() -> list[str]:
         missing = [] if line.scorer else ["no sound model: every order is reviewed"]
         return missing + profile.problems()
@@ -371,11 +390,22 @@ def open_service(
     return Service(
         settings=settings,
         line=line,
-        reports=StoredReports(store, profile, SubjectReports(line.clock)),
+        reports=StoredReports(store, profile, reviews, SubjectReports(line.clock)),
+        store=store,
+        profile=profile,
+        reviews=reviews,
         authenticator=Authenticator(store),
         problems=problems,
         close=close,
     )
+
+
+def open_reviews(
+    settings: Settings, store: SqliteStore, profile: MerchantProfile, clock: Clock | None = None
+) -> Reviews:
+    """Objections and their review, with the links that reports carry."""
+    links = ContestLinks.open(settings.secret_folder)
+    return Reviews(store, profile, links, clock or SystemClock(), settings.contest_address(profile.simulated))
 
 
 @contextmanager

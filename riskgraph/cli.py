@@ -16,6 +16,7 @@ from riskgraph.commands import (
     demo,
     keys,
     model,
+    review,
     sandbox,
     score,
     serve,
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _part in (demo, serve, score, world, sandbox, model, backtest, catalog, keys, audit, bench):
+for _part in (demo, serve, score, review, world, sandbox, model, backtest, catalog, keys, audit, bench):
     _part.register(app)
 
 

@@ -115,7 +115,8 @@ async def decide(
 
     texts = line.writer.texts(decision.report, subgraph, order.lang)
     answer = encode_answer(decision, texts, line.writer.provenance, stages.ms)
-    entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id)
+    due = line.writer.review_due(decision)
+    entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id, due)
     await asyncio.wrap_future(line.ledger.submit(entry))
     stages.done("commit")
     if line.shadow is not None:

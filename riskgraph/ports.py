@@ -69,6 +69,9 @@ class ReportWriter(Protocol):
         counterfactual: Counterfactual | None = None,
     ) -> DecisionReport: ...
 
+    def review_due(self, decision: Decision) -> float | None:
+        """Until when a person looks at what was decided, epoch seconds; None where nobody has to."""
+
     def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:
         """One text a reason, in the asked language."""
 
@@ -84,7 +87,8 @@ class Entry:
     """All that one decision commits in one transaction.
 
     ``answer`` is the exact response body kept for idempotent replays; ``body_sha256`` tells
-    another body under the same key.
+    another body under the same key. ``review_due`` is until when a person must have looked at it, where
+    the decision holds the order.
     """
 
     order: Order
@@ -94,6 +98,7 @@ class Entry:
     body_sha256: str
     answer: bytes
     key_id: str
+    review_due: float | None = None
 
 
 class Ledger(Protocol):

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.governance.keys import ApiKey, Authenticator, require
 from riskgraph.governance.limits import RateLimiter
 from riskgraph.pipeline import Line
+from riskgraph.reviewing import Reviews
 from riskgraph.settings import Settings
+from riskgraph.stores import SqliteStore
 
 DEFAULT_PER_SECOND = 50
 
@@ -30,6 +33,9 @@ class Service:
     settings: Settings
     line: Line
     reports: ReportReader
+    store: SqliteStore
+    profile: MerchantProfile
+    reviews: Reviews
     authenticator: Authenticator
     problems: Callable[[], list[str]]
     close: Callable[[], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from riskgraph.core.errors import Invalid
 
 MAX_PORT = 65_535
+_WEB = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 # A thousand pairs ask a model some 200,000 times an order; beyond, one order could take all memory.
 MIN_PAIRS, MAX_PAIRS = 2, 1000
 
@@ -29,6 +31,7 @@ class Settings:
     tree: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8137
+    public_url: str = ""
     deadline_ms: int = 150
     permutation_pairs: int = 4
     max_body_bytes: int = 65_536
@@ -57,6 +60,9 @@ class Settings:
         settings = cls(**values)  # type: ignore[arg-type]
         if not 0 <= settings.port <= MAX_PORT:
             raise Invalid(f"RISKGRAPH_PORT must be 0 to {MAX_PORT}", field="RISKGRAPH_PORT")
+        if settings.public_url and not _WEB.fullmatch(settings.public_url):
+            told = "RISKGRAPH_PUBLIC_URL must be an address such as https://risk.shop.example"
+            raise Invalid(told, field="RISKGRAPH_PUBLIC_URL")
         if not MIN_PAIRS <= settings.permutation_pairs <= MAX_PAIRS:
             name, most = "RISKGRAPH_PERMUTATION_PAIRS", MAX_PAIRS
             told = f"{name} must be {MIN_PAIRS} to {most}: of fewer than {MIN_PAIRS} no error can be told"
@@ -67,6 +73,10 @@ class Settings:
     def secret_folder(self) -> Path:
         """Where door key and signing key lie: never beside the data that they protect."""
         return self.secrets or self.home.with_name(f"{self.home.name}-secrets")
+
+    def contest_address(self, simulated: bool) -> str:
+        """Where shoppers reach this service; for a simulated shop the address that it listens on, or none."""
+        return self.public_url or (f"http://{self.host}:{self.port}" if simulated else "")
 
     @property
     def store(self) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskgraph import __version__
-from riskgraph.api import checkout, compliance, errors
+from riskgraph.api import checkout, compliance, contest, errors, reviews
 from riskgraph.core.errors import RiskgraphError
 from riskgraph.service import Service
 
@@ -45,8 +45,8 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     app.add_middleware(Decisions)
     app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
-    app.include_router(checkout.router)
-    app.include_router(compliance.router)
+    for part in (checkout, compliance, reviews, contest):
+        app.include_router(part.router)
 
     @app.get("/healthz", tags=["administration"], summary="The process is alive")
     async def healthz() -> dict[str, str]:

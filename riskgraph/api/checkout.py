@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -131,14 +132,17 @@ def _replay(service: Service, name: str, digest: str) -> Response | None:
     return Response(earlier[1], media_type="application/json", headers={"Idempotent-Replayed": "true"})
 
 
-@router.get("/v1/decisions/{decision_id}", summary="A decision as it was answered")
+@router.get("/v1/decisions/{decision_id}", summary="A decision as it was answered, and what stands now")
 async def get_decision(decision_id: str, request: Request) -> Response:
-    """The stored bytes of the answer."""
+    """The stored bytes of the answer; once there was a review, ``review`` says beside it what stands now."""
     service, key = admit(request, "read_own")
     row = service.decision(decision_id, key)
     if row is None:
         raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
-    return Response(row["answer"], media_type="application/json")
+    answer, review = row["answer"], service.reviews.stands(decision_id)
+    if review is not None:
+        answer = msgspec.json.encode(msgspec.json.decode(answer) | {"review": review})
+    return Response(answer, media_type="application/json")
 
 
 @router.post(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from riskgraph.api.state import admit
 from riskgraph.explainers.choices import Audience, Form, Lang, Law
+from riskgraph.replaying import replay_stored
 from riskgraph.service import visible_merchant
 
 router = APIRouter(tags=["compliance"])
@@ -36,3 +37,16 @@ async def get_report(
         "Cache-Control": "private, no-store",
     }
     return Response(content, media_type=media, headers=headers)
+
+
+@router.get("/v1/decisions/{decision_id}/replay", summary="The decision, computed again and compared")
+async def get_replay(decision_id: str, request: Request) -> JSONResponse:
+    """Whether score, contributions, verdict, reasons and action come out as they were committed.
+
+    ``first_difference`` names what does not. 409 ``version_missing`` when model, tree, catalogue or
+    merchant.toml of the decision are no longer here (GDPR Art. 5(2); PIPL Art. 51, 54-56).
+    """
+    service, key = admit(request, "report_compliance")
+    parts = service.store, service.profile, service.settings
+    told = await run_in_threadpool(replay_stored, *parts, decision_id, visible_merchant(key))
+    return JSONResponse(told, headers={"Cache-Control": "private, no-store"})

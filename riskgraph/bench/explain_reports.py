@@ -65,7 +65,7 @@ def sourced(ground: Ground) -> list[Figure]:
     for record in records:
         for audience in Audience:
             for law in Law:
-                asked = {"audience": audience.value, "law": law.value, "lang": "en"}
+                asked: dict[str, Any] = {"audience": audience.value, "law": law.value, "lang": "en"}
                 report = render(record, **asked, merchant=merchant)
                 laws = {"gdpr", "pipl"} if law is Law.BOTH else {law.value}
                 refs = report["law_refs"]

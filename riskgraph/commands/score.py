@@ -18,9 +18,10 @@ from rich.table import Table
 from riskgraph import bootstrap
 from riskgraph.api.body import parse_body
 from riskgraph.commands.ui import AsJson, emit
-from riskgraph.core.errors import Invalid, NotFound, TooLarge
+from riskgraph.core.errors import CheckFailed, Invalid, NotFound, TooLarge
 from riskgraph.explainers.choices import Audience, Form, Lang, Law
 from riskgraph.pipeline import decide
+from riskgraph.replaying import Given, replay_stored
 from riskgraph.settings import Settings
 
 reports = typer.Typer(help="Decision reports.", no_args_is_help=True)
@@ -104,7 +105,8 @@ def show_report(
     settings = Settings.from_environment()
     profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()
     with bootstrap.open_keys(settings) as store:
-        reader = bootstrap.StoredReports(store, profile)
+        reviews = bootstrap.open_reviews(settings, store, profile)
+        reader = bootstrap.StoredReports(store, profile, reviews)
         content, media_type = reader.render(
             decision_id, None, audience.value, law.value, lang.value, format.value
         )
@@ -114,6 +116,56 @@ def show_report(
     out.write_bytes(content)
     written = {"path": str(out), "media_type": media_type, "bytes": len(content)}
     emit(written, as_json, lambda console: console.print(f"report written to {out}", soft_wrap=True))
+
+
+@reports.command("replay")
+def replay_report(
+    decision_id: str,
+    model: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Where the model that decided lies now.")
+    ] = None,
+    tree: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The decision tree of that time.")
+    ] = None,
+    merchant: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The merchant.toml of that time.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a stored decision again, with the versions that it recorded, and compare.
+
+    The model is looked for by its digest: the configured one, those in the home, the one that ships. Exit
+    code 3 when something does not match; the first difference is named.
+    """
+    settings = Settings.from_environment()
+    profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()
+    given = Given(model, tree, merchant)
+    with bootstrap.open_keys(settings) as store:
+        told = replay_stored(store, profile, settings, decision_id, given=given)
+    emit(told, as_json, lambda console: show_replay(console, told))
+    if not told["matches"]:
+        raise CheckFailed(f"the replay does not match: {difference_text(told['first_difference'])}")
+
+
+def show_replay(console: Console, told: dict[str, Any]) -> None:
+    """What was compared, and how it came out."""
+    context = told["context"]
+    console.print(f"{'matches' if told['matches'] else 'DOES NOT MATCH'}: {told['decision_id']}")
+    console.print(f"verdict {told['verdict']}, path {' → '.join(told['path'])}")
+    console.print(
+        f"as-of context ({context['source']}): {context['present']} of {context['computed_nodes']} computed "
+        "nodes have a value in the stored subgraph"
+    )
+    for name, value in told["versions"].items():
+        console.print(f"{name}: {value}", soft_wrap=True)
+    if told["matches"] and not told["same_bytes"]:
+        console.print("the reasons are the same, their wording has changed since")
+
+
+def difference_text(difference: dict[str, Any]) -> str:
+    """One difference in one line."""
+    recorded, recomputed = (f"{difference[key]!r:.80}" for key in ("recorded", "recomputed"))
+    return f"{difference['field']} was recorded as {recorded} and comes out as {recomputed}"
 
 
 @graphs.command("order")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from riskgraph.governance.keys import KeyStore, create_key
 from riskgraph.settings import MAX_PORT, Settings
 
 BACKLOG = 2048
+CONTEST = "/contest/"
 ChallengerFolders = Annotated[
     list[Path] | None,
     typer.Option(
@@ -59,7 +61,7 @@ def serve(
     With --json, URL and first key (or null) go to stdout as one value, and the access log to stderr.
 
     Settings come from RISKGRAPH_HOME, _SECRETS, _STORE_URL, _MODEL, _MERCHANT, _TREE, _HOST, _PORT,
-    _DEADLINE_MS, _PERMUTATION_PAIRS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
+    _PUBLIC_URL, _DEADLINE_MS, _PERMUTATION_PAIRS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
     """
     if example_merchant:
         text = bootstrap.example_merchant()
@@ -129,8 +131,22 @@ def first_key(store: KeyStore) -> str | None:
     return None if store.list_keys() else create_key(store, roles=["admin"], org="*", per_second=200)
 
 
+class HideLinks(logging.Filter):
+    """Whoever has a shopper's link may object in that shopper's name, so no log holds one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record passes; of uvicorn's arguments (address, method, path, …) the path is cut."""
+        if isinstance(record.args, tuple) and len(record.args) > 2:
+            path = str(record.args[2])
+            if path.startswith(CONTEST):
+                record.args = (*record.args[:2], f"{CONTEST}…", *record.args[3:])
+        return True
+
+
 def log_config(as_json: bool) -> dict[str, Any]:
     """The logging of uvicorn; its access log leaves stdout to the one JSON value where that is asked for."""
     config = copy.deepcopy(LOGGING_CONFIG)
+    config["filters"] = {"links": {"()": HideLinks}}
+    config["handlers"]["access"]["filters"] = ["links"]
     config["handlers"]["access"]["stream"] = "ext://sys.stderr" if as_json else "ext://sys.stdout"
     return config

@@ -34,16 +34,16 @@ class Reader:
             raise Invalid(f"{self.name(key)} must be an object", field=self.name(key))
         return Reader(value, f"{self.name(key)}.")
 
-    def text(self, key: str, *, required: bool = False, words: tuple[str, ...] = ()) -> str | None:
+    def text(
+        self, key: str, *, required: bool = False, words: tuple[str, ...] = (), most: int = MAX_TEXT
+    ) -> str | None:
         value = self.body.get(key)
         if value is None:
             if required:
                 raise Invalid(f"{self.name(key)} is required", field=self.name(key))
             return None
-        if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
-            raise Invalid(
-                f"{self.name(key)} must be a text of 1 to {MAX_TEXT} characters", field=self.name(key)
-            )
+        if not isinstance(value, str) or not 0 < len(value) <= most:
+            raise Invalid(f"{self.name(key)} must be a text of 1 to {most} characters", field=self.name(key))
         if not value.isascii() and _SURROGATE.search(value):
             raise Invalid(f"{self.name(key)} holds half a character (a lone surrogate)", field=self.name(key))
         if key in _KEY_PARTS and "|" in value:

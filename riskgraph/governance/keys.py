@@ -13,10 +13,16 @@ from riskgraph.core.errors import Forbidden, Invalid, Unauthenticated
 
 PREFIX = "rk"
 ROLES: dict[str, frozenset[str]] = {
-    "checkout": frozenset({"decide", "read_own", "outcome"}),
-    "compliance": frozenset({"read_own", "report_compliance", "search"}),
-    "admin": frozenset({"decide", "read_own", "outcome", "report_compliance", "search", "keys"}),
-}
+    "checkout": frozenset({"decide", "read_own", "outcome", "contest"}),
+    "compliance": frozenset({"read_own", "report_compliance", "search", "contest", "review_list"}),
+    "reviewer": frozenset({"read_own", "report_compliance", "contest", "review_list", "review"}),
+    "admin": frozenset(
+        {
+            "decide", "read_own", "outcome", "report_compliance", "search", "keys", "contest", "review_list",
+            "review",
+        }
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

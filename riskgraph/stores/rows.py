@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import LINK_KINDS, PastOrder
+from riskgraph.core.review import BY_HOLD, Case, Stands
 from riskgraph.ports import Entry
 from riskgraph.stores.codec import encode_past, encode_record
 
@@ -34,6 +36,20 @@ class EntryRows(OrderRows):
     meter: tuple[Any, ...]
     decision_id: str
     idempotency_key: str
+    held: Case | None = None
+
+
+def held_case(entry: Entry) -> Case | None:
+    """The case that a decision opens which holds an order until a person has looked at it."""
+    order, decision = entry.order, entry.decision
+    if entry.review_due is None:
+        return None
+    opened = datetime.fromisoformat(decision.report.issued_at).timestamp()
+    stands = Stands(decision.verdict.value, decision.action, decision.mode)
+    return Case(
+        decision.decision_id, order.merchant_id, order.key, order.jurisdiction, BY_HOLD, opened, stands,
+        due_at=entry.review_due,
+    )  # fmt: skip
 
 
 def entry_rows(entry: Entry) -> EntryRows:
@@ -72,6 +88,7 @@ def entry_rows(entry: Entry) -> EntryRows:
         meter=(order.placed_at, entry.key_id, order.merchant_id, order.line, decision.decision_id),
         decision_id=decision.decision_id,
         idempotency_key=entry.idempotency_key,
+        held=held_case(entry),
     )
 
 
@@ -87,6 +104,21 @@ def outcome_event(outcome: Outcome, past: PastOrder | None) -> tuple[Any, ...]:
     }
     name = f"{outcome.order_key}|{outcome.outcome_id}"
     return _event("outcome.recorded", name, outcome.reported_at, None, past, payload)
+
+
+def review_event(case: Case, past: PastOrder | None) -> tuple[Any, ...]:
+    """Outbox row of a closed review: what stands now, and by which outcome; no words of anyone."""
+    payload = {
+        "order_key": case.order_key,
+        "merchant_id": case.merchant_id,
+        "round": case.round,
+        "outcome": case.outcome,
+        "verdict": case.stands.verdict,
+        "action": case.stands.action,
+        "mode": case.stands.mode,
+    }
+    name, at = f"{case.decision_id}|{case.round}", case.closed_at or 0.0
+    return _event("review.closed", name, at, case.decision_id, past, payload)
 
 
 def _event(

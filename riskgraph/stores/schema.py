@@ -18,6 +18,7 @@ from pathlib import Path
 import apsw
 
 from riskgraph.core.errors import StorageUnavailable
+from riskgraph.stores import reviews
 
 # Older versions can corrupt a WAL that is reset while another connection reads (sqlite.org, 2026).
 MIN_SQLITE = (3, 51, 3)
@@ -98,7 +99,7 @@ def _create(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = apsw.Connection(str(path))
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA journal_mode=WAL")
-    connection.execute(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
+    connection.execute(f"BEGIN; {_TABLES} {reviews.TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
     connection.close()
 
 

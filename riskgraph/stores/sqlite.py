@@ -27,6 +27,7 @@ from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
 from riskgraph.stores.reads import DECISION_COLUMNS, DECISION_SELECT, SqliteHistory, StoredDecision
+from riskgraph.stores.reviews import ReviewBook
 from riskgraph.stores.rows import entry_rows
 from riskgraph.stores.schema import connect, prepare, storage_errors, unavailable
 from riskgraph.stores.writer import Writer
@@ -65,6 +66,7 @@ class SqliteStore:
             self._indexes = load_indexes(connection, keep_s)
             connection.close()
         self._writer = Writer(path, self._indexes)
+        self.reviews = ReviewBook(self._read, lambda work: self._writer.call(work).result())
 
     def close(self) -> None:
         """Commit what is queued and close the file; later calls raise StorageUnavailable."""

@@ -22,6 +22,7 @@ from riskgraph.core.errors import Conflict, RiskgraphError, StorageUnavailable
 from riskgraph.core.history import IndexedHistory
 from riskgraph.stores.graph import OUTBOX, After, write_orders
 from riskgraph.stores.insert import insert, insert_new
+from riskgraph.stores.reviews import open_held
 from riskgraph.stores.rows import EntryRows
 from riskgraph.stores.schema import connect, storage_errors, unavailable
 
@@ -177,6 +178,7 @@ class Writer:
         write_orders(self._connection, fresh, self._indexes, after)
         insert(self._connection, OUTBOX, [r.event for r in fresh])
         insert(self._connection, METER, [r.meter for r in fresh])
+        open_held([r.held for r in fresh if r.held is not None], self._connection)
 
     def _insert_decisions(self, jobs: Sequence[_Job]) -> list[EntryRows]:
         """Rows of the decisions that are new; the others' jobs end in Conflict."""

@@ -139,3 +139,59 @@ def test_other_refusals_have_the_same_shape(serving, method, path, headers, stat
     reply = server.call(method, path, body, **sent)
     assert reply.status == status
     assert set(reply.json()["error"]) == {"code", "message", "field", "trace_id"}
+
+
+def test_a_kill_loses_no_objection_and_no_ruling_that_was_acknowledged(tmp_path):
+    home = tmp_path / "home"
+    acknowledged: dict[str, str] = {}
+    with Server(home, tmp_path / "first.log") as server:
+        (key,) = server.first_keys()
+        bearer = f"Bearer {key}"
+        made = [
+            server.call("POST", "/v1/decisions", order(n), Authorization=bearer).json()["decision_id"]
+            for n in range(8)
+        ]
+        kill = threading.Timer(0, server.kill)
+        for name in made * 1000:
+            body = {"decision_id": name, "wish": "view", "text": f"words {len(acknowledged)}"}
+            try:
+                reply = contest(server, bearer, body)
+            except (OSError, http.client.HTTPException):
+                break
+            if reply.status == 201:
+                acknowledged[reply.json()["contest_id"]] = name
+            if len(acknowledged) == 30:
+                assert rule(server, bearer, made[0]) == "closed"
+                # While more are on their way: what is acknowledged until then must be there.
+                kill.start()
+        kill.join(DEADLINE_S)
+    assert len(acknowledged) >= 30
+    with Server(home, tmp_path / "second.log") as server:
+        for name in made:
+            path = f"/v1/reviews/{name}"
+            case = server.call("GET", path, Authorization=bearer).json()
+            there = {row["contest_id"] for row in case["contests"]}
+            assert {key for key, of in acknowledged.items() if of == name} <= there
+            assert len([row for row in case["history"] if row["kind"] == "contested"]) == len(there)
+        answer = server.call("GET", f"/v1/decisions/{made[0]}", Authorization=bearer).json()
+        assert answer["review"]["stands"]["by"] == "person"
+
+
+def contest(server: Server, bearer: str, body: dict[str, Any]) -> Any:
+    return server.call("POST", "/v1/contests", json.dumps(body).encode(), Authorization=bearer)
+
+
+def rule(server: Server, bearer: str, name: str) -> str:
+    """Claim a case and decide it; returns its state then."""
+    now = server.call("GET", f"/v1/decisions/{name}", Authorization=bearer).json()
+    verdict = "reject" if now["verdict"] == "accept" else "accept"
+    steps = (
+        {"step": "claim"},
+        {"step": "decide", "outcome": "overturn", "verdict": verdict, "evidence": ["x"], "reason": "y"},
+    )
+    for step in steps:
+        body = json.dumps(step | {"reviewer": "Li Na"}).encode()
+        reply = server.call("POST", f"/v1/reviews/{name}", body, Authorization=bearer)
+        assert reply.status == 200, reply.body
+    state: str = reply.json()["state"]
+    return state

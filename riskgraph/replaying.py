@@ -1,0 +1,103 @@
+"""Replaying stored decisions: finding their versions, and computing them again with these."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import msgspec
+
+from riskgraph import bootstrap
+from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import NotFound
+from riskgraph.core.report import DecisionReport
+from riskgraph.explainers.counterfactual import find_counterfactual
+from riskgraph.explainers.games import explainer_of
+from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.models.registry import promotions, shipped_champion
+from riskgraph.pipeline import Line
+from riskgraph.recorded import (
+    Given,
+    check_catalog,
+    enforced_for,
+    recorded_model,
+    recorded_profile,
+    recorded_tree,
+)
+from riskgraph.replay import as_of_context, replay
+from riskgraph.settings import Settings
+from riskgraph.stores import SqliteStore
+
+__all__ = ["Given", "replay_stored"]
+_NOTHING = Given()
+
+
+def replay_stored(
+    store: SqliteStore,
+    profile: MerchantProfile,
+    settings: Settings,
+    decision_id: str,
+    merchant: str | None = None,
+    given: Given = _NOTHING,
+) -> dict[str, Any]:
+    """Compute a stored decision again with the versions that it recorded.
+
+    Args:
+        store: Where it is on record.
+        profile: The merchant's profile that serves.
+        settings: Where models and tree lie.
+        decision_id: Which one.
+        merchant: The only merchant whose decisions may be seen; None for all.
+        given: Where old versions lie now.
+
+    Raises:
+        NotFound: If this merchant has no such decision.
+        Conflict: If a recorded version is not here any more.
+    """
+    found = store.read_record(decision_id)
+    if found is None or merchant not in (None, found.merchant_id):
+        raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
+    check_catalog(msgspec.json.decode(found.answer)["versions"]["catalog"])
+    result = replay(found.report, found.answer, _line(found.report, store, profile, settings, given))
+    return {
+        "decision_id": decision_id,
+        "matches": not result.differences,
+        "first_difference": asdict(result.differences[0]) if result.differences else None,
+        "differences": len(result.differences),
+        "same_bytes": result.same_bytes,
+        "verdict": result.decision.verdict.value,
+        "path": list(result.decision.path),
+        "context": as_of_context(found.report),
+        "versions": {"catalog": catalog().version, **found.report.versions},
+        "code": bootstrap.code_version(),
+    }
+
+
+def _line(
+    record: DecisionReport, store: SqliteStore, profile: MerchantProfile, settings: Settings, given: Given
+) -> Line:
+    """The line as it stood; the door and the ledger are there, but nothing goes through them."""
+    versions, folder = record.versions, bootstrap.models_folder(settings)
+    near = [path for path in (given.model, settings.model) if path is not None]
+    scorer = recorded_model(versions, [*near, shipped_champion(), folder])
+    paths = (given.tree, settings.tree, None)
+    tree = recorded_tree(versions, [bootstrap.load_tree(replace(settings, tree=path)) for path in paths])
+    older = [MerchantProfile.load(given.merchant)] if given.merchant else []
+    profile = recorded_profile(versions, [*older, profile, bootstrap.demo_profile()])
+    enforces = frozenset[str]()
+    if record.score["mode"] == "enforce" and not profile.simulated:
+        history = promotions(folder, bootstrap.open_verifier(settings))
+        enforces = enforced_for(history, versions["model_sha256"], record.issued_at)
+    clock = bootstrap.SystemClock()
+    return Line(
+        door=bootstrap.simulated_door(),
+        store=store,
+        ledger=store,
+        scorer=scorer,
+        explainer=explainer_of(record, settings.permutation_pairs),
+        tree=tree,
+        writer=bootstrap.MerchantReportWriter(profile, tree, clock, scorer, enforces),
+        clock=clock,
+        # Sought again only where it was: not by an earlier version, nor for an order that was accepted.
+        find_counterfactual=find_counterfactual if "counterfactual" in record.score else None,
+    )
