@@ -105,7 +105,7 @@ def environment(lang: str) -> Environment:
         "aside": lambda text: f"（{text}）" if lang == "zh" else f" ({text})",
         "lawname": lambda key: law_name(key, lang),
     }
-    for section in ("band", "direction", "state", "context", "verdict", "provenance"):
+    for section in ("band", "direction", "state", "context", "verdict", "provenance", "search"):
         environment.filters[section] = lambda key, section=section: say(f"{section}.{key}", lang)
     return environment
 

@@ -20,6 +20,7 @@ from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate
 from riskgraph.explainers.integrity import SCHEMA, integrity
 from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.otherwise import counterfactual
 from riskgraph.explainers.record import attribution_of
 from riskgraph.explainers.rules import rules
 from riskgraph.explainers.standing import AS_DECIDED, Standing
@@ -74,6 +75,7 @@ def _fields(view: sections.View) -> dict[str, Any]:
         "decision": sections.decision(view),
         "automation": sections.automation(view),
         **sections.reasons(view),
+        "counterfactual": counterfactual(view),
         "consent_gate": gate(view, attribution),
         **sections.processing(view),
         "data_used": sections.data_used(view),

@@ -198,11 +198,6 @@ def reasons(view: View) -> dict[str, Any]:
         "reasons_statement": statement,
         "mitigating_factors": [reason(view, r) for r in against],
         "other_factors": other,
-        "counterfactual": {
-            "changes": None,
-            "verified_by_rescoring": None,
-            "reason_not_given": view.say("counterfactual.pending"),
-        },
     }
 
 

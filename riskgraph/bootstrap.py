@@ -20,10 +20,11 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
 from riskgraph.core.order import Order
-from riskgraph.core.report import Attribution, Decision, DecisionReport
+from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.tree_head import TreeHead
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
+from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
@@ -33,6 +34,7 @@ from riskgraph.explainers.wording import read_tables, reason_text
 from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keyring import KeyRing
 from riskgraph.governance.keys import Authenticator
+from riskgraph.governance.limits import SubjectReports
 from riskgraph.governance.signing import (
     Ed25519Signer,
     Ed25519Verifier,
@@ -130,6 +132,7 @@ class MerchantReportWriter:
         mode: str,
         degraded_cause: str | None,
         context_source: str,
+        counterfactual: Counterfactual | None = None,
     ) -> DecisionReport:
         issued = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="milliseconds")
         return build_report(
@@ -148,6 +151,7 @@ class MerchantReportWriter:
             parity=self.parity.get(order.phase),
             degraded_cause=degraded_cause,
             context=context_source,
+            counterfactual=counterfactual,
         )
 
     @cached_property
@@ -317,6 +321,7 @@ def open_line(
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
+        find_counterfactual=find_counterfactual,
     )
 
 
@@ -349,7 +354,7 @@ def open_service(
     return Service(
         settings=settings,
         line=line,
-        reports=open_reports(settings, store, profile, reviews),
+        reports=open_reports(settings, store, profile, reviews, SubjectReports(line.clock)),
         store=store,
         profile=profile,
         reviews=reviews,
@@ -369,12 +374,16 @@ def open_reviews(
 
 
 def open_reports(
-    settings: Settings, store: SqliteStore, profile: MerchantProfile, reviews: Reviews
+    settings: Settings,
+    store: SqliteStore,
+    profile: MerchantProfile,
+    reviews: Reviews,
+    limit: SubjectReports | None = None,
 ) -> StoredReports:
     """Reports of stored decisions, signed with the key of this installation."""
     origins = ModelOrigins(models_folder(settings), settings.model, lambda: open_verifier(settings))
     page = settings.verify_address(profile.simulated)
-    return StoredReports(store, profile, origins, reviews, open_key_ring(settings), page)
+    return StoredReports(store, profile, origins, reviews, open_key_ring(settings), page, limit)
 
 
 def open_subjects(

@@ -21,6 +21,7 @@ from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.governance.keyring import KeyRing
+from riskgraph.governance.limits import SubjectReports
 from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.registry import POINTER_FILE, promotions, shipped_champion
 from riskgraph.ports import Verifier
@@ -90,6 +91,7 @@ class StoredReports:
     reviews: Reviews
     ring: KeyRing
     verify_url: str | None = None
+    limit: SubjectReports | None = None
     cache: RenderedReports = field(default_factory=RenderedReports)
 
     def render(
@@ -101,6 +103,7 @@ class StoredReports:
             NotFound: If this merchant has no such decision.
             Invalid: If audience, law or language is unknown.
             ExtraMissing: If a PDF is asked for without the extra ``pdf``.
+            RateLimited: If a person was told too often lately what would have changed a decision.
         """
         # Read first, whatever the cache holds: what is gone is gone, and what changed is made anew.
         found = self.store.read_record(decision_id)
@@ -108,6 +111,8 @@ class StoredReports:
             self.cache.drop(decision_id)
         if found is None or merchant not in (None, found.merchant_id):
             raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
+        if self.limit is not None and audience == "subject":
+            self.limit.count(found.report)
         record, standing = found.report, self.standing(found.report)
 
         def make() -> bytes:

@@ -7,7 +7,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import apsw
 import numpy as np
 import pytest
 
@@ -19,11 +18,11 @@ from riskgraph.core.verdict import DecisionTree
 from riskgraph.explainers.games import AnyExplainer, explainer_of
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.replay import replay
-from riskgraph.stores.codec import decode_record, encode_record
 from tests.api.conftest import order
 from tests.explainers.helpers import GameScorer
 from tests.models.helpers import random_model
 from tests.support.cli import riskgraph
+from tests.support.sealed import reseal
 
 
 def asked(**changes):
@@ -39,15 +38,11 @@ def again(shop, decision, role="compliance"):
 
 def alter(shop, decision_id: str, **changes) -> None:
     """Change what was committed, behind the service's back."""
-    connection = apsw.Connection(str(shop.settings.home / "riskgraph.db"))
-    (data,) = connection.execute(
-        "SELECT record FROM decisions WHERE decision_id=?", (decision_id,)
-    ).fetchone()
-    altered = replace(decode_record(data), **changes)
-    connection.execute(
-        "UPDATE decisions SET record=? WHERE decision_id=?", (encode_record(altered), decision_id)
-    )
-    connection.close()
+    alter_sealed(shop, decision_id, record=lambda kept: replace(kept, **changes))
+
+
+def alter_sealed(shop, decision_id: str, **changed) -> None:
+    reseal(shop.settings.home / "riskgraph.db", bootstrap.open_secrets(shop.settings), decision_id, **changed)
 
 
 @pytest.mark.parametrize("kind", ["shop", "tree_shop"])
@@ -154,10 +149,8 @@ def at(shop) -> dict[str, str]:
 
 def test_an_answer_that_was_changed_is_named(shop):
     decision = shop.decide(asked()).json()
-    connection = apsw.Connection(str(shop.settings.home / "riskgraph.db"))
     forged = json.dumps(decision | {"score": 0.0001}).encode()
-    connection.execute("UPDATE decisions SET answer=?", (forged,))
-    connection.close()
+    alter_sealed(shop, decision["decision_id"], answer=lambda kept: forged)
     assert again(shop, decision).json()["first_difference"]["field"] == "answer.score"
 
 
@@ -214,10 +207,8 @@ def test_a_version_that_is_not_there_any_more_is_named_and_can_be_given(shop, wh
 
 def test_a_decision_under_another_catalogue_is_not_compared(shop):
     decision = shop.decide(asked()).json()
-    connection = apsw.Connection(str(shop.settings.home / "riskgraph.db"))
     forged = decision | {"versions": decision["versions"] | {"catalog": "0"}}
-    connection.execute("UPDATE decisions SET answer=?", (json.dumps(forged).encode(),))
-    connection.close()
+    alter_sealed(shop, decision["decision_id"], answer=lambda kept: json.dumps(forged).encode())
     answer = again(shop, decision)
     assert (answer.status_code, answer.json()["error"]["field"]) == (409, "versions.catalog")
 
