@@ -56,6 +56,7 @@ champion: $(VENV)/.dev      ## rebuild the model that ships in the package, on t
 	$(CHAMPION) simulate --config demo --seed 7 --out build/champion/demo
 	$(CHAMPION) backtest --world build/champion/demo --model build/champion/model --from 2026-07-01 --to 2026-09-30 --out build/champion/backtest
 	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json models/champion/
+	$(CHAMPION) model parity --model models/champion
 	@echo "now write the card into docs/models.md: $(RUN)/python tests/test_docs.py"
 
 tables: $(VENV)/.dev        ## all models side by side on unseen families, three seeds, deep ones in every part: hours
@@ -63,6 +64,7 @@ tables: $(VENV)/.dev        ## all models side by side on unseen families, three
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md
+	$(RUN)/riskgraph catalog --wording > docs/wording.md
 
 docs-pictures: $(VENV)/.lab ## pictures of a simulated world, for the pages
 	RISKGRAPH_HOME=build/pictures/home $(RUN)/riskgraph simulate --config world-1 --seed 761 --out build/pictures/world

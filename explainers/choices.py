@@ -8,6 +8,8 @@ from enum import StrEnum
 class Audience(StrEnum):
     SUBJECT = "subject"
     COMPLIANCE = "compliance"
+    AUTHORITY = "authority"
+    FRAUD_TEAM = "fraud_team"
 
 
 class Law(StrEnum):

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from riskgraph.core.catalog import FAMILIES, catalog
 from riskgraph.core.report import CLOSED_FORM, Attribution
 from riskgraph.core.subgraph import State
+from riskgraph.explainers.accuracy import fidelity, stability
 from riskgraph.explainers.consent import without_consent_data
-from riskgraph.explainers.sections import View, family
+from riskgraph.explainers.sections import TAG, View, family
 from riskgraph.explainers.shapley import REFERENCE
+from riskgraph.explainers.texts import table
 from riskgraph.explainers.values import label, spaced, value_text
+from riskgraph.explainers.withheld import withheld_from_subject
 
 TOP_NODES = 20
 _FAMILY = np.array([list(FAMILIES).index(node.family) for node in catalog()])
@@ -25,6 +28,8 @@ def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
     return {
         "score": None if attribution is None else score(view),
         "attribution": None if attribution is None else contributions(view, attribution),
+        "stability": None if attribution is None else stability(attribution),
+        "fidelity": None if attribution is None else fidelity(view, attribution),
         "optional_data": None if attribution is None else without_consent_data(view, attribution),
         "path": list(facts["path"]),
         "context": facts["context"],
@@ -35,12 +40,46 @@ def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
             {"kind": kind, "pseudonym": tag} for kind, tag in record.order["entities"].items()
         ],
         "versions": dict(record.versions),
+        "model": model(view),
         "assessments": {
             key: view.merchant.text(f"assessment.{key}", view.lang) for key in ("dpia_ref", "pipia_ref")
         },
-        "review_log": [dict(row) for row in view.after.log],
+        "review_log": [dict(entry) for entry in view.after.log],
+        "withheld_from_subject": withheld_from_subject(view),
         "merchant_problems": view.merchant.problems(),
     }
+
+
+def model(view: View) -> dict[str, Any] | None:
+    """Where the model comes from: releases, certificates, promotions (GDPR Art. 30; PIPL Art. 55).
+
+    None where the model that decided is not at hand any more.
+    """
+    card = view.standing.model
+    if card is None:
+        return None
+    return {
+        **{key: card[key] for key in ("name", "kind", "provenance", "created")},
+        "releases": [
+            {
+                "release_id": release["release_id"],
+                "k": release.get("k"),
+                "min_units": (release.get("certificate") or {}).get("min_units"),
+                "until": (card.get("window", {}).get(release["release_id"]) or {}).get("until"),
+            }
+            for release in card.get("releases", ())
+        ],
+        "limits": [limit(text, view.lang) for text in card.get("limits", ())],
+        "approvals": [dict(entry) for entry in view.standing.approvals],
+    }
+
+
+def limit(text: str, lang: str) -> dict[str, str]:
+    """A limit from a card, which is English; in Chinese where it is one of those that models share."""
+    known = {row["en"]: row["zh"] for row in table("texts")["card_limits"].values()}
+    if lang == "zh" and text in known:
+        return {"text": known[text], "lang": TAG["zh"]}
+    return {"text": text, "lang": TAG["en"]}
 
 
 def score(view: View) -> dict[str, Any]:

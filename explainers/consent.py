@@ -11,6 +11,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.order import PURPOSES
 from riskgraph.core.report import Attribution
 from riskgraph.core.subgraph import State
+from riskgraph.explainers.parity import parity
 from riskgraph.explainers.sections import View
 
 _CONSENT = np.array([node.consent_needed for node in catalog()])
@@ -18,7 +19,7 @@ _PAIR_ENDS = np.array([(p.a, p.b) for p in catalog().pairs])
 
 
 def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
-    """Statement on refusals, re-checked on the stored contributions.
+    """Statement on refusals, re-checked on the stored contributions, and the parity on file.
 
     GDPR Art. 7(4), 25; PIPL Art. 16; 必要个人信息范围规定 Art. 4. The subject reads which purposes
     were refused and that this counted for nothing; the refused nodes are listed for compliance only.
@@ -35,9 +36,12 @@ def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
     out: dict[str, Any] = {
         "refused_purposes": refused,
         "features": None,
+        "added_zero": None if attribution is None else total == 0.0,
         "flipped": None if attribution is None else total != 0.0,
         "action": "person_decides" if total else "none",
         "statement": view.say(f"gate.{key}", purposes=names) if key == told else view.say(f"gate.{key}"),
+        "checked": view.say(f"gate.check_{'none' if attribution is None else 'failed' if total else 'zero'}"),
+        "parity": parity(view, refused),
     }
     if view.compliance:
         out["features"] = [catalog().nodes[int(i)].id for i in nodes]

@@ -31,12 +31,13 @@ GRAPH_CSS = """\
 .rg .hair{stroke:currentColor;stroke-width:.7;opacity:.16;fill:none}.rg .edge{fill:none}
 .rg .risk{fill:#c62828;stroke:#8e1616}.rg .relief{fill:#1565c0;stroke:#0b3f7d}
 .rg .edge.risk{fill:none;stroke:#c62828}.rg .edge.relief{fill:none;stroke:#1565c0}
-.rg .zero{fill:#8a94a0;stroke:#5d6670}.rg .absent{fill:none;stroke:#8a94a0;stroke-width:1.3}
-.rg .na{fill:#aab2bb;stroke:none}.rg .refused{fill:none;stroke:#7b3fa0;stroke-width:2.2}
+.rg .zero{fill:#8a94a0;stroke:#5d6670}.rg .absent{fill:none;stroke:#7d8792;stroke-width:1.3}
+.rg .na{fill:#7d8792;stroke:none}.rg .refused{fill:none;stroke:#7b3fa0;stroke-width:2.2}
 .rg .num{fill:#fff;font-size:11px;font-weight:700;text-anchor:middle}
 @media (prefers-color-scheme:dark){.rg{color:#e4e9ef}
 .rg .risk{fill:#d13438;stroke:#ff9a9d}.rg .relief{fill:#1f6fd0;stroke:#9cc7ff}
-.rg .edge.risk{stroke:#ff6b6f}.rg .edge.relief{stroke:#5ea5ff}.rg .refused{stroke:#c99ae6}}
+.rg .edge.risk{stroke:#ff6b6f}.rg .edge.relief{stroke:#5ea5ff}.rg .refused{stroke:#c99ae6}
+.rg .zero{stroke:#8a94a0}}
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import JURISDICTIONS
 from riskgraph.core.review import ANSWER_DAYS
+from riskgraph.explainers.texts import LANGUAGES, table
 
-LANGUAGES = ("zh", "en")
 DATA_CLASSES = ("contract_record", "optional")
+GROUNDS = ("trade_secret", "third_party", "fraud_prevention")
+WITHHELD = tuple(row["field"] for row in table("withheld")["fields"])
 _BILINGUAL = (
     "controller.name",
     "controller.address",
@@ -24,11 +27,11 @@ _BILINGUAL = (
     "human_review.who",
     "human_review.authority",
     "transfers.text",
-    "withheld.approver",
     *(f"rights.deadline.{j}" for j in JURISDICTIONS),
     *(f"legal_basis.{j}.{c}" for j in JURISDICTIONS for c in DATA_CLASSES),
     *(f"retention.{j}.{c}" for j in JURISDICTIONS for c in (*DATA_CLASSES, "report")),
     *(f"complaint.{j}.{part}" for j in JURISDICTIONS for part in ("authority", "court")),
+    *(f"withheld.{field}.approver" for field in WITHHELD),
 )
 _PLAIN = (
     "merchant_id",
@@ -37,16 +40,17 @@ _PLAIN = (
     "rights.url",
     "rights.contact",
     "human_review.deadline_hours",
-    "withheld.date",
     "recipients",
     "delivered_sources",
     "degraded_policy.none_under",
+    *(f"withheld.{field}.date" for field in WITHHELD),
 )
 _WORDS = {
     "provenance": ("simulated", "merchant"),
     "mode": ("enforce", "observe"),
     "art22.ground": ("contract", "law", "consent"),
     "degraded_policy.otherwise": ("hold",),
+    **{f"withheld.{field}.ground": GROUNDS for field in WITHHELD},
 }
 
 
@@ -162,6 +166,8 @@ class MerchantProfile:
             value = self.get(path)
             if value is not None and value not in words:
                 raise Invalid(f"merchant.toml: {path} must be one of {', '.join(words)}", field=path)
+        for field in WITHHELD:
+            self._check_date(f"withheld.{field}.date")
         for path, kind in (
             ("recipients", list),
             ("delivered_sources", list),
@@ -173,6 +179,17 @@ class MerchantProfile:
             if value is not None and not isinstance(value, kind):
                 word = "list" if kind is list else "table"
                 raise Invalid(f"merchant.toml: {path} must be a {word}", field=path)
+
+    def _check_date(self, path: str) -> None:
+        value = self.get(path)
+        try:
+            if value not in (None, ""):
+                date.fromisoformat(value)
+        except (ValueError, TypeError) as wrong:
+            raise Invalid(
+                f'merchant.toml: {path} must be a date in quotes such as "2026-10-01", got {value}',
+                field=path,
+            ) from wrong
 
 
 def _data(name: str) -> str:

@@ -40,6 +40,7 @@ def _names() -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 _CANDIDATES = _names()
+_PAIR_CODES = frozenset({SEED_CODE, *(code for code, nodes in _CANDIDATES if len(nodes) == 2)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,11 @@ def _reason(fact: _Fact, share: float, direction: str, subgraph: OrderSubgraph) 
     if leader == NODE_COUNT + _SEED_PAIR and direction == RISK and _is_seed_case(subgraph):
         code, nodes = SEED_CODE, ("B110", "B085", *nodes[2:])
     return Reason(code, nodes, direction, band_of(share), share)
+
+
+def leading(reason: Reason) -> tuple[str, ...]:
+    """The node or the two nodes of the term that leads a reason; its further nodes come after them."""
+    return reason.nodes[: 2 if reason.code in _PAIR_CODES else 1]
 
 
 def band_of(share: float) -> str:

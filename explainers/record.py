@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.order import Order
-from riskgraph.core.report import CLOSED_FORM, Attribution, DecisionReport, Explained
+from riskgraph.core.report import CLOSED_FORM, Attribution, Counterfactual, DecisionReport, Explained
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import OrderScore, Scale, Thresholds, Walk
 from riskgraph.explainers.reasons import Chosen, choose_reasons
@@ -37,12 +37,16 @@ def build_report(
     degraded_cause: str | None = None,
     context: str = "none",
     bare: Scale | None = None,
+    parity: Mapping[str, Any] | None = None,
+    counterfactual: Counterfactual | None = None,
 ) -> DecisionReport:
     """Write the record from which every audience's report is rendered later.
 
     Without a score or an explanation the decision must be degraded, and says so. ``issued_at`` is
     ISO 8601 in UTC; ``action`` is what the checkout was told, which in observe mode differs from the
-    leaf's; ``provenance`` is the model's; ``bare`` is the scale of orders without optional data.
+    leaf's; ``provenance`` is the model's; ``bare`` is the scale of orders without optional data;
+    ``parity`` is what was on file, when the order was decided, about honest orders that refuse;
+    ``counterfactual`` is left out where none was sought.
 
     Raises:
         ValueError: If a verdict that is not degraded lacks its score or explanation.
@@ -53,6 +57,10 @@ def build_report(
         if score is None or attribution is None:
             raise ValueError("a verdict without score and explanation must be degraded")
         facts |= _score_facts(score, attribution, bare)
+        if parity is not None:
+            facts["parity"] = dict(parity)
+        if counterfactual is not None:
+            facts["counterfactual"] = _otherwise(counterfactual)
         chosen = choose_reasons(attribution, subgraph, walk.verdict)
         phi, pairs = _shares(attribution)
     packed, why = subgraph.pack(), (chosen.reasons, chosen.mitigating, chosen.other_share)
@@ -94,6 +102,11 @@ def _score_facts(score: OrderScore, attribution: Attribution, bare: Scale | None
     # Records of a sum of terms are as they were before there were other models.
     how = attribution.how
     return facts if how.method == CLOSED_FORM else facts | {"explained": _explained(how)}
+
+
+def _otherwise(found: Counterfactual) -> dict[str, Any]:
+    verdict = None if found.verdict is None else str(found.verdict)
+    return {**asdict(found), "acts": list(found.acts), "verdict": verdict}
 
 
 def _explained(how: Explained) -> dict[str, Any]:

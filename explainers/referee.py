@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,13 +75,47 @@ def shap_values(
     order = np.ones((1, len(players)))
     with _global_generator_untouched():
         if len(players) <= MAX_EXACT:
-            result = shap.explainers.ExactExplainer(game, masker)(order)
+            result = shap.explainers.ExactExplainer(game, masker)(order, silent=True)
         else:
             explainer = shap.explainers.PermutationExplainer(game, masker, seed=seed)
-            result = explainer(order, max_evals=4 * len(players) + 1)
+            result = explainer(order, max_evals=4 * len(players) + 1, silent=True)
     phi = np.zeros(NODE_COUNT)
     phi[players] = result.values[0]
     return phi, float(np.ravel(result.base_values)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """How far an attribution lies from another, and from the score that it claims to explain.
+
+    Attributes:
+        error: Largest difference of a value, by the largest value of the other.
+        additivity: Difference of base plus all values from the score, by the sum of their sizes.
+    """
+
+    error: float
+    additivity: float
+
+
+def deviation(
+    phi: NDArray[np.float64], reference: NDArray[np.float64], base: float, logit: float
+) -> Deviation:
+    """Both relative, since an absolute tolerance hides a wrong attribution of a small score.
+
+    Args:
+        phi: Under test.
+        reference: The other attribution, of the same shape.
+        base: Logit without any player.
+        logit: The score.
+    """
+    gap, size = abs(base + float(phi.sum()) - logit), float(np.abs(phi).sum())
+    error, largest = float(np.abs(phi - reference).max()), float(np.abs(reference).max())
+    return Deviation(_relative(error, largest), _relative(gap, size))
+
+
+def _relative(part: float, whole: float) -> float:
+    # Nothing to explain: whatever is there is all wrong.
+    return part / whole if whole else 0.0 if part == 0.0 else float("inf")
 
 
 def check_attribution(

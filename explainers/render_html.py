@@ -14,13 +14,17 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from riskgraph.core.report import DecisionReport
-from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.bars_svg import BARS_CSS, bars_svg
 from riskgraph.explainers.graph_svg import GRAPH_CSS, graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_json import render
+from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import headings, labels, say
 
+PUNCTUATION = {
+    "zh": {"comma": "，", "semi": "；", "colon": "："},
+    "en": {"comma": ", ", "semi": "; ", "colon": ": "},
+}
 _LAW_NAMES = {"zh": {"gdpr": "GDPR", "pipl": "个保法"}, "en": {"gdpr": "GDPR", "pipl": "PIPL"}}
 
 
@@ -31,27 +35,28 @@ def render_html(
     law: str,
     lang: str,
     merchant: MerchantProfile,
-    after: Afterwards = NOTHING_YET,
+    standing: Standing = AS_DECIDED,
 ) -> str:
     """Render the report of one decision as HTML (GDPR Art. 12(1); PIPL Art. 17).
 
     Arguments and errors are those of :func:`~riskgraph.explainers.render_json.render`. The page
     carries its own Content-Security-Policy; serve :func:`csp` as a header too.
     """
-    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant, after=after)
+    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant, standing=standing)
     page = environment(lang).get_template("report.html.j2")
     return page.render(
         r=report,
         h=headings(lang),
         l=labels(lang),
         zh=lang == "zh",
-        compliance=audience == "compliance",
+        compliance="compliance" in report,
         title=say(f"title.{audience}", lang),
-        comma="，" if lang == "zh" else ", ",
-        none=say("missing.none", lang),
+        **PUNCTUATION[lang],
+        nothing=say("missing.none", lang),
+        consent_ref=record.order["consent"]["record_id"],
         csp=csp(),
         css=Markup(stylesheet()),
-        **(_pictures(record, report, lang) if audience == "compliance" else {}),
+        **(_pictures(record, report, lang) if "compliance" in report else {}),
     )
 
 
@@ -97,9 +102,10 @@ def environment(lang: str) -> Environment:
         "tiny": lambda value: f"{value:.1e}" if value else "0",
         "signed": lambda value: "–" if value is None else f"{value:+.3f}" if value else "0",
         "moment": moment,
+        "aside": lambda text: f"（{text}）" if lang == "zh" else f" ({text})",
         "lawname": lambda key: law_name(key, lang),
     }
-    for section in ("band", "direction", "state", "context", "verdict"):
+    for section in ("band", "direction", "state", "context", "verdict", "provenance", "search"):
         environment.filters[section] = lambda key, section=section: say(f"{section}.{key}", lang)
     return environment
 

@@ -12,16 +12,20 @@ from riskgraph.core.errors import Invalid
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers import sections
-from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards, human_review
+from riskgraph.explainers.accuracy import accuracy_and_limits
+from riskgraph.explainers.afterwards import human_review
+from riskgraph.explainers.authority import authority
 from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.compliance import compliance
 from riskgraph.explainers.consent import gate
 from riskgraph.explainers.integrity import SCHEMA, integrity
 from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.otherwise import counterfactual
 from riskgraph.explainers.record import attribution_of
+from riskgraph.explainers.rules import rules
+from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import table
-
-LATER_AUDIENCES = ("authority", "fraud_team")
+from riskgraph.explainers.withheld import withheld
 
 
 def render(
@@ -31,28 +35,29 @@ def render(
     law: str,
     lang: str,
     merchant: MerchantProfile,
-    after: Afterwards = NOTHING_YET,
+    standing: Standing = AS_DECIDED,
 ) -> dict[str, Any]:
     """Render the report of one decision (GDPR Art. 15(1)(h); PIPL Art. 24, 48).
 
     Args:
         record: What was committed with the decision.
-        audience: ``subject`` (tier 1) or ``compliance`` (tier 2).
+        audience: ``subject`` (tier 1), ``compliance`` (tier 2), ``authority`` (tier 3: what a replay needs,
+            too) or ``fraud_team`` (tier 4: tier 2 with the ids of rules).
         law: ``gdpr``, ``pipl`` or ``both``: which articles, rights and authorities are named.
         lang: ``zh`` or ``en``; reasons are given in both anyway.
         merchant: Facts about the merchant.
-        after: What happened since: objections and human review.
+        standing: What came after the decision, or is kept elsewhere.
 
     Returns:
         A JSON value that follows the committed schema.
 
     Raises:
-        Invalid: If audience, law or language is unknown, or the audience is not supported yet.
+        Invalid: If audience, law or language is unknown.
     """
     _check(audience, law, lang)
     subgraph = OrderSubgraph.unpack(record.subgraph)
-    report = _fields(sections.View(record, subgraph, merchant, audience, law, lang, after))
-    return report | {"integrity": integrity(report, after.evidence, audience)}
+    report = _fields(sections.View(record, subgraph, merchant, audience, law, lang, standing))
+    return report | {"integrity": integrity(report, standing.after.evidence, audience)}
 
 
 def _fields(view: sections.View) -> dict[str, Any]:
@@ -70,17 +75,24 @@ def _fields(view: sections.View) -> dict[str, Any]:
         "decision": sections.decision(view),
         "automation": sections.automation(view),
         **sections.reasons(view),
+        "counterfactual": counterfactual(view),
         "consent_gate": gate(view, attribution),
         **sections.processing(view),
         "data_used": sections.data_used(view),
         **sections.logic(view),
+        "accuracy_and_limits": accuracy_and_limits(view),
         **sections.recourse(view),
         "human_review": human_review(view.after, view.lang),
-        "withheld": sections.withheld(view),
-        "supersedes": None,
+        "withheld": withheld(view),
+        "supersedes": view.standing.supersedes,
+        "correction_of": view.standing.correction_of,
     }
     if view.compliance:
         report["compliance"] = compliance(view, attribution)
+    if view.audience == Audience.AUTHORITY:
+        report["authority"] = authority(view, attribution)
+    if view.audience in (Audience.AUTHORITY, Audience.FRAUD_TEAM):
+        report["rules"] = rules(view)
     report["law_refs"] = law_refs(report, view.law)
     return report
 
@@ -89,8 +101,15 @@ def law_refs(report: Mapping[str, Any], law: str) -> dict[str, dict[str, list[st
     """The articles that ask for each field, of the laws the report was asked for."""
     laws = ("gdpr", "pipl") if law == "both" else (law,)
     refs = table("law")["refs"]
-    names = {"integrity": None, **report}
-    return {field: {key: list(refs[field][key]) for key in laws} for field in refs if field in names}
+    names = {"integrity": None, "law_refs": None, **report}
+    held = [field for field in refs if _holds(names, field)]
+    return {field: {key: list(refs[field][key]) for key in laws} for field in held}
+
+
+def _holds(report: Mapping[str, Any], field: str) -> bool:
+    """Whether a report has a field; ``compliance.score`` lies within another."""
+    block, _, inner = field.partition(".")
+    return block in report and (not inner or inner in report[block])
 
 
 @lru_cache(maxsize=1)
@@ -102,8 +121,6 @@ def schema() -> Mapping[str, Any]:
 
 
 def _check(audience: str, law: str, lang: str) -> None:
-    if audience in LATER_AUDIENCES:
-        raise Invalid(f"audience {audience} is not supported yet", field="audience")
     for name, value, known in (
         ("audience", audience, tuple(Audience)),
         ("law", law, tuple(Law)),

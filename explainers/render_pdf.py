@@ -1,4 +1,4 @@
-"""The subject's report as PDF/UA-1 by typst: data goes in as an input, never spliced into markup."""
+"""The report as PDF/UA-1 by typst: data goes in as an input, never spliced into markup."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from riskgraph.core.errors import Invalid
 from riskgraph.core.fonts import FAMILY, printable
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.typeset import typeset
-from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import law_name, moment
 from riskgraph.explainers.render_json import render
+from riskgraph.explainers.staff_pdf import staff_sections
+from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import headings, labels, say, table
 
 
@@ -25,7 +25,7 @@ def render_pdf(
     law: str,
     lang: str,
     merchant: MerchantProfile,
-    after: Afterwards = NOTHING_YET,
+    standing: Standing = AS_DECIDED,
 ) -> bytes:
     """Render the report of one decision as PDF (GDPR Art. 12(1); PIPL Art. 17).
 
@@ -33,11 +33,9 @@ def render_pdf(
 
     Raises:
         ExtraMissing: If typst or the font is not installed (extra ``pdf``).
-        Invalid: If law or language is unknown, or the audience is not ``subject``.
+        Invalid: If audience, law or language is unknown.
     """
-    if audience != "subject":
-        raise Invalid("PDF reports exist for the audience subject; use HTML or JSON", field="audience")
-    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant, after=after)
+    report = render(record, audience=audience, law=law, lang=lang, merchant=merchant, standing=standing)
     clean, replaced = printable(_data(report, lang))
     clean["note"] = say("label.missing_glyph", lang) if replaced else None
     return typeset(_template(), clean, datetime.fromisoformat(record.issued_at))
@@ -53,7 +51,9 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         "l": labels(lang),
         "bands": {key: word[lang] for key, word in texts["band"].items()},
         "directions": {key: word[lang] for key, word in texts["direction"].items()},
-        "title": say("title.subject", lang),
+        "title": say(f"title.{report['audience']}", lang),
+        "used": _by_source(report, lang),
+        "staff": staff_sections(report, lang),
         "font": FAMILY,
         "lang": lang,
         "amount": f"{order['amount']:,.2f} {order['currency']}",
@@ -68,6 +68,19 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         },
         "law_names": {law: law_name(law, lang) for law in ("gdpr", "pipl")},
     }
+
+
+def _by_source(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
+    """The values used, by where they come from; how long each class is kept stands in the table of bases."""
+    words = labels(lang)
+    groups: dict[str, list[list[str]]] = {}
+    for row in report["data_used"]:
+        marks = [say(f"data_class.{row['data_class']}", lang)]
+        marks += [words[key].lower() for key in ("necessary", "sensitive") if row[key]]
+        title = f"{row['source']} · {row['collected']}"
+        told = [row["label"], row["value"], ("、" if lang == "zh" else ", ").join(marks)]
+        groups.setdefault(title, []).append(told)
+    return [{"title": title, "rows": rows} for title, rows in groups.items()]
 
 
 @lru_cache(maxsize=1)

@@ -10,9 +10,10 @@ from typing import Any
 from riskgraph.core.catalog import FAMILIES, NodeSpec, catalog
 from riskgraph.core.report import DecisionReport, Reason
 from riskgraph.core.subgraph import OrderSubgraph, State
-from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
+from riskgraph.explainers.afterwards import Afterwards
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.reasons import RELIEF
+from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import say, table
 from riskgraph.explainers.values import concerns_others, label, spaced, value_text
 from riskgraph.explainers.wording import reason_text
@@ -31,7 +32,12 @@ class View:
     audience: str
     law: str
     lang: str
-    after: Afterwards = NOTHING_YET
+    standing: Standing = AS_DECIDED
+
+    @property
+    def after(self) -> Afterwards:
+        """What happened since: objections and human review."""
+        return self.standing.after
 
     @property
     def degraded(self) -> bool:
@@ -39,7 +45,8 @@ class View:
 
     @property
     def compliance(self) -> bool:
-        return self.audience == "compliance"
+        """Whether the reader sees tier 2: everyone but the data subject does."""
+        return self.audience != "subject"
 
     @property
     def jurisdictions(self) -> tuple[str, ...]:
@@ -97,7 +104,6 @@ def decision(view: View) -> dict[str, Any]:
     statement = None
     if view.degraded:
         statement = view.say("degraded.goes_on" if action == "none" else "degraded.statement")
-    hours = view.merchant.get("human_review.deadline_hours") or "–"
     return {
         "verdict": facts["verdict"],
         "verdict_text": view.say(f"verdict.{facts['verdict']}"),
@@ -105,7 +111,7 @@ def decision(view: View) -> dict[str, Any]:
         "action_text": view.say(f"action.{facts['action']}"),
         "mode": facts["mode"],
         "effect": view.say("effect.observe" if observed else f"effect.{action}"),
-        "duration": spaced(view.say(f"duration.{action}", hours=hours), view.lang),
+        "duration": spaced(view.say(f"duration.{action}", hours=_hours(view)), view.lang),
         "degraded": view.degraded,
         "degraded_statement": statement,
     }
@@ -125,9 +131,14 @@ def automation(view: View) -> dict[str, Any]:
         "human_role": {
             "who": view.stated("human_review.who"),
             "authority": view.stated("human_review.authority"),
+            "when": spaced(view.say(f"human_when.{key}", hours=_hours(view)), view.lang),
             "deadline_hours": view.merchant.get("human_review.deadline_hours"),
         },
     }
+
+
+def _hours(view: View) -> Any:
+    return view.merchant.get("human_review.deadline_hours") or "–"
 
 
 def _automation(mode: str, action: str, degraded: bool) -> str:
@@ -187,11 +198,6 @@ def reasons(view: View) -> dict[str, Any]:
         "reasons_statement": statement,
         "mitigating_factors": [reason(view, r) for r in against],
         "other_factors": other,
-        "counterfactual": {
-            "changes": None,
-            "verified_by_rescoring": None,
-            "reason_not_given": view.say("counterfactual.pending"),
-        },
     }
 
 
@@ -207,9 +213,10 @@ def other_factors(view: View) -> dict[str, Any]:
 
 def data_used(view: View) -> list[dict[str, Any]]:
     """The subject's own values, each with source, class and retention (GDPR Art. 15(1); PIPL Art. 17)."""
-    consent = view.record.order["consent"]["record_id"]
+    consent, own = view.record.order["consent"]["record_id"], str(view.record.order["jurisdiction"])
     rows = []
     for node in view.present():
+        kept = f"retention.{own}.{node.retention_class}"
         rows.append(
             {
                 **fact(view, node),
@@ -219,6 +226,8 @@ def data_used(view: View) -> list[dict[str, Any]]:
                 "necessary": node.pipl_class == "N",
                 "sensitive": node.sensitive,
                 "data_class": node.retention_class,
+                "retention": view.stated(kept),
+                "retention_until": _until(view, kept),
                 "consent_ref": consent if node.consent_needed else None,
                 "withheld": not view.compliance and concerns_others(node),
             }
@@ -234,9 +243,7 @@ def family(code: str, lang: str) -> str:
 def processing(view: View) -> dict[str, Any]:
     """Purpose, bases, recipients, retention (GDPR Art. 13(1), 15(1), 5(1)(e); PIPL Art. 17, 19, 23, 38)."""
     classes = ("contract_record", "optional")
-    issued = date.fromisoformat(view.record.issued_at[:10])
     own = str(view.record.order["jurisdiction"])
-    days = view.merchant.get(f"retention.{own}.report.days")
     return {
         "purpose": view.stated("purpose.text"),
         "legal_basis": [
@@ -260,9 +267,18 @@ def processing(view: View) -> dict[str, Any]:
         "transfers": view.stated("transfers.text"),
         "retention": {
             "report": view.stated(f"retention.{own}.report"),
-            "report_until": str(issued + timedelta(days=days)) if days else None,
+            "report_until": _until(view, f"retention.{own}.report"),
+            "legal_hold": view.standing.legal_hold,
+            "erasure_state": view.standing.erasure_state,
+            "erasure_text": view.say(f"erasure.{view.standing.erasure_state}"),
         },
     }
+
+
+def _until(view: View, path: str) -> str | None:
+    """Last day of a period of the merchant's, counted from the decision; None where it names no days."""
+    days = view.merchant.get(f"{path}.days")
+    return str(date.fromisoformat(view.record.issued_at[:10]) + timedelta(days=days)) if days else None
 
 
 def logic(view: View) -> dict[str, Any]:
@@ -276,11 +292,11 @@ def logic(view: View) -> dict[str, Any]:
         "logic_summary": {
             "text": summary(view),
             "profile": profile,
+            "built": view.say("logic.built"),
             "categories": [
                 {"category": family(code, view.lang), "pertinence": why[code][view.lang]} for code in used
             ],
         },
-        "accuracy_and_limits": view.merchant.text("accuracy", view.lang) or view.say("accuracy.general"),
     }
 
 
@@ -317,27 +333,3 @@ def recourse(view: View) -> dict[str, Any]:
             for j in view.jurisdictions
         ],
     }
-
-
-def withheld(view: View) -> list[dict[str, Any]]:
-    """What this reader is not shown, on which ground, by whose decision (GDPR Art. 15(4); PIPL Art. 18)."""
-    rows = (
-        (("pattern_ids", "fraud_prevention"), ("raw_entities", "third_party"))
-        if view.compliance
-        else (
-            ("thresholds", "fraud_prevention"),
-            ("weights", "trade_secret"),
-            ("linked_orders", "third_party"),
-        )
-    )
-    return [
-        {
-            "field": name,
-            "text": view.say(f"withheld.{name}"),
-            "ground": ground,
-            "ground_text": view.say(f"ground.{ground}"),
-            "approver": view.stated("withheld.approver"),
-            "date": view.stated("withheld.date"),
-        }
-        for name, ground in rows
-    ]

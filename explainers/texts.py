@@ -16,9 +16,9 @@ def language(tag: str | None) -> str:
     return "zh" if (tag or "").lower().startswith("zh") else "en"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def table(name: str) -> Mapping[str, Any]:
-    """A data table: ``texts``, ``wording`` or ``law``."""
+    """A data table: ``texts``, ``wording``, ``law`` or one of ``reasons/``."""
     path = resources.files("riskgraph.explainers").joinpath("data", f"{name}.toml")
     return tomllib.loads(path.read_text(encoding="utf-8"))
 

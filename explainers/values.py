@@ -16,12 +16,21 @@ _OTHERS, _NO_PERSONS = ("B112",), ("B130",)
 _NODE_UNITS = {"B101": "1/h", "B102": "layers"}
 # A robust z above 2 in size is called high or low; between, the value is called usual.
 UNUSUAL_Z = 2.0
-_CJK_DIGIT = re.compile(r"([\u4e00-\u9fff])(\d)")
+_CJK_DIGIT = re.compile(r"(?<=[\u4e00-\u9fff])(?=\d)|(?<=%)(?=[\u4e00-\u9fff])")
+# Seconds in a unit, and in which units a sentence tells a time, each up to so many seconds.
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_TOLD_TIMES = ((120.0, 1.0, "s"), (7200.0, 60.0, "min"), (172800.0, 3600.0, "h"), (63072000.0, 86400.0, "d"))
+_YEAR = 31557600.0
+_TOLD_UNITS = {"B101": "coupons", "B102": "layers", "cv": "0-1", "px/s2": "px/s"}
 _LONGER = {"ms": (1000.0, 10.0, "s"), "s": (60.0, 2.0, "min"), "min": (60.0, 2.0, "h"), "h": (24.0, 2.0, "d")}
 
 
 def label(node: NodeSpec, lang: str) -> str:
-    return node.name_zh if lang == "zh" else str(table("wording")["labels"][node.id])
+    """The node's name for readers."""
+    wording = table("wording")
+    return str(
+        wording["labels_zh"].get(node.id, node.name_zh) if lang == "zh" else wording["labels"][node.id]
+    )
 
 
 def concerns_others(node: NodeSpec) -> bool:
@@ -52,6 +61,57 @@ def value_text(node: NodeSpec, value: Any, lang: str, *, exact: bool = False) ->
     if node.unit in ("robust z", "slope"):
         return str(words["scale"][scale_word(value)][lang])
     return quantity(float(value), _NODE_UNITS.get(node.id, node.unit), lang)
+
+
+def told(node: NodeSpec, value: Any, lang: str) -> str:
+    """The value inside a sentence: rounded, in everyday units; of a histogram what is typical.
+
+    Args:
+        node: The catalogue row, one whose value may be told.
+        value: From :meth:`OrderSubgraph.value`; not None. Its sign is for the sentence to say.
+        lang: ``zh`` or ``en``.
+    """
+    if node.form is Form.CLASS:
+        return class_word(node, value, lang)
+    if node.form is Form.HISTOGRAM:
+        first, part = node.histograms[0], node.range.split(";")[0]
+        prefix = f"{first.name}." if first.name else ""
+        return _told_number(value[f"{prefix}p50"], _bin_unit(part), lang)
+    return _told_number(abs(float(value)), _TOLD_UNITS.get(node.id, node.unit), lang)
+
+
+def _told_number(value: float, unit: str, lang: str) -> str:
+    unit = _TOLD_UNITS.get(unit, unit)
+    if unit.startswith("0-1"):
+        if 0.0 < value < 0.01:
+            return _bounded("under", 1.0, "percent", lang)
+        if 0.99 < value < 1.0:
+            return _bounded("over", 99.0, "percent", lang)
+        return _in_unit(float(round(100.0 * value)), "percent", lang)
+    if unit in _SECONDS:
+        return _told_time(value * _SECONDS[unit], 0.01 if unit == "ms" else 1.0, lang)
+    return _in_unit(math.degrees(value), "deg", lang) if unit == "rad" else _in_unit(value, unit, lang)
+
+
+def _told_time(seconds: float, least: float, lang: str) -> str:
+    if seconds < least:
+        return _bounded("under", least, "s", lang)
+    _, size, unit = next((t for t in _TOLD_TIMES if seconds < t[0]), (0.0, _YEAR, "y"))
+    return _in_unit(seconds / size, unit, lang)
+
+
+def _in_unit(value: float, unit: str, lang: str) -> str:
+    if 0.0 < value < 0.01:
+        return _bounded("under", 0.01, unit, lang)
+    units = table("wording")["told"]
+    text = f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}"
+    forms = str(units.get(unit, units["plain"])[lang]).split("|")
+    form = min(int(text), len(forms)) - 1 if text in ("1", "2") else -1
+    return forms[form].format(n=text)
+
+
+def _bounded(bound: str, value: float, unit: str, lang: str) -> str:
+    return str(table("wording")["told"][bound][lang]).format(n=_in_unit(value, unit, lang))
 
 
 def class_word(node: NodeSpec, value: str, lang: str) -> str:
@@ -89,8 +149,8 @@ def number(value: float) -> str:
 
 
 def spaced(text: str, lang: str) -> str:
-    """Chinese text with a space between a character and a digit, as is good typography."""
-    return _CJK_DIGIT.sub(r"\1 \2", text) if lang == "zh" else text
+    """Chinese text with a space between a character and a number, as is good typography."""
+    return _CJK_DIGIT.sub(" ", text) if lang == "zh" else text
 
 
 def _histogram(node: NodeSpec, value: dict[str, float], lang: str) -> str:
@@ -114,9 +174,11 @@ def _bin_unit(part: str) -> str:
 
 def _exact(node: NodeSpec, value: Any, lang: str) -> str:
     if node.form is Form.CONTEXT:
-        return ", ".join(f"{name} {part:.4g}" for name, part in value.items())
+        names = table("texts")["component"]
+        listed = [f"{names[name][lang]} {part:.4g}" for name, part in value.items()]
+        return ("；" if lang == "zh" else "; ").join(listed)
     if node.form is Form.CLASS:
-        return str(value)
+        return f"{class_word(node, value, lang)} [{value}]"
     if node.unit in ("robust z", "slope"):
         return f"{value:.3g}"
     if node.form is Form.FLAG:

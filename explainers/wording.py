@@ -1,24 +1,36 @@
 """Reasons in plain Chinese and English, with the subject's own values.
 
-A text states facts and says which way they counted. It never varies with the distance to a
+A text states a fact and says why it counted in its direction. It never varies with the distance to a
 threshold, and never gives a threshold, a weight or an exact share (GDPR Art. 15(1)(h), 15(4);
-PIPL Art. 24(3)).
+PIPL Art. 24(3)). Of what concerns other people it names the fact and not the value (GDPR Art. 15(4)).
+
+The tables under ``data/reasons/`` have for each node a sentence of the fact and a clause for each
+direction, and for pairs that matter a clause of their own. Each has variants by the value; ``any`` holds
+for every value that has none.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from itertools import product
 from typing import Any
 
 from riskgraph.core.catalog import Form, NodeSpec, catalog
 from riskgraph.core.report import Reason
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.explainers.reasons import RISK, SEED_CODE
+from riskgraph.explainers.reasons import RISK, SEED_CODE, leading
 from riskgraph.explainers.texts import table
-from riskgraph.explainers.values import label, scale_word, spaced, value_text
+from riskgraph.explainers.values import scale_word, spaced, told
 
-# By the number of facts in a reason.
-_TAILS = ("", "", "pair_", "all_")
+NODE_TABLES = ("page", "form_and_payment", "order_and_account", "address_and_links")
+
+
+def read_tables() -> None:
+    """Read what reasons are worded from, so that no order waits for it."""
+    for name in ("wording", "reasons/pairs"):
+        table(name)
+    node_table()
 
 
 def reason_text(reason: Reason, subgraph: OrderSubgraph, lang: str) -> str:
@@ -29,16 +41,17 @@ def reason_text(reason: Reason, subgraph: OrderSubgraph, lang: str) -> str:
         subgraph: The order it speaks about; its nodes are all present.
         lang: ``zh`` or ``en``.
     """
-    wording = table("wording")
-    # The seed's sentence speaks for its own two nodes.
-    seed = [str(wording["seed"][lang])] if reason.code == SEED_CODE else []
-    nodes = reason.nodes[2:] if seed else reason.nodes
-    facts = [fact_text(key, subgraph, lang) for key in nodes]
-    hints = [_hint(key, subgraph, lang) for key in nodes] if reason.direction == RISK else []
-    tail = f"{'also_' if seed else _TAILS[min(len(nodes), 3)]}{reason.direction}"
-    tails = [str(wording["tails"][tail][lang])] if nodes else []
-    sentences = [*seed, *facts, *tails, *dict.fromkeys(filter(None, hints))]
-    return spaced(("" if lang == "zh" else " ").join(sentences), lang)
+    first = leading(reason)
+    rest = reason.nodes[len(first) :]
+    sentences = [_leading(reason, first, subgraph, lang), *(fact_text(key, subgraph, lang) for key in rest)]
+    if rest:
+        sentences.append(_tail(f"also_{'all_' if len(rest) > 1 else ''}{reason.direction}", lang))
+    if reason.direction == RISK:
+        # The seed's text has a hint of its own.
+        hinted = rest if reason.code == SEED_CODE else reason.nodes
+        hints = (_hint(key, variants(catalog()[key], subgraph.value(key)), lang) for key in hinted)
+        sentences += dict.fromkeys(filter(None, hints))
+    return ("" if lang == "zh" else " ").join(sentences)
 
 
 def fact_text(key: str, subgraph: OrderSubgraph, lang: str) -> str:
@@ -50,40 +63,101 @@ def fact_text(key: str, subgraph: OrderSubgraph, lang: str) -> str:
     value = subgraph.value(key)
     if value is None:
         raise ValueError(f"{key} is absent and cannot be stated as a fact")
-    return _sentence(key, value, lang) if isinstance(value, dict) else _scalar_sentence(key, value, lang)
+    return _fact(key, value, lang) if isinstance(value, dict) else _scalar_fact(key, value, lang)
 
 
-def _hint(key: str, subgraph: OrderSubgraph, lang: str) -> str:
-    """What the shopper can do about a node's fact; empty where there is nothing."""
-    variants = table("wording")["hints"].get(key, {})
-    found = variants.get(_variant(catalog()[key], subgraph.value(key))) or variants.get("fact")
-    return str(found[lang]) if found else ""
+def variants(node: NodeSpec, value: Any) -> tuple[str, ...]:
+    """Names of the variants that hold for a value, the most special first; the last is always ``any``.
+
+    For numbers: ``zero``; ``less`` below zero; ``all`` for a whole share; ``one``; ``cap`` for a number at
+    the end of its range; ``some`` for any but zero.
+    """
+    if node.form is Form.FLAG:
+        return ("true" if value else "false", "any")
+    if node.form is Form.CLASS:
+        return (str(value), "any")
+    if node.form is Form.CONTEXT:
+        return (_record(value), "any")
+    if node.form is Form.HISTOGRAM:
+        return ("any",)
+    if node.unit == "robust z":
+        return (scale_word(value), "any")
+    if value == 0:
+        return ("zero", "any")
+    one = "all" if node.unit.startswith("0-1") else "one"
+    special = ["less"] * (value < 0) + ["cap"] * (value >= node.bounds[1]) + [one] * (value == 1)
+    return (*special, "some", "any")
 
 
-def _sentence(key: str, value: Any, lang: str) -> str:
-    node, wording = catalog()[key], table("wording")
-    variants = wording["facts"].get(key, {})
-    template = variants.get(_variant(node, value)) or variants.get("fact") or wording["generic"]
-    filled = str(template[lang]).format(label=label(node, lang), value=value_text(node, value, lang))
-    return spaced(filled, lang)
+def _record(value: Mapping[str, float]) -> str:
+    """What a context node shows in words: nothing of other people beyond ``many``."""
+    if "shared_kinds" in value:
+        return "some" if value["shared_kinds"] else "alone"
+    if value.get("accounts_30d", 0.0) >= 2:
+        return "many"
+    return "some" if "days_since_last" in value else "first"
+
+
+def _leading(reason: Reason, nodes: tuple[str, ...], subgraph: OrderSubgraph, lang: str) -> str:
+    """Facts of the leading term, and why they counted."""
+    if reason.code == SEED_CODE:
+        return str(table("wording")["seed"][lang])
+    facts = [fact_text(key, subgraph, lang) for key in nodes]
+    held = tuple(variants(catalog()[key], subgraph.value(key)) for key in nodes)
+    return ("" if lang == "zh" else " ").join((*facts, why(nodes, held, reason.direction, lang)))
+
+
+@cache
+def why(nodes: tuple[str, ...], held: tuple[tuple[str, ...], ...], direction: str, lang: str) -> str:
+    """Why a fact, or two together, counted in a direction, as one sentence.
+
+    Args:
+        nodes: One node or the two of a pair.
+        held: The :func:`variants` of each.
+        direction: ``risk`` or ``relief``.
+        lang: ``zh`` or ``en``.
+    """
+    if len(nodes) == 1:
+        clauses, names = node_table()[nodes[0]][direction], held[0]
+        joined = direction == RISK and not catalog()[nodes[0]].alone
+        return str(_first(clauses, names)[lang]) + _tail(f"{'joined_' if joined else ''}{direction}", lang)
+    pair = table("reasons/pairs").get(" ".join(nodes))
+    if pair is None:
+        return _tail(f"pair_{direction}", lang)
+    names = (*map(" ".join, product(*held)), "any")
+    return str(_first(pair[direction], names)[lang]) + _tail(direction, lang)
+
+
+@cache
+def node_table() -> Mapping[str, Any]:
+    """``fact``, ``risk`` and ``relief`` of all 137 nodes, each by variant and language."""
+    found: dict[str, Any] = {}
+    for name in NODE_TABLES:
+        found |= table(f"reasons/{name}")
+    return found
+
+
+def _fact(key: str, value: Any, lang: str) -> str:
+    node = catalog()[key]
+    template = str(_first(node_table()[key]["fact"], variants(node, value))[lang])
+    return spaced(template.format(value=told(node, value, lang)) if "{" in template else template, lang)
 
 
 # Words and flags make up most reasons, and there are few of them.
-_scalar_sentence = lru_cache(maxsize=4096)(_sentence)
+_scalar_fact = lru_cache(maxsize=4096)(_fact)
 
 
-def _variant(node: NodeSpec, value: Any) -> str:
-    """Which hand-written sentence fits the value."""
-    if node.form is Form.FLAG:
-        return "true" if value else "false"
-    if node.form is Form.CLASS:
-        return str(value)
-    if node.form is Form.CONTEXT:
-        if "shared_kinds" in value:
-            return "fact" if value["shared_kinds"] else "alone"
-        if value.get("accounts_30d", 0.0) >= 2:
-            return "many"
-        return "few" if "days_since_last" in value else "first"
-    if node.unit == "robust z":
-        return scale_word(value)
-    return "zero" if value == 0 else "fact"
+@cache
+def _hint(key: str, held: tuple[str, ...], lang: str) -> str:
+    """What the shopper can do about a node's fact; empty where there is nothing."""
+    hints = table("wording")["hints"].get(key, {})
+    return next((str(hints[name][lang]) for name in held if name in hints), "")
+
+
+def _first(by_variant: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, str]:
+    found: Mapping[str, str] = by_variant[next(name for name in names if name in by_variant)]
+    return found
+
+
+def _tail(name: str, lang: str) -> str:
+    return str(table("wording")["tails"][name][lang])

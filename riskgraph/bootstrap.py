@@ -6,9 +6,9 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
@@ -18,25 +18,23 @@ from typing import Any
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
-from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable, NotFound
+from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
 from riskgraph.core.order import Order
-from riskgraph.core.report import Attribution, Decision, DecisionReport
+from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.tree_head import TreeHead
 from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
-from riskgraph.explainers.afterwards import NOTHING_YET, Afterwards
+from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.graph_svg import graph_svg
-from riskgraph.explainers.integrity import Evidence, Finding, check_report
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.record import build_report
-from riskgraph.explainers.render_html import render_html
-from riskgraph.explainers.render_json import render
 from riskgraph.explainers.texts import language
-from riskgraph.explainers.wording import reason_text
+from riskgraph.explainers.wording import read_tables, reason_text
 from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keyring import KeyRing
 from riskgraph.governance.keys import Authenticator
+from riskgraph.governance.limits import SubjectReports
 from riskgraph.governance.signing import (
     Ed25519Signer,
     Ed25519Verifier,
@@ -45,10 +43,12 @@ from riskgraph.governance.signing import (
 )
 from riskgraph.models import Model, load_model
 from riskgraph.models.card import read_card
+from riskgraph.models.parity import read_parity
 from riskgraph.models.registry import Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Scorer, Shadow
 from riskgraph.recorded import policy_digest
+from riskgraph.reports import ModelOrigins, StoredReports
 from riskgraph.reviewing import Reviews
 from riskgraph.service import Service
 from riskgraph.settings import Settings
@@ -88,6 +88,7 @@ class MerchantReportWriter:
     clock: Clock
     scorer: Scorer | None
     enforces_for: frozenset[str] = frozenset()
+    parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def mode(self, merchant_id: str) -> str:
         """``enforce`` only with an own model promoted for this merchant, or in a simulated shop."""
@@ -131,6 +132,7 @@ class MerchantReportWriter:
         mode: str,
         degraded_cause: str | None,
         context_source: str,
+        counterfactual: Counterfactual | None = None,
     ) -> DecisionReport:
         issued = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="milliseconds")
         return build_report(
@@ -146,8 +148,10 @@ class MerchantReportWriter:
             versions=self.versions,
             provenance=self.model_provenance,
             bare=self.scale_without_consent(score),
+            parity=self.parity.get(order.phase),
             degraded_cause=degraded_cause,
             context=context_source,
+            counterfactual=counterfactual,
         )
 
     @cached_property
@@ -163,74 +167,6 @@ class MerchantReportWriter:
 
     def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:
         return [reason_text(reason, subgraph, language(lang)) for reason in report.reasons]
-
-
-@dataclass(frozen=True)
-class StoredReports:
-    """Renders stored records for their readers, and checks what readers hold."""
-
-    store: SqliteStore
-    profile: MerchantProfile
-    reviews: Reviews
-    ring: KeyRing
-    verify_url: str | None = None
-
-    def render(
-        self, decision_id: str, merchant: str | None, audience: str, law: str, lang: str, form: str
-    ) -> tuple[bytes, str]:
-        found = self.store.read_record(decision_id)
-        if found is None or merchant not in (None, found.merchant_id):
-            raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
-        after = self.reviews.afterwards(decision_id, found.report.issued_at)
-        after = replace(after, evidence=self._evidence(decision_id))
-        return render_record(found.report, self.profile, audience, law, lang, form, after)
-
-    def _evidence(self, decision_id: str) -> Evidence | None:
-        proof = self.store.proof(decision_id)
-        return None if proof is None else Evidence(self.ring.signer, proof, self.verify_url)
-
-    def check(self, report: Any) -> list[Finding]:
-        """See :func:`riskgraph.explainers.integrity.check_report`."""
-        return check_report(report, self.ring.verifier, self.store.place)
-
-    def public_keys(self) -> list[dict[str, Any]]:
-        """Keys that reports and tree heads were ever signed with, the newest first."""
-        return [key.to_json() for key in self.ring.public_keys()]
-
-
-def render_record(
-    record: DecisionReport,
-    profile: MerchantProfile,
-    audience: str,
-    law: str,
-    lang: str,
-    form: str,
-    after: Afterwards = NOTHING_YET,
-) -> tuple[bytes, str]:
-    """One record for one reader, as ``(content, media type)``.
-
-    Raises:
-        Invalid: If a PDF is asked for another audience than the subject.
-        ExtraMissing: If a PDF is asked for without the extra ``pdf``.
-    """
-    asked: dict[str, Any] = {
-        "audience": audience,
-        "law": law,
-        "lang": lang,
-        "merchant": profile,
-        "after": after,
-    }
-    if form == "html":
-        return render_html(record, **asked).encode(), "text/html; charset=utf-8"
-    if form == "json":
-        report = render(record, **asked)
-        return json.dumps(report, ensure_ascii=False, indent=1).encode(), "application/json"
-    if audience != "subject":
-        raise Invalid("a PDF exists for the audience subject only; ask for html", field="format")
-    # Here, so that everything else works without the extra pdf.
-    from riskgraph.explainers.render_pdf import render_pdf
-
-    return render_pdf(record, **asked), "application/pdf"
 
 
 def load_tree(settings: Settings) -> DecisionTree:
@@ -363,9 +299,13 @@ def open_line(
 ) -> Line:
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), SystemClock()
+    read_tables()
     scorer: Scorer | None
+    parity: dict[str, dict[str, Any]] = {}
     try:
-        scorer, merchants = serving_model(settings)
+        folder, merchants = serving_folder(settings)
+        model = load_model(folder)
+        scorer, parity = model, read_parity(folder, model.card.digest, tree.sha256)
     except ModelUnavailable:
         # The service starts all the same: a review by a person is better than a checkout that gets no
         # answer.
@@ -377,10 +317,11 @@ def open_line(
         scorer=scorer,
         explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
-        writer=MerchantReportWriter(profile, tree, clock, scorer, merchants),
+        writer=MerchantReportWriter(profile, tree, clock, scorer, merchants, parity),
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
+        find_counterfactual=find_counterfactual,
     )
 
 
@@ -413,7 +354,7 @@ def open_service(
     return Service(
         settings=settings,
         line=line,
-        reports=open_reports(settings, store, profile, reviews),
+        reports=open_reports(settings, store, profile, reviews, SubjectReports(line.clock)),
         store=store,
         profile=profile,
         reviews=reviews,
@@ -433,11 +374,16 @@ def open_reviews(
 
 
 def open_reports(
-    settings: Settings, store: SqliteStore, profile: MerchantProfile, reviews: Reviews
+    settings: Settings,
+    store: SqliteStore,
+    profile: MerchantProfile,
+    reviews: Reviews,
+    limit: SubjectReports | None = None,
 ) -> StoredReports:
     """Reports of stored decisions, signed with the key of this installation."""
+    origins = ModelOrigins(models_folder(settings), settings.model, lambda: open_verifier(settings))
     page = settings.verify_address(profile.simulated)
-    return StoredReports(store, profile, reviews, open_key_ring(settings), page)
+    return StoredReports(store, profile, origins, reviews, open_key_ring(settings), page, limit)
 
 
 def open_subjects(

@@ -9,7 +9,7 @@ import typer
 
 from riskgraph import __version__
 from riskgraph.commands import (
-    audit_log,
+    audit,
     backtest,
     bench,
     catalog,
@@ -48,7 +48,7 @@ for _part in (
     catalog,
     keys,
     subject,
-    audit_log,
+    audit,
     bench,
 ):
     _part.register(app)

@@ -17,18 +17,29 @@ from riskgraph.core.context import OrderContext, context_without_history
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import Order, availability_class, parse_order
-from riskgraph.core.report import Attribution, Decision, DecisionReport
+from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, OrderScore, Verdict, Walk
-from riskgraph.ports import Clock, Entry, Explainer, GraphStore, Ledger, ReportWriter, Scorer, Shadow
+from riskgraph.ports import (
+    Clock,
+    CounterfactualFinder,
+    Entry,
+    Explainer,
+    GraphStore,
+    Ledger,
+    ReportWriter,
+    Scorer,
+    Shadow,
+)
 
 _LOG = logging.getLogger("riskgraph.pipeline")
 MAX_GAP = 1e-6
 MAX_AHEAD_S = 86_400.0
 
 
-# What a verdict rests on: score, way through the tree, explanation; and the cause if degraded.
-Judgement = tuple[OrderScore | None, Walk, Attribution | None, str | None]
+# What a verdict rests on: score, way through the tree, explanation, cause if degraded; and what would have
+# changed it.
+Judgement = tuple[OrderScore | None, Walk, Attribution | None, str | None, Counterfactual | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class Line:
     clock: Clock
     deadline_ms: int = 150
     shadow: Shadow | None = None
+    find_counterfactual: CounterfactualFinder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +128,11 @@ def conclude(
     order: Order, source: str, subgraph: OrderSubgraph, availability: str, judgement: Judgement, line: Line
 ) -> Decision:
     """The merchant's action on a judgement, and the decision with its report."""
-    score, walk, attribution, cause = judgement
+    score, walk, attribution, cause, otherwise = judgement
     action, mode = line.writer.action_for(order, walk, degraded=cause is not None)
     decision_id = secrets.token_hex(16)
     report = line.writer.write(
-        order, subgraph, score, walk, attribution, decision_id, action, mode, cause, source
+        order, subgraph, score, walk, attribution, decision_id, action, mode, cause, source, otherwise
     )
     return Decision(
         decision_id=decision_id,
@@ -202,20 +214,34 @@ def judge(
         walk = line.tree.walk(score)
         stages.done("score")
         attribution = line.explainer.explain(score)
-        stages.done("explain")
     except Exception as failure:  # whatever the part raises, the shop gets a review
         _LOG.error("scoring or explaining failed: %s", type(failure).__name__)
         return degraded("scoring_failed")
     if not attribution.gap <= MAX_GAP:
         return degraded("explanation_inexact")
+    otherwise = counterfactual(subgraph, score, walk, line)
+    stages.done("explain")
     if stages.elapsed_ms > patience_ms:
         return degraded("deadline")
-    return score, walk, attribution, None
+    return score, walk, attribution, None, otherwise
+
+
+def counterfactual(
+    subgraph: OrderSubgraph, score: OrderScore, walk: Walk, line: Line
+) -> Counterfactual | None:
+    """What would have changed the verdict; if that fails, the verdict and its reasons stand without."""
+    if line.find_counterfactual is None or line.scorer is None:
+        return None
+    try:
+        return line.find_counterfactual(subgraph, score, walk, line.scorer, line.tree)
+    except Exception as failure:  # the order is decided and explained
+        _LOG.error("no counterfactual: %s", type(failure).__name__)
+        return None
 
 
 def degraded(cause: str) -> Judgement:
     walk = Walk(Verdict.REVIEW, "hold", ("degraded", "leaf:review"))
-    return None, walk, None, cause
+    return None, walk, None, cause, None
 
 
 def encode_answer(

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from riskgraph.core.context import OrderContext
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
-from riskgraph.core.report import Attribution, Decision, DecisionReport
+from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import OrderScore, Scale, Walk
+from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
 
 
 class Scorer(Protocol):
@@ -35,6 +35,13 @@ class Scorer(Protocol):
 
 class Explainer(Protocol):
     def explain(self, score: OrderScore) -> Attribution: ...
+
+
+class CounterfactualFinder(Protocol):
+    def __call__(
+        self, subgraph: OrderSubgraph, score: OrderScore, walk: Walk, scorer: Scorer, tree: DecisionTree, /
+    ) -> Counterfactual | None:
+        """The fewest acts of the shopper that lead to a milder verdict; None for an accepted order."""
 
 
 class ReportWriter(Protocol):
@@ -59,6 +66,7 @@ class ReportWriter(Protocol):
         mode: str,
         degraded_cause: str | None,
         context_source: str,
+        counterfactual: Counterfactual | None = None,
     ) -> DecisionReport: ...
 
     def review_due(self, decision: Decision) -> float | None:

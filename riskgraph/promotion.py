@@ -19,6 +19,7 @@ from riskgraph.core.units import LEAST_K
 from riskgraph.models import registry
 from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.compiled import flush
+from riskgraph.models.parity import PARITY_FILE
 from riskgraph.settings import Settings
 
 # False positives that may be rejected (contracts, section 8); the area is a floor, not an aim.
@@ -82,7 +83,7 @@ def promote(
     if target.exists() and read_card(target).digest != card.digest:
         raise Conflict(f"{target} holds another model; remove it first")
     if not target.exists():
-        _copy_whole(model, target, {CARD_FILE, *card.files})
+        _copy_whole(model, target, {CARD_FILE, PARITY_FILE, *card.files})
     told = tuple(hashlib.sha256((report / REPORT_FILE).read_bytes()).hexdigest() for report in reports)
     tree = bootstrap.load_tree(settings).sha256
     entry = registry.Champion(

@@ -11,6 +11,7 @@ from riskgraph import bootstrap
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import NotFound
 from riskgraph.core.report import DecisionReport
+from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import explainer_of
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.models.registry import promotions, shipped_champion
@@ -97,4 +98,6 @@ def _line(
         tree=tree,
         writer=bootstrap.MerchantReportWriter(profile, tree, clock, scorer, enforces),
         clock=clock,
+        # Sought again only where it was: not by an earlier version, nor for an order that was accepted.
+        find_counterfactual=find_counterfactual if "counterfactual" in record.score else None,
     )

@@ -17,10 +17,11 @@ import click
 import pytest
 import typer
 
-from riskgraph.bench import line, models, sandbox, worlds
+from riskgraph.bench import explain, line, models, sandbox, worlds
 from riskgraph.cli import app
 from riskgraph.commands.catalog import markdown_page
 from riskgraph.core import errors
+from riskgraph.explainers.wording_page import wording_page
 from riskgraph.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,12 +98,17 @@ def test_error_codes_made_outside_the_hierarchy_are_in_the_api_page() -> None:
 def test_every_figure_of_the_bench_is_in_the_figures_page() -> None:
     page = text("docs/figures.md")
     groups = [*line.PARTS.values(), *worlds.PARTS.values(), *sandbox.PARTS.values(), *models.PARTS.values()]
+    groups += explain.PARTS.values()
     missing = [name for names in groups for name in names if f"`{name}`" not in page]
     assert missing == []
 
 
 def test_the_catalogue_page_is_the_generated_one() -> None:
     assert text("docs/catalogue.md").rstrip("\n") == markdown_page().rstrip("\n"), "run make docs"
+
+
+def test_the_wording_page_is_the_generated_one() -> None:
+    assert text("docs/wording.md").rstrip("\n") == wording_page().rstrip("\n"), "run make docs"
 
 
 def test_the_figures_of_the_shipped_model_are_those_of_its_card() -> None:

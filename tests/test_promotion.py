@@ -23,7 +23,9 @@ from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.models import load_model
 from riskgraph.models.card import read_card
 from riskgraph.models.compiled import write_card
+from riskgraph.models.parity import read_parity, write_parity
 from riskgraph.models.registry import Champion, champion
+from riskgraph.reports import ModelOrigins
 from riskgraph.settings import Settings
 from tests.eval.backtest_toy import KNOWN_AT, bands, make_toy
 from tests.models.helpers import random_tree_model
@@ -127,6 +129,29 @@ def test_what_was_measured_on_several_merchants_together_lets_nobody_enforce(cas
     with pytest.raises(CheckFailed, match=r"no backtest is of m-17 alone .*; no backtest is of m-18 alone"):
         case.promote("m-17", "m-18", reports=[both])
     assert case.promote(reports=[both])["mode"] == "observe"
+
+
+def test_what_is_on_file_beside_a_model_goes_with_it_and_its_reports_name_who_promoted_it(case: Case) -> None:
+    card, tree = read_card(case.model), bootstrap.load_tree(case.settings).sha256
+    rates = {"granted": [0.01, 0.0, 0.02], "refused": [0.0, 0.0, 0.02], "ratio": None}
+    phases = {"pre_auth": {"honest": 100, "rejected": rates, "reviewed": rates}}
+    about = {"model_sha256": card.digest, "tree_sha256": tree, "provenance": "simulated"}
+    write_parity(
+        case.model, {**about, "measured": "2026-11-27", "world": "world-2", "seed": 1, "phases": phases}
+    )
+    case.promote()
+    assert read_parity(case.folder, card.digest, tree)["pre_auth"]["honest"] == 100
+    origins = ModelOrigins(
+        bootstrap.models_folder(case.settings), None, lambda: bootstrap.open_verifier(case.settings)
+    )
+    facts = origins.facts(card.digest)
+    assert facts is not None
+    assert facts["name"] == card.name
+    assert [(entry["by"], entry["mode"]) for entry in origins.approvals(card.digest)] == [
+        ("counsel", "observe")
+    ]
+    assert origins.facts("f" * 64) is None
+    assert origins.approvals("f" * 64) == ()
 
 
 def test_of_several_backtests_each_must_be_passed(case: Case) -> None:

@@ -9,10 +9,18 @@ from starlette.responses import JSONResponse, Response
 
 from riskgraph.api.state import admit
 from riskgraph.explainers.choices import Audience, Form, Lang, Law
+from riskgraph.explainers.render_html import csp
+from riskgraph.explainers.render_json import schema
 from riskgraph.replaying import replay_stored
 from riskgraph.service import visible_merchant
 
 router = APIRouter(tags=["compliance"])
+PERMISSIONS = {
+    Audience.SUBJECT: "read_own",
+    Audience.COMPLIANCE: "report_compliance",
+    Audience.AUTHORITY: "report_authority",
+    Audience.FRAUD_TEAM: "report_fraud_team",
+}
 
 
 @router.get("/v1/decisions/{decision_id}/report", summary="The decision report")
@@ -25,14 +33,13 @@ async def get_report(
     format: Form = Form.JSON,
 ) -> Response:
     """The report on one decision (GDPR Art. 13-15, 22; PIPL Art. 17, 24, 44-48)."""
-    permission = "read_own" if audience is Audience.SUBJECT else "report_compliance"
-    service, key = admit(request, permission)
+    service, key = admit(request, PERMISSIONS[audience])
     merchant = visible_merchant(key)
     content, media = await run_in_threadpool(
         service.reports.render, decision_id, merchant, audience.value, law.value, lang.value, format.value
     )
     headers = {
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+        "Content-Security-Policy": csp() if format is Form.HTML else "default-src 'none'",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-store",
     }
@@ -50,3 +57,9 @@ async def get_replay(decision_id: str, request: Request) -> JSONResponse:
     parts = service.store, service.profile, service.settings
     told = await run_in_threadpool(replay_stored, *parts, decision_id, visible_merchant(key))
     return JSONResponse(told, headers={"Cache-Control": "private, no-store"})
+
+
+@router.get("/v1/schemas/decision_report-1.json", summary="The schema of the JSON report")
+async def get_schema() -> JSONResponse:
+    """``decision_report/1`` as JSON Schema (draft 2020-12); public, as what it describes is not."""
+    return JSONResponse(dict(schema()), media_type="application/schema+json")

@@ -47,8 +47,9 @@ class Judge:
     verdicts: chain.TreeVerdicts
 
     @classmethod
-    def serving(cls, settings: Settings) -> Judge:
-        model = chain.verdict_model(None, settings)
+    def of(cls, folder: Path | None, settings: Settings) -> Judge:
+        """The model in a folder, or the one that serves, under the tree of this installation."""
+        model = chain.verdict_model(folder, settings)
         return cls(model, chain.TreeVerdicts(model, bootstrap.load_tree(settings)))
 
     def probability(self, table: OrderTable) -> NDArray[np.float64]:
@@ -67,10 +68,12 @@ class Ground:
     chosen: Chosen
 
     @classmethod
-    def make(cls, folder: Path, orders: int, progress: Progress) -> Ground:
+    def make(
+        cls, folder: Path, orders: int, progress: Progress, *, config: str = CONFIG, seed: int = SEED
+    ) -> Ground:
         settings = bootstrap.simulated_settings(folder / "home")
         world = folder / "refusal-world"
-        chain.simulate(CONFIG, seed=SEED, orders=orders, out=world, progress=progress)
+        chain.simulate(config, seed=seed, orders=orders, out=world, progress=progress)
         opened = chain.open_world(world)
         table = chain.world_table(opened, float("inf"), bootstrap.open_door(settings), progress)
         days = table.placed_at.astype("datetime64[us]").astype("datetime64[D]")
@@ -111,7 +114,7 @@ def measure(
         over_http: Honest orders that are sent over HTTP, as they are and refusing.
     """
     ground = Ground.make(folder, orders, progress)
-    judge = Judge.serving(ground.settings)
+    judge = Judge.of(None, ground.settings)
     honest, fraud = ground.honest, ground.fraud
     table = ground.chosen.table
     kept = Refusal.of(table.take(honest), judge)

@@ -71,6 +71,15 @@ def bench_models(
     _measure(models.PARTS.values(), partial(models.run, data=data, seeds=seeds, out=out), only, as_json)
 
 
+@app.command("explain")
+def bench_explain(only: Only = "", as_json: AsJson = False) -> None:
+    """Reasons, counterfactuals and reports: time, exactness, fidelity. About 2 minutes on 2 cores."""
+    bootstrap.require_extra("riskgraph bench explain")
+    from riskgraph.bench import explain
+
+    _measure(explain.PARTS.values(), explain.run, only, as_json)
+
+
 def _measure(
     groups: Names, run: Callable[[set[str], Progress], list[Figure]], only: str, as_json: bool
 ) -> None:

@@ -14,6 +14,7 @@ from riskgraph.commands.ui import AsJson, PublicKey, emit
 from riskgraph.core.catalog import FAMILIES, NodeSpec
 from riskgraph.core.catalog import catalog as load_catalog
 from riskgraph.core.schema import signals_schema
+from riskgraph.explainers.wording_page import wording_page
 from riskgraph.settings import Settings
 
 app = typer.Typer(help="The catalogue, and pairs that data added to it.", invoke_without_command=True)
@@ -29,16 +30,21 @@ def catalog(
     as_json: AsJson = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of signals.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the page of the docs.")] = False,
+    wording: Annotated[
+        bool, typer.Option("--wording", help="Print all wording of reasons as a page, to be signed off.")
+    ] = False,
 ) -> None:
     """The 137 behavior nodes and the template edges between them."""
     if context.invoked_subcommand:
         return
-    if markdown and (schema or as_json):
-        raise typer.BadParameter("--markdown is a page for people: give it without --schema and --json")
+    if (markdown or wording) and (schema or as_json or markdown == wording):
+        raise typer.BadParameter("--markdown and --wording are pages for people: give one of them, and alone")
     if schema:
         emit(signals_schema(), True, lambda _: None)
     elif markdown:
         typer.echo(markdown_page())
+    elif wording:
+        typer.echo(wording_page())
     else:
         emit(catalog_json(), as_json, _table)
 

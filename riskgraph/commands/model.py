@@ -156,6 +156,40 @@ def rollback(
     emit(entry, as_json, lambda console: console.print(told))
 
 
+@models.command("parity")
+def parity(
+    model: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Default: the model that serves.")
+    ] = None,
+    config: Annotated[
+        str, typer.Option(help="demo, champion, bench, world-1, world-2, world-natural.")
+    ] = "world-2",
+    orders: Annotated[
+        int, typer.Option(min=1000, help="Orders of the world; more leave less to chance.")
+    ] = 140_000,
+    seed: Annotated[
+        int, typer.Option(help="Of the world; take one that the model was not trained on.")
+    ] = 881,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what refusing consent costs honest shoppers, and put it on file beside the model.
+
+    Honest orders of a simulated world are judged as they are and refusing. Reports of later decisions by
+    this model under this tree quote it; for any other they say that nothing is on file.
+    """
+    bootstrap.require_extra("riskgraph model parity")
+    from riskgraph.bench import parity as bench
+
+    with progress_bars() as progress:
+        made = bench.put_on_file(
+            model, Settings.from_environment(), progress, config=config, seed=seed, orders=orders
+        )
+    table = Table("phase", "verdict", "honest orders", "as they are", "refusing", "ratio")
+    for row in bench.rows(made["phases"]):
+        table.add_row(*row)
+    emit(made, as_json, lambda console: console.print(table, f"on file: {made['path']} (simulated)"))
+
+
 @models.command("challengers")
 def challengers(as_json: AsJson = False) -> None:
     """What challengers said of decided orders, beside the verdicts that were answered."""

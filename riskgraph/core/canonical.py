@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 _MAX_SAFE_INTEGER = 2**53 - 1
+_WORDS = {None: "null", True: "true", False: "false"}
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def canonical_json(value: Any) -> bytes:
@@ -17,31 +19,42 @@ def canonical_json(value: Any) -> bytes:
         ValueError: If the value holds NaN, an infinity or an integer that a double cannot hold.
         TypeError: If it holds something that JSON has no word for.
     """
-    return "".join(_parts(value)).encode()
+    parts: list[str] = []
+    _write(value, parts)
+    return "".join(parts).encode()
 
 
-def _parts(value: Any) -> Iterator[str]:
-    if value is None or isinstance(value, bool | str):
-        yield json.dumps(value, ensure_ascii=False)
+def _write(value: Any, out: list[str]) -> None:
+    if isinstance(value, str):
+        out.append(_quoted(value))
+    elif value is None or isinstance(value, bool):
+        out.append(_WORDS[value])
     elif isinstance(value, int):
         if abs(value) > _MAX_SAFE_INTEGER:
             raise ValueError(f"{value} is no safe integer (RFC 8785, section 3.2.2.3)")
-        yield str(int(value))
+        out.append(str(int(value)))
     elif isinstance(value, float):
-        yield number(value)
+        out.append(number(value))
     elif isinstance(value, Mapping):
-        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
-        for i, name in enumerate(names):
-            yield ("," if i else "{") + json.dumps(name, ensure_ascii=False) + ":"
-            yield from _parts(value[name])
-        yield "}" if names else "{}"
+        before = "{"
+        for name in sorted(value, key=_utf16):
+            out.append(f"{before}{_quoted(name)}:")
+            _write(value[name], out)
+            before = ","
+        out.append("}" if value else "{}")
     elif isinstance(value, list | tuple):
-        for i, item in enumerate(value):
-            yield "," if i else "["
-            yield from _parts(item)
-        yield "]" if value else "[]"
+        before = "["
+        for item in value:
+            out.append(before)
+            _write(item, out)
+            before = ","
+        out.append("]" if value else "[]")
     else:
         raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+def _utf16(name: str) -> bytes:
+    return name.encode("utf-16-be")
 
 
 def number(value: float) -> str:

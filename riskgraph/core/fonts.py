@@ -77,6 +77,8 @@ def printable(value: Any) -> tuple[Any, bool]:
     def clean(part: Any) -> Any:
         nonlocal replaced
         if isinstance(part, str):
+            if points.issuperset(map(ord, set(part))):
+                return part
             text = "".join(c if ord(c) in points else " " if c.isspace() else REPLACEMENT for c in part)
             replaced = replaced or text.count(REPLACEMENT) > part.count(REPLACEMENT)
             return text

@@ -73,6 +73,24 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Counterfactual:
+    """The fewest things done otherwise that would have changed a verdict (C-203/22 ¶62; PIPL Art. 24(3)).
+
+    Attributes:
+        acts: Their codes, the easiest first; empty where none was found.
+        verdict: What the order would have come to, by scoring it again; None where none was found.
+        search: ``exact``: no set of fewer acts does. ``greedy``: no three do; of more, none that can be
+            spared. ``bounded``: by few evaluations of a model without terms.
+        evaluations: How often the model was asked.
+    """
+
+    acts: tuple[str, ...]
+    verdict: Verdict | None
+    search: str
+    evaluations: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionReport:
     """The stored record beside a verdict, from which every audience's report is rendered.
 

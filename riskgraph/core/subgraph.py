@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -206,6 +206,22 @@ class OrderSubgraph:
         components[_CATALOG.component_slices[node.index]] = np.nan
         shares[_CATALOG.histogram_slices[node.index]] = 0
         return OrderSubgraph(states, components, shares)
+
+    def with_values(self, values: Mapping[int, float], gone: Sequence[int] = ()) -> OrderSubgraph:
+        """The same order with other values of nodes that are there, and some nodes not applicable.
+
+        Histograms keep their shares, so theirs are not to be changed.
+
+        Args:
+            values: Component index to value; NaN for every component of a node that goes.
+            gone: Indexes of the nodes that go.
+        """
+        components, states = self.components.copy(), self.states
+        components[list(values)] = list(values.values())
+        if gone:
+            states = states.copy()
+            states[list(gone)] = State.NOT_APPLICABLE
+        return self._checked(states, components, self.shares)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OrderSubgraph) and self.pack() == other.pack()

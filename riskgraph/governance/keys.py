@@ -18,10 +18,12 @@ ROLES: dict[str, frozenset[str]] = {
         {"read_own", "report_compliance", "search", "contest", "review_list", "subjects", "audit"}
     ),
     "reviewer": frozenset({"read_own", "report_compliance", "contest", "review_list", "review"}),
+    "auditor": frozenset({"read_own", "report_compliance", "report_authority"}),
+    "fraud_team": frozenset({"read_own", "report_fraud_team"}),
     "admin": frozenset(
         {
-            "decide", "read_own", "outcome", "report_compliance", "search", "keys", "contest", "review_list",
-            "review", "subjects", "audit",
+            "decide", "read_own", "outcome", "report_compliance", "report_authority", "report_fraud_team",
+            "search", "keys", "contest", "review_list", "review", "subjects", "audit",
         }
     ),
 }  # fmt: skip

@@ -59,7 +59,7 @@ def open_shop(tmp_path):
     with bootstrap.open_keys(settings) as store:
         keys = {
             role: create_key(store, roles=[role], org="m-17", per_second=10_000)
-            for role in ("checkout", "compliance", "admin")
+            for role in ("checkout", "compliance", "auditor", "fraud_team", "admin")
         }
         keys["other"] = create_key(store, roles=["admin"], org="m-99", per_second=10_000)
         keys["slow"] = create_key(store, roles=["checkout"], org="m-17", per_second=2)

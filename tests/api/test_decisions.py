@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -224,8 +225,6 @@ class Broken:
 
 
 def with_part(shop, **parts):
-    from dataclasses import replace
-
     shop.service.line = replace(shop.service.line, **parts)
 
 
@@ -237,6 +236,40 @@ def test_a_part_that_fails_gives_a_degraded_review_never_a_bare_verdict(shop, pa
     assert body["degraded_cause"] == "scoring_failed"
     report = shop.client.get(body["report"]["json"], headers=shop.headers())
     assert report.status_code == 200
+
+
+def reviewed(shop):
+    """A shop that accepts nothing, so that nothing a shopper does would change a verdict."""
+    tree = shop.service.line.tree
+    bands = [{**band, "verdict": "review"} if i == 0 else band for i, band in enumerate(tree.data["bands"])]
+    with_part(shop, tree=replace(tree, data={**tree.data, "bands": bands}))
+
+
+def test_a_verdict_stands_where_no_counterfactual_could_be_sought(shop):
+    reviewed(shop)
+    with_part(shop, find_counterfactual=Broken())
+    body = shop.decide(ORDER).json()
+    assert (body["verdict"], body["degraded"]) == ("review", False)
+    assert body["reasons"]
+    told = shop.client.get(body["report"]["json"], headers=shop.headers()).json()["counterfactual"]
+    assert (told["changes"], told["actionable"]) == (None, None)
+
+
+def test_a_verdict_is_committed_with_what_would_have_changed_it(shop):
+    reviewed(shop)
+    told = shop.client.get(shop.decide(ORDER).json()["report"]["json"], headers=shop.headers()).json()
+    assert told["counterfactual"]["changes"] == []
+    assert told["counterfactual"]["actionable"] is False
+
+
+def test_a_person_cannot_feel_the_way_along_a_threshold(shop):
+    reviewed(shop)
+    links = [shop.decide(order(attempt=i)).json()["report"]["json"] for i in range(1, 23)]
+    answers = [shop.client.get(link, headers=shop.headers()) for link in links]
+    assert [a.status_code for a in answers] == [200] * 20 + [429] * 2
+    assert int(answers[-1].headers["Retry-After"]) > 60
+    mine = shop.client.get(links[-1] + "&audience=compliance", headers=shop.headers("compliance"))
+    assert mine.status_code == 200
 
 
 def test_a_late_score_gives_a_degraded_review(shop):
@@ -290,8 +323,6 @@ def test_nothing_is_answered_when_nothing_can_be_recorded(shop):
 
 
 def test_a_model_of_simulated_origin_only_observes_a_real_merchant(shop):
-    from dataclasses import replace
-
     from riskgraph.explainers.merchant import MerchantProfile
 
     real = MerchantProfile(dict(shop.service.line.writer.profile.data) | {"provenance": "merchant"})

@@ -50,7 +50,7 @@ LEAVES = [path for path in ALL if not any(other[:-1] == path for other in ALL) o
 def test_all_areas_have_commands():
     assert {path[0] for path in ALL if path} >= {
         "simulate", "world", "sandbox", "train", "model", "tree", "backtest", "score", "report", "graph",
-        "serve", "keys", "catalog", "demo", "bench",
+        "serve", "keys", "catalog", "demo", "bench", "audit",
     }  # fmt: skip
 
 
@@ -85,6 +85,7 @@ def test_every_command_gives_a_program_one_json_value(path):
         (("catalog", "--colour"), "--colour"),
         (("catalog", "--schema", "--markdown"), "--markdown"),
         (("catalog", "--json", "--markdown"), "--markdown"),
+        (("catalog", "--wording", "--markdown"), "--wording"),
         (("score", "no-such-file.json"), "no-such-file.json"),
         (("score", ORDER, "--lang", "fr"), "--lang"),
         (("score", ORDER, "--model", "no-such-folder"), "--model"),
@@ -120,6 +121,8 @@ def test_every_command_gives_a_program_one_json_value(path):
         (("bench", "line", "--only", "speed"), "speed"),
         (("bench", "worlds", "--only", "speed"), "speed"),
         (("bench", "sandbox", "--only", "speed"), "speed"),
+        (("bench", "explain", "--only", "speed"), "speed"),
+        (("audit", "shap", "--orders", "0"), "--orders"),
         (("world", "export", GOLDEN), "--ndjson"),
         (("world", "describe"), "WORLD"),
         (("fly",), "fly"),
@@ -191,6 +194,8 @@ def test_each_kind_of_error_has_its_exit_code(failure, code, monkeypatch, tmp_pa
         (("simulate", "--replay", "http://x", "--world", GOLDEN), "lab"),
         (("bench", "worlds"), "lab"),
         (("bench", "sandbox"), "lab"),
+        (("bench", "explain"), "lab"),
+        (("audit", "shap"), "train"),
         ((*RELEASE, "--until", "2026-06-30"), "lab"),
         (("sandbox", "audit", GOLDEN), "lab"),
         (("sandbox", "erase", "A-1"), "lab"),

@@ -26,7 +26,7 @@ from riskgraph.governance.keys import create_key
 from riskgraph.models.card import card_text
 from riskgraph.pipeline import decide
 from riskgraph.settings import Settings
-from tests.explainers.helpers import some_record
+from tests.explainers.helpers import random_subgraph, some_record
 from tests.models.helpers import random_card, random_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -102,7 +102,8 @@ def tree() -> dict[str, Any]:
 
 def report() -> dict[str, Any]:
     """A report for the person concerned, under both laws."""
-    return render(some_record(), audience="subject", law="both", lang="en", merchant=MerchantProfile.demo())
+    record = some_record(subgraph=random_subgraph(0, 0.3))
+    return render(record, audience="subject", law="both", lang="en", merchant=MerchantProfile.demo())
 
 
 class OneKey:

@@ -104,8 +104,8 @@ def test_far_from_home_without_a_position_is_stopped_and_the_pair_is_named(folde
     assert (set(reason["nodes"]), reason["direction"]) == (PAIR, "risk")
     assert CODE in [r["code"] for r in case["subject"]["reasons"]]
     states = {node: of_node(case["compliance"]["compliance"], node) for node in PAIR}
-    assert states["B110"]["value"] in ("km200", "km1000")
-    assert states["B085"]["value"] == "unavailable"
+    assert states["B110"]["value"].endswith(("[km200]", "[km1000]"))
+    assert states["B085"]["value"].endswith("[unavailable]")
     assert pair_term(case["compliance"]["compliance"]) > 0
 
 
@@ -116,7 +116,7 @@ def test_a_refused_position_silences_the_pair_and_counts_for_nothing(folder):
     assert pair_term(compliance) == 0
     position = of_node(compliance, "B085")
     assert (position["state"], position["phi"], position["own"]) == ("refused", 0, 0)
-    assert of_node(compliance, "B110")["value"] in ("km200", "km1000")
+    assert of_node(compliance, "B110")["value"].endswith(("[km200]", "[km1000]"))
     gate = case["compliance"]["consent_gate"]
     assert (gate["contribution_of_refused"], gate["flipped"]) == (0, False)
     stated = case["subject"]["consent_gate"]
@@ -133,8 +133,8 @@ def test_the_same_order_to_the_usual_address_is_accepted(folder):
     case = told(folder, "near_confirmed")
     assert case["answer"]["verdict"] == "accept"
     compliance = case["compliance"]["compliance"]
-    assert of_node(compliance, "B110")["value"] == "km0"
-    assert of_node(compliance, "B085")["value"] == "granted"
+    assert of_node(compliance, "B110")["value"].endswith("[km0]")
+    assert of_node(compliance, "B085")["value"].endswith("[granted]")
 
 
 @pytest.mark.parametrize("form", FORMS)

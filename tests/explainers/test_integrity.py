@@ -30,6 +30,7 @@ from riskgraph.explainers.integrity import (
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render, schema
+from riskgraph.explainers.standing import Standing
 from riskgraph.governance.signing import Ed25519Signer
 from tests.explainers.helpers import some_record
 
@@ -70,16 +71,21 @@ class Log:
 
 
 def made(audience: str = "compliance", seen: Evidence | None = None) -> dict[str, Any]:
-    after = Afterwards(evidence=seen or evidence())
+    standing = Standing(after=Afterwards(evidence=seen or evidence()))
     report = render(
-        some_record(), audience=audience, law="both", lang="zh", merchant=MerchantProfile.demo(), after=after
+        some_record(),
+        audience=audience,
+        law="both",
+        lang="zh",
+        merchant=MerchantProfile.demo(),
+        standing=standing,
     )
     # As a reader holds it: written down and read again.
     told: dict[str, Any] = json.loads(json.dumps(report))
     return told
 
 
-REPORTS = {audience: made(audience) for audience in ("subject", "compliance")}
+REPORTS = {audience: made(audience) for audience in ("subject", "compliance", "authority", "fraud_team")}
 
 
 def results(report: Any, log: Log | None = None) -> dict[str, str]:
@@ -109,7 +115,7 @@ def test_html_names_key_number_and_page():
         law="both",
         lang="en",
         merchant=MerchantProfile.demo(),
-        after=Afterwards(evidence=evidence()),
+        standing=Standing(after=Afterwards(evidence=evidence())),
     )
     assert SIGNER.key_id in page
     assert f'<a href="{PAGE}">' in page

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from riskgraph.core.errors import Invalid
-from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.merchant import WITHHELD, MerchantProfile
 
 DEMO_TEXT = (
     resources.files("riskgraph.explainers").joinpath("data", "demo-merchant.toml").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def test_a_profile_loads_from_a_path(tmp_path: Path) -> None:
         ('contact = "dpo@shop.example"', "dpo.contact"),
         ('ground = "contract"', "art22.ground"),
         ('url = "https://shop.example/privacy/decisions"', "rights.url"),
-        ('date = "2026-10-01"', "withheld.date"),
+        ('delivered_sources = ["js", "order", "acct", "pay", "lbs", "graph"]', "delivered_sources"),
     ],
 )
 def test_a_missing_mandatory_field_is_named(line: str, field: str) -> None:
@@ -97,3 +97,27 @@ def test_without_a_score_small_orders_go_on_and_others_are_held(
     amount: float, currency: str, action: str
 ) -> None:
     assert MerchantProfile.demo().degraded_action(amount, currency) == action
+
+
+@pytest.mark.parametrize("field", WITHHELD)
+@pytest.mark.parametrize("part", ["ground", "approver", "date"])
+def test_a_field_that_is_withheld_without_ground_approver_or_date_is_not_ready(field: str, part: str) -> None:
+    demo = MerchantProfile.demo().data
+    row = {key: value for key, value in demo["withheld"][field].items() if key != part}
+    profile = MerchantProfile({**demo, "withheld": {**demo["withheld"], field: row}})
+    named = [f"withheld.{field}.approver.{lang}" for lang in ("zh", "en")]
+    expected = named if part == "approver" else [f"withheld.{field}.{part}"]
+    assert profile.problems() == [f"merchant.toml: {path} is mandatory and missing" for path in expected]
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('ground = "trade_secret"', 'ground = "because"'),
+        ('date = "2026-10-01"', 'date = "soon"'),
+        ('date = "2026-10-01"', "date = 2026-10-01"),
+    ],
+)
+def test_a_wrong_ground_or_date_of_what_is_withheld_is_named(line: str, wrong: str) -> None:
+    with pytest.raises(Invalid, match=r"withheld\.\w+\.(ground|date)"):
+        MerchantProfile.load(DEMO_TEXT.replace(line, wrong, 1))

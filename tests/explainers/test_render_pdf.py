@@ -5,26 +5,38 @@ from __future__ import annotations
 import builtins
 import importlib.util
 import io
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from riskgraph.core import fonts
 from riskgraph.core import typeset as module
-from riskgraph.core.errors import ExtraMissing, Invalid
+from riskgraph.core.errors import ExtraMissing
 from riskgraph.core.report import DecisionReport, Reason
+from riskgraph.explainers.choices import Audience
 from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.render_json import render
 from riskgraph.explainers.render_pdf import render_pdf
 from tests.explainers.helpers import degraded_record, random_subgraph, some_order, some_record
+from tests.explainers.test_fields import PARITY
 
 DEMO = MerchantProfile.demo()
 HAVE = all(importlib.util.find_spec(name) for name in ("typst", fonts.PACKAGE, "pypdf"))
 needs_pdf = pytest.mark.skipif(not HAVE, reason="the extra pdf is optional")
 
 
-def pdf(record: DecisionReport, lang: str = "en", law: str = "both") -> bytes:
-    return render_pdf(record, law=law, lang=lang, merchant=DEMO)
+def pdf(
+    record: DecisionReport,
+    lang: str = "en",
+    law: str = "both",
+    audience: str = "subject",
+    merchant: MerchantProfile = DEMO,
+) -> bytes:
+    return render_pdf(record, audience=audience, law=law, lang=lang, merchant=merchant)
 
 
 def text_of(data: bytes) -> str:
@@ -84,9 +96,53 @@ def test_every_text_that_ships_has_a_glyph() -> None:
             assert "□" not in text_of(pdf(record, lang))
 
 
-def test_only_the_subject_gets_a_pdf() -> None:
-    with pytest.raises(Invalid, match="subject"):
-        render_pdf(some_record(1), audience="compliance", law="both", lang="en", merchant=DEMO)
+@needs_pdf
+@pytest.mark.parametrize("audience", list(Audience))
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("degraded", [False, True])
+def test_every_audience_gets_a_tagged_pdf_that_holds_what_the_page_holds(
+    audience: str, lang: str, degraded: bool
+) -> None:
+    from pypdf import PdfReader
+
+    record = degraded_record() if degraded else some_record(2, parity=PARITY)
+    data = pdf(record, lang, audience=audience)
+    root = PdfReader(io.BytesIO(data)).trailer["/Root"]
+    assert "/StructTreeRoot" in root
+    made = render(record, audience=audience, law="both", lang=lang, merchant=DEMO)
+    text = re.sub(r"\s", "", text_of(data))
+    assert "□" not in text
+    expected = [made["consent_gate"]["checked"], made["withheld"][0]["text"]]
+    if "authority" in made:
+        expected += [made["authority"]["hashes"]["subgraph"], made["authority"]["reference"]["id"]]
+    if "rules" in made:
+        expected.append(made["rules"]["statement"])
+    if "compliance" in made:
+        expected += [made["compliance"]["nodes"][136]["label"], made["compliance"]["versions"]["tree_sha256"]]
+    for part in expected:
+        assert re.sub(r"\s", "", part) in text, part
+
+
+@needs_pdf
+@pytest.mark.parametrize(
+    "character", ["𠮷", "㐂", "😀", "👩‍🚀", "\u0378", "\ue000", "\uffff", "\x00", "\u202e", "é", "ﷺ"]
+)
+def test_a_rare_character_never_costs_anyone_a_report(character: str) -> None:
+    """GDPR Art. 12(1): the name stands in it, or a box in place of what the font lacks."""
+    name = {lang: f"店{character}铺" for lang in ("zh", "en")}
+    merchant = MerchantProfile({**DEMO.data, "controller": {**DEMO.data["controller"], "name": name}})
+    record = some_record(1, order=some_order(order_id=f"A{character}1"))
+    text = text_of(pdf(record, "zh", merchant=merchant))
+    assert "店" in text
+    assert "铺" in text
+
+
+@needs_pdf
+@settings(max_examples=30, deadline=None)
+@given(st.text(min_size=1, max_size=12))
+def test_no_text_whatever_aborts_a_report(text: str) -> None:
+    record = some_record(1, order=some_order(order_id=text, currency=text, channel_code=text))
+    assert pdf(record).startswith(b"%PDF")
 
 
 def test_without_typst_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

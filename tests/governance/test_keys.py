@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from riskgraph.core.errors import Invalid, Unauthenticated
-from riskgraph.governance.keys import Authenticator, create_key
+from riskgraph.governance.keys import ROLES, Authenticator, create_key
 
 NOW = 1_800_000_000.0
 
@@ -72,3 +72,17 @@ def test_a_key_needs_a_role_that_exists():
     for roles in ([], ["king"], ["admin", "king"]):
         with pytest.raises(Invalid, match="roles must be out of checkout"):
             create_key(Keys(), roles=roles, org="m")
+
+
+@pytest.mark.parametrize(
+    ("role", "granted"),
+    [
+        ("checkout", set()),
+        ("compliance", {"report_compliance"}),
+        ("auditor", {"report_compliance", "report_authority"}),
+        ("fraud_team", {"report_fraud_team"}),
+        ("admin", {"report_compliance", "report_authority", "report_fraud_team"}),
+    ],
+)
+def test_each_tier_of_the_report_needs_a_permission_of_its_own(role, granted):
+    assert {name for name in ROLES[role] if name.startswith("report_")} == granted

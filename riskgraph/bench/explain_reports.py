@@ -1,0 +1,104 @@
+"""Whether reports say the same in both languages and name their articles, and how long pages take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from riskgraph import bootstrap
+from riskgraph.bench import Figure
+from riskgraph.bench.explain_ground import Ground
+from riskgraph.core.report import DecisionReport
+from riskgraph.explainers.choices import Audience, Lang, Law
+from riskgraph.explainers.render_html import render_html
+from riskgraph.explainers.render_json import render
+
+RECORDS, TIMED = 60, 20
+# They name the reader's language and law, or digest the whole.
+_PER_LANGUAGE = ("report_id", "lang", "integrity.canonical_sha256")
+
+
+def parity(ground: Ground) -> list[Figure]:
+    """Fields that stand in one language and not in the other, or are empty in one of them."""
+    same = whole = 0
+    records = ground.records(RECORDS)
+    for record in records:
+        for audience in Audience:
+            zh, en = (_fields(record, audience.value, lang) for lang in ("zh", "en"))
+            whole += len(zh.keys() | en.keys())
+            same += sum(_alike(zh[path], en[path]) for path in zh.keys() & en.keys())
+    note = (
+        f"{whole} fields of {len(records)} simulated reports, each audience: in both languages, text where "
+    )
+    return [Figure("parity_zh_en", same / whole, "1", f"{note}the other has text, equal otherwise")]
+
+
+def _fields(record: DecisionReport, audience: str, lang: str) -> dict[str, Any]:
+    report = render(record, audience=audience, law="both", lang=lang, merchant=bootstrap.demo_profile())
+    return {path: value for path, value in leaves(report) if path not in _PER_LANGUAGE}
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a report that holds no others, with its path."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value:
+        for place, inner in enumerate(value):
+            yield from leaves(inner, f"{path}.{place}")
+    else:
+        yield path, value
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if isinstance(a, str) and isinstance(b, str):
+        return bool(a.strip()) == bool(b.strip())
+    return bool(a == b)
+
+
+def sourced(ground: Ground) -> list[Figure]:
+    """Fields of a report for which every law that was asked for names an article."""
+    named = whole = 0
+    records, merchant = ground.records(RECORDS), bootstrap.demo_profile()
+    for record in records:
+        for audience in Audience:
+            for law in Law:
+                asked: dict[str, Any] = {"audience": audience.value, "law": law.value, "lang": "en"}
+                report = render(record, **asked, merchant=merchant)
+                laws = {"gdpr", "pipl"} if law is Law.BOTH else {law.value}
+                refs = report["law_refs"]
+                whole += len(report)
+                named += sum(all(refs.get(field, {}).get(key) for key in laws) for field in report)
+    note = f"top-level fields of {len(records)} simulated reports, each audience and law; {whole} fields"
+    return [Figure("fields_sourced", named / whole, "1", note)]
+
+
+def html(ground: Ground) -> list[Figure]:
+    """Milliseconds of an HTML page from its record, when others were made before it."""
+    return [_timed("html_ms", ground, render_html)]
+
+
+def pdf(ground: Ground) -> list[Figure]:
+    """The same of a PDF."""
+    # Here, so that the other figures work without the extra pdf.
+    from riskgraph.explainers.render_pdf import render_pdf
+
+    return [_timed("pdf_warm_ms", ground, render_pdf)]
+
+
+def _timed(name: str, ground: Ground, make: Callable[..., object]) -> Figure:
+    records, merchant, times = ground.records(TIMED), bootstrap.demo_profile(), []
+    for warm in (False, True):
+        for record in records[: None if warm else 2]:
+            for lang in Lang:
+                start = perf_counter()
+                make(record, audience="subject", law="both", lang=lang.value, merchant=merchant)
+                if warm:
+                    times.append(perf_counter() - start)
+    note = f"median of {len(records)} simulated reports in two languages, subject, warm, nothing kept"
+    return Figure(name, 1e3 * median(times), "ms", note)
+
+
+PARTS = {parity: ("parity_zh_en",), sourced: ("fields_sourced",), html: ("html_ms",), pdf: ("pdf_warm_ms",)}

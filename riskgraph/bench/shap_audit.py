@@ -1,0 +1,168 @@
+"""``riskgraph audit shap``: our contributions beside those of the shap library, of a model and of trees.
+
+Orders are drawn at random within the catalogue's ranges; nobody stands behind them. All values are against
+the order with all nodes absent (interventional, one reference row).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.bench.shap_values import tree_shap
+from riskgraph.core.catalog import NODE_COUNT, Form, catalog
+from riskgraph.core.report import CLOSED_FORM, PERMUTATIONS
+from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.explainers.brute import keep_only
+from riskgraph.explainers.games import AnyExplainer, leaf_values
+from riskgraph.explainers.referee import MAX_EXACT, Deviation, deviation, shap_values
+from riskgraph.models import Model
+from riskgraph.models.tree_leaves import LeafPaths
+from riskgraph.models.trees import INPUT_COUNT, Forest, TreeModel, tree_inputs
+from riskgraph.ports import Progress, Scorer
+
+CLASS = "pre_auth/front_end"
+# Of exact methods; an estimate is held to add up, its distance is told.
+MAX_ERROR, MAX_ADDITIVITY = 1e-6, 1e-9
+TREES, TREE_ROWS = 30, 1_500
+_ABSENT = np.full(len(catalog().components), np.nan, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison with shap.
+
+    Attributes:
+        players: What the values are of: nodes, or the inputs of trees.
+        error: Largest difference of a value by the largest of shap's, over all orders.
+        additivity: Largest gap to the score by the sum of the sizes of all values.
+        exact: Whether both sides are exact, so that the error is held to its limit.
+    """
+
+    model: str
+    players: str
+    shap: str
+    orders: int
+    error: float
+    additivity: float
+    exact: bool
+
+    @property
+    def held(self) -> bool:
+        # Written so that a NaN fails.
+        return self.additivity <= MAX_ADDITIVITY and (self.error <= MAX_ERROR or not self.exact)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"held": self.held}
+
+
+def audit(model: Model, count: int, seed: int, progress: Progress) -> list[Check]:
+    """Compare on drawn orders: the model, and trees fitted on drawn rows unless it is trees itself.
+
+    Raises:
+        ExtraMissing: If shap is not installed (extra ``train``).
+    """
+    name = f"{model.card.kind} {model.versions['model']}"
+    checks = list(_nodes(name, model, count, seed, progress))
+    trees = model if isinstance(model, TreeModel) else TreeModel(model.card, fitted_trees(seed))
+    if trees is not model:
+        name = "trees fitted on drawn rows"
+        checks += _nodes(name, trees, count, seed, progress)
+    # Aggregates over neighbours are inputs of no single node, and such trees are explained by permutations.
+    if trees.score(drawn_orders(1, seed)[0], CLASS).leaves is not None:
+        checks.append(_inputs(name, trees.forest, drawn_orders(count, seed + 1), progress))
+    return checks
+
+
+def _nodes(name: str, model: Scorer, count: int, seed: int, progress: Progress) -> Iterator[Check]:
+    """Nodes as players: orders cut to twelve nodes by all coalitions, and whole ones of a sum of terms."""
+    explainer, orders = AnyExplainer(), drawn_orders(count, seed)
+    small = [_largest(order, explainer.explain(model.score(order, CLASS)).phi) for order in orders]
+    yield _compared(name, "exact", model, small, progress)
+    if explainer.explain(model.score(orders[0], CLASS)).how.method == CLOSED_FORM:
+        # Permutations with their reverses are exact for a game of pairs.
+        yield _compared(name, "permutation", model, orders, progress)
+
+
+def _compared(
+    name: str, which: str, model: Scorer, orders: Sequence[OrderSubgraph], progress: Progress
+) -> Check:
+    explainer, found, exact = AnyExplainer(), [], True
+    for seed, order in enumerate(orders):
+        progress(f"shap: {name}, {which}", seed, len(orders))
+        score = model.score(order, CLASS)
+        told = explainer.explain(score)
+        exact = exact and told.how.method != PERMUTATIONS
+        reference, base = shap_values(order, model, CLASS, seed)
+        found.append(deviation(told.phi, reference, base, score.logit))
+    return _check(name, "nodes", which, found, exact=exact)
+
+
+def _inputs(name: str, forest: Forest, orders: Sequence[OrderSubgraph], progress: Progress) -> Check:
+    """Inputs of trees as players, by ``shap.TreeExplainer`` against one reference row."""
+    paths = LeafPaths(forest, np.arange(INPUT_COUNT), tree_inputs(_ABSENT[None])[0])
+    theirs, found = tree_shap(forest), []
+    for place, order in enumerate(orders):
+        progress(f"shap: {name}, tree", place, len(orders))
+        values = leaf_values(paths.of(tree_inputs(order.components[None])[0]))
+        phi = np.pad(values, (0, INPUT_COUNT - len(values)))
+        base, logit = (float(forest.logits(row[None])[0]) for row in (_ABSENT, order.components))
+        found.append(deviation(phi, theirs(order), base, logit))
+    return _check(name, "inputs", "tree", found, exact=True)
+
+
+def _check(name: str, players: str, which: str, found: Sequence[Deviation], *, exact: bool) -> Check:
+    error, additivity = (float(np.max([getattr(f, part) for f in found])) for part in ("error", "additivity"))
+    return Check(name, players, which, len(found), error, additivity, exact)
+
+
+def _largest(order: OrderSubgraph, phi: NDArray[np.float64]) -> OrderSubgraph:
+    """The order with only the nodes that count most, so many that all their coalitions can be asked."""
+    return keep_only(order, np.argsort(-np.abs(phi))[:MAX_EXACT].tolist())
+
+
+def fitted_trees(seed: int) -> Forest:
+    """Trees over many inputs: labels without a pattern, so that nearly every node is asked for."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    rows = drawn_components(TREE_ROWS, seed)
+    label = np.random.default_rng(seed).integers(0, 2, TREE_ROWS)
+    classifier = HistGradientBoostingClassifier(max_iter=TREES, min_samples_leaf=5, random_state=0)
+    # So few rows are fitted sooner than threads are woken.
+    with threadpool_limits(limits=1):
+        return Forest.of(classifier.fit(tree_inputs(rows), label))
+
+
+def drawn_orders(count: int, seed: int) -> list[OrderSubgraph]:
+    """Orders at random; shares of histograms are zero, as no model reads them."""
+    first = [part.start for part in catalog().component_slices]
+    shares = np.zeros((catalog().histogram_count, 16), dtype=np.uint8)
+    return [
+        OrderSubgraph(
+            np.where(np.isnan(row[first]), State.NOT_DELIVERED, State.PRESENT).astype(np.uint8), row, shares
+        )
+        for row in drawn_components(count, seed)
+    ]
+
+
+def drawn_components(count: int, seed: int) -> NDArray[np.float32]:
+    """float32[count, 259] within the catalogue's ranges; three nodes of ten are absent, as a whole."""
+    rng = np.random.default_rng(seed)
+    out = np.empty((count, len(catalog().components)), dtype=np.float32)
+    for node, part in zip(catalog(), catalog().component_slices, strict=True):
+        size = (count, part.stop - part.start)
+        if node.form is Form.NUMBER:
+            low, high = node.bounds
+            out[:, part] = np.clip(low + rng.exponential(min(high - low, 10.0) / 3.0, size), low, high)
+        elif node.form in (Form.CLASS, Form.FLAG):
+            out[:, part] = rng.integers(0, max(2, len(node.words)), size)
+        else:
+            out[:, part] = rng.gamma(2.0, 1.5, size)
+    absent = rng.random((count, NODE_COUNT)) < 0.3
+    out[absent[:, np.array(catalog().component_node)]] = np.nan
+    return out
