@@ -75,7 +75,7 @@ async def post_export(request: Request) -> JSONResponse:
 async def get_verify(request: Request) -> JSONResponse:
     """Leaves, tree, signature, sealed reports and erasures; ``first`` names the first bad record.
 
-    GDPR Art. 5(1)(f), 5(2), 32; PIPL Art. 51. Reads the whole log: about 20,000 decisions a second.
+    GDPR Art. 5(1)(f), 5(2), 32; PIPL Art. 51. Reads the whole log: 20,000 decisions take about a second.
     """
     service, key = admit(request, "audit")
     if visible_merchant(key) is not None:

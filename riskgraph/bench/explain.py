@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from riskgraph.bench import Figure, explain_reasons, explain_reports, measure
+from riskgraph.bench import Figure, explain_integrity, explain_reasons, explain_reports, measure
 from riskgraph.bench.explain_ground import Ground
 from riskgraph.ports import Progress
 
@@ -14,6 +14,7 @@ from riskgraph.ports import Progress
 PARTS: dict[Callable[[Ground], list[Figure]], tuple[str, ...]] = {
     **explain_reasons.PARTS,
     **explain_reports.PARTS,
+    **explain_integrity.PARTS,
 }
 
 

@@ -52,7 +52,7 @@ def tampering(ground: Ground) -> list[Figure]:
     fill(path, secrets, FLIPPED_DECISIONS)
     with_log_records(path, secrets)
     missed = [told for told in flips(path, secrets, FLIPS, 1, ground.progress) if told]
-    note = f"{FLIPS} random one-bit edits in {FLIPPED_DECISIONS} decisions' log and reports (synthetic)"
+    note = f"{FLIPS} random one-bit edits in {FLIPPED_DECISIONS} decisions' log and reports, simulated"
     return [
         Figure(
             "tamper_detected",
@@ -140,7 +140,7 @@ def leftovers(ground: Ground) -> list[Figure]:
         occurrences += count_in_files(told, folder)
     store.close()
     found = verify_closed(folder / "store.db")
-    note = f"{erased} keys and values of {ERASED} synthetic people among {PEOPLE}, in all files of the store"
+    note = f"{erased} keys and values of {ERASED} simulated people among {PEOPLE}, in all files of the store"
     note += "; the log verifies" if not found else f"; THE LOG DOES NOT VERIFY: {found}"
     return [Figure("erasure_leftovers", float(occurrences) if not found else None, "occurrences", note)]
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
-from riskgraph.bench import explain, explain_reasons, explain_reports, measure
+from riskgraph.bench import explain, explain_integrity, explain_reasons, explain_reports, measure
 from riskgraph.bench.explain_ground import Ground
 from riskgraph.core.fonts import PACKAGE
 from riskgraph.core.report import Attribution
@@ -35,6 +35,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain_reasons, "PLAYERS", 6)
     monkeypatch.setattr(explain_reports, "RECORDS", 2)
     monkeypatch.setattr(explain_reports, "TIMED", 2)
+    monkeypatch.setattr(explain_integrity, "FLIPS", 40)
+    monkeypatch.setattr(explain_integrity, "ERASED", 2)
 
 
 def test_every_figure_is_measured_and_what_is_exact_is_exact(ground: Ground, few: None) -> None:
@@ -44,8 +46,9 @@ def test_every_figure_is_measured_and_what_is_exact_is_exact(ground: Ground, few
     assert set(figures) == asked
     assert [f.note for f in figures.values() if f.value is None] == []
     assert all("simulated" in f.note for f in figures.values())
-    for name in ("counterfactual_verified", "parity_zh_en", "fields_sourced"):
+    for name in ("counterfactual_verified", "parity_zh_en", "fields_sourced", "tamper_detected"):
         assert figures[name].value == 1.0
+    assert figures["erasure_leftovers"].value == 0
     for name in ("additivity", "brute_force_error"):
         assert figures[name].value <= 1e-9
     assert figures["fid_plus_4"].value > figures["fid_plus_4"].baseline
