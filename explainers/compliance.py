@@ -37,7 +37,7 @@ def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
         "nodes": nodes(view, attribution),
         "blind_spots": blind_spots(view),
         "entity_context": [
-            {"kind": kind, "pseudonym": tag} for kind, tag in record.order["entities"].items()
+            {"kind": kind, "pseudonym": tag} for kind, tag in sorted(record.order["entities"].items())
         ],
         "versions": dict(record.versions),
         "model": model(view),
