@@ -49,6 +49,7 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         "r": report,
         "h": headings(lang),
         "l": labels(lang),
+        "searches": {key: word[lang] for key, word in texts["search"].items()},
         "bands": {key: word[lang] for key, word in texts["band"].items()},
         "directions": {key: word[lang] for key, word in texts["direction"].items()},
         "title": say(f"title.{report['audience']}", lang),

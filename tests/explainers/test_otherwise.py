@@ -109,3 +109,19 @@ def test_the_pdf_shows_them_too(lang: str) -> None:
     bare = "".join(text.split())
     for change in told(record())["changes"]:
         assert "".join(change[f"text_{lang}"].split())[:24] in bare
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_pdf_of_staff_tells_how_it_was_sought(lang: str) -> None:
+    pypdf = pytest.importorskip("pypdf")
+    import io
+
+    from riskgraph.explainers.render_pdf import render_pdf
+
+    pages = [
+        render_pdf(record(), audience=audience, law="both", lang=lang, merchant=MERCHANT)
+        for audience in ("compliance", "subject")
+    ]
+    texts = ["".join(p.extract_text() for p in pypdf.PdfReader(io.BytesIO(made)).pages) for made in pages]
+    sought = "".join(say("search.exact", lang).split())
+    assert [sought in "".join(text.split()) for text in texts] == [True, False]
