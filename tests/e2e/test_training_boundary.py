@@ -147,7 +147,7 @@ READY = """
 import select
 import shutil
 job = json.loads(sys.stdin.readline())
-shutil.copytree({model!r}, job["out"], ignore=shutil.ignore_patterns("__*"))
+shutil.copytree({model!r}, job["out"], ignore=shutil.ignore_patterns("__*", "refusal*"))
 print(json.dumps({{"refused": {{"network": 2}}}}))
 """
 
@@ -276,7 +276,7 @@ CHANGES = [link_beside, link_instead, file_beside, pipe_beside, second_name, fol
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_child_cannot_have_its_parent_fetch_other_files_than_the_model(change, tmp_path):
     made, raw, out = tmp_path / "made", tmp_path / "raw", tmp_path / "out"
-    shutil.copytree(str(shipped_champion()), made, ignore=shutil.ignore_patterns("__*"))
+    shutil.copytree(str(shipped_champion()), made, ignore=shutil.ignore_patterns("__*", "refusal*"))
     raw.write_text("raw")
     change(made, raw)
     with pytest.raises(CheckFailed, match="other files"):
