@@ -11,8 +11,9 @@ from riskgraph.explainers.texts import table
 
 _DISTANCE = ("B108", "B109", "B110")
 _LINKED = ("GRF", "MER")
-# How near another person's address comes; and prices, which are nobody's data.
-_OTHERS, _NO_PERSONS = ("B112",), ("B130",)
+# How near another person's address comes, and what happened to earlier parcels of an address, which a
+# neighbour or a tenant before may have ordered; and prices, which are nobody's data.
+_OTHERS, _NO_PERSONS = ("B112", "B116", "B117", "B118", "B122"), ("B130",)
 _NODE_UNITS = {"B101": "1/h", "B102": "layers"}
 # A robust z above 2 in size is called high or low; between, the value is called usual.
 UNUSUAL_Z = 2.0

@@ -253,7 +253,9 @@ def test_language_tags_fall_back_to_english(tag: str | None, lang: str) -> None:
 
 
 def test_values_that_tell_of_other_people_are_withheld():
-    told = {"B112": 0.75, "B134": {"density": 0.5}, "B135": {"share_24h": 0.1}, "B137": True}
+    parcels = {"B116": 2.0, "B117": "locker", "B118": True, "B122": -0.4}
+    linked = {"B134": {"density": 0.5}, "B135": {"share_24h": 0.1}, "B137": True}
+    told = {"B112": 0.75, **parcels, **linked}
     for node_id, value in told.items():
         node = catalog()[node_id]
         for lang in ("zh", "en"):
