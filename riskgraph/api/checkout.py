@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from riskgraph.api.body import parse_body, read_body
+from riskgraph.api.body import described, parse_body, read_body
 from riskgraph.api.state import admit
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Conflict, Forbidden, Invalid, NotFound
@@ -25,10 +25,7 @@ router = APIRouter(tags=["checkout"])
 DECIDE = "/v1/decisions"
 MAX_KEY = 255
 _DECISION_DOCS: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": decision_request_schema()}},
-    },
+    **described(decision_request_schema()),
     "parameters": [
         {
             "name": "Idempotency-Key",
@@ -39,36 +36,27 @@ _DECISION_DOCS: dict[str, Any] = {
     ],
 }
 _TIME = {"type": "string", "format": "date-time"}
-_OUTCOME_DOCS: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": [
-                        "outcome_id",
-                        "merchant_id",
-                        "channel_code",
-                        "order_id",
-                        "kind",
-                        "effective_at",
-                        "reported_at",
-                    ],
-                    "properties": {
-                        **dict.fromkeys(
-                            ("outcome_id", "merchant_id", "channel_code", "order_id"), {"type": "string"}
-                        ),
-                        "kind": {"enum": list(KINDS)},
-                        "effective_at": _TIME,
-                        "reported_at": _TIME,
-                        **dict.fromkeys(("reason", "source", "reverses"), {"type": "string"}),
-                    },
-                }
-            }
+_OUTCOME_DOCS: dict[str, Any] = described(
+    {
+        "type": "object",
+        "required": [
+            "outcome_id",
+            "merchant_id",
+            "channel_code",
+            "order_id",
+            "kind",
+            "effective_at",
+            "reported_at",
+        ],
+        "properties": {
+            **dict.fromkeys(("outcome_id", "merchant_id", "channel_code", "order_id"), {"type": "string"}),
+            "kind": {"enum": list(KINDS)},
+            "effective_at": _TIME,
+            "reported_at": _TIME,
+            **dict.fromkeys(("reason", "source", "reverses"), {"type": "string"}),
         },
     }
-}
+)
 
 
 @router.post(DECIDE, summary="Decide on an order", openapi_extra=_DECISION_DOCS)

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from riskgraph.api.body import read_body
+from riskgraph.api.body import described, read_body
 from riskgraph.api.state import service_of
 from riskgraph.core.errors import Conflict, Invalid, NotFound, RiskgraphError, TooLarge, TooManyRequests
 from riskgraph.core.review import WISHES
@@ -39,23 +39,17 @@ _SENT_DOCS: dict[int | str, dict[str, Any]] = {
     422: _PAGE | {"description": "Something is missing or too long; the page says what, with what was typed"},
     503: _PAGE | {"description": "It could not be kept"},
 }
-_FORM_DOCS = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["wish"],
-                    "properties": {
-                        "wish": {"enum": list(WISHES)},
-                        "text": {"type": "string", "maxLength": MAX_WORDS},
-                    },
-                }
-            }
+_FORM_DOCS = described(
+    {
+        "type": "object",
+        "required": ["wish"],
+        "properties": {
+            "wish": {"enum": list(WISHES)},
+            "text": {"type": "string", "maxLength": MAX_WORDS},
         },
-    }
-}
+    },
+    FORM,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from riskgraph.api.body import parse_body, read_body
+from riskgraph.api.body import described, parse_body, read_body
 from riskgraph.api.state import admit
 from riskgraph.core import review
 from riskgraph.core.reader import Reader
@@ -43,7 +43,7 @@ def _body(required: list[str], **properties: Any) -> dict[str, Any]:
     schema = {
         "type": "object", "required": required, "properties": properties, "additionalProperties": False,
     }  # fmt: skip
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return described(schema)
 
 
 _WORDS = {"type": "string", "minLength": 1, "maxLength": MAX_WORDS}

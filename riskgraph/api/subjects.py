@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from riskgraph.api.body import parse_body, read_body
+from riskgraph.api.body import described, parse_body, read_body
 from riskgraph.api.state import admit
 from riskgraph.core.errors import Forbidden
 from riskgraph.service import Service, visible_merchant
@@ -18,30 +18,23 @@ from riskgraph.subjects import Who, who_is
 router = APIRouter(tags=["compliance"])
 PRIVATE = {"Cache-Control": "private, no-store"}
 _TEXT = {"type": "string"}
-_WHO_DOCS: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                    "additionalProperties": False,
-                    "properties": {
-                        "account": _TEXT | {"description": "As the shop sends it."},
-                        "account_digest": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                        "order": {
-                            "type": "object",
-                            "required": ["merchant_id", "channel_code", "order_id"],
-                            "properties": dict.fromkeys(("merchant_id", "channel_code", "order_id"), _TEXT),
-                        },
-                    },
-                }
-            }
+_WHO_DOCS: dict[str, Any] = described(
+    {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+        "properties": {
+            "account": _TEXT | {"description": "As the shop sends it."},
+            "account_digest": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            "order": {
+                "type": "object",
+                "required": ["merchant_id", "channel_code", "order_id"],
+                "properties": dict.fromkeys(("merchant_id", "channel_code", "order_id"), _TEXT),
+            },
         },
     }
-}
+)
 
 
 async def _asked(request: Request) -> tuple[Service, Who]:

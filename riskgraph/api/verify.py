@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from riskgraph.api.body import read_body
+from riskgraph.api.body import described, read_body
 from riskgraph.api.contest import FORM, page_headers, page_language
 from riskgraph.api.state import service_of
 from riskgraph.core.errors import BadRequest, Invalid, RiskgraphError, TooLarge, TooManyRequests
@@ -31,10 +31,8 @@ _DOCS: dict[int | str, dict[str, Any]] = {
     429: _PAGE | {"description": "Too often; `Retry-After` says when"},
 }
 _FORM_SCHEMA = {"type": "object", "required": ["report"], "properties": {"report": {"type": "string"}}}
-_FORM_DOCS = {"requestBody": {"required": True, "content": {FORM: {"schema": _FORM_SCHEMA}}}}
-_JSON_DOCS = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
-}
+_FORM_DOCS = described(_FORM_SCHEMA, FORM)
+_JSON_DOCS = described({"type": "object"})
 
 
 @router.get("/verify", summary="The page on which a report is checked", response_class=HTMLResponse)
