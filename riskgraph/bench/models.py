@@ -21,8 +21,9 @@ PARTS: dict[Callable[[Sets], list[Figure]], tuple[str, ...]] = {
 
 
 def run(
-    only: set[str], progress: Progress, *, data: Path | None = None, seeds: int = 1, out: Path | None = None
-) -> list[Figure]:
+    only: set[str], progress: Progress, *, data: Path | None = None, seeds: int = 1, out: Path | None = None,
+    workers: int = 1,
+) -> list[Figure]:  # fmt: skip
     """Measure all figures, or the named ones; a part that fails is reported, never left out.
 
     Args:
@@ -31,5 +32,6 @@ def run(
         data: Folder of the real sets; if left out, the one that ``RISKGRAPH_DATA`` names.
         seeds: How often what is drawn is drawn anew, in multiples of a plain run.
         out: Folder for whole tables.
+        workers: Processes that share parts and seeds of unseen families.
     """
-    return measure(PARTS, Sets(data, progress, seeds, out), only)
+    return measure(PARTS, Sets(data, progress, seeds, out, workers), only)

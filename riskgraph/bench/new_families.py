@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from riskgraph import bootstrap, chain
@@ -31,6 +32,7 @@ from riskgraph.eval.model_page import write_tables
 from riskgraph.eval.model_table import RANKED, Contest, Judged, ModelTable, judge, model_table
 from riskgraph.eval.rules import FlatRules
 from riskgraph.eval.window import Truth, Window, join
+from riskgraph.eval.worlds.writer import quiet
 from riskgraph.models import load_model
 from riskgraph.models.fitters import DEEP_ROWS, Means
 from riskgraph.models.kinds import DEEP, Kind
@@ -125,17 +127,19 @@ class Field:
         deep: In how many of the parts deep networks run too.
         seeds: Training seeds; each has a release of its own.
         orders: Size of both worlds; their own if left out.
+        workers: Processes that take parts and seeds in turn; each holds up to 4 GB.
     """
 
     kinds: tuple[Kind, ...] = KINDS
     deep: int = 1
     seeds: int = 1
     orders: int | None = None
+    workers: int = 1
 
 
 def figures(sets: Sets) -> list[Figure]:
     """The figures of new families, in a folder that goes afterwards."""
-    whole = Field() if sets.seeds == 1 else Field(deep=FOLDS, seeds=sets.seeds)
+    whole = Field() if sets.seeds == 1 else Field(deep=FOLDS, seeds=sets.seeds, workers=sets.workers)
     with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
         return measure(Path(folder), sets.progress, whole, sets.out)
 
@@ -150,18 +154,40 @@ def measure(folder: Path, progress: Progress, field: Field, out: Path | None = N
         out: Folder for ``models.json`` and ``models.md``.
     """
     ground = Ground.make(folder, field.orders, progress)
-    judged = []
-    for seed in range(field.seeds):
-        for place, left_out in enumerate(ground.parts()):
-            kinds = field.kinds + (DEEP if place < field.deep else ())
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                judged.append(_judged(ground, left_out, kinds, seed, Path(scratch), progress))
+    judged = _every(ground, field, folder, progress)
     whole, first = model_table(*judged), model_table(judged[0])
     where = _where(ground, field)
     if out is not None:
         facts = {"where": where, "parts": ground.parts(), "reference_not_ours": dict(REFERENCE)}
         write_tables(out, facts, {"all parts": whole, "first part": first}, CHAMPION)
     return _told(whole, first, where)
+
+
+def _every(ground: Ground, field: Field, folder: Path, progress: Progress) -> list[Judged]:
+    """Each part of the families with each seed, seed by seed."""
+    parts = ground.parts()
+    runs = [
+        (left_out, field.kinds + (DEEP if place < field.deep else ()), seed)
+        for seed in range(field.seeds)
+        for place, left_out in enumerate(parts)
+    ]
+    # Bars do not cross to another process; how many runs are done does.
+    told = progress if field.workers == 1 else quiet
+    made = Parallel(n_jobs=field.workers, return_as="generator")(
+        delayed(_run)(ground, *run, folder, told) for run in runs
+    )
+    judged = []
+    for run in made:
+        judged.append(run)
+        progress("models without some families", len(judged), len(runs))
+    return judged
+
+
+def _run(
+    ground: Ground, left_out: Sequence[str], kinds: Sequence[str], seed: int, folder: Path, progress: Progress
+) -> Judged:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        return _judged(ground, left_out, kinds, seed, Path(scratch), progress)
 
 
 def _judged(

@@ -46,12 +46,14 @@ class Sets:
         data: Folder of the sets; None takes the one that the environment names.
         seeds: How often what is drawn is drawn anew.
         out: Folder for whole tables; None writes none.
+        workers: Processes that share parts and seeds of unseen families.
     """
 
     data: Path | None
     progress: Progress
     seeds: int = 1
     out: Path | None = None
+    workers: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,12 +63,20 @@ def bench_models(
         int, typer.Option(min=1, help="Draw everything that is drawn so many times as often.")
     ] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for the whole tables of models.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the runs on unseen fraud, up to 4 GB each.")
+    ] = 1,
 ) -> None:
     """Unseen fraud, refusing consent, speed, training as rows grow, real data. About an hour on 2 cores."""
     bootstrap.require_extra("riskgraph bench models", "train")
     from riskgraph.bench import models
 
-    _measure(models.PARTS.values(), partial(models.run, data=data, seeds=seeds, out=out), only, as_json)
+    _measure(
+        models.PARTS.values(),
+        partial(models.run, data=data, seeds=seeds, out=out, workers=workers),
+        only,
+        as_json,
+    )
 
 
 @app.command("explain")
