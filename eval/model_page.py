@@ -21,7 +21,7 @@ _SAID = {
 
 
 def write_tables(
-    out: Path, facts: Mapping[str, Any], tables: Mapping[str, ModelTable], champion: str
+    out: Path, facts: Mapping[str, Any], tables: Mapping[str, ModelTable], champion: str, seeds: int = 1
 ) -> None:
     """Write ``models.json``, ``models.md`` and ``camouflage.svg`` (of the champion) into a folder.
 
@@ -30,17 +30,21 @@ def write_tables(
         facts: What a reader must know: ``where`` the orders come from, and the like.
         tables: By a few words.
         champion: Name of a model that stands in all tables.
+        seeds: Training seeds of the first table.
     """
     out.mkdir(parents=True, exist_ok=True)
     rows = {title: {name: row.figures for name, row in t.rows.items()} for title, t in tables.items()}
     gaps = {title: t.gaps(champion) for title, t in tables.items()}
-    body = plain_json({**facts, "tables": rows, "recall_for_new_minus_champion": gaps})
+    by_seed = next(iter(tables.values())).by_seed(seeds)
+    body = plain_json({**facts, "by_seed": by_seed, "tables": rows, "recall_for_new_minus_champion": gaps})
     (out / "models.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     text = [
         f"# Models side by side\n\n{facts['where']}. Shares with 95 % intervals, for which gangs are drawn "
         f"whole and models stay as they were trained. *Reject* and *review* of {champion} are those of the "
         "service, gates included; those of others are their thresholds alone.\n"
     ]
+    if seeds > 1:
+        text.append(_seed_table(by_seed))
     for title, by_model in body["tables"].items():
         text += [f"## {title.capitalize()}\n", *_sections(by_model)]
     (out / "models.md").write_text("\n".join(text), encoding="utf-8")
@@ -84,6 +88,19 @@ def _sections(models: Mapping[str, Any]) -> Iterator[str]:
         ("Recall of reject or review against camouflage", "camouflage", "recall_reject_or_review"),
     ):
         yield _by_slice(title, models, key, figure)
+
+
+def _seed_table(by_seed: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Training seeds side by side: their spread is in no interval."""
+    count = len(next(iter(by_seed.values())))
+    return _table(
+        "Recall, new families, and honest orders flagged: each training seed, frozen score",
+        [f"seed {seed}" for seed in range(count)],
+        [
+            [name, *(f"{row['recall_new']:.3f} at {row['fpr']:.4f}" for row in rows)]
+            for name, rows in by_seed.items()
+        ],
+    )
 
 
 def _worst(row: Mapping[str, Any] | None) -> str:

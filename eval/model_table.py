@@ -140,6 +140,23 @@ class ModelTable:
             if name != champion
         }  # fmt: skip
 
+    def by_seed(self, seeds: int) -> dict[str, list[dict[str, float]]]:
+        """Recall for new kinds and honest orders flagged, at the frozen score, of each training seed.
+
+        Args:
+            seeds: How many; their contests stand one after the other, as many for each.
+        """
+        honest = ~self.orders.is_fraud
+        return {
+            name: [
+                {"recall_new": float(hit[new].mean()), "fpr": float(hit[fair].mean())}
+                for hit, new, fair in zip(
+                    *(np.split(each, seeds) for each in (row.hits["score"], self.new, honest)), strict=True
+                )
+            ]
+            for name, row in self.rows.items()
+        }
+
 
 def judge(
     scorers: Mapping[str, BatchScorer],

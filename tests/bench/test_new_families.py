@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -106,6 +107,11 @@ def test_every_seed_trains_each_kind_anew_and_orders_are_told_once(
     judged = np.isin(ground.late.order_id, fraud) & window.mask(ground.late.placed_at)
     assert f"{int(judged.sum()):,} fraud orders of" in figures["new_family_recall"].note
     assert "2 training seed(s)" in figures["new_family_recall"].note
+    seeds = json.loads((tmp_path / "out/models.json").read_text())["by_seed"]["gbdt"]
+    assert len(seeds) == 2
+    both = figures["new_family_recall"].note.split("others: gbdt ")[1].split()[0]
+    assert np.mean([row["recall_new"] for row in seeds]) == pytest.approx(float(both), abs=1e-4)
+    assert "| gbdt | " in (tmp_path / "out/models.md").read_text().split("each training seed")[1]
 
 
 def test_beside_a_recall_stands_what_it_was_had_at_and_who_saw_fewer_rows(seen: Any, tmp_path: Path) -> None:
@@ -136,3 +142,21 @@ def test_where_no_kind_of_honest_person_has_enough_orders_there_is_no_worst(
     worst = measure(tmp_path, kinds=(CHAMPION, "gbdt"), deep=0)["slice_fpr_max"]
     assert worst.value is None
     assert "nobody has enough orders" in worst.note
+
+
+def asked(*run: Any) -> Any:
+    """What a run was asked for, and where it ran."""
+    return *run[1:4], os.getpid()
+
+
+def test_several_processes_take_each_part_with_each_seed_in_the_order_of_one(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(new_families, "_run", asked)
+    here, there = (
+        cast(list[Any], new_families._every(ground, Field(seeds=2, workers=n), tmp_path, lambda *_: None))
+        for n in (1, 2)
+    )
+    assert [run[:3] for run in there] == [run[:3] for run in here]
+    assert {run[3] for run in here} == {os.getpid()}
+    assert os.getpid() not in {run[3] for run in there}
