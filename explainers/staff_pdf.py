@@ -116,7 +116,7 @@ class _Parts:
             for row in self.c["nodes"]
         ]
         header = ["feature", "state", "value", "phi", "class", "basis"]
-        table = self.table("all_nodes", [3, 1.3, 3, 1, 0.8, 2.6], header, rows)
+        table = self.table("all_nodes", [2.9, 1.5, 2.6, 1.4, 0.9, 2.4], header, rows)
         return self.section("all_nodes", "compliance.nodes", [], [table])
 
     def model(self) -> dict[str, Any]:
