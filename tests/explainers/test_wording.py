@@ -68,7 +68,7 @@ def test_an_account_that_shares_nothing_is_told_so() -> None:
         assert words in fact_text("B134", OrderSubgraph.build({"B134": value}, {}), "en")
 
 
-@pytest.mark.parametrize(("count", "tail"), [(1, "so this raised"), (2, "this also"), (3, "these also")])
+@pytest.mark.parametrize(("count", "tail"), [(1, "so this"), (2, "this counts"), (3, "these count")])
 def test_a_reason_tells_every_fact_that_it_names(count: int, tail: str) -> None:
     values = {"B095": True, "B123": "proxy", "B064": 2}
     nodes = tuple(values)[:count]
@@ -89,7 +89,8 @@ def test_a_reason_says_why_its_leading_pair_counted_and_then_tells_the_rest() ->
         "Your account uses this delivery address for the first time. "
         "An order with a new device and a new address is harder to confirm, "
         "so this raised the assessed risk. "
-        "You ordered through a proxy or VPN. Together with that, this also raised the assessed risk. "
+        "You ordered through a proxy or VPN. Together with that, this counts as riskier than taken singly, "
+        "which also raised the assessed risk. "
         "You can confirm the address by SMS or with a person."
     )
 
@@ -119,8 +120,8 @@ def test_a_pair_is_told_as_two_facts_and_why_they_counted_together() -> None:
     assert reason_text(Reason(code, ("B093", "B094"), "risk", "strong", 0.5), subgraph, "en") == (
         "Your login or contact details were changed 3 hours before the order. "
         "Login to your account failed 5 times in the day before the order. "
-        "Orders with this mix of account changes and logins went wrong more often, "
-        "so this raised the assessed risk."
+        "The system has learned to count this mix of account changes and logins as riskier than the two "
+        "taken singly, so this raised the assessed risk."
     )
 
 
@@ -131,7 +132,33 @@ def test_a_pair_without_words_of_its_own_is_told_as_two_facts_that_counted_toget
     )
     assert reason_text(reason, subgraph, "en") == (
         "You came to the shop from a search. Your account was opened over three years before the order. "
-        "Together, these two lowered the assessed risk."
+        "The system has learned to count these two together as less risky than taken singly, "
+        "so this lowered the assessed risk."
+    )
+
+
+def test_a_pair_that_corrects_two_risks_is_said_to_count_for_less_and_not_to_be_well() -> None:
+    subgraph = OrderSubgraph.build({"B123": "datacenter", "B126": False}, {})
+    code = "ip_network_class_with_http_stack_consistency"
+    relief = Reason(code, ("B123", "B126"), "relief", "moderate", 0.2)
+    assert reason_text(relief, subgraph, "en") == (
+        "Your network belongs to a data centre. "
+        "The connection does not fit the browser that the device states. "
+        "The system has learned to count this mix of network type and connection as less risky than the two "
+        "taken singly, so this lowered the assessed risk."
+    )
+    assert reason_text(relief, subgraph, "zh") == (
+        "您的网络属于数据中心。网络连接的特征与设备所报的浏览器不符。"
+        "系统从以往订单学到，网络类型与连接特征的这种组合比两项分别看时风险更低，因此降低了系统评估的风险。"
+    )
+
+
+def test_a_value_without_a_circumstance_is_told_by_what_was_learned_of_it() -> None:
+    subgraph = OrderSubgraph.build({"B120": 1.0}, {})
+    relief = Reason("refund_rate_180d", ("B120",), "relief", "slight", 0.1)
+    assert reason_text(relief, subgraph, "en") == (
+        "All of your account's orders of the past half year were refunded. The system has learned from past "
+        "orders to count such a share of refunds as a good sign, so this lowered the assessed risk."
     )
 
 
@@ -146,7 +173,7 @@ def test_relief_says_that_the_risk_was_lowered_and_why() -> None:
 def test_what_may_not_count_alone_is_said_to_have_counted_with_other_facts() -> None:
     subgraph = OrderSubgraph.build({"B077": "phone"}, {})
     text = reason_text(Reason("device_class", ("B077",), "risk", "slight", 0.1), subgraph, "en")
-    assert text.endswith("is common, but together with other facts it raised the assessed risk.")
+    assert text.endswith("is ordinary, but together with other facts it raised the assessed risk.")
 
 
 def test_what_was_never_seen_before_is_told_as_that() -> None:
