@@ -15,9 +15,10 @@ from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.report import Reason
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.texts import language, table
-from riskgraph.explainers.values import class_word, number, quantity, told, value_text
+from riskgraph.explainers.values import class_word, label, number, quantity, spaced, told, value_text
 from riskgraph.explainers.wording import NODE_TABLES, fact_text, reason_text
 from tests.explainers.helpers import random_subgraph, some_record
+from tests.explainers.test_wording_checklist import told_values
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -46,10 +47,50 @@ def test_every_entry_has_chinese_and_english_with_the_same_placeholders(name: st
         assert slots[0] == slots[1], path
 
 
-def test_every_node_has_an_english_label() -> None:
-    labels = table("wording")["labels"]
-    assert list(labels) == [node.id for node in catalog()]
-    assert len(set(labels.values())) == 137
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_node_has_a_label_of_its_own(lang: str) -> None:
+    assert list(table("wording")["labels"]) == [node.id for node in catalog()]
+    assert len({label(node, lang) for node in catalog()}) == 137
+
+
+def test_chinese_labels_have_no_latin_letters_and_no_words_of_the_trade() -> None:
+    trade = "[A-Za-z]|概要|分布|指数|熵|事件|栈|跳数|环路|同源|扰动|突增|急动|离散|偏离|凭据|字段|会话|接码"
+    assert [node.id for node in catalog() if re.search(trade, label(node, "zh"))] == []
+    assert re.search(trade, "UA 与客户端提示一致")
+    assert re.search(trade, "买卖同源环")
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_each_value_that_a_shopper_reads_says_what_it_counts(lang: str) -> None:
+    bare = re.compile(r"^[\d.,<>−-]+$|毫秒|弧度|比特|\d (ms|rad|px|bits|s|min)\b")
+    for node in catalog():
+        shown = [spaced(value_text(node, value, lang), lang) for value in told_values(node)]
+        assert [text for text in shown if bare.search(text)] == [], node.id
+        assert [text for text in shown if re.search(r"[\u4e00-\u9fff] [\u4e00-\u9fff]| {2}", text)] == [], (
+            node.id
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "lang", "text"),
+    [
+        ("B003", 2, "en", "2 pages"),
+        ("B008", 0.0, "en", "0 seconds"),
+        ("B073", 1800.0, "zh", "1.8 秒"),
+        ("B125", -30.0, "en", "0.03 seconds less"),
+        ("B125", 30.0, "zh", "多 0.03 秒"),
+        ("B066", False, "zh", "相符"),
+        ("B066", True, "en", "did not match"),
+    ],
+)
+def test_a_shopper_reads_values_in_everyday_words(key: str, value: Any, lang: str, text: str) -> None:
+    node = catalog()[key]
+    assert spaced(value_text(node, OrderSubgraph.build({key: value}, {}).value(key), lang), lang) == text
+
+
+def test_compliance_reads_what_was_measured() -> None:
+    assert "弧度" in value_text(catalog()["B017"], told_values(catalog()["B017"])[0], "zh", exact=True)
+    assert value_text(catalog()["B003"], 2.0, "en", exact=True) == "2"
 
 
 @pytest.mark.parametrize("node", [n for n in catalog() if n.form is Form.CLASS], ids=lambda n: n.id)
