@@ -109,7 +109,7 @@ def test_an_account_that_shares_nothing_is_told_so() -> None:
         assert words in fact_text("B134", OrderSubgraph.build({"B134": value}, {}), "en")
 
 
-@pytest.mark.parametrize(("count", "tail"), [(1, "so this"), (2, "this counts"), (3, "these count")])
+@pytest.mark.parametrize(("count", "tail"), [(1, "so this"), (2, "this also"), (3, "these also")])
 def test_a_reason_tells_every_fact_that_it_names(count: int, tail: str) -> None:
     values = {"B095": True, "B123": "proxy", "B064": 2}
     nodes = tuple(values)[:count]
@@ -130,8 +130,8 @@ def test_a_reason_says_why_its_leading_pair_counted_and_then_tells_the_rest() ->
         "Your account uses this delivery address for the first time. "
         "An order with a new device and a new address is harder to confirm, "
         "so this raised the assessed risk. "
-        "You ordered through a proxy or VPN. Together with that, this counts as riskier than taken singly, "
-        "which also raised the assessed risk. "
+        "You ordered through a proxy or VPN. Counted together with that, "
+        "this also raised the assessed risk. "
         "You can confirm the address by SMS or with a person."
     )
 
@@ -141,7 +141,7 @@ def test_a_fact_beside_the_far_address_is_told_after_it() -> None:
     reason = Reason("far_address_location_unconfirmed", ("B110", "B085", "B114"), "risk", "strong", 0.9)
     text = reason_text(reason, subgraph, "en")
     assert text.startswith("The delivery address is far")
-    assert "Your account uses this delivery address for the first time. Together with that" in text
+    assert "Your account uses this delivery address for the first time. Counted together with that" in text
 
 
 def test_the_far_address_is_worded_in_both_languages_without_a_distance() -> None:
