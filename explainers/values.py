@@ -34,7 +34,7 @@ def label(node: NodeSpec, lang: str) -> str:
 
 
 def concerns_others(node: NodeSpec) -> bool:
-    """True where the value tells of other people's orders (GDPR Art. 15(4); PIPL Art. 18)."""
+    """True where the value tells of other people's orders (GDPR Art. 15(4))."""
     return node.id in _OTHERS or (node.family in _LINKED and node.id not in _NO_PERSONS)
 
 
