@@ -19,7 +19,7 @@ from riskgraph.explainers.graph_svg import GRAPH_CSS, graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.standing import AS_DECIDED, Standing
-from riskgraph.explainers.texts import headings, labels, say
+from riskgraph.explainers.texts import headings, labels, say, table
 
 PUNCTUATION = {
     "zh": {"comma": "，", "semi": "；", "colon": "："},
@@ -104,14 +104,30 @@ def environment(lang: str) -> Environment:
         "moment": moment,
         "aside": lambda text: f"（{text}）" if lang == "zh" else f" ({text})",
         "lawname": lambda key: law_name(key, lang),
+        "cited": lambda text: cited(text, lang),
     }
-    for section in ("band", "direction", "state", "context", "verdict", "provenance", "search"):
+    for section in (
+        "band",
+        "direction",
+        "state",
+        "context",
+        "verdict",
+        "provenance",
+        "search",
+        "jurisdiction",
+    ):
         environment.filters[section] = lambda key, section=section: say(f"{section}.{key}", lang)
     return environment
 
 
 def law_name(law: str, lang: str) -> str:
     return _LAW_NAMES[lang][law]
+
+
+def cited(article: str, lang: str) -> str:
+    """An article, recital or paragraph as readers of a language know it."""
+    words = table("law")["citation"].get(article)
+    return str(words[lang]) if words else article
 
 
 def moment(text: str) -> str:

@@ -11,7 +11,7 @@ from riskgraph.core.fonts import FAMILY, printable
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.typeset import typeset
 from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.explainers.render_html import law_name, moment
+from riskgraph.explainers.render_html import cited, law_name, moment
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.staff_pdf import staff_sections
 from riskgraph.explainers.standing import AS_DECIDED, Standing
@@ -52,6 +52,7 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         "searches": {key: word[lang] for key, word in texts["search"].items()},
         "bands": {key: word[lang] for key, word in texts["band"].items()},
         "directions": {key: word[lang] for key, word in texts["direction"].items()},
+        "places": {key: word[lang] for key, word in texts["jurisdiction"].items()},
         "title": say(f"title.{report['audience']}", lang),
         "used": _by_source(report, lang),
         "staff": staff_sections(report, lang),
@@ -63,7 +64,8 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         "colon": "：" if lang == "zh" else ": ",
         "refs": {
             field: " · ".join(
-                f"{law_name(law, lang)} {', '.join(articles)}" for law, articles in laws.items()
+                f"{law_name(law, lang)} {', '.join(cited(a, lang) for a in articles)}"
+                for law, articles in laws.items()
             )
             for field, laws in report["law_refs"].items()
         },

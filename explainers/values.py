@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from riskgraph.core.catalog import Form, NodeSpec
@@ -18,6 +19,7 @@ _NODE_UNITS = {"B101": "1/h", "B102": "layers"}
 # A robust z above 2 in size is called high or low; between, the value is called usual.
 UNUSUAL_Z = 2.0
 _CJK_DIGIT = re.compile(r"(?<=[\u4e00-\u9fff])(?=\d)|(?<=%)(?=[\u4e00-\u9fff])")
+_CJK_CJK = re.compile(r"(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
 # Seconds in a unit, and in which units a sentence tells a time, each up to so many seconds.
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _TOLD_TIMES = ((120.0, 1.0, "s"), (7200.0, 60.0, "min"), (172800.0, 3600.0, "h"), (63072000.0, 86400.0, "d"))
@@ -27,26 +29,23 @@ _LONGER = {"ms": (1000.0, 10.0, "s"), "s": (60.0, 2.0, "min"), "min": (60.0, 2.0
 
 
 def label(node: NodeSpec, lang: str) -> str:
-    """The node's name for readers."""
-    wording = table("wording")
-    return str(
-        wording["labels_zh"].get(node.id, node.name_zh) if lang == "zh" else wording["labels"][node.id]
-    )
+    """The node's name for readers (GDPR Art. 12(1); PIPL Art. 17: plain language)."""
+    return str(table("wording")["labels"][node.id][lang])
 
 
 def concerns_others(node: NodeSpec) -> bool:
-    """True where the value tells of other people's orders (GDPR Art. 15(4); PIPL Art. 18)."""
+    """True where the value tells of other people's orders (GDPR Art. 15(4))."""
     return node.id in _OTHERS or (node.family in _LINKED and node.id not in _NO_PERSONS)
 
 
 def value_text(node: NodeSpec, value: Any, lang: str, *, exact: bool = False) -> str:
-    """The value in words.
+    """The value in a table: as a shopper reads it, or as it was measured.
 
     Args:
         node: The catalogue row.
         value: From :meth:`OrderSubgraph.value`; not None.
         lang: ``zh`` or ``en``.
-        exact: True for compliance: bands, scores and counts about others are shown as they are.
+        exact: True for compliance: units, bands, scores and counts about others as they are.
     """
     words = table("wording")["words"]
     if exact:
@@ -54,14 +53,15 @@ def value_text(node: NodeSpec, value: Any, lang: str, *, exact: bool = False) ->
     if concerns_others(node):
         return str(words["withheld"]["linked"][lang])
     if node.form is Form.FLAG:
-        return str(words["flag"]["true" if value else "false"][lang])
-    if node.form is Form.CLASS:
-        return class_word(node, value, lang)
+        return _flag(node, value, lang)
     if node.form is Form.HISTOGRAM:
-        return _histogram(node, value, lang)
+        return _histogram(node, value, lang, _told_number)
     if node.unit in ("robust z", "slope"):
         return str(words["scale"][scale_word(value)][lang])
-    return quantity(float(value), _NODE_UNITS.get(node.id, node.unit), lang)
+    text = told(node, value, lang)
+    if node.form is Form.CLASS or node.bounds[0] >= 0:
+        return text
+    return str(words["than"]["less" if value < 0 else "more"][lang]).format(n=text)
 
 
 def told(node: NodeSpec, value: Any, lang: str) -> str:
@@ -95,7 +95,7 @@ def _told_number(value: float, unit: str, lang: str) -> str:
 
 
 def _told_time(seconds: float, least: float, lang: str) -> str:
-    if seconds < least:
+    if 0 < seconds < least:
         return _bounded("under", least, "s", lang)
     _, size, unit = next((t for t in _TOLD_TIMES if seconds < t[0]), (0.0, _YEAR, "y"))
     return _in_unit(seconds / size, unit, lang)
@@ -118,6 +118,11 @@ def _bounded(bound: str, value: float, unit: str, lang: str) -> str:
 def class_word(node: NodeSpec, value: str, lang: str) -> str:
     words = table("wording")["words"]["distance" if node.id in _DISTANCE else node.id]
     return str(words[value][lang])
+
+
+def _flag(node: NodeSpec, value: bool, lang: str) -> str:
+    words = table("wording")["words"]
+    return str(words.get(node.id, words["flag"])["true" if value else "false"][lang])
 
 
 def scale_word(z: float) -> str:
@@ -150,16 +155,18 @@ def number(value: float) -> str:
 
 
 def spaced(text: str, lang: str) -> str:
-    """Chinese text with a space between a character and a number, as is good typography."""
-    return _CJK_DIGIT.sub(" ", text) if lang == "zh" else text
+    """Chinese text with spaces where good typography has them: beside a number, not between characters."""
+    return _CJK_CJK.sub("", _CJK_DIGIT.sub(" ", text)) if lang == "zh" else text
 
 
-def _histogram(node: NodeSpec, value: dict[str, float], lang: str) -> str:
+def _histogram(
+    node: NodeSpec, value: dict[str, float], lang: str, amount: Callable[[float, str, str], str]
+) -> str:
     names = table("wording")["parts"]
     parts = []
     for spec, part in zip(node.histograms, node.range.split(";"), strict=True):
         prefix = f"{spec.name}." if spec.name else ""
-        typical = quantity(value[f"{prefix}p50"], _bin_unit(part), lang)
+        typical = amount(value[f"{prefix}p50"], _bin_unit(part), lang)
         count = number(round(2.0 ** value[f"{prefix}n"]) - 1)
         text = str(table("wording")["units"]["histogram"][lang]).format(typical=typical, count=count)
         parts.append(f"{names[spec.name][lang]} {text}" if spec.name else text)
@@ -183,9 +190,7 @@ def _exact(node: NodeSpec, value: Any, lang: str) -> str:
     if node.unit in ("robust z", "slope"):
         return f"{value:.3g}"
     if node.form is Form.FLAG:
-        return str(table("wording")["words"]["flag"]["true" if value else "false"][lang])
-    return _histogram(node, value, lang) if node.form is Form.HISTOGRAM else _plain(node, value, lang)
-
-
-def _plain(node: NodeSpec, value: float, lang: str) -> str:
+        return _flag(node, value, lang)
+    if node.form is Form.HISTOGRAM:
+        return _histogram(node, value, lang, quantity)
     return quantity(float(value), _NODE_UNITS.get(node.id, node.unit), lang)

@@ -9,7 +9,7 @@ from riskgraph.explainers.texts import table
 
 
 def withheld(view: View) -> list[dict[str, Any]]:
-    """The fields that this reader is not shown (GDPR Art. 15(4), Recital 63; C-203/22; PIPL Art. 18)."""
+    """What this reader is not shown (GDPR Art. 15(4), Recital 63; C-203/22; PIPL Art. 24(3), 50)."""
     return [row(view, entry) for entry in table("withheld")["fields"] if view.audience in entry["from"]]
 
 

@@ -4,9 +4,10 @@ A text states a fact and says why it counted in its direction. It never varies w
 threshold, and never gives a threshold, a weight or an exact share (GDPR Art. 15(1)(h), 15(4);
 PIPL Art. 24(3)). Of what concerns other people it names the fact and not the value (GDPR Art. 15(4)).
 
-The tables under ``data/reasons/`` have for each node a sentence of the fact and a clause for each
-direction, and for pairs that matter a clause of their own. Each has variants by the value; ``any`` holds
-for every value that has none.
+The tables under ``data/reasons/`` have for each node a sentence of the fact and a name for its value, and
+for pairs that matter a name of their own. Names fill the sentence of what the system has learned: no reason
+claims how often orders of a kind go wrong. Clauses of plain circumstance go before it. Facts and clauses
+have variants by the value; ``any`` holds for every value that has none.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def fact_text(key: str, subgraph: OrderSubgraph, lang: str) -> str:
 def variants(node: NodeSpec, value: Any) -> tuple[str, ...]:
     """Names of the variants that hold for a value, the most special first; the last is always ``any``.
 
-    For numbers: ``zero``; ``less`` below zero; ``all`` for a whole share; ``one``; ``cap`` for a number at
-    the end of its range; ``some`` for any but zero.
+    For numbers: ``zero``; ``less`` below zero; ``cap`` for a number at the end of its range; ``part`` and
+    ``all`` of a share; ``one`` and ``several`` (above one) of anything else; ``some`` for any but zero.
     """
     if node.form is Form.FLAG:
         return ("true" if value else "false", "any")
@@ -84,9 +85,16 @@ def variants(node: NodeSpec, value: Any) -> tuple[str, ...]:
         return (scale_word(value), "any")
     if value == 0:
         return ("zero", "any")
-    one = "all" if node.unit.startswith("0-1") else "one"
-    special = ["less"] * (value < 0) + ["cap"] * (value >= node.bounds[1]) + [one] * (value == 1)
-    return (*special, "some", "any")
+    share = node.unit.startswith("0-1")
+    holds = {
+        "less": value < 0,
+        "cap": value >= node.bounds[1],
+        "all": share and value == 1,
+        "part": share and 0 < value < 1,
+        "one": not share and value == 1,
+        "several": not share and value > 1,
+    }
+    return (*(name for name, so in holds.items() if so), "some", "any")
 
 
 def _record(value: Mapping[str, float]) -> str:
@@ -111,26 +119,34 @@ def _leading(reason: Reason, nodes: tuple[str, ...], subgraph: OrderSubgraph, la
 def why(nodes: tuple[str, ...], held: tuple[tuple[str, ...], ...], direction: str, lang: str) -> str:
     """Why a fact, or two together, counted in a direction, as one sentence.
 
+    A plain circumstance where the value has one, else what the system has learned. Of a pair that is what
+    the two add to their own terms, so relief says that they count for less than singly, not that they are
+    well.
+
     Args:
         nodes: One node or the two of a pair.
         held: The :func:`variants` of each.
         direction: ``risk`` or ``relief``.
         lang: ``zh`` or ``en``.
     """
-    if len(nodes) == 1:
-        clauses, names = node_table()[nodes[0]][direction], held[0]
-        joined = direction == RISK and not catalog()[nodes[0]].alone
-        return str(_first(clauses, names)[lang]) + _tail(f"{'joined_' if joined else ''}{direction}", lang)
-    pair = table("reasons/pairs").get(" ".join(nodes))
-    if pair is None:
-        return _tail(f"pair_{direction}", lang)
-    names = (*map(" ".join, product(*held)), "any")
-    return str(_first(pair[direction], names)[lang]) + _tail(direction, lang)
+    single = len(nodes) == 1
+    parts = node_table()[nodes[0]] if single else table("reasons/pairs").get(" ".join(nodes), {})
+    circumstances = parts.get(direction, {})
+    name = next((name for name in map(" ".join, product(*held)) if name in circumstances), None)
+    clause = str(circumstances[name][lang]) if name else _learned(parts, single, direction, lang)
+    joined = single and direction == RISK and not catalog()[nodes[0]].alone
+    return clause + _tail(f"{'joined_' if joined else ''}{direction}", lang)
+
+
+def _learned(parts: Mapping[str, Any], single: bool, direction: str, lang: str) -> str:
+    kind = "node" if single else "mix" if parts else "pair"
+    sentence = str(table("wording")["learned"][kind][direction][lang])
+    return sentence.format(what=parts["what"][lang]) if parts else sentence
 
 
 @cache
 def node_table() -> Mapping[str, Any]:
-    """``fact``, ``risk`` and ``relief`` of all 137 nodes, each by variant and language."""
+    """``fact``, ``what``, ``risk`` and ``relief`` of all 137 nodes, the last two where there are any."""
     found: dict[str, Any] = {}
     for name in NODE_TABLES:
         found |= table(f"reasons/{name}")

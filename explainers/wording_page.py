@@ -20,9 +20,13 @@ sign off; [reports](reports.md) says how reasons are chosen.
 
 A reason states the fact of the node that leads it and says why it counted in its direction; for a pair, both
 facts and why they counted together. Further facts of the same reason follow. `[…]` is the shopper's own
-value, rounded. A row without a variant holds for every value that has none of its own: `zero`, `one`, `less`
-(below zero), `all` (a whole share), `cap` (the end of the range or more), `some` (not zero), or a word of the
-catalogue. Of nodes marked † the value is not told, because it concerns other people.
+value, rounded. A row without a variant holds for every value that has none of its own: `zero`, `one`,
+`several` (above one), `less` (below zero), `part` and `all` of a share, `cap` (the end of the range or more),
+`some` (not zero), or a word of the catalogue. Of nodes marked † the value is not told, because it concerns
+other people.
+
+"Has learned" puts a term of the model in words: that of a node stands beside the absence of its value, that
+of a pair beside the two taken singly. No sentence says how often orders of a kind go wrong.
 """
 
 
@@ -51,13 +55,13 @@ def _node_rows(node: NodeSpec) -> Iterator[tuple[str, ...]]:
     for name, texts in parts["fact"].items():
         yield ("fact", name, *(texts[lang].replace("{value}", "[…]") for lang in LANGUAGES))
     for direction, word in DIRECTIONS.items():
-        for name in parts[direction]:
+        for name in dict.fromkeys([*parts.get(direction, {}), "any"]):
             yield (word, name, *(why((node.id,), ((name, "any"),), direction, lang) for lang in LANGUAGES))
 
 
 def _pair_rows(ends: tuple[str, ...], parts: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for direction, word in DIRECTIONS.items():
-        for name in parts[direction]:
+        for name in [*parts.get(direction, {}), "any"]:
             held = tuple((part,) for part in (name.split(" ") if " " in name else ("any", "any")))
             yield (word, name, *(why(ends, held, direction, lang) for lang in LANGUAGES))
 
@@ -65,6 +69,11 @@ def _pair_rows(ends: tuple[str, ...], parts: Mapping[str, Any]) -> Iterator[tupl
 def _shared() -> list[str]:
     wording = table("wording")
     rows = [("far and not located", "", *(wording["seed"][lang] for lang in LANGUAGES))]
+    rows += [
+        (f"two facts, {word}", "", *(learned[lang] + wording["tails"][direction][lang] for lang in LANGUAGES))
+        for direction, word in DIRECTIONS.items()
+        for learned in (wording["learned"]["pair"][direction],)
+    ]
     rows += [(name, "", *(texts[lang] for lang in LANGUAGES)) for name, texts in wording["tails"].items()]
     hints = [
         (key, name, *(texts[lang] for lang in LANGUAGES))

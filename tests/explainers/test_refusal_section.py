@@ -93,7 +93,7 @@ def test_error_rates_are_those_of_orders_with_the_same_kinds_of_data(
     availability: str, rejected: str, reviewed: str
 ) -> None:
     made = render(record_of(availability), audience="subject", law="both", lang="en", merchant=DEMO)
-    words = f"{rejected} of 10,000 were wrongly rejected and {reviewed} of 10,000 wrongly checked"
+    words = f"{rejected} of 10,000 were rejected and {reviewed} of 10,000 checked further"
     assert words in made["accuracy_and_limits"]
 
 

@@ -13,6 +13,7 @@ from riskgraph.explainers.bars_svg import bars_svg
 from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import csp, moment, render_html, stylesheet
+from riskgraph.explainers.texts import table
 from tests.explainers.helpers import degraded_record, random_subgraph, some_order, some_record
 
 DEMO = MerchantProfile.demo()
@@ -140,6 +141,23 @@ def test_simulated_stands_at_the_top_of_the_page() -> None:
     assert 'class="banner"' in page(some_record(1))
     real = MerchantProfile({**DEMO.data, "provenance": "merchant"})
     assert 'class="banner"' not in page(some_record(1, provenance="merchant"), merchant=real)
+
+
+@pytest.mark.parametrize("audience", ["subject", "compliance", "authority"])
+def test_chinese_pages_name_places_and_cite_in_chinese(audience: str) -> None:
+    html = page(some_record(1), audience, "zh")
+    assert "监管机关（欧盟）" in html
+    assert "监管机关（中国）" in html
+    assert "序言第 63 条" in html
+    assert re.findall(r"（(?:EU|CN)）|Recital|¶", html) == []
+
+
+def test_everything_cited_but_by_the_number_of_an_article_has_words() -> None:
+    law = table("law")
+    cited = {text for row in law["refs"].values() for texts in row.values() for text in texts}
+    assert {text for text in cited if not re.fullmatch(r"\d+(\(\w\))*(-(\(\w\)|\d+))?", text)} == set(
+        law["citation"]
+    )
 
 
 def test_the_graph_draws_each_node_once_and_is_deterministic() -> None:

@@ -59,6 +59,15 @@ def test_the_pdf_is_tagged_titled_and_the_same_every_time(lang: str) -> None:
 
 
 @needs_pdf
+def test_the_chinese_pdf_names_places_and_cites_in_chinese() -> None:
+    text = re.sub(r"\s", "", text_of(pdf(some_record(1), "zh")))
+    assert {"监管机关（欧盟）", "监管机关（中国）", "序言第63条"} <= set(
+        re.findall("监管机关（..）|序言第63条", text)
+    )
+    assert re.findall(r"\((?:EU|CN)\)|Recital|¶", text) == []
+
+
+@needs_pdf
 def test_the_pdf_says_the_reason_of_a_far_address_in_chinese() -> None:
     fixed = {"B110": "km1000", "B085": "unavailable"}
     record = some_record(1, subgraph=random_subgraph(1, 0.0, fixed=fixed))

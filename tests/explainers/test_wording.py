@@ -15,9 +15,10 @@ from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.report import Reason
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.texts import language, table
-from riskgraph.explainers.values import class_word, number, quantity, told, value_text
+from riskgraph.explainers.values import class_word, label, number, quantity, spaced, told, value_text
 from riskgraph.explainers.wording import NODE_TABLES, fact_text, reason_text
 from tests.explainers.helpers import random_subgraph, some_record
+from tests.explainers.test_wording_checklist import told_values
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -46,10 +47,50 @@ def test_every_entry_has_chinese_and_english_with_the_same_placeholders(name: st
         assert slots[0] == slots[1], path
 
 
-def test_every_node_has_an_english_label() -> None:
-    labels = table("wording")["labels"]
-    assert list(labels) == [node.id for node in catalog()]
-    assert len(set(labels.values())) == 137
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_node_has_a_label_of_its_own(lang: str) -> None:
+    assert list(table("wording")["labels"]) == [node.id for node in catalog()]
+    assert len({label(node, lang) for node in catalog()}) == 137
+
+
+def test_chinese_labels_have_no_latin_letters_and_no_words_of_the_trade() -> None:
+    trade = "[A-Za-z]|概要|分布|指数|熵|事件|栈|跳数|环路|同源|扰动|突增|急动|离散|偏离|凭据|字段|会话|接码"
+    assert [node.id for node in catalog() if re.search(trade, label(node, "zh"))] == []
+    assert re.search(trade, "UA 与客户端提示一致")
+    assert re.search(trade, "买卖同源环")
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_each_value_that_a_shopper_reads_says_what_it_counts(lang: str) -> None:
+    bare = re.compile(r"^[\d.,<>−-]+$|毫秒|弧度|比特|\d (ms|rad|px|bits|s|min)\b")
+    for node in catalog():
+        shown = [spaced(value_text(node, value, lang), lang) for value in told_values(node)]
+        assert [text for text in shown if bare.search(text)] == [], node.id
+        assert [text for text in shown if re.search(r"[\u4e00-\u9fff] [\u4e00-\u9fff]| {2}", text)] == [], (
+            node.id
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "lang", "text"),
+    [
+        ("B003", 2, "en", "2 pages"),
+        ("B008", 0.0, "en", "0 seconds"),
+        ("B073", 1800.0, "zh", "1.8 秒"),
+        ("B125", -30.0, "en", "0.03 seconds less"),
+        ("B125", 30.0, "zh", "多 0.03 秒"),
+        ("B066", False, "zh", "相符"),
+        ("B066", True, "en", "did not match"),
+    ],
+)
+def test_a_shopper_reads_values_in_everyday_words(key: str, value: Any, lang: str, text: str) -> None:
+    node = catalog()[key]
+    assert spaced(value_text(node, OrderSubgraph.build({key: value}, {}).value(key), lang), lang) == text
+
+
+def test_compliance_reads_what_was_measured() -> None:
+    assert "弧度" in value_text(catalog()["B017"], told_values(catalog()["B017"])[0], "zh", exact=True)
+    assert value_text(catalog()["B003"], 2.0, "en", exact=True) == "2"
 
 
 @pytest.mark.parametrize("node", [n for n in catalog() if n.form is Form.CLASS], ids=lambda n: n.id)
@@ -68,7 +109,7 @@ def test_an_account_that_shares_nothing_is_told_so() -> None:
         assert words in fact_text("B134", OrderSubgraph.build({"B134": value}, {}), "en")
 
 
-@pytest.mark.parametrize(("count", "tail"), [(1, "so this raised"), (2, "this also"), (3, "these also")])
+@pytest.mark.parametrize(("count", "tail"), [(1, "so this"), (2, "this also"), (3, "these also")])
 def test_a_reason_tells_every_fact_that_it_names(count: int, tail: str) -> None:
     values = {"B095": True, "B123": "proxy", "B064": 2}
     nodes = tuple(values)[:count]
@@ -89,7 +130,8 @@ def test_a_reason_says_why_its_leading_pair_counted_and_then_tells_the_rest() ->
         "Your account uses this delivery address for the first time. "
         "An order with a new device and a new address is harder to confirm, "
         "so this raised the assessed risk. "
-        "You ordered through a proxy or VPN. Together with that, this also raised the assessed risk. "
+        "You ordered through a proxy or VPN. Counted together with that, "
+        "this also raised the assessed risk. "
         "You can confirm the address by SMS or with a person."
     )
 
@@ -99,7 +141,7 @@ def test_a_fact_beside_the_far_address_is_told_after_it() -> None:
     reason = Reason("far_address_location_unconfirmed", ("B110", "B085", "B114"), "risk", "strong", 0.9)
     text = reason_text(reason, subgraph, "en")
     assert text.startswith("The delivery address is far")
-    assert "Your account uses this delivery address for the first time. Together with that" in text
+    assert "Your account uses this delivery address for the first time. Counted together with that" in text
 
 
 def test_the_far_address_is_worded_in_both_languages_without_a_distance() -> None:
@@ -119,8 +161,8 @@ def test_a_pair_is_told_as_two_facts_and_why_they_counted_together() -> None:
     assert reason_text(Reason(code, ("B093", "B094"), "risk", "strong", 0.5), subgraph, "en") == (
         "Your login or contact details were changed 3 hours before the order. "
         "Login to your account failed 5 times in the day before the order. "
-        "Orders with this mix of account changes and logins went wrong more often, "
-        "so this raised the assessed risk."
+        "The system has learned to count this mix of account changes and logins as riskier than the two "
+        "taken singly, so this raised the assessed risk."
     )
 
 
@@ -131,7 +173,33 @@ def test_a_pair_without_words_of_its_own_is_told_as_two_facts_that_counted_toget
     )
     assert reason_text(reason, subgraph, "en") == (
         "You came to the shop from a search. Your account was opened over three years before the order. "
-        "Together, these two lowered the assessed risk."
+        "The system has learned to count these two together as less risky than taken singly, "
+        "so this lowered the assessed risk."
+    )
+
+
+def test_a_pair_that_corrects_two_risks_is_said_to_count_for_less_and_not_to_be_well() -> None:
+    subgraph = OrderSubgraph.build({"B123": "datacenter", "B126": False}, {})
+    code = "ip_network_class_with_http_stack_consistency"
+    relief = Reason(code, ("B123", "B126"), "relief", "moderate", 0.2)
+    assert reason_text(relief, subgraph, "en") == (
+        "Your network belongs to a data centre. "
+        "The connection does not fit the browser that the device states. "
+        "The system has learned to count this mix of network type and connection as less risky than the two "
+        "taken singly, so this lowered the assessed risk."
+    )
+    assert reason_text(relief, subgraph, "zh") == (
+        "您的网络属于数据中心。网络连接的特征与设备所报的浏览器不符。"
+        "系统从以往订单学到，网络类型与连接特征的这种组合比两项分别看时风险更低，因此降低了系统评估的风险。"
+    )
+
+
+def test_a_value_without_a_circumstance_is_told_by_what_was_learned_of_it() -> None:
+    subgraph = OrderSubgraph.build({"B120": 1.0}, {})
+    relief = Reason("refund_rate_180d", ("B120",), "relief", "slight", 0.1)
+    assert reason_text(relief, subgraph, "en") == (
+        "All of your account's orders of the past half year were refunded. The system has learned from past "
+        "orders to count such a share of refunds as a good sign, so this lowered the assessed risk."
     )
 
 
@@ -146,7 +214,7 @@ def test_relief_says_that_the_risk_was_lowered_and_why() -> None:
 def test_what_may_not_count_alone_is_said_to_have_counted_with_other_facts() -> None:
     subgraph = OrderSubgraph.build({"B077": "phone"}, {})
     text = reason_text(Reason("device_class", ("B077",), "risk", "slight", 0.1), subgraph, "en")
-    assert text.endswith("is common, but together with other facts it raised the assessed risk.")
+    assert text.endswith("is ordinary, but together with other facts it raised the assessed risk.")
 
 
 def test_what_was_never_seen_before_is_told_as_that() -> None:
