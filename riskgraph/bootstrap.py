@@ -32,9 +32,9 @@ from riskgraph.governance.signing import (
     read_public_key,
 )
 from riskgraph.models import Model, load_model
-from riskgraph.models.card import read_card
+from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.parity import read_parity
-from riskgraph.models.registry import Champion, champion, shipped_champion
+from riskgraph.models.registry import POINTER_FILE, Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Shadow
 from riskgraph.reports import ModelOrigins, StoredReports
@@ -52,6 +52,8 @@ EXTRAS = {
     "lab": ("faker", "matplotlib", "pyarrow", "scipy", "sklearn"),
     "train": ("pyarrow", "scipy", "sklearn", "torch"),
 }
+
+_GONE = "restore it, promote again, or take away models that lie there and were never promoted"
 
 
 class SystemClock:
@@ -164,7 +166,7 @@ class Serving:
         model: None where there is no sound one; every verdict is a review then.
         enforces_for: For whom verdicts act; without a model it is their ``degraded_policy`` that does.
         parity: What is on file of the model, by phase.
-        problem: What keeps a model from serving; empty where one does.
+        problem: What is wrong with the model, or with the record of promotions; empty where all is well.
     """
 
     model: Model | None
@@ -178,7 +180,8 @@ def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str
 
     Where the record verifies and the model or the tree does not fit, whoever it names stays under
     enforcement. Where the record itself does not verify, it is those for whom the newest stored decision was
-    enforced: nobody is let go, and nobody held who was only observed.
+    enforced: nobody is let go, and nobody held who was only observed. So too where the record is gone; if
+    nobody was enforced, the model that ships observes.
 
     Args:
         settings: Where models and tree lie.
@@ -189,6 +192,13 @@ def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str
     except ModelUnavailable as wrong:
         return Serving(None, enforced_before(), problem=wrong.message)
     merchants = frozenset(promoted.merchants if promoted else ())
+    gone = ""
+    if promoted is None and settings.model is None:
+        merchants = enforced_before()
+        if merchants or any(models_folder(settings).glob(f"*/{CARD_FILE}")):
+            gone = f"{models_folder(settings)}/{POINTER_FILE}: the record of promotions is gone; {_GONE}"
+        if merchants:
+            return Serving(None, merchants, problem=gone)
     try:
         folder = _folder_of(settings, promoted)
         model = load_model(folder)
@@ -196,7 +206,8 @@ def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str
         # The service starts all the same: a review by a person is better than a checkout that gets no
         # answer.
         return Serving(None, merchants, problem=wrong.message)
-    return Serving(model, merchants, read_parity(folder, model.card.digest, load_tree(settings).sha256))
+    parity = read_parity(folder, model.card.digest, load_tree(settings).sha256)
+    return Serving(model, merchants, parity, gone)
 
 
 def models_folder(settings: Settings) -> Path:
@@ -296,7 +307,7 @@ def open_service(
 
     def problems() -> list[str]:
         missing = [] if line.scorer else ["no sound model: every order is reviewed"]
-        return missing + profile.problems()
+        return missing + ([serving.problem] if serving.problem else []) + profile.problems()
 
     def close() -> None:
         if shadow is not None:

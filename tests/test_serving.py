@@ -92,13 +92,37 @@ def test_what_a_simulated_shop_enforced_holds_no_real_order(case: Case) -> None:
     assert case.decide() == LET_GO
 
 
-def test_a_decision_that_cannot_be_read_counts_as_enforced(case: Case) -> None:
-    case.promote()
-    case.decide()
-    damage(case, "record")
+def test_a_damaged_decision_alone_holds_no_order(case: Case) -> None:
+    assert case.decide() == LET_GO
     with closing(sqlite3.connect(case.settings.home / "riskgraph.db")) as store, store:
         store.execute("UPDATE decisions SET sealed = zeroblob(length(sealed))")
+    assert case.decide() == LET_GO
+
+
+def test_a_record_that_is_gone_lets_no_order_go_that_was_enforced_and_is_told(case: Case) -> None:
+    case.promote("m-17")
+    case.decide()
+    case.pointer.unlink()
     assert case.decide() == HELD
+    assert case.decide(merchant_id="m-99") == LET_GO
+    assert any("the record of promotions is gone" in told for told in case.problems())
+    shutil.rmtree(case.pointer.parent)
+    assert case.decide() == HELD
+    case.promote()
+    assert case.decide() == LET_GO
+    assert case.problems() == []
+
+
+def test_models_without_a_record_of_promotions_are_told_and_the_model_that_ships_observes(case: Case) -> None:
+    assert case.problems() == []
+    case.promote()
+    case.decide()
+    case.pointer.unlink()
+    assert case.decide() == LET_GO
+    (told,) = case.problems()
+    assert "the record of promotions is gone" in told
+    case.settings = replace(case.settings, model=case.model)
+    assert case.problems() == []
 
 
 @pytest.mark.parametrize(

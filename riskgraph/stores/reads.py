@@ -89,12 +89,12 @@ def opened(row: tuple[Any, ...], vault: Vault) -> tuple[dict[str, Any], Opened]:
 def enforced(row: tuple[Any, ...], vault: Vault) -> bool:
     """Whether a row of ``SEALED_SELECT`` was decided in the mode *enforce*, and at no simulated merchant.
 
-    One that cannot be read counts as enforced: damage must not let orders go.
+    One that cannot be read says nothing: damage alone must hold nobody's orders.
     """
     try:
         answer = msgspec.json.decode(opened(row, vault)[1].answer)
     except StorageUnavailable:
-        return True
+        return False
     return bool(answer["mode"] == "enforce" and answer.get("provenance") != "simulated")
 
 

@@ -124,6 +124,12 @@ class Case:
             service.close()
         return decision.action, decision.mode
 
+    def problems(self) -> list[str]:
+        """What keeps a real shop from being ready."""
+        service = bootstrap.open_service(self.settings, REAL)
+        service.close()
+        return service.problems()
+
     def modes(self, *merchants: str) -> list[str]:
         """Mode of each merchant in a real shop that serves what was promoted."""
         service = bootstrap.open_service(self.settings, REAL)
