@@ -19,7 +19,9 @@ from riskgraph import bootstrap, chain
 from riskgraph.bench import new_families
 from riskgraph.bench.new_families import CHAMPION, FROZEN, WARM_UP, Field, Ground
 from riskgraph.core.table import OrderTable
+from riskgraph.eval.worlds.presets import preset
 from riskgraph.models.kinds import DEEP
+from riskgraph.sandbox.intake import SETTLED_AFTER
 from tests.eval.backtest_toy import ToyScorer, bands, make_toy
 
 KINDS = {"ring": frozenset({"proxy_buying"}), "payment": frozenset({"card_testing"})}
@@ -69,6 +71,15 @@ def seen(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]
 def measure(folder: Path, **field: Any) -> dict[str, Any]:
     made = new_families.measure(folder, lambda *_: None, Field(**field), folder / "out")
     return {figure.name: figure for figure in made}
+
+
+def test_releases_of_the_bench_and_of_the_champion_hold_the_days_after_the_last_sale() -> None:
+    told = (Path(__file__).parents[2] / "Makefile").read_text()
+    cuts = {f"world-{n}": date.fromisoformat(told.split(f"world-{n} --until ")[1][:10]) for n in (1, 2)}
+    assert cuts["world-1"] == new_families.UNTIL
+    for world, until in cuts.items():
+        last, _ = preset(world).festivals[-1]
+        assert until - SETTLED_AFTER >= date.fromisoformat(last) + timedelta(days=13)
 
 
 def test_each_family_is_left_out_in_one_part(ground: Ground, seen: Any) -> None:
