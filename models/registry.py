@@ -150,9 +150,11 @@ def promote(models: Path, model: Path, entry: Champion, signer: Signer) -> Champ
     target = models / entry.folder
     with _locked(models):
         history = promotions(models, signer)
-        if not target.exists():
-            _copy_whole(model, target)
-        entry.check(_sound(target), entry.tree_sha256)
+        _place(model, target)
+        try:
+            entry.check(_sound(target), entry.tree_sha256)
+        except ModelUnavailable as wrong:
+            raise ModelUnavailable(f"{wrong.message}; remove {target} and promote again") from wrong
         _write(models, [*history, entry], signer)
     return entry
 
@@ -194,6 +196,17 @@ def _locked(models: Path) -> Iterator[None]:
         if flock is not None:
             flock(lock, LOCK_EX)
         yield
+
+
+def _place(model: Path, target: Path) -> None:
+    """Copy a model where it is not there yet; what was measured of it since goes after it."""
+    measured = model / PARITY_FILE
+    if not target.exists():
+        _copy_whole(model, target)
+    elif measured.is_file() and not model.samefile(target):
+        copy = target / f".{PARITY_FILE}"
+        shutil.copyfile(measured, copy)
+        settle(copy, target / PARITY_FILE)
 
 
 def _copy_whole(model: Path, target: Path) -> None:

@@ -22,7 +22,7 @@ from riskgraph.eval.backtest import Origin
 from riskgraph.models import load_model
 from riskgraph.models.card import read_card
 from riskgraph.models.compiled import write_card
-from riskgraph.models.parity import read_parity, write_parity
+from riskgraph.models.parity import PARITY_FILE, read_parity, write_parity
 from riskgraph.reports import ModelOrigins
 from tests.eval.backtest_toy import KNOWN_AT, bands, make_toy
 from tests.models.helpers import random_tree_model
@@ -90,11 +90,36 @@ def test_what_is_on_file_beside_a_model_goes_with_it_and_its_reports_name_who_pr
     assert origins.approvals("f" * 64) == ()
 
 
+def test_what_was_measured_after_a_promotion_goes_with_the_next(case: Case) -> None:
+    case.promote()
+    (case.folder / PARITY_FILE).write_text("older")
+    case.promote()
+    assert (case.folder / PARITY_FILE).read_text() == "older"
+    (case.model / PARITY_FILE).write_text("newer")
+    case.promote()
+    assert (case.folder / PARITY_FILE).read_text() == "newer"
+    (case.folder / PARITY_FILE).write_text("newest")
+    case.promote(model=case.folder)
+    assert (case.folder / PARITY_FILE).read_text() == "newest"
+
+
+def test_a_damaged_copy_stands_in_the_way_and_it_is_said_what_to_do(case: Case) -> None:
+    case.promote()
+    (case.folder / "trees.npz").write_bytes(b"")
+    with pytest.raises(
+        ModelUnavailable, match=rf"trees\.npz: truncated .*; remove {case.folder} and promote again"
+    ):
+        case.promote()
+    shutil.rmtree(case.folder)
+    case.promote()
+    assert bootstrap.serving_folder(case.settings)[0] == case.folder
+
+
 def test_of_several_backtests_each_must_be_passed(case: Case) -> None:
-    other = unfit(case)
+    unfit(case)
     with pytest.raises(CheckFailed, match=r"of another model \(random-5\) \[report\]"):
         case.promote("m-18", reports=[case.report, case.report_of("m-18")])
-    assert other.is_dir()
+    assert case.champion() is None
 
 
 def test_a_promotion_without_a_backtest_is_refused(case: Case) -> None:
