@@ -95,7 +95,10 @@ def _measure(
     known = {name for group in groups for name in group}
     if names - known:
         raise Invalid(f"unknown figures {', '.join(names - known)}; known: {', '.join(sorted(known))}")
-    with progress_bars() as progress:
+    # Here, since the package of figures needs an extra: SIGTERM ends what a measurement has started.
+    from riskgraph.sandbox.scratch import stoppable
+
+    with stoppable(), progress_bars() as progress:
         figures = run(names, progress)
     emit([f.to_json() for f in figures], as_json, lambda console: console.print(as_table(figures)))
 
