@@ -85,6 +85,8 @@ class Ground:
     @classmethod
     def make(cls, folder: Path, orders: int | None, progress: Progress) -> Ground:
         settings = bootstrap.simulated_settings(folder / "home")
+        # Made once, before processes share it.
+        bootstrap.open_signer(settings)
         tables, oracles, door = [], [], bootstrap.open_door(settings)
         for (config, seed), known_at in ((TRAINED_ON, chain.midnight(UNTIL)), (JUDGED_ON, float("inf"))):
             world = folder / config
