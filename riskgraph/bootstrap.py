@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ EXTRAS = {
     "train": ("pyarrow", "scipy", "sklearn", "torch"),
 }
 
+_LOG = logging.getLogger("riskgraph.bootstrap")
 _GONE = "restore it, promote again, or take away models that lie there and were never promoted"
 
 
@@ -210,6 +212,14 @@ def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str
     return Serving(model, merchants, parity, gone)
 
 
+def _without_folders(problem: str, settings: Settings) -> str:
+    """A problem as anybody may read it: how this machine keeps its files is nobody's business."""
+    folders = [models_folder(settings), Path(str(resources.files("riskgraph.models")))]
+    for folder in folders if settings.model is None else [settings.model.parent, *folders]:
+        problem = problem.replace(f"{folder}/", "")
+    return problem
+
+
 def models_folder(settings: Settings) -> Path:
     return settings.home / "models"
 
@@ -302,12 +312,15 @@ def open_service(
     store = open_store(settings.store, open_secrets(settings))
     shadow = Challengers(others, load_tree(settings), store) if others else None
     serving = open_serving(settings, store.enforced_merchants)
+    if serving.problem:
+        _LOG.error("%s", serving.problem)
     line = open_line(settings, profile, store, serving, shadow)
     reviews = open_reviews(settings, store, profile, line.clock)
 
     def problems() -> list[str]:
         missing = [] if line.scorer else ["no sound model: every order is reviewed"]
-        return missing + ([serving.problem] if serving.problem else []) + profile.problems()
+        wrong = [_without_folders(serving.problem, settings)] if serving.problem else []
+        return missing + wrong + profile.problems()
 
     def close() -> None:
         if shadow is not None:

@@ -65,6 +65,34 @@ def test_where_the_record_does_not_verify_whoever_was_enforced_last_stays_so_and
     assert case.decide(merchant_id="m-99") == case.decide(merchant_id="m-100") == LET_GO
 
 
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("folder", "card.json: the file is missing"),
+        ("trees", "trees.npz: truncated or altered"),
+        ("tree", "promoted to enforce under another decision tree"),
+        ("record", "champion.json: the signature does not fit"),
+    ],
+)
+def test_why_no_model_serves_is_told_once_with_folders_and_to_everybody_without(
+    case: Case, what: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    case.promote("m-17")
+    damage(case, what)
+    unready, reason = case.problems()
+    assert unready == "no sound model: every order is reviewed"
+    assert why in reason
+    assert str(case.settings.home) not in reason
+    (logged,) = [record.getMessage() for record in caplog.records if record.name == "riskgraph.bootstrap"]
+    assert why in logged
+    assert what == "tree" or str(case.settings.home) in logged
+
+
+def test_of_a_configured_folder_too_only_the_name_is_told_to_everybody(case: Case, tmp_path: Path) -> None:
+    case.settings = replace(case.settings, model=tmp_path / "nowhere" / "mine")
+    assert any("mine/card.json" in told and str(tmp_path) not in told for told in case.problems())
+
+
 @pytest.mark.parametrize("what", ["tree", "record"])
 def test_a_decision_that_degraded_policy_acted_on_comes_out_again(case: Case, what: str) -> None:
     case.promote("m-17")

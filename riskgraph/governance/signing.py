@@ -117,8 +117,8 @@ def read_or_create_secret(path: Path, secret: bytes | None = None) -> bytes:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        # Mode 0600 from the start. Whole before it has its name, and a link never takes another's place: of two
-        # processes one makes the key, and neither reads half of it.
+        # Mode 0600 from the start, whole before it has its name, and a link never takes another's place: of
+        # two processes one makes the key, and neither reads half of it.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-") as made:
             made.write(secret or os.urandom(32))
             made.flush()
