@@ -264,20 +264,20 @@ def promotions(models: Path, verifier: Verifier) -> list[Champion]:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as wrong:
+    except (OSError, ValueError, RecursionError) as wrong:
         raise ModelUnavailable(f"{path}: damaged ({wrong})") from wrong
     try:
         if data["schema"] != SCHEMA:
             raise ValueError(f"schema is {data['schema']!r}, expected {SCHEMA!r}")
         history = [Champion.parse(entry) for entry in data["champions"]]
         _standing(history)
-        signature = bytes.fromhex(data["signature"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as wrong:
+        fits = verifier.verify(_signed(history), bytes.fromhex(data["signature"]))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as wrong:
         raise ModelUnavailable(
             f"{path}: no signed record of promotions ({wrong}); if an earlier version wrote it, move it away "
             "and promote again"
         ) from wrong
-    if not verifier.verify(_signed(history), signature):
+    if not fits:
         raise ModelUnavailable(f"{path}: the signature does not fit, or is of another installation")
     return history
 

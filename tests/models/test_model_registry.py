@@ -155,7 +155,15 @@ def test_odd_modes_and_folders_are_refused(models: Path, folder: str, mode: str)
 
 @pytest.mark.parametrize(
     "change",
-    [{"folder": 5}, {"folder": "../a"}, {"folder": ".."}, {"mode": "block"}, {"merchants": "m-17"}],
+    [
+        {"folder": 5},
+        {"folder": "../a"},
+        {"folder": ".."},
+        {"mode": "block"},
+        {"merchants": "m-17"},
+        {"by": "\ud800"},
+        {"merchants": ["\udfff"]},
+    ],
 )
 def test_a_pointer_that_leads_elsewhere_is_damaged(models: Path, change: dict[str, object]) -> None:
     promote(models, "a", by="ann", at=AT)
@@ -168,7 +176,16 @@ def test_a_pointer_that_leads_elsewhere_is_damaged(models: Path, change: dict[st
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"champions": [{"name": "x"}]}', '{"schema": "model_promotions/1"}']
+    "text",
+    [
+        "{",
+        "[]",
+        pytest.param("[" * 200_000, id="deep"),
+        pytest.param("9" * 5_000, id="long"),
+        '{"schema": "model_promotions/1", "champions": 5, "signature": ""}',
+        '{"champions": [{"name": "x"}]}',
+        '{"schema": "model_promotions/1"}',
+    ],
 )
 def test_a_damaged_pointer_is_an_error_not_an_empty_registry(models: Path, text: str) -> None:
     (models / "champion.json").write_text(text)
