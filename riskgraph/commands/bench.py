@@ -64,7 +64,8 @@ def bench_models(
     ] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for the whole tables of models.")] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that share the runs on unseen fraud, up to 4 GB each.")
+        int,
+        typer.Option(min=1, help="Processes that share parts and seeds of unseen fraud, up to 4 GB each."),
     ] = 1,
 ) -> None:
     """Unseen fraud, refusing consent, speed, training as rows grow, real data. About an hour on 2 cores."""

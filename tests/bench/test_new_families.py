@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
 
 from riskgraph import bootstrap, chain
-from riskgraph.bench import new_families
+from riskgraph.bench import models, new_families
 from riskgraph.bench.new_families import CHAMPION, FROZEN, WARM_UP, Field, Ground
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.worlds.presets import preset
@@ -153,6 +153,18 @@ def test_where_no_kind_of_honest_person_has_enough_orders_there_is_no_worst(
     worst = measure(tmp_path, kinds=(CHAMPION, "gbdt"), deep=0)["slice_fpr_max"]
     assert worst.value is None
     assert "nobody has enough orders" in worst.note
+
+
+@pytest.mark.parametrize(("seeds", "deep"), [(1, 1), (3, new_families.FOLDS)])
+def test_the_command_asks_for_as_many_processes_and_seeds_as_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, seeds: int, deep: int
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        new_families, "measure", lambda folder, progress, field, out: seen.append(field) or []
+    )
+    models.run({"gap_to_raw"}, lambda *_: None, seeds=seeds, workers=2)
+    assert seen == [Field(deep=deep, seeds=seeds, workers=2)]
 
 
 def asked(*run: Any) -> Any:
