@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from riskgraph import bootstrap
+from riskgraph import bootstrap, promotion
 from riskgraph.core.errors import ModelUnavailable
 from riskgraph.replaying import replay_stored
 from riskgraph.settings import Settings
@@ -99,9 +99,29 @@ def test_a_decision_that_degraded_policy_acted_on_comes_out_again(case: Case, wh
     case.decide()
     damage(case, what)
     assert case.decide() == HELD
-    with bootstrap.open_keys(case.settings) as store:
-        told = replay_stored(store, REAL, case.settings, store.decisions(limit=1)[0]["decision_id"])
+    told = again(case)
     assert (told["matches"], told["versions"]["model"]) == (True, "none")
+
+
+def again(case: Case) -> dict[str, Any]:
+    """The newest decision, replayed."""
+    with bootstrap.open_keys(case.settings) as store:
+        return replay_stored(store, REAL, case.settings, store.decisions(limit=1)[0]["decision_id"])
+
+
+def test_what_was_enforced_comes_out_after_a_rollback_and_not_under_a_record_begun_anew(
+    case: Case,
+) -> None:
+    case.promote()
+    case.promote("m-17")
+    assert case.decide()[1] == "enforce"
+    promotion.rollback("counsel", case.settings)
+    assert again(case)["matches"]
+    case.pointer.unlink()
+    case.promote()
+    told = again(case)
+    assert not told["matches"]
+    assert told["first_difference"]["field"] == "score.mode"
 
 
 def test_a_shop_that_was_only_observed_last_is_not_held_by_an_altered_record(case: Case) -> None:
