@@ -19,7 +19,7 @@ import pytest
 from riskgraph import bootstrap, promotion
 from riskgraph.core.errors import CheckFailed, Invalid, ModelUnavailable
 from riskgraph.eval.backtest import Origin
-from riskgraph.models import load_model
+from riskgraph.models import load_model, registry
 from riskgraph.models.card import read_card
 from riskgraph.models.compiled import write_card
 from riskgraph.models.parity import PARITY_FILE, read_parity, write_parity
@@ -30,7 +30,7 @@ from tests.support.promoting import RELEASE, Case, passed_backtest, released
 
 pytest.importorskip("pyarrow", reason="a backtest needs the extra lab")
 pytest.importorskip("matplotlib", reason="a backtest needs the extra lab")
-KILLED_AFTER_ONE_FILE = """
+KILLED = """
 import functools, os, shutil, signal, sys
 from pathlib import Path
 from riskgraph import promotion
@@ -38,11 +38,16 @@ from riskgraph.models import registry
 from riskgraph.settings import Settings
 
 def die(source, target):
-    shutil.copy2(source, target)
+    if moment == "copy":
+        shutil.copy2(source, target)
     os.kill(os.getpid(), signal.SIGKILL)
 
-registry.shutil.copytree = functools.partial(shutil.copytree, copy_function=die)
-model, report, home = map(Path, sys.argv[1:])
+moment, *folders = sys.argv[1:]
+model, report, home = map(Path, folders)
+if moment == "copy":
+    registry.shutil.copytree = functools.partial(shutil.copytree, copy_function=die)
+else:
+    registry.settle = die
 promotion.promote(model, "me", [report], (), Settings(home=home))
 """
 
@@ -300,10 +305,37 @@ def test_a_configured_folder_never_enforces(case: Case) -> None:
     assert case.modes("m-17") == ["observe"]
 
 
+def kill_at(moment: str, case: Case) -> None:
+    """Promote in a process that is killed."""
+    folders = map(str, (case.model, case.report, case.settings.home))
+    command = [sys.executable, "-c", KILLED, moment, *folders]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+def test_a_promotion_that_is_killed_before_its_record_is_in_place_changes_nothing(case: Case) -> None:
+    entry, record = case.promote("m-17"), case.pointer.read_bytes()
+    kill_at("record", case)
+    assert case.pointer.read_bytes() == record
+    assert (case.pointer.parent / ".champion.json").is_file()
+    assert case.modes("m-17") == ["enforce"]
+    again = case.promote("m-17")
+    assert [e.at for e in registry.promotions(case.pointer.parent, bootstrap.open_signer(case.settings))] == [
+        entry["at"], again["at"],
+    ]  # fmt: skip
+    assert {path.name for path in case.pointer.parent.glob("*.json")} == {"champion.json"}
+
+
+def test_a_first_promotion_that_is_killed_before_its_record_is_told_and_can_be_done_again(case: Case) -> None:
+    kill_at("record", case)
+    assert case.champion() is None
+    assert any("the record of promotions is gone" in told for told in case.problems())
+    case.promote()
+    assert case.problems() == []
+
+
 def test_a_promotion_that_was_killed_half_way_can_be_done_again(case: Case) -> None:
     home = case.settings.home
-    command = [sys.executable, "-c", KILLED_AFTER_ONE_FILE, str(case.model), str(case.report), str(home)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    kill_at("copy", case)
     assert case.champion() is None
     assert len(promotion.list_models(case.settings)) == 1
     entry = case.promote()
