@@ -176,6 +176,11 @@ class Serving:
     parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str = ""
 
+    def problems(self, settings: Settings) -> list[str]:
+        """What keeps the service from being ready, as everybody may read it."""
+        missing = [] if self.model else ["no sound model: every order is reviewed"]
+        return missing + ([_without_folders(self.problem, settings)] if self.problem else [])
+
 
 def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str]]) -> Serving:
     """The model that decides and whom it acts for, so that neither an attack nor a slip fails open.
@@ -318,9 +323,7 @@ def open_service(
     reviews = open_reviews(settings, store, profile, line.clock)
 
     def problems() -> list[str]:
-        missing = [] if line.scorer else ["no sound model: every order is reviewed"]
-        wrong = [_without_folders(serving.problem, settings)] if serving.problem else []
-        return missing + wrong + profile.problems()
+        return serving.problems(settings) + profile.problems()
 
     def close() -> None:
         if shadow is not None:

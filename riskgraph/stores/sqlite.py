@@ -198,7 +198,7 @@ class SqliteStore:
 
     def enforced_merchants(self) -> frozenset[str]:
         """Merchants, simulated ones aside, whose newest decision was made in the mode *enforce*."""
-        # It scans all decisions: asked for at a start, and only where the record of promotions fails.
+        # It scans all decisions: asked for at a start, where no promotion says it.
         newest = "SELECT max(seq) FROM decisions GROUP BY merchant_id"
         rows = self._fetch(f"{SEALED_SELECT} WHERE seq IN ({newest})")
         merchant = DECISION_COLUMNS.index("merchant_id")
