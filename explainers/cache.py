@@ -15,8 +15,8 @@ class RenderedReports:
     """The reports read last, up to a number of bytes; safe to use from many threads.
 
     Whoever asks has read the record first, and its digest is part of the key: what was erased is not found
-    and what was corrected has another key, so neither is ever answered from here. :meth:`drop` clears them
-    from memory too.
+    and what was corrected has another key, so neither is ever answered from here. :meth:`drop` and
+    :meth:`clear` take them out of memory too.
     """
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -45,6 +45,13 @@ class RenderedReports:
             self._drops += 1
             for name in [name for name in self._kept if name[0] == decision_id]:
                 self._bytes -= len(self._kept.pop(name))
+
+    def clear(self) -> None:
+        """Forget all reports: somebody was erased."""
+        with self._lock:
+            self._drops += 1
+            self._kept.clear()
+            self._bytes = 0
 
     def _keep(self, decision_id: str, key: Key, made: bytes) -> None:
         self._bytes += len(made) - len(self._kept.pop((decision_id, key), b""))

@@ -98,6 +98,9 @@ class StoredReports:
     limit: SubjectReports | None = None
     cache: RenderedReports = field(default_factory=RenderedReports)
 
+    def __post_init__(self) -> None:
+        self.store.when_erased.append(self.cache.clear)
+
     def render(
         self, decision_id: str, merchant: str | None, audience: str, law: str, lang: str, form: str
     ) -> tuple[bytes, str]:

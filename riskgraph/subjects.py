@@ -123,7 +123,7 @@ class Subjects:
 
     def release(self, who: Who) -> int:
         """End the holds on a person's data; returns how many there were."""
-        return self.store.subjects.release(who.accounts, who.keys)
+        return self.store.subjects.release(who.accounts, who.keys, self.clock.now())
 
     def export(self, who: Who) -> dict[str, Any]:
         """Everything held about a person, as JSON (GDPR Art. 15, 20; PIPL Art. 45).

@@ -82,10 +82,8 @@ def extent(accounts: Sequence[bytes], keys: Sequence[str], connection: apsw.Conn
     found = dict.fromkeys(keys)
     who = dict.fromkeys(accounts)
     for key in keys:
-        facts = connection.execute("SELECT facts FROM orders WHERE key=?", (key,)).get
-        account = decode_past(facts).account if facts is not None else None
-        if account is not None:
-            who[account] = None
+        # Also who ordered at a later attempt, or when the order itself is gone already.
+        who |= dict.fromkeys(subjects_of(key, connection))
     linked = "SELECT key FROM oe JOIN orders USING(oid) WHERE kind=? AND digest=?"
     for account in who:
         for (key,) in connection.execute(linked, (KIND_CODE["account"], account)):
@@ -97,6 +95,14 @@ def extent(accounts: Sequence[bytes], keys: Sequence[str], connection: apsw.Conn
     rows = connection.execute(query, (json.dumps(list(found)),))
     decisions = tuple([(seq, name, subject) for seq, name, subject in rows])
     return Extent(tuple(who), tuple(found), decisions)
+
+
+def subjects_of(key: str, connection: apsw.Connection) -> list[bytes]:
+    """The account of an order and whose decisions on it are; a guest has a subject of its own."""
+    facts = connection.execute("SELECT facts FROM orders WHERE key=?", (key,)).get
+    account = None if facts is None else decode_past(facts).account
+    deciding = connection.execute("SELECT DISTINCT subject FROM decisions WHERE key=?", (key,))
+    return list(dict.fromkeys([*([] if account is None else [account]), *(s for (s,) in deciding)]))
 
 
 def erase(
@@ -119,9 +125,14 @@ def erase(
     erased = Erased(erased.orders, len(whole.decisions), erased.outcomes, erased.events)
     remove_decisions(whole.decisions, REQUEST, at, log, connection)
     for subject in whole.subjects:
-        connection.execute("DELETE FROM subject_keys WHERE subject=?", (subject,))
-        connection.execute("DELETE FROM holds WHERE subject=?", (subject,))
+        # Two persons may have decisions on one order; the other's further ones stay readable.
+        if not connection.execute("SELECT EXISTS(SELECT 1 FROM decisions WHERE subject=?)", (subject,)).get:
+            connection.execute("DELETE FROM subject_keys WHERE subject=?", (subject,))
+            connection.execute("DELETE FROM holds WHERE subject=?", (subject,))
     if any((erased.orders, erased.decisions, erased.outcomes, erased.events)):
+        if not whole.decisions:
+            # Every process that has the store open reads its history anew when the log has grown.
+            _note("erased", REQUEST, at, log, connection, leaves=[])
         note_purge(at, connection)
     else:
         connection.execute("DELETE FROM outbox WHERE event_id=?", (announced,))
@@ -205,8 +216,27 @@ def remove_decisions(
     connection.execute(anonymous, (_DAY_S, _DAY_S, names))
     seqs = [seq for seq, _, _ in decisions]
     connection.execute(f"DELETE FROM decisions WHERE seq {_KEYS}", (json.dumps(seqs),))
+    _note("erased", ground, at, log, connection, leaves=leaf_ranges(seqs))
+
+
+def _note(event: str, ground: str, at: float, log: Log, connection: apsw.Connection, **more: Any) -> None:
+    """Put on record what was done, and of nobody by name."""
     stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-    log.note({"event": "erased", "ground": ground, "at": stamp, "leaves": leaf_ranges(seqs)}, connection)
+    log.note({"event": event, "ground": ground, "at": stamp, **more}, connection)
+
+
+def note_refused(
+    accounts: Sequence[bytes],
+    keys: Sequence[str],
+    at: float,
+    log: Log,
+    connection: apsw.Connection,
+    after: After,
+) -> None:
+    """Put on record that an erasure was asked for and that holds forbade it (GDPR Art. 12(4))."""
+    whole = extent(accounts, keys, connection)
+    for row in holds(whole.subjects, at, connection).values():
+        _note("erasure_refused", row["ground"], at, log, connection)
 
 
 def tables_by_decision(connection: apsw.Connection) -> list[str]:
@@ -234,20 +264,36 @@ def refuse_held(subjects: Sequence[bytes], at: float, connection: apsw.Connectio
 
 
 def hold(
-    subjects: Sequence[bytes], ground: str, by: str, at: float, until: float | None,
+    subjects: Sequence[bytes], ground: str, by: str, at: float, until: float | None, log: Log,
     connection: apsw.Connection, after: After,
 ) -> int:  # fmt: skip
     """Keep subjects' data against erasure and retention; returns how many subjects."""
+    if subjects:
+        _note("held", ground, at, log, connection, subjects=len(subjects))
     query = "INSERT OR REPLACE INTO holds VALUES(?, ?, ?, ?, ?)"
     connection.executemany(query, [(subject, ground, by, at, until) for subject in subjects])
     return len(subjects)
 
 
-def release(subjects: Sequence[bytes], connection: apsw.Connection, after: After) -> int:
+def release(subjects: Sequence[bytes], at: float, log: Log, connection: apsw.Connection, after: After) -> int:
     """End holds; returns how many there were."""
     before = connection.total_changes()
     connection.executemany("DELETE FROM holds WHERE subject=?", [(subject,) for subject in subjects])
-    return connection.total_changes() - before
+    ended = connection.total_changes() - before
+    if ended:
+        _note("released", "hold", at, log, connection, subjects=ended)
+    return ended
+
+
+def held_orders(at: float, connection: apsw.Connection) -> frozenset[str]:
+    """Orders with a decision on somebody whose data a hold in force keeps, guests among them."""
+    query = (
+        "SELECT DISTINCT key FROM decisions WHERE subject IN "
+        "(SELECT subject FROM holds WHERE until IS NULL OR until > ?)"
+    )
+    # Decisions have no index by subject: they are read through only where there is a hold at all.
+    there = connection.execute("SELECT EXISTS(SELECT 1 FROM holds)").get
+    return frozenset(key for (key,) in connection.execute(query, (at,))) if there else frozenset()
 
 
 def holds(

@@ -11,7 +11,7 @@ of which a review is open.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -112,6 +112,7 @@ class _Search:
         """Keys of orders that are due, and of those whose optional values are."""
         orders: list[str] = []
         optional: list[str] = []
+        held = erasure.held_orders(self.at, self.connection)
         query = "SELECT key, ts, facts, vec FROM orders WHERE ts < ? ORDER BY ts"
         for key, at, facts, vec in self.connection.execute(
             query, (self.before("contract_record", "optional"),)
@@ -123,7 +124,7 @@ class _Search:
                 chosen = optional
             else:
                 continue
-            if self.is_held(past.account):
+            if key in held or self.is_held(past.account):
                 self.held += 1
             else:
                 chosen.append(key)
@@ -193,9 +194,13 @@ class RetentionBook:
         return removed
 
     def _forget(self, at: float, connection: apsw.Connection, after: After) -> None:
-        """Keys under which nothing is left go too."""
+        """Keys under which nothing is left go too, and what hangs on decisions that are gone."""
+        before = connection.total_changes()
         connection.execute("DELETE FROM subject_keys WHERE subject NOT IN (SELECT subject FROM decisions)")
-        if connection.changes():
+        for table in erasure.tables_by_decision(connection):
+            gone = "decision_id NOT IN (SELECT decision_id FROM decisions)"
+            connection.execute(f"DELETE FROM {table} WHERE {gone}")
+        if connection.total_changes() > before:
             erasure.note_purge(at, connection)
         after.append(lambda: self._reload(connection))
 
@@ -221,7 +226,8 @@ def _remove_reports(at: float, log: Log, reports: Sequence[_Decision], connectio
 
 
 def _remove_orders(at: float, log: Log, keys: Sequence[str], connection: apsw.Connection) -> int:
-    free = [key for key in keys if not erasure.holds(_account(key, connection), at, connection)]
+    held = erasure.held_orders(at, connection)
+    free = [key for key in keys if not _is_held(key, held, at, connection)]
     if free:
         # A number of an event must never come again, so the newest must not be among those deleted.
         erasure.announce((), (), at, connection)
@@ -231,10 +237,10 @@ def _remove_orders(at: float, log: Log, keys: Sequence[str], connection: apsw.Co
 
 
 def _strip(at: float, log: Log, keys: Sequence[str], connection: apsw.Connection) -> int:
-    stripped = 0
+    stripped, held = 0, erasure.held_orders(at, connection)
     for key in keys:
         row = connection.execute("SELECT oid, facts, vec FROM orders WHERE key=?", (key,)).fetchone()
-        if row is None or erasure.holds(_account(key, connection), at, connection):
+        if row is None or _is_held(key, held, at, connection):
             continue
         oid, facts, vec = row
         past = decode_past(facts)
@@ -259,10 +265,11 @@ def _note(log: Log, what: str, count: int, at: float, connection: apsw.Connectio
     erasure.note_purge(at, connection)
 
 
-def _account(key: str, connection: apsw.Connection) -> list[bytes]:
+def _is_held(key: str, held: Collection[str], at: float, connection: apsw.Connection) -> bool:
     facts = connection.execute("SELECT facts FROM orders WHERE key=?", (key,)).get
     account = None if facts is None else decode_past(facts).account
-    return [] if account is None else [account]
+    mine = [] if account is None else [account]
+    return key in held or bool(erasure.holds(mine, at, connection))
 
 
 def _strippable(vec: bytes) -> list[str]:

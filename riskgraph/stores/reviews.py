@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from riskgraph.core.errors import Conflict
+from riskgraph.core.errors import Conflict, NotFound
 from riskgraph.core.review import CLOSED, SYSTEM, Case, contested
 from riskgraph.stores.codec import decode_past
 from riskgraph.stores.graph import OUTBOX, After
@@ -92,7 +92,9 @@ def file_contest(opening: Case, contest: Contest, connection: apsw.Connection, a
 
     Raises:
         Conflict: If ten objections of this round wait for an answer already.
+        NotFound: If the decision was erased meanwhile; nothing is kept.
     """
+    _must_be_there(opening.decision_id, connection)
     known = case_of(opening.decision_id, connection)
     rows = [] if known is None or known.state == CLOSED else _contests(known, connection)
     for row in rows:
@@ -120,7 +122,9 @@ def take_step(opening: Case, step: Step, connection: apsw.Connection, after: Aft
     Raises:
         Conflict: If the case does not allow it now; nothing is written.
         Invalid: If the step contradicts itself.
+        NotFound: If the decision was erased meanwhile.
     """
+    _must_be_there(opening.decision_id, connection)
     known = case_of(opening.decision_id, connection)
     before = opening if known is None else known
     case = step.change(before)
@@ -134,6 +138,13 @@ def take_step(opening: Case, step: Step, connection: apsw.Connection, after: Aft
         past = None if facts is None else decode_past(facts)
         insert(connection, OUTBOX, [review_event(case, past)])
     return case
+
+
+def _must_be_there(decision_id: str, connection: apsw.Connection) -> None:
+    """Whatever hangs on a decision goes with it, so nothing may be added after it is erased."""
+    query = "SELECT EXISTS(SELECT 1 FROM decisions WHERE decision_id=?)"
+    if not connection.execute(query, (decision_id,)).get:
+        raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
 
 
 def open_held(cases: Sequence[Case], connection: apsw.Connection) -> None:

@@ -21,10 +21,13 @@ COMPARED = ("model", "model_sha256", "champion_verdict", "verdict", "error", "or
 
 
 def write(rows: Sequence[ShadowScore], connection: apsw.Connection, after: After) -> None:
-    """Keep scores; a decision that a model has scored already keeps the first."""
+    """Keep scores; a decision that a model has scored already keeps the first, and one erased none."""
     connection.execute(_TABLE)
-    places = ", ".join("?" * len(fields(ShadowScore)))
-    query = f"INSERT OR IGNORE INTO shadow_scores({_COLUMNS}) VALUES({places})"
+    places = ", ".join(f"?{place}" for place in range(1, len(fields(ShadowScore)) + 1))
+    query = (
+        f"INSERT OR IGNORE INTO shadow_scores({_COLUMNS}) SELECT {places} "
+        "WHERE EXISTS(SELECT 1 FROM decisions WHERE decision_id=?1)"
+    )
     connection.executemany(query, [astuple(row) for row in rows])
 
 

@@ -79,6 +79,8 @@ class SqliteStore:
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._closed = False
         self._keys: dict[str, tuple[float, dict[str, Any]]] = {}
+        # Called when data were taken out, by this process or another; on the writing thread.
+        self.when_erased: list[Callable[[], None]] = []
         self._vault = Vault(secrets.wrapping_key)
         prepare(path, partial(migrate, secrets))
         with storage_errors(f"cannot read {path}"):
@@ -111,6 +113,8 @@ class SqliteStore:
 
     def _reload(self, connection: apsw.Connection) -> None:
         self._indexes.replace(load_indexes(connection, self._keep_s))
+        for forget in self.when_erased:
+            forget()
 
     def _read(self, work: Callable[[apsw.Connection], T]) -> T:
         """Work on this thread's connection."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import apsw
 
 from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import Conflict
 from riskgraph.core.past import FACTS
 from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.stores import erasure
@@ -102,7 +103,12 @@ class SubjectBook:
             after.append(lambda: self._reload(connection))
             return erased
 
-        erased = self._writer.call(work).result()
+        try:
+            erased = self._writer.call(work).result()
+        except Conflict:
+            refused = partial(erasure.note_refused, accounts, keys, at, self._writer.log)
+            self._writer.call(refused).result()
+            raise
         if wipe:
             self.wipe()
         return {**asdict(erased), "wiped": wipe}
@@ -124,12 +130,14 @@ class SubjectBook:
     ) -> int:
         """Keep a subject's data; returns how many subjects that are."""
         subjects = self.extent(accounts, keys).subjects
-        return self._writer.call(partial(erasure.hold, subjects, ground, by, at, until)).result()
+        return self._writer.call(
+            partial(erasure.hold, subjects, ground, by, at, until, self._writer.log)
+        ).result()
 
-    def release(self, accounts: Sequence[bytes], keys: Sequence[str]) -> int:
+    def release(self, accounts: Sequence[bytes], keys: Sequence[str], at: float) -> int:
         """End holds; returns how many there were."""
         subjects = self.extent(accounts, keys).subjects
-        return self._writer.call(partial(erasure.release, subjects)).result()
+        return self._writer.call(partial(erasure.release, subjects, at, self._writer.log)).result()
 
 
 def _held(

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from riskgraph import bootstrap
 from riskgraph.api.app import create_app
 from riskgraph.core.errors import ModelUnavailable
+from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.governance.keys import create_key
 from riskgraph.ports import ShadowScore
 from riskgraph.settings import Settings
@@ -68,7 +69,7 @@ def test_a_challenger_scores_what_was_answered_and_its_score_is_kept(shadowed):
         (row,) = store.shadow_scores(answer["decision_id"])
         record = store.read_record(answer["decision_id"]).report
         (compared,) = store.shadow_verdicts()
-    score = challenger.score(bootstrap.OrderSubgraph.unpack(record.subgraph), answer["availability_class"])
+    score = challenger.score(OrderSubgraph.unpack(record.subgraph), answer["availability_class"])
     assert (row.model, row.model_sha256) == (challenger.card.name, challenger.card.digest)
     assert (row.score, row.error) == (score.probability, None)
     assert row.verdict == TREE.walk(score).verdict.value

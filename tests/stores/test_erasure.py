@@ -202,7 +202,7 @@ def test_what_is_held_is_kept_and_says_by_whom(store):
 def test_a_hold_ends_when_it_is_released(store):
     add(store, "a1")
     store.subjects.hold((), ("m|web|a1",), "legal_duty", "counsel", NOW, None)
-    assert store.subjects.release((ANN,), ()) == 1
+    assert store.subjects.release((ANN,), (), NOW) == 1
     assert store.subjects.erase((ANN,), (), NOW)["decisions"] == 1
 
 

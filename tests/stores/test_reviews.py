@@ -28,6 +28,14 @@ def store(tmp_path):
     opened.close()
 
 
+@pytest.fixture
+def decided(store):
+    """The store with the decisions that are objected to."""
+    for name in "ab":
+        store.append(synthetic_entry(an_order(name), f"d-{name}"))
+    return store
+
+
 def claim(who: str) -> Step:
     return Step("claimed", who, NOW, partial(review.claim, who=who), {})
 
@@ -38,21 +46,21 @@ def decide(who: str) -> Step:
     return Step("decided", who, NOW, change, {"outcome": "overturn"})
 
 
-def test_a_case_survives_a_restart_with_its_history(store):
-    store.reviews.file(CASE, CONTEST)
-    case = store.reviews.step(CASE, claim("ann"))
-    store.close()
-    again = SqliteStore(store.path, synthetic_secrets())
+def test_a_case_survives_a_restart_with_its_history(decided):
+    decided.reviews.file(CASE, CONTEST)
+    case = decided.reviews.step(CASE, claim("ann"))
+    decided.close()
+    again = SqliteStore(decided.path, synthetic_secrets())
     assert again.reviews.case("d-a") == case
     assert [row["kind"] for row in again.reviews.history("d-a")] == ["contested", "claimed"]
     assert again.reviews.contests("d-a")[0]["text"] == WORDS
     again.close()
 
 
-def test_of_many_who_claim_at_once_one_gets_the_case(store):
+def test_of_many_who_claim_at_once_one_gets_the_case(decided):
     def tried(number: int) -> bool:
         try:
-            store.reviews.step(CASE, claim(f"r{number}"))
+            decided.reviews.step(CASE, claim(f"r{number}"))
         except Conflict:
             return False
         return True
@@ -60,23 +68,23 @@ def test_of_many_who_claim_at_once_one_gets_the_case(store):
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(tried, range(40)))
     assert sum(won) == 1
-    assert store.reviews.case("d-a").claimed_by == f"r{won.index(True)}"
-    assert len(store.reviews.history("d-a")) == 1
+    assert decided.reviews.case("d-a").claimed_by == f"r{won.index(True)}"
+    assert len(decided.reviews.history("d-a")) == 1
 
 
-def test_of_many_who_send_the_same_words_at_once_one_is_kept(store):
+def test_of_many_who_send_the_same_words_at_once_one_is_kept(decided):
     with ThreadPoolExecutor(8) as pool:
-        filed = list(pool.map(lambda _: store.reviews.file(CASE, CONTEST), range(20)))
+        filed = list(pool.map(lambda _: decided.reviews.file(CASE, CONTEST), range(20)))
     assert sum(f.new for f in filed) == 1
     assert len({f.contest_id for f in filed}) == 1
 
 
-def test_a_step_that_is_refused_leaves_no_trace(store):
-    store.reviews.step(CASE, claim("ann"))
-    before = store.reviews.history("d-a"), store.reviews.case("d-a"), store.events()
+def test_a_step_that_is_refused_leaves_no_trace(decided):
+    decided.reviews.step(CASE, claim("ann"))
+    before = decided.reviews.history("d-a"), decided.reviews.case("d-a"), decided.events()
     with pytest.raises(Conflict):
-        store.reviews.step(CASE, decide("bob"))
-    assert (store.reviews.history("d-a"), store.reviews.case("d-a"), store.events()) == before
+        decided.reviews.step(CASE, decide("bob"))
+    assert (decided.reviews.history("d-a"), decided.reviews.case("d-a"), decided.events()) == before
 
 
 def test_the_event_of_a_closed_review_names_the_subject_of_the_order(store):
@@ -103,12 +111,12 @@ def test_a_decision_that_holds_an_order_opens_its_case_in_the_same_transaction(s
     assert [row["kind"] for row in store.reviews.history("d-a")] == ["opened"]
 
 
-def test_what_is_forgotten_is_gone_from_every_table(store):
-    store.reviews.file(CASE, CONTEST)
+def test_what_is_forgotten_is_gone_from_every_table(decided):
+    decided.reviews.file(CASE, CONTEST)
     other = replace(CASE, decision_id="d-b")
-    store.reviews.file(other, replace(CONTEST, text="other"))
-    assert store.reviews.forget(["d-a", "d-none"]) == 1
-    assert store.reviews.case("d-a") is None
-    assert store.reviews.contests("d-a") == store.reviews.history("d-a") == []
-    assert len(store.reviews.contests("d-b")) == 1
-    assert store.reviews.counts(None, NOW) == {"pending": 1, "overdue": 0}
+    decided.reviews.file(other, replace(CONTEST, text="other"))
+    assert decided.reviews.forget(["d-a", "d-none"]) == 1
+    assert decided.reviews.case("d-a") is None
+    assert decided.reviews.contests("d-a") == decided.reviews.history("d-a") == []
+    assert len(decided.reviews.contests("d-b")) == 1
+    assert decided.reviews.counts(None, NOW) == {"pending": 1, "overdue": 0}
