@@ -50,6 +50,8 @@ def render_html(
         l=labels(lang),
         zh=lang == "zh",
         compliance="compliance" in report,
+        # Green, amber and red are for what holds.
+        current=current(report),
         title=say(f"title.{audience}", lang),
         **PUNCTUATION[lang],
         nothing=say("missing.none", lang),
@@ -58,6 +60,11 @@ def render_html(
         css=Markup(stylesheet()),
         **(_pictures(record, report, lang) if "compliance" in report else {}),
     )
+
+
+def current(report: Mapping[str, Any]) -> bool:
+    """Whether the verdict at the top is one that was acted on and that still holds."""
+    return report["decision"]["mode"] != "observe" and report["human_review"]["stands"] is None
 
 
 def csp() -> str:

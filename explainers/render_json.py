@@ -82,7 +82,7 @@ def _fields(view: sections.View) -> dict[str, Any]:
         **sections.logic(view),
         "accuracy_and_limits": accuracy_and_limits(view),
         **sections.recourse(view),
-        "human_review": human_review(view.after, view.lang),
+        "human_review": human_review(view.after, view.lang, view.observed),
         "withheld": withheld(view),
         "supersedes": view.standing.supersedes,
         "correction_of": view.standing.correction_of,

@@ -11,7 +11,7 @@ from riskgraph.core.fonts import FAMILY, printable
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.typeset import typeset
 from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.explainers.render_html import cited, law_name, moment
+from riskgraph.explainers.render_html import cited, current, law_name, moment
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.staff_pdf import staff_sections
 from riskgraph.explainers.standing import AS_DECIDED, Standing
@@ -54,6 +54,7 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         "directions": {key: word[lang] for key, word in texts["direction"].items()},
         "places": {key: word[lang] for key, word in texts["jurisdiction"].items()},
         "title": say(f"title.{report['audience']}", lang),
+        "current": current(report),
         "used": _by_source(report, lang),
         "staff": staff_sections(report, lang),
         "font": FAMILY,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from riskgraph.core.catalog import FAMILIES, NodeSpec, catalog
 from riskgraph.core.report import DecisionReport, Reason
 from riskgraph.core.subgraph import OrderSubgraph, State
-from riskgraph.explainers.afterwards import Afterwards
+from riskgraph.explainers.afterwards import Afterwards, day
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.reasons import RELIEF
 from riskgraph.explainers.standing import AS_DECIDED, Standing
@@ -40,6 +40,11 @@ class View:
         return self.standing.after
 
     @property
+    def observed(self) -> bool:
+        """Whether nothing was done: the verdict was only recorded."""
+        return bool(self.record.score["mode"] == "observe")
+
+    @property
     def degraded(self) -> bool:
         return self.record.score["degraded_cause"] is not None
 
@@ -56,6 +61,13 @@ class View:
 
     def say(self, key: str, **values: object) -> str:
         return say(key, self.lang, **values)
+
+    def then(self, text: str) -> str:
+        """A text about the decision as it was made; dated, once a person's verdict holds in its place."""
+        if self.after.told["stands"] is None:
+            return text
+        at = datetime.fromisoformat(self.record.issued_at).timestamp()
+        return self.say("then.text", day=day(at, self.lang), text=text)
 
     def stated(self, path: str) -> str:
         """The merchant's text, or the statement that the merchant gives none."""
@@ -99,19 +111,20 @@ def provenance(view: View) -> dict[str, Any]:
 def decision(view: View) -> dict[str, Any]:
     """Verdict, action and effect in plain words (GDPR Art. 15(1)(h); PIPL Art. 24)."""
     facts = view.record.score
-    observed = facts["mode"] == "observe"
-    action = "none" if observed else str(facts["action"])
+    action = "none" if view.observed else str(facts["action"])
+    verdict = "verdict_observed" if view.observed else "verdict"
+    effect = view.say("effect.observe" if view.observed else f"effect.{action}")
     statement = None
     if view.degraded:
-        statement = view.say("degraded.goes_on" if action == "none" else "degraded.statement")
+        statement = view.then(view.say("degraded.goes_on" if action == "none" else "degraded.statement"))
     return {
         "verdict": facts["verdict"],
-        "verdict_text": view.say(f"verdict.{facts['verdict']}"),
+        "verdict_text": view.then(view.say(f"{verdict}.{facts['verdict']}")),
         "action": facts["action"],
         "action_text": view.say(f"action.{facts['action']}"),
         "mode": facts["mode"],
-        "effect": view.say("effect.observe" if observed else f"effect.{action}"),
-        "duration": spaced(view.say(f"duration.{action}", hours=_hours(view)), view.lang),
+        "effect": view.then(effect),
+        "duration": view.then(spaced(view.say(f"duration.{action}", hours=_hours(view)), view.lang)),
         "degraded": view.degraded,
         "degraded_statement": statement,
     }
