@@ -22,9 +22,10 @@ def accuracy_and_limits(view: View) -> str:
     The merchant's own statement comes first, if there is one. Rates are those on file for honest orders like
     this one; figures on rows held out from training are none.
     """
+    if view.degraded:
+        return view.say("accuracy.degraded")
     parts = [view.merchant.text("accuracy", view.lang) or view.say("accuracy.general")]
-    if not view.degraded:
-        parts += [error_rates(view), view.say("accuracy.no_finding"), view.say("accuracy.absent")]
+    parts += [error_rates(view), view.say("accuracy.no_finding"), view.say("accuracy.absent")]
     if view.record.provenance == "simulated":
         parts.append(view.say("accuracy.simulated"))
     return spaced(("" if view.lang == "zh" else " ").join(parts), view.lang)

@@ -27,7 +27,6 @@ _BILINGUAL = (
     "human_review.who",
     "human_review.authority",
     "transfers.text",
-    *(f"rights.deadline.{j}" for j in JURISDICTIONS),
     *(f"legal_basis.{j}.{c}" for j in JURISDICTIONS for c in DATA_CLASSES),
     *(f"retention.{j}.{c}" for j in JURISDICTIONS for c in (*DATA_CLASSES, "report")),
     *(f"complaint.{j}.{part}" for j in JURISDICTIONS for part in ("authority", "court")),
@@ -39,6 +38,7 @@ _PLAIN = (
     "dpo.contact",
     "rights.url",
     "rights.contact",
+    *(f"rights.answer_days.{j}" for j in JURISDICTIONS),
     "human_review.deadline_hours",
     "recipients",
     "delivered_sources",
@@ -136,10 +136,12 @@ class MerchantProfile:
         """Hours within which a person looks at an order on hold; a day where the file does not say."""
         return float(self.get("human_review.deadline_hours") or 24)
 
-    @property
-    def answer_days(self) -> int:
-        """Days within which an objection is answered; the law's period can be made shorter, never longer."""
-        return int(self.get("contest.answer_days") or ANSWER_DAYS)
+    def answer_days(self, jurisdiction: str) -> int:
+        """Days within which requests and objections are answered; never more than the law's period.
+
+        Reports promise the same days as the deadlines of objections are counted by.
+        """
+        return int(self.get(f"rights.answer_days.{jurisdiction}") or ANSWER_DAYS)
 
     @property
     def contest_link_days(self) -> int:
@@ -156,7 +158,8 @@ class MerchantProfile:
         return isinstance(value, Mapping) and bool(value.get(lang))
 
     def _check_days(self) -> None:
-        for path, most in (("contest.answer_days", ANSWER_DAYS), ("contest.link_days", 3650)):
+        answers = [(f"rights.answer_days.{j}", ANSWER_DAYS) for j in JURISDICTIONS]
+        for path, most in (*answers, ("contest.link_days", 3650)):
             value = self.get(path)
             if value is not None and (type(value) is not int or not 1 <= value <= most):
                 raise Invalid(f"merchant.toml: {path} must be a whole number from 1 to {most}", field=path)

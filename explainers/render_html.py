@@ -46,8 +46,7 @@ def render_html(
     page = environment(lang).get_template("report.html.j2")
     return page.render(
         r=report,
-        h=headings(lang),
-        l=labels(lang),
+        **words_of(report, lang),
         zh=lang == "zh",
         compliance="compliance" in report,
         # Green, amber and red are for what holds.
@@ -60,6 +59,15 @@ def render_html(
         css=Markup(stylesheet()),
         **(_pictures(record, report, lang) if "compliance" in report else {}),
     )
+
+
+def words_of(report: Mapping[str, Any], lang: str) -> dict[str, dict[str, str]]:
+    """Headings ``h`` and labels ``l``; of values that no score used none says that they were used."""
+    titles, words = headings(lang), labels(lang)
+    if report["decision"]["degraded"]:
+        titles = titles | {"data": titles["data_unused"]}
+        words = words | {"data_intro": words["data_unused"]}
+    return {"h": titles, "l": words}
 
 
 def current(report: Mapping[str, Any]) -> bool:

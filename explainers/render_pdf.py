@@ -11,11 +11,11 @@ from riskgraph.core.fonts import FAMILY, printable
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.typeset import typeset
 from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.explainers.render_html import cited, current, law_name, moment
+from riskgraph.explainers.render_html import cited, current, law_name, moment, words_of
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.staff_pdf import staff_sections
 from riskgraph.explainers.standing import AS_DECIDED, Standing
-from riskgraph.explainers.texts import headings, labels, say, table
+from riskgraph.explainers.texts import labels, say, table
 
 
 def render_pdf(
@@ -47,8 +47,7 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
     order = report["order"]
     return {
         "r": report,
-        "h": headings(lang),
-        "l": labels(lang),
+        **words_of(report, lang),
         "searches": {key: word[lang] for key, word in texts["search"].items()},
         "bands": {key: word[lang] for key, word in texts["band"].items()},
         "directions": {key: word[lang] for key, word in texts["direction"].items()},

@@ -19,6 +19,7 @@ from riskgraph.explainers.values import concerns_others, label, spaced, value_te
 from riskgraph.explainers.wording import reason_text
 
 LAWS = {"gdpr": ("EU",), "pipl": ("CN",), "both": ("EU", "CN")}
+SHORTEST_MONTH = 28
 TAG = {"zh": "zh-Hans", "en": "en"}
 
 
@@ -134,6 +135,7 @@ def automation(view: View) -> dict[str, Any]:
     """Whether a person took part, and on which ground not (GDPR Art. 22(1)-(3); PIPL Art. 24(3))."""
     facts = view.record.score
     key = _automation(facts["mode"], facts["action"], view.degraded)
+    held = key in ("person", "fallback")
     return {
         "solely_automated": key in ("solely", "step_up"),
         "statement": view.say(f"automation.{key}"),
@@ -144,10 +146,22 @@ def automation(view: View) -> dict[str, Any]:
         "human_role": {
             "who": view.stated("human_review.who"),
             "authority": view.stated("human_review.authority"),
-            "when": spaced(view.say(f"human_when.{key}", hours=_hours(view)), view.lang),
-            "deadline_hours": view.merchant.get("human_review.deadline_hours"),
+            "when": view.then(_when(view, key)),
+            "deadline_hours": view.merchant.get("human_review.deadline_hours") if held else None,
         },
     }
+
+
+def _when(view: View, key: str) -> str:
+    """Orders on hold wait for a person; else somebody has to ask, and is answered like any request."""
+    answer = answer_within(view, str(view.record.order["jurisdiction"]))
+    return spaced(view.say(f"human_when.{key}", hours=_hours(view), answer=answer), view.lang)
+
+
+def answer_within(view: View, jurisdiction: str) -> str:
+    """Until when a request is answered (GDPR Art. 12(3); GB/T 35273-2020, 8.7)."""
+    days = view.merchant.answer_days(jurisdiction)
+    return view.say("answer.month" if days > SHORTEST_MONTH else "answer.days", n=days)
 
 
 def _hours(view: View) -> Any:
@@ -156,12 +170,12 @@ def _hours(view: View) -> Any:
 
 def _automation(mode: str, action: str, degraded: bool) -> str:
     """Who acted: it follows from what was done, not from the verdict's name."""
+    if degraded:
+        return "fallback" if mode != "observe" and action == "hold" else "none"
     if mode == "observe":
         return "observe"
     if action == "hold":
         return "person"
-    if degraded:
-        return "none"
     return "step_up" if action == "step_up" else "solely"
 
 
@@ -316,10 +330,13 @@ def logic(view: View) -> dict[str, Any]:
 def summary(view: View) -> str:
     """How the score came about; where it is no sum of terms, how its parts were told apart."""
     explained = view.record.score.get("explained")
+    parts = [view.say("logic.unused")] if view.degraded else []
     if explained is None:
-        return view.say("logic.summary")
-    shares = view.say("logic.shares_exact" if explained["error"] is None else "logic.shares_estimated")
-    return ("" if view.lang == "zh" else " ").join((view.say("logic.summary_joint"), shares))
+        parts.append(view.say("logic.summary"))
+    else:
+        shares = view.say("logic.shares_exact" if explained["error"] is None else "logic.shares_estimated")
+        parts += [view.say("logic.summary_joint"), shares]
+    return ("" if view.lang == "zh" else " ").join(parts)
 
 
 def recourse(view: View) -> dict[str, Any]:
@@ -335,7 +352,8 @@ def recourse(view: View) -> dict[str, Any]:
             "url": view.stated("rights.url"),
             "contact": view.stated("rights.contact"),
             "deadlines": [
-                {"jurisdiction": j, "text": view.stated(f"rights.deadline.{j}")} for j in view.jurisdictions
+                {"jurisdiction": j, "days": view.merchant.answer_days(j), "text": answer_within(view, j)}
+                for j in view.jurisdictions
             ],
         },
         "complaint": [
