@@ -45,6 +45,7 @@ _PLAIN = (
     "degraded_policy.none_under",
     *(f"withheld.{field}.date" for field in WITHHELD),
 )
+RECIPIENT = {"name": LANGUAGES, "contact": (), "purpose": LANGUAGES, "method": LANGUAGES, "data": LANGUAGES}
 _WORDS = {
     "provenance": ("simulated", "merchant"),
     "mode": ("enforce", "observe"),
@@ -110,6 +111,7 @@ class MerchantProfile:
         missing += [
             f"{path}.{lang}" for path in _BILINGUAL for lang in LANGUAGES if not self._has(path, lang)
         ]
+        missing += self._missing_of_recipients()
         return [f"merchant.toml: {path} is mandatory and missing" for path in missing]
 
     def require(self) -> MerchantProfile:
@@ -152,6 +154,21 @@ class MerchantProfile:
         """What the checkout does without an automated score: ``none`` under an amount, else ``hold``."""
         limit = (self.get("degraded_policy.none_under") or {}).get(currency, 0)
         return "none" if amount < float(limit) else "hold"
+
+    @property
+    def recipients(self) -> list[MerchantProfile]:
+        """Who else gets data, each with ``name``, ``contact``, ``purpose``, ``method`` and ``data``."""
+        return [MerchantProfile(row) for row in self.get("recipients") or []]
+
+    def _missing_of_recipients(self) -> list[str]:
+        """What PIPL Art. 23 asks for and is not stated; recipients are counted from 1."""
+        paths = [(part, lang) for part, langs in RECIPIENT.items() for lang in langs or (None,)]
+        return [
+            f"recipients.{number}.{part}" + (f".{lang}" if lang else "")
+            for number, row in enumerate(self.recipients, start=1)
+            for part, lang in paths
+            if not (row._has(part, lang) if lang else row.get(part))
+        ]
 
     def _has(self, path: str, lang: str) -> bool:
         value = self.get(path)

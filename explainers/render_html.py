@@ -22,8 +22,8 @@ from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import headings, labels, say, table
 
 PUNCTUATION = {
-    "zh": {"comma": "，", "semi": "；", "colon": "："},
-    "en": {"comma": ", ", "semi": "; ", "colon": ": "},
+    "zh": {"comma": "，", "semi": "；", "colon": "：", "enum": "、"},
+    "en": {"comma": ", ", "semi": "; ", "colon": ": ", "enum": ", "},
 }
 _LAW_NAMES = {"zh": {"gdpr": "GDPR", "pipl": "个保法"}, "en": {"gdpr": "GDPR", "pipl": "PIPL"}}
 

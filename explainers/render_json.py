@@ -79,6 +79,7 @@ def _fields(view: sections.View) -> dict[str, Any]:
         "consent_gate": gate(view, attribution),
         **sections.processing(view),
         "data_used": sections.data_used(view),
+        "sensitive_data": sections.sensitive_data(view),
         **sections.logic(view),
         "accuracy_and_limits": accuracy_and_limits(view),
         **sections.recourse(view),

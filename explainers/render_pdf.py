@@ -78,8 +78,8 @@ def _by_source(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
     words = labels(lang)
     groups: dict[str, list[list[str]]] = {}
     for row in report["data_used"]:
-        marks = [say(f"data_class.{row['data_class']}", lang)]
-        marks += [words[key].lower() for key in ("necessary", "sensitive") if row[key]]
+        marks = [row["data_class_text"], row["necessity"]]
+        marks += [words["sensitive"].lower()] if row["sensitive"] else []
         title = f"{row['source']} · {row['collected']}"
         told = [row["label"], row["value"], ("、" if lang == "zh" else ", ").join(marks)]
         groups.setdefault(title, []).append(told)

@@ -11,13 +11,15 @@ from riskgraph.core.catalog import FAMILIES, NodeSpec, catalog
 from riskgraph.core.report import DecisionReport, Reason
 from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.explainers.afterwards import Afterwards, day
-from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.merchant import RECIPIENT, MerchantProfile
 from riskgraph.explainers.reasons import RELIEF
 from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import say, table
 from riskgraph.explainers.values import concerns_others, label, spaced, value_text
 from riskgraph.explainers.wording import reason_text
 
+SENSITIVE = ("rhythm", "motion", "location", "payment")
+SOLELY = ("solely", "step_up")
 LAWS = {"gdpr": ("EU",), "pipl": ("CN",), "both": ("EU", "CN")}
 SHORTEST_MONTH = 28
 TAG = {"zh": "zh-Hans", "en": "en"}
@@ -82,7 +84,7 @@ def identity(view: View) -> dict[str, Any]:
     """Who decides and on what (GDPR Art. 13(1)(a), (b); PIPL Art. 17, 52, 53)."""
     order = view.record.order
     keys = ("order_id", "trace_id", "channel_code", "attempt", "phase", "placed_at", "amount", "currency")
-    people = {
+    people: dict[str, Any] = {
         role: {part: view.stated(f"{role}.{part}") for part in parts}
         for role, parts in (
             ("controller", ("name", "address", "contact")),
@@ -90,6 +92,9 @@ def identity(view: View) -> dict[str, Any]:
             ("dpo", ("name", "contact")),
         )
     }
+    if not view.merchant.text("representative.name", view.lang):
+        # Only controllers elsewhere need one (GDPR Art. 27; PIPL Art. 53).
+        people["representative"] = None
     return {
         "order": {**{key: order[key] for key in keys}, "jurisdiction": order["jurisdiction"]},
         **people,
@@ -137,12 +142,9 @@ def automation(view: View) -> dict[str, Any]:
     key = _automation(facts["mode"], facts["action"], view.degraded)
     held = key in ("person", "fallback")
     return {
-        "solely_automated": key in ("solely", "step_up"),
+        "solely_automated": key in SOLELY,
         "statement": view.say(f"automation.{key}"),
-        "art22_ground": {
-            "ground": view.merchant.get("art22.ground"),
-            "text": view.stated("art22.text"),
-        },
+        "art22_ground": ground(view) if key in SOLELY and "EU" in view.jurisdictions else None,
         "human_role": {
             "who": view.stated("human_review.who"),
             "authority": view.stated("human_review.authority"),
@@ -150,6 +152,11 @@ def automation(view: View) -> dict[str, Any]:
             "deadline_hours": view.merchant.get("human_review.deadline_hours") if held else None,
         },
     }
+
+
+def ground(view: View) -> dict[str, Any]:
+    """On which ground a decision may be made by automated means alone (GDPR Art. 22(2))."""
+    return {"ground": view.merchant.get("art22.ground"), "text": view.stated("art22.text")}
 
 
 def _when(view: View, key: str) -> str:
@@ -251,8 +258,10 @@ def data_used(view: View) -> list[dict[str, Any]]:
                 "source": view.say(f"source.{node.source}"),
                 "collected": view.say(f"collected.{node.source}"),
                 "necessary": node.pipl_class == "N",
+                "necessity": view.say(f"necessity.{_necessity(node)}"),
                 "sensitive": node.sensitive,
                 "data_class": node.retention_class,
+                "data_class_text": view.say(f"data_class.{node.retention_class}"),
                 "retention": view.stated(kept),
                 "retention_until": _until(view, kept),
                 "consent_ref": consent if node.consent_needed else None,
@@ -260,6 +269,27 @@ def data_used(view: View) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _necessity(node: NodeSpec) -> str:
+    if node.consent_needed:
+        return "optional"
+    return "needed" if node.pipl_class == "N" else "record"
+
+
+def sensitive_data(view: View) -> str:
+    """Which sensitive information was at hand, why, and what it means for the person (PIPL Art. 28-30)."""
+    kinds = {_kind_of_sensitive(node) for node in view.present() if node.sensitive}
+    if not kinds:
+        return view.say("sensitive.none")
+    parts = ["used", *(kind for kind in SENSITIVE if kind in kinds), "unused" if view.degraded else "effect"]
+    return ("" if view.lang == "zh" else " ").join(view.say(f"sensitive.{part}") for part in parts)
+
+
+def _kind_of_sensitive(node: NodeSpec) -> str:
+    if node.family in ("PAY", "GRF"):
+        return "payment"
+    return node.purpose if node.purpose in SENSITIVE else "rhythm"
 
 
 def family(code: str, lang: str) -> str:
@@ -284,12 +314,10 @@ def processing(view: View) -> dict[str, Any]:
             for j in view.jurisdictions
             for c in classes
         ],
+        "provision": view.say("provision.text"),
         "recipients": [
-            {
-                part: (row.get(part) or {}).get(view.lang) or view.say("missing.field")
-                for part in ("name", "purpose")
-            }
-            for row in view.merchant.get("recipients") or []
+            {part: row.text(part, view.lang) or view.say("missing.field") for part in RECIPIENT}
+            for row in view.merchant.recipients
         ],
         "transfers": view.stated("transfers.text"),
         "retention": {
@@ -339,6 +367,15 @@ def summary(view: View) -> str:
     return ("" if view.lang == "zh" else " ").join(parts)
 
 
+def objection(view: View) -> dict[str, str] | None:
+    """The right to object, on its own (GDPR Art. 21(4)); None where the report is not about the GDPR."""
+    if view.law == "pipl":
+        return None
+    told = table("law")["objection"]
+    contact = view.stated("rights.contact")
+    return {"law": "gdpr", "article": told["article"], "text": told["text"][view.lang] + contact}
+
+
 def recourse(view: View) -> dict[str, Any]:
     """Rights, how to use them, and where to complain (GDPR Art. 12-22, 77, 79; PIPL Art. 44-50, 65)."""
     laws = ("gdpr", "pipl") if view.law == "both" else (view.law,)
@@ -349,6 +386,7 @@ def recourse(view: View) -> dict[str, Any]:
                 {**{k: row[k] for k in ("law", "right", "article")}, "text": row["text"][view.lang]}
                 for row in rows
             ],
+            "object": objection(view),
             "url": view.stated("rights.url"),
             "contact": view.stated("rights.contact"),
             "deadlines": [
