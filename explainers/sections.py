@@ -21,6 +21,8 @@ from riskgraph.explainers.wording import reason_text
 SENSITIVE = ("rhythm", "motion", "location", "payment")
 SOLELY = ("solely", "step_up")
 LAWS = {"gdpr": ("EU",), "pipl": ("CN",), "both": ("EU", "CN")}
+# From half on, what is not told outweighs the reasons.
+MOST = 0.5
 SHORTEST_MONTH = 28
 TAG = {"zh": "zh-Hans", "en": "en"}
 
@@ -238,7 +240,7 @@ def reasons(view: View) -> dict[str, Any]:
 def other_factors(view: View) -> dict[str, Any]:
     """What the reasons leave out, in words for the subject (GDPR Art. 5(1)(a); PIPL Art. 24(1))."""
     share = view.record.other_share
-    word = "none" if share < 1e-9 else "little" if share < 0.25 else "some" if share < 0.6 else "much"
+    word = "none" if share < 1e-9 else "little" if share < 0.25 else "some" if share < MOST else "much"
     out: dict[str, Any] = {"word": word, "text": view.say(f"other.{word}")}
     if view.compliance:
         out["share"] = share

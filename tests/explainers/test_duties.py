@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -217,3 +218,9 @@ def test_no_heading_is_said_again_as_caption_or_summary(audience: str, lang: str
     assert said
     assert set(heads) & set(said) == set()
     assert Page(html).all("caption")
+
+
+@pytest.mark.parametrize(("share", "word"), [(0.49, "some"), (0.5, "much"), (0.55, "much"), (0.2, "little")])
+def test_what_outweighs_the_reasons_is_said_to_count_for_much(share: float, word: str) -> None:
+    record = replace(some_record(1), other_share=share)
+    assert report(record)["other_factors"]["word"] == word
