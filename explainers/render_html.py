@@ -145,12 +145,19 @@ def cited(article: str, lang: str) -> str:
     return str(words[lang]) if words else article
 
 
-def moment(text: str) -> str:
-    """``2026-11-11 12:03:04 +08:00`` from ISO 8601; any other text as it is."""
+def moment(text: str, beside: str | None = None) -> str:
+    """``2026-11-11 12:03:04 +08:00`` from ISO 8601; any other text as it is.
+
+    Args:
+        text: The moment.
+        beside: Another whose offset it is told in, so that a reader has one clock.
+    """
     try:
         at = datetime.fromisoformat(text)
+        clock = datetime.fromisoformat(beside).tzinfo if beside else None
     except ValueError:
         return text
+    at = at.astimezone(clock) if clock else at
     offset = at.strftime("%z")
     zone = "UTC" if offset in ("", "+0000") else f"{offset[:3]}:{offset[3:5]}"
     return f"{at:%Y-%m-%d %H:%M:%S} {zone}"

@@ -60,7 +60,7 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
         "lang": lang,
         "amount": f"{order['amount']:,.2f} {order['currency']}",
         "placed": moment(order["placed_at"]),
-        "issued": moment(report["issued_at"]),
+        "issued": moment(report["issued_at"], order["placed_at"]),
         "colon": "：" if lang == "zh" else ": ",
         "refs": {
             field: " · ".join(
