@@ -33,6 +33,7 @@ def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
     # Where no terms show that an absence adds zero, no more is said than holds of any model.
     model = "_joint" if "explained" in view.record.score else ""
     told = ("refused_class" if own_scale else "refused") + model
+    told = told if attribution is not None else "refused_unscored"
     key = "broken" if total else told if refused else "nothing_refused"
     out: dict[str, Any] = {
         "refused_purposes": refused,

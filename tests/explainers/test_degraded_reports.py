@@ -29,6 +29,7 @@ def test_nothing_on_the_page_says_that_values_were_used(
     page = render_html(record, audience=audience, law="both", lang=lang, merchant=DEMO)
     assert [key for key in SCORED if say(key, lang) in page] == []
     assert say("logic.unused", lang) in page
+    assert {"zh": "没有降低风险", "en": "lowered the assessed risk"}[lang] not in page
     scored = render_html(some_record(1), audience=audience, law="both", lang=lang, merchant=DEMO)
     assert say("label.data_intro", lang) in scored
     assert say("logic.unused", lang) not in scored
