@@ -7,8 +7,10 @@ at any time and who changed it.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -17,10 +19,17 @@ from typing import Any
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, ModelUnavailable, NotFound
 from riskgraph.models.card import CARD_FILE, Card, read_card
-from riskgraph.models.compiled import settle
+from riskgraph.models.compiled import flush, settle
+from riskgraph.models.parity import PARITY_FILE
 from riskgraph.ports import Signer, Verifier
 
+try:
+    from fcntl import LOCK_EX, flock
+except ImportError:  # a system without POSIX locks
+    flock = None  # type: ignore[assignment]
+
 POINTER_FILE = "champion.json"
+LOCK_FILE = ".lock"
 SCHEMA = "model_promotions/1"
 MODES = ("observe", "enforce")
 PROMOTE, ROLLBACK = "promote", "rollback"
@@ -120,50 +129,99 @@ def champion(models: Path, verifier: Verifier) -> Champion | None:
     return history[-1] if history else None
 
 
-def promote(models: Path, entry: Champion, signer: Signer) -> Champion:
-    """Make a model the champion; the ones before stay on record, :func:`rollback` goes back to them.
+def promote(models: Path, model: Path, entry: Champion, signer: Signer) -> Champion:
+    """Copy a model into its folder and make it the champion; the ones before stay on record.
+
+    Args:
+        models: The folder of models, made where there is none.
+        model: Where the model lies.
+        entry: What goes on record; its folder is the one that the model is copied into.
+        signer: Of this installation.
 
     Raises:
         Invalid: If the mode is unknown, or the folder lies outside ``models``.
-        ModelUnavailable: If the folder holds no sound model, or another than the entry names.
+        ModelUnavailable: If there is no sound model, or another than the entry names.
     """
     if entry.mode not in MODES:
         raise Invalid(f"unknown mode {entry.mode!r}; known: {', '.join(MODES)}", field="mode")
     if not _is_name(entry.folder):
         raise Invalid(f"{entry.folder!r} is not the name of a folder in {models}", field="folder")
-    entry.check(_sound(models / entry.folder), entry.tree_sha256)
-    _write(models, [*promotions(models, signer), entry], signer)
+    entry.check(_sound(model), entry.tree_sha256)
+    target = models / entry.folder
+    with _locked(models):
+        history = promotions(models, signer)
+        _place(model, target)
+        try:
+            entry.check(_sound(target), entry.tree_sha256)
+        except ModelUnavailable as wrong:
+            raise ModelUnavailable(f"{wrong.message}; remove {target} and promote again") from wrong
+        _write(models, [*history, entry], signer)
     return entry
 
 
-def rollback(models: Path, *, by: str, at: str, signer: Signer) -> Champion:
+def rollback(
+    models: Path, *, by: str, at: str, tree_sha256: str, signer: Signer
+) -> tuple[Champion, Champion]:
     """Go back to the model, and the mode, that served before the promotion in force.
+
+    Returns:
+        The champion from now on, and the one that it takes the place of.
 
     Raises:
         NotFound: If nothing was promoted.
         Conflict: If there is no champion before it.
-        ModelUnavailable: If the earlier model's folder is gone or damaged.
+        ModelUnavailable: If the earlier model's folder is gone or damaged, or if it would enforce under
+            another tree than the one that serves.
     """
-    before = earlier(models, signer)
-    before.check(_sound(models / before.folder), before.tree_sha256)
-    entry = replace(before, at=at, by=by, event=ROLLBACK)
-    _write(models, [*promotions(models, signer), entry], signer)
-    return entry
+    with _locked(models):
+        history = promotions(models, signer)
+        standing = _standing(history)
+        if not standing:
+            raise NotFound("nothing was promoted, so there is nothing to go back from")
+        if len(standing) == 1:
+            raise Conflict(f"{standing[0].name} is the first champion; there is none before it to go back to")
+        before, left = standing[-2:]
+        # First: what cannot be served must not take the place of a champion that can.
+        before.check(_sound(models / before.folder), tree_sha256)
+        entry = replace(before, at=at, by=by, event=ROLLBACK)
+        _write(models, [*history, entry], signer)
+    return entry, left
 
 
-def earlier(models: Path, verifier: Verifier) -> Champion:
-    """The promotion that a rollback would go back to.
+@contextmanager
+def _locked(models: Path) -> Iterator[None]:
+    """Held by one process at a time: of two that read the record and write it, one would lose its entry."""
+    models.mkdir(parents=True, exist_ok=True)
+    with (models / LOCK_FILE).open("w") as lock:
+        if flock is not None:
+            flock(lock, LOCK_EX)
+        yield
 
-    Raises:
-        NotFound: If nothing was promoted.
-        Conflict: If there is no champion before the one in force.
+
+def _place(model: Path, target: Path) -> None:
+    """Copy a model where it is not there yet; what was measured of it since goes after it."""
+    measured = model / PARITY_FILE
+    if not target.exists():
+        _copy_whole(model, target)
+    elif measured.is_file() and not model.samefile(target):
+        copy = target / f".{PARITY_FILE}"
+        shutil.copyfile(measured, copy)
+        settle(copy, target / PARITY_FILE)
+
+
+def _copy_whole(model: Path, target: Path) -> None:
+    """Copy a model's files so that a kill at any point leaves a whole folder at ``target``, or none.
+
+    Whatever else lies beside them stays there: nobody vouches for it. What a kill can leave is a folder with
+    a dot before its name; it is never read.
     """
-    standing = _standing(promotions(models, verifier))
-    if not standing:
-        raise NotFound("nothing was promoted, so there is nothing to go back from")
-    if len(standing) == 1:
-        raise Conflict(f"{standing[0].name} is the first champion; there is none before it to go back to")
-    return standing[-2]
+    files = {CARD_FILE, PARITY_FILE, *read_card(model).files}
+    with tempfile.TemporaryDirectory(prefix=".promote-", dir=target.parent) as temporary:
+        copy = Path(temporary) / target.name
+        shutil.copytree(model, copy, ignore=lambda _, names: [name for name in names if name not in files])
+        for path in filter(Path.is_file, copy.rglob("*")):
+            flush(path)
+        copy.replace(target)
 
 
 def _standing(history: list[Champion]) -> list[Champion]:
@@ -206,20 +264,20 @@ def promotions(models: Path, verifier: Verifier) -> list[Champion]:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as wrong:
+    except (OSError, ValueError, RecursionError) as wrong:
         raise ModelUnavailable(f"{path}: damaged ({wrong})") from wrong
     try:
         if data["schema"] != SCHEMA:
             raise ValueError(f"schema is {data['schema']!r}, expected {SCHEMA!r}")
         history = [Champion.parse(entry) for entry in data["champions"]]
         _standing(history)
-        signature = bytes.fromhex(data["signature"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as wrong:
+        fits = verifier.verify(_signed(history), bytes.fromhex(data["signature"]))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as wrong:
         raise ModelUnavailable(
             f"{path}: no signed record of promotions ({wrong}); if an earlier version wrote it, move it away "
             "and promote again"
         ) from wrong
-    if not verifier.verify(_signed(history), signature):
+    if not fits:
         raise ModelUnavailable(f"{path}: the signature does not fit, or is of another installation")
     return history
 
@@ -232,7 +290,8 @@ def _signed(history: Sequence[Champion]) -> bytes:
 def _write(models: Path, history: Sequence[Champion], signer: Signer) -> None:
     signed = _signed(history)
     data = {**json.loads(signed), "key_id": signer.key_id, "signature": signer.sign(signed).hex()}
-    # In the same folder, since a rename is one step only within a file system.
-    with tempfile.NamedTemporaryFile(dir=models, suffix=".json", delete=False) as file:
-        file.write((json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())
-    settle(Path(file.name), models / POINTER_FILE)
+    # In the same folder, since a rename is one step only within a file system. What a kill leaves of it the
+    # next promotion overwrites.
+    temporary = models / f".{POINTER_FILE}"
+    temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    settle(temporary, models / POINTER_FILE)

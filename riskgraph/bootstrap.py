@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cached_property
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from riskgraph.core.catalog import catalog
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
-from riskgraph.core.order import Order
-from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
-from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.tree_head import TreeHead
-from riskgraph.core.verdict import DecisionTree, OrderScore, Scale, Walk
+from riskgraph.core.verdict import DecisionTree
 from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import AnyExplainer
-from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.explainers.record import build_report
-from riskgraph.explainers.texts import language
-from riskgraph.explainers.wording import read_tables, reason_text
+from riskgraph.explainers.wording import read_tables
 from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keyring import KeyRing
 from riskgraph.governance.keys import Authenticator
@@ -42,12 +33,11 @@ from riskgraph.governance.signing import (
     read_public_key,
 )
 from riskgraph.models import Model, load_model
-from riskgraph.models.card import read_card
+from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.parity import read_parity
-from riskgraph.models.registry import Champion, champion, shipped_champion
+from riskgraph.models.registry import POINTER_FILE, Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
-from riskgraph.ports import Clock, Scorer, Shadow
-from riskgraph.recorded import policy_digest
+from riskgraph.ports import Clock, Shadow
 from riskgraph.reports import ModelOrigins, StoredReports
 from riskgraph.reviewing import Reviews
 from riskgraph.service import Service
@@ -56,12 +46,16 @@ from riskgraph.shadow import Challengers
 from riskgraph.stores import Secrets, SqliteStore, open_store, store_path
 from riskgraph.stores.verify import Verified, verify_file
 from riskgraph.subjects import Subjects
+from riskgraph.writing import SIMULATED as SIMULATED
+from riskgraph.writing import MerchantReportWriter
 
-SIMULATED = "simulated"
 EXTRAS = {
     "lab": ("faker", "matplotlib", "pyarrow", "scipy", "sklearn"),
     "train": ("pyarrow", "scipy", "sklearn", "torch"),
 }
+
+_LOG = logging.getLogger("riskgraph.bootstrap")
+_GONE = "restore it, promote again, or take away models that lie there and were never promoted"
 
 
 class SystemClock:
@@ -77,96 +71,6 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
-
-
-@dataclass(frozen=True)
-class MerchantReportWriter:
-    """Writes report records under one merchant's profile."""
-
-    profile: MerchantProfile
-    tree: DecisionTree
-    clock: Clock
-    scorer: Scorer | None
-    enforces_for: frozenset[str] = frozenset()
-    parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def mode(self, merchant_id: str) -> str:
-        """``enforce`` only with an own model promoted for this merchant, or in a simulated shop."""
-        if self.profile.simulated:
-            return self.profile.mode
-        own = self.scorer is not None and self.scorer.provenance != SIMULATED
-        return "enforce" if own and merchant_id in self.enforces_for else "observe"
-
-    @cached_property
-    def model_provenance(self) -> str:
-        own = self.scorer is None or self.scorer.provenance != SIMULATED
-        return "merchant" if own else SIMULATED
-
-    @cached_property
-    def provenance(self) -> str:
-        return SIMULATED if self.profile.simulated else self.model_provenance
-
-    def scale_without_consent(self, score: OrderScore | None) -> Scale | None:
-        """What the order would have been judged on had the shopper refused all optional data."""
-        if score is None or self.scorer is None:
-            return None
-        return self.scorer.scale(score.availability.replace("/front_end", "/refused"))
-
-    def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
-        if self.mode(order.merchant_id) == "observe":
-            return "none", "observe"
-        # Without a score there is no walk to act on; the merchant's own policy decides.
-        if degraded:
-            return self.profile.degraded_action(order.amount, order.currency), "enforce"
-        return walk.action, "enforce"
-
-    def write(
-        self,
-        order: Order,
-        subgraph: OrderSubgraph,
-        score: OrderScore | None,
-        walk: Walk,
-        attribution: Attribution | None,
-        decision_id: str,
-        action: str,
-        mode: str,
-        degraded_cause: str | None,
-        context_source: str,
-        counterfactual: Counterfactual | None = None,
-    ) -> DecisionReport:
-        issued = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="milliseconds")
-        return build_report(
-            order,
-            subgraph,
-            walk=walk,
-            score=score,
-            attribution=attribution,
-            decision_id=decision_id,
-            issued_at=issued,
-            action=action,
-            mode=mode,
-            versions=self.versions,
-            provenance=self.model_provenance,
-            bare=self.scale_without_consent(score),
-            parity=self.parity.get(order.phase),
-            degraded_cause=degraded_cause,
-            context=context_source,
-            counterfactual=counterfactual,
-        )
-
-    @cached_property
-    def versions(self) -> dict[str, str]:
-        model = self.scorer.versions if self.scorer else {"model": "none", "model_sha256": ""}
-        tree = {"tree": self.tree.version, "tree_sha256": self.tree.sha256}
-        return {**model, **tree, "policy": policy_digest(self.profile)}
-
-    def review_due(self, decision: Decision) -> float | None:
-        if decision.action != "hold":
-            return None
-        return self.clock.now() + 3600.0 * self.profile.review_hours
-
-    def texts(self, report: DecisionReport, subgraph: OrderSubgraph, lang: str) -> list[str]:
-        return [reason_text(reason, subgraph, language(lang)) for reason in report.reasons]
 
 
 def load_tree(settings: Settings) -> DecisionTree:
@@ -224,12 +128,25 @@ def serving_folder(settings: Settings) -> tuple[Path, frozenset[str]]:
     Raises:
         ModelUnavailable: If the record of promotions was altered, or does not fit what lies there.
     """
+    promoted = promotion_in_force(settings)
+    return _folder_of(settings, promoted), frozenset(promoted.merchants if promoted else ())
+
+
+def promotion_in_force(settings: Settings) -> Champion | None:
+    """The promotion that counts here; none where a folder is configured, or nothing was promoted.
+
+    Raises:
+        ModelUnavailable: If the record of promotions was altered.
+    """
     if settings.model is not None:
-        return settings.model, frozenset()
-    promoted = champion(models_folder(settings), open_verifier(settings))
-    if promoted is None:
-        return shipped_champion(), frozenset()
-    return check_promotion(settings, promoted), frozenset(promoted.merchants)
+        return None
+    return champion(models_folder(settings), open_verifier(settings))
+
+
+def _folder_of(settings: Settings, promoted: Champion | None) -> Path:
+    if promoted is not None:
+        return check_promotion(settings, promoted)
+    return settings.model or shipped_champion()
 
 
 def check_promotion(settings: Settings, promoted: Champion) -> Path:
@@ -241,6 +158,71 @@ def check_promotion(settings: Settings, promoted: Champion) -> Path:
     folder = models_folder(settings) / promoted.folder
     promoted.check(read_card(folder), load_tree(settings).sha256)
     return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What decides at this start.
+
+    Attributes:
+        model: None where there is no sound one; every verdict is a review then.
+        enforces_for: For whom verdicts act; without a model it is their ``degraded_policy`` that does.
+        parity: What is on file of the model, by phase.
+        problem: What is wrong with the model, or with the record of promotions; empty where all is well.
+    """
+
+    model: Model | None
+    enforces_for: frozenset[str]
+    parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    problem: str = ""
+
+    def problems(self, settings: Settings) -> list[str]:
+        """What keeps the service from being ready, as everybody may read it."""
+        missing = [] if self.model else ["no sound model: every order is reviewed"]
+        return missing + ([_without_folders(self.problem, settings)] if self.problem else [])
+
+
+def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str]]) -> Serving:
+    """The model that decides and whom it acts for, so that neither an attack nor a slip fails open.
+
+    Where the record verifies and the model or the tree does not fit, whoever it names stays under
+    enforcement. Where the record itself does not verify, it is those for whom the newest stored decision was
+    enforced: nobody is let go, and nobody held who was only observed. So too where the record is gone; if
+    nobody was enforced, the model that ships observes.
+
+    Args:
+        settings: Where models and tree lie.
+        enforced_before: The merchants whose newest stored decision was enforced.
+    """
+    try:
+        promoted = promotion_in_force(settings)
+    except ModelUnavailable as wrong:
+        return Serving(None, enforced_before(), problem=wrong.message)
+    merchants = frozenset(promoted.merchants if promoted else ())
+    gone = ""
+    if promoted is None and settings.model is None:
+        merchants = enforced_before()
+        if merchants or any(models_folder(settings).glob(f"*/{CARD_FILE}")):
+            gone = f"{models_folder(settings)}/{POINTER_FILE}: the record of promotions is gone; {_GONE}"
+        if merchants:
+            return Serving(None, merchants, problem=gone)
+    try:
+        folder = _folder_of(settings, promoted)
+        model = load_model(folder)
+    except ModelUnavailable as wrong:
+        # The service starts all the same: a review by a person is better than a checkout that gets no
+        # answer.
+        return Serving(None, merchants, problem=wrong.message)
+    parity = read_parity(folder, model.card.digest, load_tree(settings).sha256)
+    return Serving(model, merchants, parity, gone)
+
+
+def _without_folders(problem: str, settings: Settings) -> str:
+    """A problem as anybody may read it: how this machine keeps its files is nobody's business."""
+    folders = [models_folder(settings), Path(str(resources.files("riskgraph.models")))]
+    for folder in folders if settings.model is None else [settings.model.parent, *folders]:
+        problem = problem.replace(f"{folder}/", "")
+    return problem
 
 
 def models_folder(settings: Settings) -> Path:
@@ -295,29 +277,25 @@ def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519
 
 
 def open_line(
-    settings: Settings, profile: MerchantProfile, store: SqliteStore, shadow: Shadow | None = None
+    settings: Settings,
+    profile: MerchantProfile,
+    store: SqliteStore,
+    serving: Serving,
+    shadow: Shadow | None = None,
 ) -> Line:
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), SystemClock()
     read_tables()
-    scorer: Scorer | None
-    parity: dict[str, dict[str, Any]] = {}
-    try:
-        folder, merchants = serving_folder(settings)
-        model = load_model(folder)
-        scorer, parity = model, read_parity(folder, model.card.digest, tree.sha256)
-    except ModelUnavailable:
-        # The service starts all the same: a review by a person is better than a checkout that gets no
-        # answer.
-        scorer, merchants = None, frozenset()
     return Line(
         door=open_door(settings),
         store=store,
         ledger=store,
-        scorer=scorer,
+        scorer=serving.model,
         explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
-        writer=MerchantReportWriter(profile, tree, clock, scorer, merchants, parity),
+        writer=MerchantReportWriter(
+            profile, tree, clock, serving.model, serving.enforces_for, serving.parity
+        ),
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
@@ -338,13 +316,14 @@ def open_service(
     settings.home.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.store, open_secrets(settings))
     shadow = Challengers(others, load_tree(settings), store) if others else None
-    line = open_line(settings, profile, store, shadow)
-
+    serving = open_serving(settings, store.enforced_merchants)
+    if serving.problem:
+        _LOG.error("%s", serving.problem)
+    line = open_line(settings, profile, store, serving, shadow)
     reviews = open_reviews(settings, store, profile, line.clock)
 
     def problems() -> list[str]:
-        missing = [] if line.scorer else ["no sound model: every order is reviewed"]
-        return missing + profile.problems()
+        return serving.problems(settings) + profile.problems()
 
     def close() -> None:
         if shadow is not None:
@@ -443,26 +422,3 @@ def require_extra(feature: str, extra: str = "lab") -> None:
     # Found, not imported: importing torch only to see that it is there would take seconds.
     if any(find_spec(package) is None for package in EXTRAS[extra]):
         raise ExtraMissing(feature, extra)
-
-
-def draw_graph(record: DecisionReport, lang: str) -> str:
-    """SVG of an order's behavior graph."""
-    return graph_svg(record, lang)
-
-
-def graph_json(record: DecisionReport) -> dict[str, Any]:
-    """States, values and present edges of an order's behavior graph."""
-    from riskgraph.models.exports import present_edges
-
-    subgraph = OrderSubgraph.unpack(record.subgraph)
-    nodes = catalog().nodes
-    edges = [
-        {"type": e.type, "from": nodes[e.source].id, "to": nodes[e.target].id}
-        for e in present_edges(subgraph)
-    ]
-    described = {
-        n.id: {"name": n.name, "state": subgraph.state(n.id).word, "value": subgraph.value(n.id)}
-        for n in nodes
-    }
-    states = Counter(row["state"] for row in described.values())
-    return {"nodes": described, "edges": edges, "states": dict(states)}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from riskgraph import bootstrap
-from riskgraph.core.errors import CheckFailed, Conflict, Invalid
+from riskgraph.core.errors import CheckFailed, Invalid
 from riskgraph.core.units import LEAST_K
 from riskgraph.models import registry
-from riskgraph.models.card import CARD_FILE, Card, read_card
-from riskgraph.models.compiled import flush
-from riskgraph.models.parity import PARITY_FILE
+from riskgraph.models.card import Card, read_card
 from riskgraph.settings import Settings
 
 # False positives that may be rejected (contracts, section 8); the area is a floor, not an aim.
@@ -65,8 +61,7 @@ def promote(
     Raises:
         CheckFailed: Naming all that does not hold: releases, backtest, or provenance.
         Invalid: If it is not said who promotes, or a merchant's id cannot be meant.
-        Conflict: If another model of that folder's name is there.
-        ModelUnavailable: If the folder holds no sound model.
+        ModelUnavailable: If the folder holds no sound model, or another lies where it would be copied to.
     """
     check_words(by, merchants)
     card, mode = read_card(model), "enforce" if merchants else "observe"
@@ -78,18 +73,14 @@ def promote(
     ]
     if problems:
         raise CheckFailed(f"{card.name} is not promoted: {'; '.join(problems)}")
-    folder, at = bootstrap.models_folder(settings), _now()
-    target = folder / f"{card.name}-{card.digest[:12]}"
-    if target.exists() and read_card(target).digest != card.digest:
-        raise Conflict(f"{target} holds another model; remove it first")
-    if not target.exists():
-        _copy_whole(model, target, {CARD_FILE, PARITY_FILE, *card.files})
+    folder, at = f"{card.name}-{card.digest[:12]}", _now()
     told = tuple(hashlib.sha256((report / REPORT_FILE).read_bytes()).hexdigest() for report in reports)
     tree = bootstrap.load_tree(settings).sha256
     entry = registry.Champion(
-        card.name, target.name, card.digest, told, tree, mode, tuple(merchants), by, at
+        card.name, folder, card.digest, told, tree, mode, tuple(merchants), by, at
     )  # fmt: skip
-    return asdict(registry.promote(folder, entry, bootstrap.open_signer(settings)))
+    models, signer = bootstrap.models_folder(settings), bootstrap.open_signer(settings)
+    return asdict(registry.promote(models, model, entry, signer))
 
 
 def check_words(by: str, merchants: Sequence[str] = ()) -> None:
@@ -222,21 +213,6 @@ def _number(data: Mapping[str, Any], *path: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _copy_whole(model: Path, target: Path, files: set[str]) -> None:
-    """Copy a model's files so that a kill at any point leaves a whole folder at ``target``, or none.
-
-    Whatever else lies beside them stays there: nobody vouches for it. What a kill can leave is a folder with
-    a dot before its name; it is never read.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".promote-", dir=target.parent) as temporary:
-        copy = Path(temporary) / target.name
-        shutil.copytree(model, copy, ignore=lambda _, names: [name for name in names if name not in files])
-        for path in filter(Path.is_file, copy.rglob("*")):
-            flush(path)
-        copy.replace(target)
-
-
 def rollback(by: str, settings: Settings) -> dict[str, Any]:
     """Go back to the model that decided before the promotion in force; it goes on record.
 
@@ -247,13 +223,10 @@ def rollback(by: str, settings: Settings) -> dict[str, Any]:
         ModelUnavailable: If the earlier model's folder is gone or damaged, or its promotion does not verify.
     """
     check_words(by)
-    folder = bootstrap.models_folder(settings)
-    signer = bootstrap.open_signer(settings)
-    left = registry.champion(folder, signer)
-    # First: what cannot be served must not take the place of a champion that can.
-    bootstrap.check_promotion(settings, registry.earlier(folder, signer))
-    entry = registry.rollback(folder, by=by, at=_now(), signer=signer)
-    return {**asdict(entry), "instead_of": left and left.name}
+    models, signer = bootstrap.models_folder(settings), bootstrap.open_signer(settings)
+    tree = bootstrap.load_tree(settings).sha256
+    entry, left = registry.rollback(models, by=by, at=_now(), tree_sha256=tree, signer=signer)
+    return {**asdict(entry), "instead_of": left.name}
 
 
 def _now() -> str:

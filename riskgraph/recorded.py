@@ -107,7 +107,11 @@ def check_catalog(recorded: str) -> None:
 
 
 def enforced_for(promotions: Sequence[Champion], model_sha256: str, issued_at: str) -> frozenset[str]:
-    """Merchants that a model was promoted to enforce for by then (ISO 8601, UTC)."""
+    """Merchants that a model was promoted to enforce for by then (ISO 8601, UTC).
+
+    Promotions gone back from by then are among them: what a service started with it serves until its end, and
+    when it started no record says.
+    """
     return frozenset(
         merchant
         for entry in promotions

@@ -27,6 +27,7 @@ from riskgraph.recorded import (
 from riskgraph.replay import as_of_context, replay
 from riskgraph.settings import Settings
 from riskgraph.stores import SqliteStore
+from riskgraph.writing import MerchantReportWriter
 
 __all__ = ["Given", "replay_stored"]
 _NOTHING = Given()
@@ -85,7 +86,10 @@ def _line(
     older = [MerchantProfile.load(given.merchant)] if given.merchant else []
     profile = recorded_profile(versions, [*older, profile, bootstrap.demo_profile()])
     enforces = frozenset[str]()
-    if record.score["mode"] == "enforce" and not profile.simulated:
+    if scorer is None and record.score["mode"] == "enforce":
+        # The record of promotions may be what was wrong, so the mode is taken as it was.
+        enforces = frozenset({record.order["merchant_id"]})
+    elif record.score["mode"] == "enforce" and not profile.simulated:
         history = promotions(folder, bootstrap.open_verifier(settings))
         enforces = enforced_for(history, versions["model_sha256"], record.issued_at)
     clock = bootstrap.SystemClock()
@@ -96,7 +100,7 @@ def _line(
         scorer=scorer,
         explainer=explainer_of(record, settings.permutation_pairs),
         tree=tree,
-        writer=bootstrap.MerchantReportWriter(profile, tree, clock, scorer, enforces),
+        writer=MerchantReportWriter(profile, tree, clock, scorer, enforces),
         clock=clock,
         # Sought again only where it was: not by an earlier version, nor for an order that was accepted.
         find_counterfactual=find_counterfactual if "counterfactual" in record.score else None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -51,3 +53,24 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert ran.code == 0, ran.err
 
     return made_once(tmp_path_factory, "tiny-world", make) / "world"
+
+
+@pytest.fixture(scope="session")
+def promotable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model and its passed backtest; read only."""
+    pytest.importorskip("pyarrow", reason="a backtest needs the extra lab")
+    pytest.importorskip("matplotlib", reason="a backtest needs the extra lab")
+    from tests.support.promoting import Case
+
+    return made_once(tmp_path_factory, "promotable", lambda folder: Case(folder).make())
+
+
+@pytest.fixture
+def case(promotable: Path, tmp_path: Path) -> Any:
+    """A copy of ``promotable``, of which nothing is promoted yet."""
+    from tests.support.promoting import Case
+
+    for part in promotable.iterdir():
+        if part.is_dir():
+            shutil.copytree(part, tmp_path / part.name)
+    return Case(tmp_path)

@@ -19,96 +19,37 @@ import pytest
 from riskgraph import bootstrap, promotion
 from riskgraph.core.errors import CheckFailed, Invalid, ModelUnavailable
 from riskgraph.eval.backtest import Origin
-from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.models import load_model
+from riskgraph.models import load_model, registry
 from riskgraph.models.card import read_card
 from riskgraph.models.compiled import write_card
-from riskgraph.models.parity import read_parity, write_parity
-from riskgraph.models.registry import Champion, champion
+from riskgraph.models.parity import PARITY_FILE, read_parity, write_parity
 from riskgraph.reports import ModelOrigins
-from riskgraph.settings import Settings
 from tests.eval.backtest_toy import KNOWN_AT, bands, make_toy
 from tests.models.helpers import random_tree_model
-from tests.support.promoting import RELEASE, passed_backtest, released
+from tests.support.promoting import RELEASE, Case, passed_backtest, released
 
 pytest.importorskip("pyarrow", reason="a backtest needs the extra lab")
 pytest.importorskip("matplotlib", reason="a backtest needs the extra lab")
-REAL = MerchantProfile(dict(bootstrap.demo_profile().data) | {"provenance": "merchant"})
-KILLED_AFTER_ONE_FILE = """
+KILLED = """
 import functools, os, shutil, signal, sys
 from pathlib import Path
 from riskgraph import promotion
+from riskgraph.models import registry
 from riskgraph.settings import Settings
 
 def die(source, target):
-    shutil.copy2(source, target)
+    if moment == "copy":
+        shutil.copy2(source, target)
     os.kill(os.getpid(), signal.SIGKILL)
 
-promotion.shutil.copytree = functools.partial(shutil.copytree, copy_function=die)
-model, report, home = map(Path, sys.argv[1:])
+moment, *folders = sys.argv[1:]
+model, report, home = map(Path, folders)
+if moment == "copy":
+    registry.shutil.copytree = functools.partial(shutil.copytree, copy_function=die)
+else:
+    registry.settle = die
 promotion.promote(model, "me", [report], (), Settings(home=home))
 """
-
-
-class Case:
-    """A model, its passed backtest on orders of m-17, and where it would be promoted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.model, self.report = folder / "model", folder / "report"
-        self.settings = Settings(home=folder / "home")
-        random_tree_model(self.model, 3, **released())
-        passed_backtest(self.model, self.report, self.settings)
-
-    def promote(self, *merchants: str, **changes: Any) -> dict[str, Any]:
-        given = {"model": self.model, "reports": [self.report]} | changes
-        return promotion.promote(given["model"], "counsel", given["reports"], merchants, self.settings)
-
-    def champion(self) -> Champion | None:
-        return champion(self.settings.home / "models", bootstrap.open_verifier(self.settings))
-
-    @property
-    def folder(self) -> Path:
-        entry = self.champion()
-        assert entry is not None
-        return self.settings.home / "models" / entry.folder
-
-    @property
-    def pointer(self) -> Path:
-        return self.settings.home / "models/champion.json"
-
-    def edit(self, **change: Any) -> None:
-        """Change the last entry of the record."""
-        data = json.loads(self.pointer.read_text())
-        data["champions"][-1] |= change
-        self.pointer.write_text(json.dumps(data))
-
-    def report_of(self, *merchants: str) -> Path:
-        return passed_backtest(
-            self.model, self.report.with_name("-".join(merchants)), self.settings, merchants=merchants
-        )
-
-    def modes(self, *merchants: str) -> list[str]:
-        """Mode of each merchant in a real shop that serves what was promoted."""
-        service = bootstrap.open_service(self.settings, REAL)
-        service.close()
-        return [service.line.writer.mode(merchant) for merchant in merchants]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("promotion")
-    Case(folder)
-    return folder
-
-
-@pytest.fixture
-def case(made: Path, tmp_path: Path) -> Case:
-    case = Case.__new__(Case)
-    for part in made.iterdir():
-        shutil.copytree(part, tmp_path / part.name)
-    case.model, case.report = tmp_path / "model", tmp_path / "report"
-    case.settings = Settings(home=tmp_path / "home")
-    return case
 
 
 def test_a_promoted_model_observes_until_it_is_promoted_to_enforce(case: Case) -> None:
@@ -154,11 +95,36 @@ def test_what_is_on_file_beside_a_model_goes_with_it_and_its_reports_name_who_pr
     assert origins.approvals("f" * 64) == ()
 
 
+def test_what_was_measured_after_a_promotion_goes_with_the_next(case: Case) -> None:
+    case.promote()
+    (case.folder / PARITY_FILE).write_text("older")
+    case.promote()
+    assert (case.folder / PARITY_FILE).read_text() == "older"
+    (case.model / PARITY_FILE).write_text("newer")
+    case.promote()
+    assert (case.folder / PARITY_FILE).read_text() == "newer"
+    (case.folder / PARITY_FILE).write_text("newest")
+    case.promote(model=case.folder)
+    assert (case.folder / PARITY_FILE).read_text() == "newest"
+
+
+def test_a_damaged_copy_stands_in_the_way_and_it_is_said_what_to_do(case: Case) -> None:
+    case.promote()
+    (case.folder / "trees.npz").write_bytes(b"")
+    with pytest.raises(
+        ModelUnavailable, match=rf"trees\.npz: truncated .*; remove {case.folder} and promote again"
+    ):
+        case.promote()
+    shutil.rmtree(case.folder)
+    case.promote()
+    assert bootstrap.serving_folder(case.settings)[0] == case.folder
+
+
 def test_of_several_backtests_each_must_be_passed(case: Case) -> None:
-    other = unfit(case)
+    unfit(case)
     with pytest.raises(CheckFailed, match=r"of another model \(random-5\) \[report\]"):
         case.promote("m-18", reports=[case.report, case.report_of("m-18")])
-    assert other.is_dir()
+    assert case.champion() is None
 
 
 def test_a_promotion_without_a_backtest_is_refused(case: Case) -> None:
@@ -176,74 +142,6 @@ def test_what_is_signed_names_model_reports_tree_mode_merchants_person_and_time(
     digest = hashlib.sha256((case.report / "report.json").read_bytes()).hexdigest()
     assert (entry["reports_sha256"], entry["merchants"], entry["by"]) == ((digest,), ("m-17",), "counsel")
     assert told["key_id"] == bootstrap.open_signer(case.settings).key_id
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"by": "somebody else"},
-        {"at": "2020-01-01T00:00:00+00:00"},
-        {"mode": "enforce"},
-        {"merchants": ["m-17", "m-99"]},
-        {"tree_sha256": "00"},
-        {"reports_sha256": []},
-    ],
-)
-def test_an_altered_promotion_serves_nothing(case: Case, change: dict[str, Any]) -> None:
-    case.promote()
-    case.edit(**change)
-    with pytest.raises(ModelUnavailable, match="signature does not fit"):
-        bootstrap.serving_model(case.settings)
-    service = bootstrap.open_service(case.settings, REAL)
-    assert service.line.scorer is None
-    assert any("no sound model" in problem for problem in service.problems())
-    service.close()
-
-
-@pytest.mark.parametrize("left", [slice(0, 1), slice(1, 2), slice(None, None, -1)])
-def test_a_record_that_lost_an_entry_or_its_order_serves_nothing(case: Case, left: slice) -> None:
-    case.promote("m-17")
-    case.promote()
-    data = json.loads(case.pointer.read_text())
-    data["champions"] = data["champions"][left]
-    case.pointer.write_text(json.dumps(data))
-    with pytest.raises(ModelUnavailable, match="signature does not fit"):
-        bootstrap.serving_model(case.settings)
-
-
-def test_a_tree_that_changed_after_the_promotion_enforces_nothing(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case.promote("m-17")
-    tree = bootstrap.load_tree(case.settings)
-    other = replace(tree, sha256="5e" * 32)
-    monkeypatch.setattr(bootstrap, "load_tree", lambda settings: other)
-    with pytest.raises(ModelUnavailable, match="under another decision tree .*promote it again"):
-        bootstrap.serving_model(case.settings)
-
-
-def test_a_model_that_only_observes_serves_under_a_changed_tree(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case.promote()
-    tree = bootstrap.load_tree(case.settings)
-    other = replace(tree, sha256="5e" * 32)
-    monkeypatch.setattr(bootstrap, "load_tree", lambda settings: other)
-    assert bootstrap.serving_model(case.settings)[1] == frozenset()
-
-
-def test_another_model_in_the_place_of_the_promoted_one_is_found(case: Case) -> None:
-    case.promote()
-    random_tree_model(case.folder, 4, **released())
-    with pytest.raises(ModelUnavailable, match="another model was promoted"):
-        bootstrap.serving_model(case.settings)
-
-
-def test_another_installation_does_not_trust_the_signature(case: Case, tmp_path: Path) -> None:
-    case.promote("m-17")
-    shutil.copytree(case.settings.home, tmp_path / "elsewhere")
-    with pytest.raises(ModelUnavailable, match="another installation"):
-        bootstrap.serving_model(Settings(home=tmp_path / "elsewhere"))
 
 
 def test_going_back_brings_back_whom_the_earlier_promotion_was_for(case: Case) -> None:
@@ -407,10 +305,37 @@ def test_a_configured_folder_never_enforces(case: Case) -> None:
     assert case.modes("m-17") == ["observe"]
 
 
+def kill_at(moment: str, case: Case) -> None:
+    """Promote in a process that is killed."""
+    folders = map(str, (case.model, case.report, case.settings.home))
+    command = [sys.executable, "-c", KILLED, moment, *folders]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+def test_a_promotion_that_is_killed_before_its_record_is_in_place_changes_nothing(case: Case) -> None:
+    entry, record = case.promote("m-17"), case.pointer.read_bytes()
+    kill_at("record", case)
+    assert case.pointer.read_bytes() == record
+    assert (case.pointer.parent / ".champion.json").is_file()
+    assert case.modes("m-17") == ["enforce"]
+    again = case.promote("m-17")
+    assert [e.at for e in registry.promotions(case.pointer.parent, bootstrap.open_signer(case.settings))] == [
+        entry["at"], again["at"],
+    ]  # fmt: skip
+    assert {path.name for path in case.pointer.parent.glob("*.json")} == {"champion.json"}
+
+
+def test_a_first_promotion_that_is_killed_before_its_record_is_told_and_can_be_done_again(case: Case) -> None:
+    kill_at("record", case)
+    assert case.champion() is None
+    assert any("the record of promotions is gone" in told for told in case.problems())
+    case.promote()
+    assert case.problems() == []
+
+
 def test_a_promotion_that_was_killed_half_way_can_be_done_again(case: Case) -> None:
     home = case.settings.home
-    command = [sys.executable, "-c", KILLED_AFTER_ONE_FILE, str(case.model), str(case.report), str(home)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    kill_at("copy", case)
     assert case.champion() is None
     assert len(promotion.list_models(case.settings)) == 1
     entry = case.promote()
@@ -432,4 +357,4 @@ def test_a_copy_that_fails_leaves_nothing_behind(case: Case, monkeypatch: pytest
     monkeypatch.setattr(shutil, "copytree", full)
     with pytest.raises(OSError, match="No space left"):
         case.promote()
-    assert list((case.settings.home / "models").iterdir()) == []
+    assert [path.name for path in (case.settings.home / "models").iterdir()] == [".lock"]

@@ -21,6 +21,7 @@ from riskgraph.explainers.games import AnyExplainer
 from riskgraph.models import Model
 from riskgraph.ports import Progress
 from riskgraph.settings import Settings
+from riskgraph.writing import MerchantReportWriter
 
 CONFIG, SEED, ORDERS = "world-2", 893, 20_000
 ISSUED = "bench"
@@ -99,7 +100,7 @@ class Ground:
         ]
         wanted = {judged.order_id: judged for judged in chosen}
         door, clock = bootstrap.open_door(self.settings), bootstrap.SystemClock()
-        writer = bootstrap.MerchantReportWriter(bootstrap.demo_profile(), self.tree, clock, self.model)
+        writer = MerchantReportWriter(bootstrap.demo_profile(), self.tree, clock, self.model)
         explainer = AnyExplainer()
         made: list[DecisionReport] = []
         for body in worlds.requests(self.world):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 
 from riskgraph import bootstrap, chain
@@ -40,11 +42,12 @@ from riskgraph.models.train import train
 from riskgraph.ports import Progress
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
 from riskgraph.sandbox.choice import window
+from riskgraph.sandbox.scratch import stoppable
 from riskgraph.settings import Settings
 
 TRAINED_ON, JUDGED_ON = ("world-1", 771), ("world-2", 871)
-# 60 days after the last order of the first world, when its last sale has clean labels too; a month before the
-# second world begins.
+# A release holds orders that are 70 days old, so this one ends on 25 November, two weeks after the last sale
+# of the first world; a month before the second world begins.
 UNTIL = date(2025, 2, 3)
 FOLDS = 3
 CHAMPION: Kind = "order2"
@@ -82,6 +85,8 @@ class Ground:
     @classmethod
     def make(cls, folder: Path, orders: int | None, progress: Progress) -> Ground:
         settings = bootstrap.simulated_settings(folder / "home")
+        # Made once, before processes share it.
+        bootstrap.open_signer(settings)
         tables, oracles, door = [], [], bootstrap.open_door(settings)
         for (config, seed), known_at in ((TRAINED_ON, chain.midnight(UNTIL)), (JUDGED_ON, float("inf"))):
             world = folder / config
@@ -139,7 +144,8 @@ class Field:
 
 def figures(sets: Sets) -> list[Figure]:
     """The figures of new families, in a folder that goes afterwards."""
-    whole = Field() if sets.seeds == 1 else Field(deep=FOLDS, seeds=sets.seeds, workers=sets.workers)
+    # Deep networks take long: in a plain run they have the first part alone.
+    whole = Field(deep=1 if sets.seeds == 1 else FOLDS, seeds=sets.seeds, workers=sets.workers)
     with tempfile.TemporaryDirectory(prefix="riskgraph-bench-") as folder:
         return measure(Path(folder), sets.progress, whole, sets.out)
 
@@ -173,14 +179,25 @@ def _every(ground: Ground, field: Field, folder: Path, progress: Progress) -> li
     ]
     # Bars do not cross to another process; how many runs are done does.
     told = progress if field.workers == 1 else quiet
-    made = Parallel(n_jobs=field.workers, return_as="generator")(
-        delayed(_run)(ground, *run, folder, told) for run in runs
-    )
     judged = []
-    for run in made:
-        judged.append(run)
-        progress("models without some families", len(judged), len(runs))
+    with _workers_end_too():
+        made = Parallel(n_jobs=field.workers, return_as="generator")(
+            delayed(_run)(ground, *run, folder, told) for run in runs
+        )
+        for run in made:
+            judged.append(run)
+            progress("models without some families", len(judged), len(runs))
     return judged
+
+
+@contextmanager
+def _workers_end_too() -> Iterator[None]:
+    """Nothing trains on where a run is stopped, or waits for more work where it is done."""
+    with stoppable():
+        try:
+            yield
+        finally:
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def _run(

@@ -22,6 +22,7 @@ from riskgraph.ports import Progress
 from riskgraph.sandbox import Release
 from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.files import ROWS, StoredRows, file_sha256, write_rows
+from riskgraph.sandbox.scratch import stoppable
 
 # Growth is shown over these; the figure is that of the last.
 GROWTH = (250_000, 500_000, 1_000_000)
@@ -99,8 +100,14 @@ def _resampled(rows: ReleasedRows, count: int) -> ReleasedRows:
 def _alone(folder: Path, count: int, epochs: int | None) -> Trained:
     # Spawned, not forked: a fork would have this process's memory counted as its own.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as process:
-        return process.submit(_train, folder, count, epochs).result()
+    with ProcessPoolExecutor(1, mp_context=spawn) as process, stoppable():
+        try:
+            return process.submit(_train, folder, count, epochs).result()
+        except BaseException:
+            # Else the pool would wait until training is done, and whoever cannot wait would leave it behind.
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
 
 
 def _train(folder: Path, count: int, epochs: int | None) -> Trained:

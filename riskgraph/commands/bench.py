@@ -64,7 +64,8 @@ def bench_models(
     ] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for the whole tables of models.")] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that share the runs on unseen fraud, up to 4 GB each.")
+        int,
+        typer.Option(min=1, help="Processes that share parts and seeds of unseen fraud, up to 4 GB each."),
     ] = 1,
 ) -> None:
     """Unseen fraud, refusing consent, speed, training as rows grow, real data. About an hour on 2 cores."""
@@ -95,7 +96,10 @@ def _measure(
     known = {name for group in groups for name in group}
     if names - known:
         raise Invalid(f"unknown figures {', '.join(names - known)}; known: {', '.join(sorted(known))}")
-    with progress_bars() as progress:
+    # Here, since the package of figures needs an extra: SIGTERM ends what a measurement has started.
+    from riskgraph.sandbox.scratch import stoppable
+
+    with stoppable(), progress_bars() as progress:
         figures = run(names, progress)
     emit([f.to_json() for f in figures], as_json, lambda console: console.print(as_table(figures)))
 

@@ -93,7 +93,10 @@ def train(
 
         # Before any work: what was trained must be able to go on record.
         auditing.check_log(settings)
-    with progress_bars() as progress:
+    # Here, since the sandbox needs an extra: SIGTERM ends the process that trains, too.
+    from riskgraph.sandbox.scratch import stoppable
+
+    with stoppable(), progress_bars() as progress:
         made = training_process.train(
             release, out, kind.value, seed, verifier, progress, as_user, rows,
             workers=workers, device=device.value, resume=resume, balance=balance_clusters,

@@ -22,6 +22,7 @@ from riskgraph.core.errors import CheckFailed, Invalid, NotFound, TooLarge
 from riskgraph.explainers.choices import Audience, Form, Lang, Law
 from riskgraph.pipeline import decide
 from riskgraph.replaying import Given, replay_stored
+from riskgraph.reports import draw_graph, graph_json
 from riskgraph.settings import Settings
 
 reports = typer.Typer(help="Decision reports.", no_args_is_help=True)
@@ -181,7 +182,7 @@ def show_graph(
     if found is None:
         raise NotFound(f"no decision {decision_id}")
     if out is not None:
-        out.write_text(bootstrap.draw_graph(found.report, lang.value), encoding="utf-8")
-    graph = bootstrap.graph_json(found.report)
+        out.write_text(draw_graph(found.report, lang.value), encoding="utf-8")
+    graph = graph_json(found.report)
     counts = graph["states"]
     emit(graph, as_json, lambda console: console.print(counts, f"{len(graph['edges'])} edges"))

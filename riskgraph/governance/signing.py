@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -114,16 +116,16 @@ def read_or_create_secret(path: Path, secret: bytes | None = None) -> bytes:
         Invalid: If the file holds anything but 32 bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # Exclusive and with its mode from the start: two processes cannot make two keys, and nobody can
-        # read it in between.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        secret = path.read_bytes()
-    else:
-        secret = secret or os.urandom(32)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secret)
+    if not path.exists():
+        # Mode 0600 from the start, whole before it has its name, and a link never takes another's place: of
+        # two processes one makes the key, and neither reads half of it.
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-") as made:
+            made.write(secret or os.urandom(32))
+            made.flush()
+            os.fsync(made.fileno())
+            with suppress(FileExistsError):
+                os.link(made.name, path)
+    secret = path.read_bytes()
     # Never made anew: what was signed or hashed under the old one could no longer be checked or linked.
     if len(secret) != 32:
         raise Invalid(f"{path} holds {len(secret)} bytes, expected a 32-byte secret; restore or remove it")

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 import apsw
+import msgspec
 
 from riskgraph.core.errors import CheckFailed, StorageUnavailable
 from riskgraph.core.history import HISTORY_LIMIT, HUB_ORDERS, IndexedHistory
@@ -83,6 +84,18 @@ def opened(row: tuple[Any, ...], vault: Vault) -> tuple[dict[str, Any], Opened]:
         told = f"decision {columns[0]} cannot be read: {wrong.message}; see riskgraph audit verify"
         raise StorageUnavailable(told) from wrong
     return dict(zip(DECISION_COLUMNS, columns, strict=False)), found
+
+
+def enforced(row: tuple[Any, ...], vault: Vault) -> bool:
+    """Whether a row of ``SEALED_SELECT`` was decided in the mode *enforce*, and at no simulated merchant.
+
+    One that cannot be read says nothing: damage alone must hold nobody's orders.
+    """
+    try:
+        answer = msgspec.json.decode(opened(row, vault)[1].answer)
+    except StorageUnavailable:
+        return False
+    return bool(answer["mode"] == "enforce" and answer.get("provenance") != "simulated")
 
 
 class SqliteHistory(IndexedHistory):

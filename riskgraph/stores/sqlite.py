@@ -36,6 +36,7 @@ from riskgraph.stores.reads import (
     SEALED_SELECT,
     SqliteHistory,
     StoredDecision,
+    enforced,
     opened,
 )
 from riskgraph.stores.retention import RetentionBook
@@ -194,6 +195,14 @@ class SqliteStore:
             f"{DECISION_SELECT} FROM decisions {where} ORDER BY seq DESC LIMIT ?", *args, limit
         )
         return [dict(zip(DECISION_COLUMNS, row, strict=True)) for row in rows]
+
+    def enforced_merchants(self) -> frozenset[str]:
+        """Merchants, simulated ones aside, whose newest decision was made in the mode *enforce*."""
+        # It scans all decisions: asked for at a start, where no promotion says it.
+        newest = "SELECT max(seq) FROM decisions GROUP BY merchant_id"
+        rows = self._fetch(f"{SEALED_SELECT} WHERE seq IN ({newest})")
+        merchant = DECISION_COLUMNS.index("merchant_id")
+        return frozenset(row[merchant] for row in rows if enforced(row, self._vault))
 
     def read_record(self, decision_id: str) -> StoredDecision | None:
         """A decision with its decoded report record."""

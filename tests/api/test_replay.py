@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from riskgraph import bootstrap
+from riskgraph import bootstrap, writing
 from riskgraph.core.catalog import catalog
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
@@ -156,7 +156,7 @@ def test_an_answer_that_was_changed_is_named(shop):
 
 def test_another_wording_is_told_and_is_no_mismatch(shop, monkeypatch):
     decision = shop.decide(asked()).json()
-    monkeypatch.setattr(bootstrap, "reason_text", lambda *_: "better words")
+    monkeypatch.setattr(writing, "reason_text", lambda *_: "better words")
     told = again(shop, decision).json()
     assert (told["matches"], told["same_bytes"]) == (True, False)
 

@@ -16,10 +16,12 @@ pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
 
 from riskgraph import bootstrap, chain
-from riskgraph.bench import new_families
+from riskgraph.bench import models, new_families
 from riskgraph.bench.new_families import CHAMPION, FROZEN, WARM_UP, Field, Ground
 from riskgraph.core.table import OrderTable
+from riskgraph.eval.worlds.presets import preset
 from riskgraph.models.kinds import DEEP
+from riskgraph.sandbox.intake import SETTLED_AFTER
 from tests.eval.backtest_toy import ToyScorer, bands, make_toy
 
 KINDS = {"ring": frozenset({"proxy_buying"}), "payment": frozenset({"card_testing"})}
@@ -69,6 +71,15 @@ def seen(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]
 def measure(folder: Path, **field: Any) -> dict[str, Any]:
     made = new_families.measure(folder, lambda *_: None, Field(**field), folder / "out")
     return {figure.name: figure for figure in made}
+
+
+def test_releases_of_the_bench_and_of_the_champion_hold_the_days_after_the_last_sale() -> None:
+    told = (Path(__file__).parents[2] / "Makefile").read_text()
+    cuts = {f"world-{n}": date.fromisoformat(told.split(f"world-{n} --until ")[1][:10]) for n in (1, 2)}
+    assert cuts["world-1"] == new_families.UNTIL
+    for world, until in cuts.items():
+        last, _ = preset(world).festivals[-1]
+        assert until - SETTLED_AFTER >= date.fromisoformat(last) + timedelta(days=13)
 
 
 def test_each_family_is_left_out_in_one_part(ground: Ground, seen: Any) -> None:
@@ -142,6 +153,18 @@ def test_where_no_kind_of_honest_person_has_enough_orders_there_is_no_worst(
     worst = measure(tmp_path, kinds=(CHAMPION, "gbdt"), deep=0)["slice_fpr_max"]
     assert worst.value is None
     assert "nobody has enough orders" in worst.note
+
+
+@pytest.mark.parametrize(("seeds", "deep"), [(1, 1), (3, new_families.FOLDS)])
+def test_the_command_asks_for_as_many_processes_and_seeds_as_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, seeds: int, deep: int
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        new_families, "measure", lambda folder, progress, field, out: seen.append(field) or []
+    )
+    models.run({"gap_to_raw"}, lambda *_: None, seeds=seeds, workers=2)
+    assert seen == [Field(deep=deep, seeds=seeds, workers=2)]
 
 
 def asked(*run: Any) -> Any:

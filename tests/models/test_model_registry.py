@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,8 @@ def promote(models: Path, folder: str, *, by: str, at: str, mode: str = "observe
     digest = read_card(models / folder).digest if (models / folder / "card.json").is_file() else ""
     name = {"a": "random-1", "b": "random-2"}.get(folder, folder)
     merchants = ("m-17",) if mode == "enforce" else ()
-    return registry.promote(
-        models, Champion(name, folder, digest, ("5e",), "7e", mode, merchants, by, at), SIGNER
-    )
+    entry = Champion(name, folder, digest, ("5e",), "7e", mode, merchants, by, at)
+    return registry.promote(models, models / folder, entry, SIGNER)
 
 
 def champion(models: Path) -> Champion | None:
@@ -40,7 +40,14 @@ def champion(models: Path) -> Champion | None:
 
 
 def back(models: Path) -> Champion:
-    return registry.rollback(models, by="cy", at=LATER, signer=SIGNER)
+    return registry.rollback(models, by="cy", at=LATER, tree_sha256="7e", signer=SIGNER)[0]
+
+
+def promote_often(model: Path, models: Path, name: str, times: int) -> None:
+    """Promote a model a number of times, as a process beside others does."""
+    for number in range(times):
+        entry = Champion(name, "c", read_card(model).digest, ("5e",), "7e", "observe", (), name, str(number))
+        registry.promote(models, model, entry, SIGNER)
 
 
 def test_promotion_and_rollback_move_the_pointer(models: Path) -> None:
@@ -116,6 +123,20 @@ def test_there_is_no_going_back_to_a_damaged_model(models: Path) -> None:
     assert champion(models).folder == "b"  # type: ignore[union-attr]
 
 
+def test_promotions_of_several_processes_at_once_all_go_on_record(models: Path, tmp_path: Path) -> None:
+    home, start = tmp_path / "home", multiprocessing.get_context("spawn")
+    who = {name: start.Process(target=promote_often, args=(models / "a", home, name, 20)) for name in "xyz"}
+    for process in who.values():
+        process.start()
+    for process in who.values():
+        process.join()
+    assert [process.exitcode for process in who.values()] == [0, 0, 0]
+    record = registry.promotions(home, SIGNER)
+    assert len(record) == 60
+    for name in who:
+        assert [entry.at for entry in record if entry.by == name] == [str(n) for n in range(20)]
+
+
 def test_a_damaged_model_is_not_promoted(models: Path) -> None:
     promote(models, "a", by="ann", at=AT)
     (models / "b" / "tables.npy").write_bytes(b"")
@@ -134,7 +155,15 @@ def test_odd_modes_and_folders_are_refused(models: Path, folder: str, mode: str)
 
 @pytest.mark.parametrize(
     "change",
-    [{"folder": 5}, {"folder": "../a"}, {"folder": ".."}, {"mode": "block"}, {"merchants": "m-17"}],
+    [
+        {"folder": 5},
+        {"folder": "../a"},
+        {"folder": ".."},
+        {"mode": "block"},
+        {"merchants": "m-17"},
+        {"by": "\ud800"},
+        {"merchants": ["\udfff"]},
+    ],
 )
 def test_a_pointer_that_leads_elsewhere_is_damaged(models: Path, change: dict[str, object]) -> None:
     promote(models, "a", by="ann", at=AT)
@@ -147,7 +176,16 @@ def test_a_pointer_that_leads_elsewhere_is_damaged(models: Path, change: dict[st
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"champions": [{"name": "x"}]}', '{"schema": "model_promotions/1"}']
+    "text",
+    [
+        "{",
+        "[]",
+        pytest.param("[" * 200_000, id="deep"),
+        pytest.param("9" * 5_000, id="long"),
+        '{"schema": "model_promotions/1", "champions": 5, "signature": ""}',
+        '{"champions": [{"name": "x"}]}',
+        '{"schema": "model_promotions/1"}',
+    ],
 )
 def test_a_damaged_pointer_is_an_error_not_an_empty_registry(models: Path, text: str) -> None:
     (models / "champion.json").write_text(text)

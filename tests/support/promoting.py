@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
-from riskgraph import bootstrap
+from riskgraph import bootstrap, promotion
 from riskgraph.core.catalog import catalog
 from riskgraph.core.verdict import DecisionTree
 from riskgraph.eval.backtest import Origin
+from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.models.card import Card, read_card
+from riskgraph.models.registry import Champion, champion
+from riskgraph.pipeline import decide
 from riskgraph.settings import Settings
 from tests.eval.backtest_toy import KNOWN_AT, Toy, ToyScorer, backtest, make_toy
-from tests.models.helpers import random_card
+from tests.models.helpers import random_card, random_tree_model
 
+REAL = MerchantProfile(dict(bootstrap.demo_profile().data) | {"provenance": "merchant"})
+ORDER = Path(__file__).parents[1] / "golden/order.json"
 RELEASE = {
     "release_id": "rel-1",
     "provenance": "merchant",
@@ -63,3 +71,67 @@ def passed_backtest(
     )
     given = {"scorer": scorer, "origin": origin, "signer": bootstrap.open_signer(settings)} | changes
     return backtest(toy, out, **given).path
+
+
+class Case:
+    """A model, its passed backtest on orders of m-17, and where it would be promoted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model, self.report = folder / "model", folder / "report"
+        self.settings = Settings(home=folder / "home", deadline_ms=60_000)
+
+    def make(self) -> None:
+        random_tree_model(self.model, 3, **released())
+        passed_backtest(self.model, self.report, self.settings)
+
+    def promote(self, *merchants: str, **changes: Any) -> dict[str, Any]:
+        given = {"model": self.model, "reports": [self.report]} | changes
+        return promotion.promote(given["model"], "counsel", given["reports"], merchants, self.settings)
+
+    def champion(self) -> Champion | None:
+        return champion(self.settings.home / "models", bootstrap.open_verifier(self.settings))
+
+    @property
+    def folder(self) -> Path:
+        entry = self.champion()
+        assert entry is not None
+        return self.settings.home / "models" / entry.folder
+
+    @property
+    def pointer(self) -> Path:
+        return self.settings.home / "models/champion.json"
+
+    def edit(self, **change: Any) -> None:
+        """Change the last entry of the record."""
+        data = json.loads(self.pointer.read_text())
+        data["champions"][-1] |= change
+        self.pointer.write_text(json.dumps(data))
+
+    def report_of(self, *merchants: str) -> Path:
+        return passed_backtest(
+            self.model, self.report.with_name("-".join(merchants)), self.settings, merchants=merchants
+        )
+
+    def decide(self, profile: MerchantProfile = REAL, **changes: Any) -> tuple[str, str]:
+        """Action and mode of an order of 99,999 CNY of m-17, unless ``changes`` say otherwise."""
+        large = {"amount": {"value": "99999.00", "currency": "CNY"}, "order_id": token_hex(8)}
+        body = json.loads(ORDER.read_text()) | large | changes
+        service = bootstrap.open_service(self.settings, profile)
+        given = {"key_id": "test", "idempotency_key": token_hex(8), "body_sha256": "0" * 64}
+        try:
+            decision = asyncio.run(decide(body, service.line, **given)).decision
+        finally:
+            service.close()
+        return decision.action, decision.mode
+
+    def problems(self) -> list[str]:
+        """What keeps a real shop from being ready."""
+        service = bootstrap.open_service(self.settings, REAL)
+        service.close()
+        return service.problems()
+
+    def modes(self, *merchants: str) -> list[str]:
+        """Mode of each merchant in a real shop that serves what was promoted."""
+        service = bootstrap.open_service(self.settings, REAL)
+        service.close()
+        return [service.line.writer.mode(merchant) for merchant in merchants]

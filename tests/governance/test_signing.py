@@ -1,0 +1,37 @@
+"""Keys of an installation are made once, whoever asks at the same time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from riskgraph.core.errors import Invalid
+from riskgraph.governance.signing import read_or_create_secret
+
+
+def test_whoever_asks_while_a_key_is_made_gets_the_same_whole_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, others = tmp_path / "signing.key", []
+    draw = os.urandom
+
+    def meanwhile(size: int) -> bytes:
+        monkeypatch.setattr(os, "urandom", draw)
+        others.append(read_or_create_secret(path))
+        return draw(size)
+
+    monkeypatch.setattr(os, "urandom", meanwhile)
+    assert read_or_create_secret(path) == others[0] == path.read_bytes()
+    assert len(others[0]) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_key_that_is_cut_short_is_named_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "signing.key"
+    path.write_bytes(b"short")
+    with pytest.raises(Invalid, match=r"signing\.key holds 5 bytes"):
+        read_or_create_secret(path)
+    assert path.read_bytes() == b"short"
