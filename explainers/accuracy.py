@@ -8,7 +8,7 @@ import numpy as np
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.report import CLOSED_FORM, Attribution
-from riskgraph.explainers.consent import band, touching
+from riskgraph.explainers.consent import band, refuses_data, touching
 from riskgraph.explainers.parity import of_many
 from riskgraph.explainers.sections import View
 from riskgraph.explainers.values import spaced
@@ -22,9 +22,10 @@ def accuracy_and_limits(view: View) -> str:
     The merchant's own statement comes first, if there is one. Rates are those on file for honest orders like
     this one; figures on rows held out from training are none.
     """
+    if view.degraded:
+        return view.say("accuracy.degraded")
     parts = [view.merchant.text("accuracy", view.lang) or view.say("accuracy.general")]
-    if not view.degraded:
-        parts += [error_rates(view), view.say("accuracy.no_finding"), view.say("accuracy.absent")]
+    parts += [error_rates(view), view.say("accuracy.no_finding"), view.say("accuracy.absent")]
     if view.record.provenance == "simulated":
         parts.append(view.say("accuracy.simulated"))
     return spaced(("" if view.lang == "zh" else " ").join(parts), view.lang)
@@ -33,8 +34,11 @@ def accuracy_and_limits(view: View) -> str:
 def error_rates(view: View) -> str:
     """How many honest orders of this kind are stopped, where that was measured on new orders."""
     facts = view.record.score.get("parity")
-    column = _COLUMN.get(str(view.record.score.get("availability")).rpartition("/")[2])
-    if facts is None or column is None:
+    kind = str(view.record.score.get("availability")).rpartition("/")[2]
+    column = _COLUMN.get(kind)
+    # Orders that refuse a part only were not measured on their own.
+    partly = kind == "front_end" and refuses_data(view)
+    if facts is None or column is None or partly:
         return view.say("accuracy.no_rates")
     rejected, reviewed = (of_many(facts[key][column][0]) for key in ("rejected", "reviewed"))
     key = f"accuracy.rates_{facts['provenance']}"

@@ -39,7 +39,7 @@ class Afterwards:
 NOTHING_YET = Afterwards()
 
 
-def human_review(after: Afterwards, lang: str) -> dict[str, Any]:
+def human_review(after: Afterwards, lang: str, observed: bool) -> dict[str, Any]:
     """Objections, how to make one, and that a person looked (GDPR Art. 12(3), 22(3); PIPL Art. 24(3), 50).
 
     Never the shopper's words, nor who looked: that is for reviewers and compliance.
@@ -57,7 +57,7 @@ def human_review(after: Afterwards, lang: str) -> dict[str, Any]:
         "statement": statement,
         "received": received(told, lang),
         "answered": answered(told, lang),
-        "stands": stands(told, lang) or None,
+        "stands": stands(told, lang, observed) or None,
     }
 
 
@@ -93,9 +93,16 @@ def outcome(word: str, lang: str) -> str:
     return words(f"outcome.{word}", lang)
 
 
-def stands(told: Mapping[str, Any], lang: str) -> str:
-    """What holds since a person gave a verdict; empty while the system's holds."""
-    return words(f"stands.{told['stands']}", lang) if told["stands"] else ""
+def stands(told: Mapping[str, Any], lang: str, observed: bool) -> str:
+    """What holds since a person gave a verdict; empty while the system's holds.
+
+    Args:
+        told: What the shopper may know.
+        lang: ``zh`` or ``en``.
+        observed: Whether the decision was only recorded, so that no verdict does anything.
+    """
+    part = "stands_observed" if observed else "stands"
+    return words(f"{part}.{told['stands']}", lang) if told["stands"] else ""
 
 
 def day(at: float, lang: str) -> str:

@@ -14,6 +14,7 @@ from riskgraph.core.subgraph import State
 from riskgraph.explainers.parity import parity
 from riskgraph.explainers.sections import View
 
+_SCORED = frozenset(node.purpose for node in catalog() if node.consent_needed)
 _CONSENT = np.array([node.consent_needed for node in catalog()])
 _PAIR_ENDS = np.array([(p.a, p.b) for p in catalog().pairs])
 
@@ -25,13 +26,14 @@ def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
     were refused and that this counted for nothing; the refused nodes are listed for compliance only.
     """
     nodes = np.flatnonzero(view.subgraph.states == State.REFUSED)
-    refused = refused_purposes(view, nodes)
+    refused = refused_purposes(view)
     total = 0.0 if attribution is None else float(np.abs(touching(attribution, nodes)).sum())
     names = ("、" if view.lang == "zh" else ", ").join(view.say(f"purpose.{key}") for key in refused)
     own_scale = str(view.record.score.get("availability")).endswith("/refused")
     # Where no terms show that an absence adds zero, no more is said than holds of any model.
     model = "_joint" if "explained" in view.record.score else ""
     told = ("refused_class" if own_scale else "refused") + model
+    told = told if attribution is not None else "refused_unscored"
     key = "broken" if total else told if refused else "nothing_refused"
     out: dict[str, Any] = {
         "refused_purposes": refused,
@@ -40,8 +42,8 @@ def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
         "flipped": None if attribution is None else total != 0.0,
         "action": "person_decides" if total else "none",
         "statement": view.say(f"gate.{key}", purposes=names) if key == told else view.say(f"gate.{key}"),
-        "checked": view.say(f"gate.check_{'none' if attribution is None else 'failed' if total else 'zero'}"),
-        "parity": parity(view, refused),
+        "checked": view.say(f"gate.check_{_checked(attribution is not None, bool(refused), total)}"),
+        "parity": parity(view, refuses_data(view)),
     }
     if view.compliance:
         out["features"] = [catalog().nodes[int(i)].id for i in nodes]
@@ -49,11 +51,23 @@ def gate(view: View, attribution: Attribution | None) -> dict[str, Any]:
     return out
 
 
-def refused_purposes(view: View, nodes: NDArray[np.intp]) -> list[str]:
+def _checked(scored: bool, any_refused: bool, total: float) -> str:
+    if not scored:
+        return "none"
+    return "failed" if total else "zero" if any_refused else "nothing"
+
+
+def refused_purposes(view: View) -> list[str]:
     """Purposes refused as such, and those of single nodes that were (a permission denied at the device)."""
     purposes = view.record.order["consent"]["purposes"]
+    nodes = np.flatnonzero(view.subgraph.states == State.REFUSED)
     denied = {catalog().nodes[int(i)].purpose for i in nodes}
     return [key for key in PURPOSES if purposes.get(key) is False or key in denied]
+
+
+def refuses_data(view: View) -> bool:
+    """Whether anything was refused that a score could have used; use for training is no such thing."""
+    return not _SCORED.isdisjoint(refused_purposes(view))
 
 
 def touching(attribution: Attribution, nodes: NDArray[np.intp]) -> NDArray[np.float64]:

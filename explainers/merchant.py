@@ -27,7 +27,6 @@ _BILINGUAL = (
     "human_review.who",
     "human_review.authority",
     "transfers.text",
-    *(f"rights.deadline.{j}" for j in JURISDICTIONS),
     *(f"legal_basis.{j}.{c}" for j in JURISDICTIONS for c in DATA_CLASSES),
     *(f"retention.{j}.{c}" for j in JURISDICTIONS for c in (*DATA_CLASSES, "report")),
     *(f"complaint.{j}.{part}" for j in JURISDICTIONS for part in ("authority", "court")),
@@ -39,12 +38,14 @@ _PLAIN = (
     "dpo.contact",
     "rights.url",
     "rights.contact",
+    *(f"rights.answer_days.{j}" for j in JURISDICTIONS),
     "human_review.deadline_hours",
     "recipients",
     "delivered_sources",
     "degraded_policy.none_under",
     *(f"withheld.{field}.date" for field in WITHHELD),
 )
+RECIPIENT = {"name": LANGUAGES, "contact": (), "purpose": LANGUAGES, "method": LANGUAGES, "data": LANGUAGES}
 _WORDS = {
     "provenance": ("simulated", "merchant"),
     "mode": ("enforce", "observe"),
@@ -110,6 +111,7 @@ class MerchantProfile:
         missing += [
             f"{path}.{lang}" for path in _BILINGUAL for lang in LANGUAGES if not self._has(path, lang)
         ]
+        missing += self._missing_of_recipients()
         return [f"merchant.toml: {path} is mandatory and missing" for path in missing]
 
     def require(self) -> MerchantProfile:
@@ -136,10 +138,12 @@ class MerchantProfile:
         """Hours within which a person looks at an order on hold; a day where the file does not say."""
         return float(self.get("human_review.deadline_hours") or 24)
 
-    @property
-    def answer_days(self) -> int:
-        """Days within which an objection is answered; the law's period can be made shorter, never longer."""
-        return int(self.get("contest.answer_days") or ANSWER_DAYS)
+    def answer_days(self, jurisdiction: str) -> int:
+        """Days within which requests and objections are answered; never more than the law's period.
+
+        Reports promise the same days as the deadlines of objections are counted by.
+        """
+        return int(self.get(f"rights.answer_days.{jurisdiction}") or ANSWER_DAYS)
 
     @property
     def contest_link_days(self) -> int:
@@ -151,12 +155,28 @@ class MerchantProfile:
         limit = (self.get("degraded_policy.none_under") or {}).get(currency, 0)
         return "none" if amount < float(limit) else "hold"
 
+    @property
+    def recipients(self) -> list[MerchantProfile]:
+        """Who else gets data, each with ``name``, ``contact``, ``purpose``, ``method`` and ``data``."""
+        return [MerchantProfile(row) for row in self.get("recipients") or []]
+
+    def _missing_of_recipients(self) -> list[str]:
+        """What PIPL Art. 23 asks for and is not stated; recipients are counted from 1."""
+        paths = [(part, lang) for part, langs in RECIPIENT.items() for lang in langs or (None,)]
+        return [
+            f"recipients.{number}.{part}" + (f".{lang}" if lang else "")
+            for number, row in enumerate(self.recipients, start=1)
+            for part, lang in paths
+            if not (row._has(part, lang) if lang else row.get(part))
+        ]
+
     def _has(self, path: str, lang: str) -> bool:
         value = self.get(path)
         return isinstance(value, Mapping) and bool(value.get(lang))
 
     def _check_days(self) -> None:
-        for path, most in (("contest.answer_days", ANSWER_DAYS), ("contest.link_days", 3650)):
+        answers = [(f"rights.answer_days.{j}", ANSWER_DAYS) for j in JURISDICTIONS]
+        for path, most in (*answers, ("contest.link_days", 3650)):
             value = self.get(path)
             if value is not None and (type(value) is not int or not 1 <= value <= most):
                 raise Invalid(f"merchant.toml: {path} must be a whole number from 1 to {most}", field=path)

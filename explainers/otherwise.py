@@ -18,13 +18,14 @@ def counterfactual(view: View) -> dict[str, Any]:
     the order lay from a threshold, nor from how many acts were tried. How they were sought is for compliance.
     """
     found: Mapping[str, Any] | None = view.record.score.get("counterfactual")
+    part = "counterfactual_observed" if view.observed else "counterfactual"
     acts = [] if found is None else [by_code()[code] for code in found["acts"]]
     out: dict[str, Any] = {
         "changes": None if found is None else [change(view, act) for act in acts],
         "verdict": found["verdict"] if found else None,
         "verified_by_rescoring": True if acts else None,
         "actionable": None if found is None else bool(acts),
-        "statement": view.say(f"counterfactual.{_statement(view, found)}"),
+        "statement": view.say(f"{part}.{_statement(view, found)}"),
     }
     if view.compliance:
         out["search"] = found["search"] if found else None

@@ -12,7 +12,7 @@ from riskgraph.explainers.values import number, spaced
 OF = 10_000
 
 
-def parity(view: View, refused: list[str]) -> dict[str, Any]:
+def parity(view: View, refused: bool) -> dict[str, Any]:
     """The comparison on file for orders of this class (GDPR Art. 5(2), 7(4); PIPL Art. 16, 24(1)).
 
     Measured beforehand on honest orders, each as it was and with everything optional refused. What was not
@@ -39,15 +39,24 @@ def _told(view: View, on_file: bool, statement: str) -> dict[str, Any]:
 
 
 def rates(view: View, name: str, row: Mapping[str, Any]) -> str:
-    """Rates of the same orders in both ways, and how often one goes into the other."""
+    """Rates of the same orders in both ways, their ratio, and whether that misses the aim."""
     granted, refused = (of_many(row[key][0]) for key in ("granted", "refused"))
-    told = view.say(f"parity.{name}", granted=granted, refused=refused)
+    parts = [view.say(f"parity.{name}", granted=granted, refused=refused)]
     if row["ratio"] is None:
-        ratio = view.say("parity.no_ratio")
+        parts.append(view.say("parity.no_ratio"))
     else:
         value, lower, upper = (number(part) for part in row["ratio"])
-        ratio = view.say("parity.ratio", ratio=value, lower=lower, upper=upper)
-    return told + ("" if view.lang == "zh" else " ") + ratio
+        parts.append(view.say("parity.ratio", ratio=value, lower=lower, upper=upper))
+        parts += missed(view, row["ratio"])
+    return ("" if view.lang == "zh" else " ").join(parts)
+
+
+def missed(view: View, ratio: list[float]) -> list[str]:
+    """That the aim of equal rates is missed, and which way: where the interval leaves out 1."""
+    _, lower, upper = ratio
+    return (
+        [view.say(f"parity.missed_{'more' if lower > 1.0 else 'less'}")] if not lower <= 1.0 <= upper else []
+    )
 
 
 def of_many(share: float) -> str:

@@ -22,8 +22,8 @@ from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import headings, labels, say, table
 
 PUNCTUATION = {
-    "zh": {"comma": "，", "semi": "；", "colon": "："},
-    "en": {"comma": ", ", "semi": "; ", "colon": ": "},
+    "zh": {"comma": "，", "semi": "；", "colon": "：", "enum": "、"},
+    "en": {"comma": ", ", "semi": "; ", "colon": ": ", "enum": ", "},
 }
 _LAW_NAMES = {"zh": {"gdpr": "GDPR", "pipl": "个保法"}, "en": {"gdpr": "GDPR", "pipl": "PIPL"}}
 
@@ -46,10 +46,11 @@ def render_html(
     page = environment(lang).get_template("report.html.j2")
     return page.render(
         r=report,
-        h=headings(lang),
-        l=labels(lang),
+        **words_of(report, lang),
         zh=lang == "zh",
         compliance="compliance" in report,
+        # Green, amber and red are for what holds.
+        current=current(report),
         title=say(f"title.{audience}", lang),
         **PUNCTUATION[lang],
         nothing=say("missing.none", lang),
@@ -58,6 +59,20 @@ def render_html(
         css=Markup(stylesheet()),
         **(_pictures(record, report, lang) if "compliance" in report else {}),
     )
+
+
+def words_of(report: Mapping[str, Any], lang: str) -> dict[str, dict[str, str]]:
+    """Headings ``h`` and labels ``l``; of values that no score used none says that they were used."""
+    titles, words = headings(lang), labels(lang)
+    if report["decision"]["degraded"]:
+        titles = titles | {"data": titles["data_unused"]}
+        words = words | {"data_intro": words["data_unused"]}
+    return {"h": titles, "l": words}
+
+
+def current(report: Mapping[str, Any]) -> bool:
+    """Whether the verdict at the top is one that was acted on and that still holds."""
+    return report["decision"]["mode"] != "observe" and report["human_review"]["stands"] is None
 
 
 def csp() -> str:
@@ -130,12 +145,19 @@ def cited(article: str, lang: str) -> str:
     return str(words[lang]) if words else article
 
 
-def moment(text: str) -> str:
-    """``2026-11-11 12:03:04 +08:00`` from ISO 8601; any other text as it is."""
+def moment(text: str, beside: str | None = None) -> str:
+    """``2026-11-11 12:03:04 +08:00`` from ISO 8601; any other text as it is.
+
+    Args:
+        text: The moment.
+        beside: Another whose offset it is told in, so that a reader has one clock.
+    """
     try:
         at = datetime.fromisoformat(text)
+        clock = datetime.fromisoformat(beside).tzinfo if beside else None
     except ValueError:
         return text
+    at = at.astimezone(clock) if clock else at
     offset = at.strftime("%z")
     zone = "UTC" if offset in ("", "+0000") else f"{offset[:3]}:{offset[3:5]}"
     return f"{at:%Y-%m-%d %H:%M:%S} {zone}"

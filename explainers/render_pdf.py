@@ -11,11 +11,11 @@ from riskgraph.core.fonts import FAMILY, printable
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.typeset import typeset
 from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.explainers.render_html import cited, law_name, moment
+from riskgraph.explainers.render_html import cited, current, law_name, moment, words_of
 from riskgraph.explainers.render_json import render
 from riskgraph.explainers.staff_pdf import staff_sections
 from riskgraph.explainers.standing import AS_DECIDED, Standing
-from riskgraph.explainers.texts import headings, labels, say, table
+from riskgraph.explainers.texts import labels, say, table
 
 
 def render_pdf(
@@ -47,20 +47,20 @@ def _data(report: dict[str, Any], lang: str) -> dict[str, Any]:
     order = report["order"]
     return {
         "r": report,
-        "h": headings(lang),
-        "l": labels(lang),
+        **words_of(report, lang),
         "searches": {key: word[lang] for key, word in texts["search"].items()},
         "bands": {key: word[lang] for key, word in texts["band"].items()},
         "directions": {key: word[lang] for key, word in texts["direction"].items()},
         "places": {key: word[lang] for key, word in texts["jurisdiction"].items()},
         "title": say(f"title.{report['audience']}", lang),
+        "current": current(report),
         "used": _by_source(report, lang),
         "staff": staff_sections(report, lang),
         "font": FAMILY,
         "lang": lang,
         "amount": f"{order['amount']:,.2f} {order['currency']}",
         "placed": moment(order["placed_at"]),
-        "issued": moment(report["issued_at"]),
+        "issued": moment(report["issued_at"], order["placed_at"]),
         "colon": "：" if lang == "zh" else ": ",
         "refs": {
             field: " · ".join(
@@ -78,8 +78,8 @@ def _by_source(report: dict[str, Any], lang: str) -> list[dict[str, Any]]:
     words = labels(lang)
     groups: dict[str, list[list[str]]] = {}
     for row in report["data_used"]:
-        marks = [say(f"data_class.{row['data_class']}", lang)]
-        marks += [words[key].lower() for key in ("necessary", "sensitive") if row[key]]
+        marks = [row["data_class_text"], row["necessity"]]
+        marks += [words["sensitive"].lower()] if row["sensitive"] else []
         title = f"{row['source']} · {row['collected']}"
         told = [row["label"], row["value"], ("、" if lang == "zh" else ", ").join(marks)]
         groups.setdefault(title, []).append(told)

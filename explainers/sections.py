@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from riskgraph.core.catalog import FAMILIES, NodeSpec, catalog
 from riskgraph.core.report import DecisionReport, Reason
 from riskgraph.core.subgraph import OrderSubgraph, State
-from riskgraph.explainers.afterwards import Afterwards
-from riskgraph.explainers.merchant import MerchantProfile
+from riskgraph.explainers.afterwards import Afterwards, day
+from riskgraph.explainers.merchant import RECIPIENT, MerchantProfile
 from riskgraph.explainers.reasons import RELIEF
 from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import say, table
 from riskgraph.explainers.values import concerns_others, label, spaced, value_text
 from riskgraph.explainers.wording import reason_text
 
+SENSITIVE = ("rhythm", "motion", "location", "payment")
+SOLELY = ("solely", "step_up")
 LAWS = {"gdpr": ("EU",), "pipl": ("CN",), "both": ("EU", "CN")}
+# From half on, what is not told outweighs the reasons.
+MOST = 0.5
+SHORTEST_MONTH = 28
 TAG = {"zh": "zh-Hans", "en": "en"}
 
 
@@ -40,6 +45,11 @@ class View:
         return self.standing.after
 
     @property
+    def observed(self) -> bool:
+        """Whether nothing was done: the verdict was only recorded."""
+        return bool(self.record.score["mode"] == "observe")
+
+    @property
     def degraded(self) -> bool:
         return self.record.score["degraded_cause"] is not None
 
@@ -57,6 +67,13 @@ class View:
     def say(self, key: str, **values: object) -> str:
         return say(key, self.lang, **values)
 
+    def then(self, text: str) -> str:
+        """A text about the decision as it was made; dated, once a person's verdict holds in its place."""
+        if self.after.told["stands"] is None:
+            return text
+        at = datetime.fromisoformat(self.record.issued_at).timestamp()
+        return self.say("then.text", day=day(at, self.lang), text=text)
+
     def stated(self, path: str) -> str:
         """The merchant's text, or the statement that the merchant gives none."""
         return self.merchant.text(path, self.lang) or self.say("missing.field")
@@ -69,7 +86,7 @@ def identity(view: View) -> dict[str, Any]:
     """Who decides and on what (GDPR Art. 13(1)(a), (b); PIPL Art. 17, 52, 53)."""
     order = view.record.order
     keys = ("order_id", "trace_id", "channel_code", "attempt", "phase", "placed_at", "amount", "currency")
-    people = {
+    people: dict[str, Any] = {
         role: {part: view.stated(f"{role}.{part}") for part in parts}
         for role, parts in (
             ("controller", ("name", "address", "contact")),
@@ -77,6 +94,9 @@ def identity(view: View) -> dict[str, Any]:
             ("dpo", ("name", "contact")),
         )
     }
+    if not view.merchant.text("representative.name", view.lang):
+        # Only controllers elsewhere need one (GDPR Art. 27; PIPL Art. 53).
+        people["representative"] = None
     return {
         "order": {**{key: order[key] for key in keys}, "jurisdiction": order["jurisdiction"]},
         **people,
@@ -99,19 +119,20 @@ def provenance(view: View) -> dict[str, Any]:
 def decision(view: View) -> dict[str, Any]:
     """Verdict, action and effect in plain words (GDPR Art. 15(1)(h); PIPL Art. 24)."""
     facts = view.record.score
-    observed = facts["mode"] == "observe"
-    action = "none" if observed else str(facts["action"])
+    action = "none" if view.observed else str(facts["action"])
+    verdict = "verdict_observed" if view.observed else "verdict"
+    effect = view.say("effect.observe" if view.observed else f"effect.{action}")
     statement = None
     if view.degraded:
-        statement = view.say("degraded.goes_on" if action == "none" else "degraded.statement")
+        statement = view.then(view.say("degraded.goes_on" if action == "none" else "degraded.statement"))
     return {
         "verdict": facts["verdict"],
-        "verdict_text": view.say(f"verdict.{facts['verdict']}"),
+        "verdict_text": view.then(view.say(f"{verdict}.{facts['verdict']}")),
         "action": facts["action"],
         "action_text": view.say(f"action.{facts['action']}"),
         "mode": facts["mode"],
-        "effect": view.say("effect.observe" if observed else f"effect.{action}"),
-        "duration": spaced(view.say(f"duration.{action}", hours=_hours(view)), view.lang),
+        "effect": view.then(effect),
+        "duration": view.then(spaced(view.say(f"duration.{action}", hours=_hours(view)), view.lang)),
         "degraded": view.degraded,
         "degraded_statement": statement,
     }
@@ -121,20 +142,35 @@ def automation(view: View) -> dict[str, Any]:
     """Whether a person took part, and on which ground not (GDPR Art. 22(1)-(3); PIPL Art. 24(3))."""
     facts = view.record.score
     key = _automation(facts["mode"], facts["action"], view.degraded)
+    held = key in ("person", "fallback")
     return {
-        "solely_automated": key in ("solely", "step_up"),
+        "solely_automated": key in SOLELY,
         "statement": view.say(f"automation.{key}"),
-        "art22_ground": {
-            "ground": view.merchant.get("art22.ground"),
-            "text": view.stated("art22.text"),
-        },
+        "art22_ground": ground(view) if key in SOLELY and "EU" in view.jurisdictions else None,
         "human_role": {
             "who": view.stated("human_review.who"),
             "authority": view.stated("human_review.authority"),
-            "when": spaced(view.say(f"human_when.{key}", hours=_hours(view)), view.lang),
-            "deadline_hours": view.merchant.get("human_review.deadline_hours"),
+            "when": view.then(_when(view, key)),
+            "deadline_hours": view.merchant.get("human_review.deadline_hours") if held else None,
         },
     }
+
+
+def ground(view: View) -> dict[str, Any]:
+    """On which ground a decision may be made by automated means alone (GDPR Art. 22(2))."""
+    return {"ground": view.merchant.get("art22.ground"), "text": view.stated("art22.text")}
+
+
+def _when(view: View, key: str) -> str:
+    """Orders on hold wait for a person; else somebody has to ask, and is answered like any request."""
+    answer = answer_within(view, str(view.record.order["jurisdiction"]))
+    return spaced(view.say(f"human_when.{key}", hours=_hours(view), answer=answer), view.lang)
+
+
+def answer_within(view: View, jurisdiction: str) -> str:
+    """Until when a request is answered (GDPR Art. 12(3); GB/T 35273-2020, 8.7)."""
+    days = view.merchant.answer_days(jurisdiction)
+    return view.say("answer.month" if days > SHORTEST_MONTH else "answer.days", n=days)
 
 
 def _hours(view: View) -> Any:
@@ -143,12 +179,12 @@ def _hours(view: View) -> Any:
 
 def _automation(mode: str, action: str, degraded: bool) -> str:
     """Who acted: it follows from what was done, not from the verdict's name."""
+    if degraded:
+        return "fallback" if mode != "observe" and action == "hold" else "none"
     if mode == "observe":
         return "observe"
     if action == "hold":
         return "person"
-    if degraded:
-        return "none"
     return "step_up" if action == "step_up" else "solely"
 
 
@@ -204,7 +240,7 @@ def reasons(view: View) -> dict[str, Any]:
 def other_factors(view: View) -> dict[str, Any]:
     """What the reasons leave out, in words for the subject (GDPR Art. 5(1)(a); PIPL Art. 24(1))."""
     share = view.record.other_share
-    word = "none" if share < 1e-9 else "little" if share < 0.25 else "some" if share < 0.6 else "much"
+    word = "none" if share < 1e-9 else "little" if share < 0.25 else "some" if share < MOST else "much"
     out: dict[str, Any] = {"word": word, "text": view.say(f"other.{word}")}
     if view.compliance:
         out["share"] = share
@@ -224,8 +260,10 @@ def data_used(view: View) -> list[dict[str, Any]]:
                 "source": view.say(f"source.{node.source}"),
                 "collected": view.say(f"collected.{node.source}"),
                 "necessary": node.pipl_class == "N",
+                "necessity": view.say(f"necessity.{_necessity(node)}"),
                 "sensitive": node.sensitive,
                 "data_class": node.retention_class,
+                "data_class_text": view.say(f"data_class.{node.retention_class}"),
                 "retention": view.stated(kept),
                 "retention_until": _until(view, kept),
                 "consent_ref": consent if node.consent_needed else None,
@@ -233,6 +271,27 @@ def data_used(view: View) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _necessity(node: NodeSpec) -> str:
+    if node.consent_needed:
+        return "optional"
+    return "needed" if node.pipl_class == "N" else "record"
+
+
+def sensitive_data(view: View) -> str:
+    """Which sensitive information was at hand, why, and what it means for the person (PIPL Art. 28-30)."""
+    kinds = {_kind_of_sensitive(node) for node in view.present() if node.sensitive}
+    if not kinds:
+        return view.say("sensitive.none")
+    parts = ["used", *(kind for kind in SENSITIVE if kind in kinds), "unused" if view.degraded else "effect"]
+    return ("" if view.lang == "zh" else " ").join(view.say(f"sensitive.{part}") for part in parts)
+
+
+def _kind_of_sensitive(node: NodeSpec) -> str:
+    if node.family in ("PAY", "GRF"):
+        return "payment"
+    return node.purpose if node.purpose in SENSITIVE else "rhythm"
 
 
 def family(code: str, lang: str) -> str:
@@ -257,12 +316,10 @@ def processing(view: View) -> dict[str, Any]:
             for j in view.jurisdictions
             for c in classes
         ],
+        "provision": view.say("provision.text"),
         "recipients": [
-            {
-                part: (row.get(part) or {}).get(view.lang) or view.say("missing.field")
-                for part in ("name", "purpose")
-            }
-            for row in view.merchant.get("recipients") or []
+            {part: row.text(part, view.lang) or view.say("missing.field") for part in RECIPIENT}
+            for row in view.merchant.recipients
         ],
         "transfers": view.stated("transfers.text"),
         "retention": {
@@ -303,10 +360,22 @@ def logic(view: View) -> dict[str, Any]:
 def summary(view: View) -> str:
     """How the score came about; where it is no sum of terms, how its parts were told apart."""
     explained = view.record.score.get("explained")
+    parts = [view.say("logic.unused")] if view.degraded else []
     if explained is None:
-        return view.say("logic.summary")
-    shares = view.say("logic.shares_exact" if explained["error"] is None else "logic.shares_estimated")
-    return ("" if view.lang == "zh" else " ").join((view.say("logic.summary_joint"), shares))
+        parts.append(view.say("logic.summary"))
+    else:
+        shares = view.say("logic.shares_exact" if explained["error"] is None else "logic.shares_estimated")
+        parts += [view.say("logic.summary_joint"), shares]
+    return ("" if view.lang == "zh" else " ").join(parts)
+
+
+def objection(view: View) -> dict[str, str] | None:
+    """The right to object, on its own (GDPR Art. 21(4)); None where the report is not about the GDPR."""
+    if view.law == "pipl":
+        return None
+    told = table("law")["objection"]
+    contact = view.stated("rights.contact")
+    return {"law": "gdpr", "article": told["article"], "text": told["text"][view.lang] + contact}
 
 
 def recourse(view: View) -> dict[str, Any]:
@@ -319,10 +388,12 @@ def recourse(view: View) -> dict[str, Any]:
                 {**{k: row[k] for k in ("law", "right", "article")}, "text": row["text"][view.lang]}
                 for row in rows
             ],
+            "object": objection(view),
             "url": view.stated("rights.url"),
             "contact": view.stated("rights.contact"),
             "deadlines": [
-                {"jurisdiction": j, "text": view.stated(f"rights.deadline.{j}")} for j in view.jurisdictions
+                {"jurisdiction": j, "days": view.merchant.answer_days(j), "text": answer_within(view, j)}
+                for j in view.jurisdictions
             ],
         },
         "complaint": [

@@ -34,7 +34,7 @@ class _Parts:
         self.h, self.words = headings(lang), labels(lang)
         self.lang, self.nothing = lang, say("missing.none", lang)
         self.names = {row["node"]: f"{row['node']} {row['label']}" for row in self.c["nodes"]}
-        self.comma = "、" if lang == "zh" else ", "
+        self.comma, self.semi = ("、", "；") if lang == "zh" else (", ", "; ")
 
     def section(
         self, key: str, field: str, facts: Rows, tables: Iterable[Mapping[str, Any]] = ()
@@ -80,6 +80,11 @@ class _Parts:
                 word = say(f"verdict.{c[key]['band']}", self.lang)
                 told = f"{c[key]['probability']:.4f} ({word}); {words['flips']}: {self.yes(c[key]['flips'])}"
                 facts.append((words[label], told))
+        gate = self.r["consent_gate"]
+        facts += [
+            (words["refused_nodes"], self.comma.join(gate["features"]) or self.nothing),
+            (words["refused_sum"], f"{gate['contribution_of_refused']:.1e}"),
+        ]
         return self.section("score", "compliance.score", facts)
 
     def contributions(self) -> list[dict[str, Any]]:
@@ -111,7 +116,7 @@ class _Parts:
                 row["value"] or "–",
                 _signed(row["phi"]),
                 row["pipl_class"],
-                "; ".join(row["basis"]),
+                self.semi.join(row["basis"]),
             ]
             for row in self.c["nodes"]
         ]
@@ -141,7 +146,10 @@ class _Parts:
         facts += [
             (key.removesuffix("_ref").upper(), c["assessments"][key] or "–") for key in c["assessments"]
         ]
-        reviews = ["; ".join(f"{k}: {v}" for k, v in entry.items()) for entry in c["review_log"]]
+        facts.append(
+            (self.h["merchant_problems"], self.semi.join(c["merchant_problems"]) or words["complete"])
+        )
+        reviews = [self.semi.join(f"{k}: {v}" for k, v in entry.items()) for entry in c["review_log"]]
         facts += [(self.h["review_log"], text) for text in reviews or [self.nothing]]
         return self.section("model", "compliance.model", facts)
 
@@ -180,7 +188,7 @@ class _Parts:
             [
                 row["node"],
                 say(f"state.{row['state']}", self.lang),
-                "; ".join(f"{name} {_number(value)}" for name, value in row["components"].items()),
+                self.semi.join(f"{name} {_number(value)}" for name, value in row["components"].items()),
             ]
             for row in a["vector"]
         ]

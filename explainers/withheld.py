@@ -10,15 +10,21 @@ from riskgraph.explainers.texts import table
 
 def withheld(view: View) -> list[dict[str, Any]]:
     """What this reader is not shown (GDPR Art. 15(4), Recital 63; C-203/22; PIPL Art. 24(3), 50)."""
-    return [row(view, entry) for entry in table("withheld")["fields"] if view.audience in entry["from"]]
+    return [row(view, entry) for entry in _kept_from(view, view.audience)]
 
 
 def withheld_from_subject(view: View) -> list[dict[str, Any]]:
     """The register for who weighs the grounds (C-203/22): fields, and where this report shows them."""
+    return [{**row(view, entry), "covers": list(entry["covers"])} for entry in _kept_from(view, "subject")]
+
+
+def _kept_from(view: View, reader: str) -> list[dict[str, Any]]:
+    """Entries of the table that hold of this decision."""
+    verdict = view.record.score["verdict"]
     return [
-        {**row(view, entry), "covers": list(entry["covers"])}
+        entry
         for entry in table("withheld")["fields"]
-        if "subject" in entry["from"]
+        if reader in entry["from"] and verdict in entry.get("verdicts", (verdict,))
     ]
 
 

@@ -111,8 +111,8 @@ class Reviews:
         text = words(read, "text", required=wish != "person")
         lang = read.text("lang", words=("zh", "en")) or "en"
         found, now = self.found(decision_id, merchant), self.clock.now()
-        due = review.answer_due(now, self.profile.answer_days)
         opening = opening_case(found, review.BY_CONTEST, now)
+        due = review.answer_due(now, self.profile.answer_days(opening.jurisdiction))
         return self.store.reviews.file(opening, Contest(wish, text, lang, via, now, due))
 
     def step(self, decision_id: str, reviewer: Reviewer, body: Mapping[str, Any]) -> dict[str, Any]:

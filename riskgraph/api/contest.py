@@ -122,7 +122,8 @@ def _visit(token: str, request: Request, lang: str, calls: int) -> Visit:
     decision_id = service.reviews.links.decision(token, clock.now())
     name = f"contest:{request.method}:{decision_id}"
     service.limiter.check(name, calls, clock.monotonic(), WINDOW_S)
-    order = service.reviews.found(decision_id, None).report.order
+    record = service.reviews.found(decision_id, None).report
+    order, observed = record.order, record.score["mode"] == "observe"
     lang = page_language(lang, request, str(order["lang"]))
     told, page = service.reviews.told(decision_id), blank(service.profile, lang)
     page = replace(
@@ -131,7 +132,7 @@ def _visit(token: str, request: Request, lang: str, calls: int) -> Visit:
         hint=_say("hint", lang, most=MAX_WORDS),
         received=received(told, lang),
         answered=answered(told, lang),
-        stands=stands(told, lang),
+        stands=stands(told, lang, observed),
     )
     return Visit(service, decision_id, lang, page)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import jsonschema
 import pytest
 
 from riskgraph import bootstrap
+from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.governance.keys import create_key
 from tests.api.conftest import order
-from tests.api.test_decisions import Broken
+from tests.api.test_decisions import Broken, with_part
 from tests.stores.builders import DAY
 from tests.support.cli import riskgraph
 
@@ -36,6 +38,18 @@ def step(shop, decision, name, role="reviewer", **body):
     path = f"/v1/reviews/{decision['decision_id']}"
     body = {"step": name, "reviewer": "Li Na"} | body
     return shop.client.post(path, json=body, headers=shop.headers(role))
+
+
+@pytest.mark.parametrize(("jurisdiction", "days"), [("CN", 15), ("EU", 30), ("other", 30)])
+def test_an_objection_is_due_when_the_shoppers_report_says(shop, jurisdiction, days):
+    made = shop.decide(order(jurisdiction=jurisdiction)).json()
+    filed = contest(shop, made).json()
+    told = report(shop, made, "subject").json()["rights"]["deadlines"]
+    promised = next(row["days"] for row in told if row["jurisdiction"] == jurisdiction)
+    due, received = (datetime.fromisoformat(filed[key]) for key in ("due_at", "received_at"))
+    assert promised == days
+    # A month can end before its thirty days do.
+    assert timedelta(days=min(days, 27)) <= due - received <= timedelta(days=promised)
 
 
 def other_than(verdict: str) -> str:
@@ -389,3 +403,16 @@ def test_the_command_lists_what_waits(shop, decision):
     assert riskgraph("review", "list", "--json", home=shop.settings.home).json()["reviews"] == []
     every = riskgraph("review", "list", "--all", "--json", home=shop.settings.home).json()
     assert every["reviews"][0]["outcome"] == "overturn"
+
+
+def test_a_ruling_on_an_order_that_was_only_observed_is_told_as_recorded(shop, decision):
+    real = MerchantProfile(dict(shop.service.profile.data) | {"provenance": "merchant"})
+    with_part(shop, writer=replace(shop.service.line.writer, profile=real))
+    observed = shop.decide(order(order_id="A-77", jurisdiction="EU")).json()
+    assert observed["mode"] == "observe"
+    step(shop, observed, "claim")
+    assert overturn(shop, observed).status_code == 200
+    told = report(shop, observed, "subject").json()["human_review"]
+    assert "only recorded" in told["stands"]
+    page = shop.client.get(told["url"][told["url"].index("/contest/") :], params={"lang": "en"}).text
+    assert told["stands"] in page

@@ -188,17 +188,19 @@ def some_record(
     )
 
 
-def degraded_record(cause: str = "timeout") -> DecisionReport:
+def degraded_record(
+    cause: str = "timeout", action: str = "hold", mode: str = "enforce", **order: Any
+) -> DecisionReport:
     return build_report(
-        some_order(),
+        some_order(**order),
         random_subgraph(1),
-        walk=Walk(Verdict.REVIEW, "hold", (f"degraded:{cause}", "leaf:review")),
+        walk=Walk(Verdict.REVIEW, action, (f"degraded:{cause}", "leaf:review")),
         score=None,
         attribution=None,
         decision_id="d-degraded",
         issued_at="2026-11-11T04:03:04Z",
-        action="hold",
-        mode="enforce",
+        action=action,
+        mode=mode,
         versions=VERSIONS,
         provenance="simulated",
         degraded_cause=cause,

@@ -139,6 +139,16 @@ def test_only_the_fraud_team_and_the_authority_read_ids_of_rules() -> None:
     assert "single_node" not in json.dumps(report(1, "subject", walk=softened))
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_suspicions_are_said_to_be_kept_back_only_where_some_are(verdict: Verdict, lang: str) -> None:
+    walk = Walk(verdict, "none", ("leaf:x",))
+    rows = [row["field"] for row in report(1, "subject", lang, walk=walk)["withheld"]]
+    staff = report(1, "compliance", lang, walk=walk)["compliance"]["withheld_from_subject"]
+    assert [row["field"] for row in staff] == rows
+    assert ("suspicions" in rows) == (verdict is Verdict.ACCEPT)
+
+
 def test_only_who_was_stopped_is_told_of_factors_in_the_other_direction() -> None:
     accepted, stopped = Walk(Verdict.ACCEPT, "none", ("leaf:accept",)), Walk(Verdict.REJECT, "block", ("x",))
     told = [report(1, "subject", walk=walk)["mitigating_factors"] for walk in (accepted, stopped)]

@@ -37,12 +37,12 @@ PARITY = {
 # What a text of no language is: codes, ids, numbers, digests, addresses, moments.
 SAME_IN_BOTH = re.compile(
     r"^(schema|report_id|decision_id|issued_at|law|audience|order\..*|law_refs\..*|integrity\..*"
-    r"|(controller|representative|dpo)\.contact|provenance\.(model|merchant)|decision\.(verdict|action|mode)"
+    r"|(controller|representative|dpo|recipients)\.contact|provenance\.(model|merchant)|decision\.(verdict|action|mode)"
     r"|automation\.art22_ground\.ground|(reasons|mitigating_factors)\.(code|text_zh|text_en|direction|band"
     r"|interaction_of|own_facts\.node)|other_factors\.word|consent_gate\.(refused_purposes|features|action)"
     r"|consent_gate\.parity\.facts\..*|legal_basis\.(jurisdiction|data_class)|retention\.(report_until"
     r"|erasure_state)|data_used\.(node|data_class|consent_ref|retention_until)|rights\.(url|contact)"
-    r"|rights\.list\.(law|right|article)|rights\.deadlines\.jurisdiction|complaint\.(jurisdiction|url)"
+    r"|rights\.list\.(law|right|article)|rights\.object\.(law|article)|rights\.deadlines\.jurisdiction|complaint\.(jurisdiction|url)"
     r"|(compliance\.withheld_from_subject|withheld)\.(field|ground|date|covers)"
     r"|compliance\.(score\.availability|attribution\.(method_id|reference_id|group_phi\.family|pair_phi\..*"
     r"|top_nodes)|optional_data\.band|fidelity\.band|path|context|degraded_cause|nodes\.(node|name|family"

@@ -196,6 +196,15 @@ def test_moments_are_readable(text: str, shown: str) -> None:
     assert moment(text) == shown
 
 
+def test_a_report_is_issued_by_the_clock_that_the_order_was_placed_by() -> None:
+    placed = "2026-11-11T12:03:04.567+08:00"
+    assert moment("2026-11-11T04:03:04Z", placed) == "2026-11-11 12:03:04 +08:00"
+    assert moment("2026-11-11T04:03:04Z", "soon") == "2026-11-11T04:03:04Z"
+    assert "2026-11-11 04:03:04 UTC" not in render_html(
+        some_record(1), audience="subject", law="both", lang="zh", merchant=DEMO
+    )
+
+
 def contrast(first: str, second: str) -> float:
     """WCAG 2.2 contrast ratio of two hex colours."""
 
