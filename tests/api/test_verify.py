@@ -112,6 +112,23 @@ def test_nonsense_gets_the_page_again_with_what_is_wrong(shop, text, sentence):
     assert sentence in page.text
 
 
+@pytest.mark.parametrize("name", ["decision_id", "report_id", "\ud800"])
+def test_half_a_character_is_refused_and_breaks_nothing(shop, name):
+    text = json.dumps(report_of(shop, "subject") | {name: "\ud800"})
+    page = shop.client.post("/verify", params={"lang": "en"}, data={"report": text})
+    assert (page.status_code, "not whole JSON" in page.text) == (422, True)
+    answer = shop.client.post("/v1/verify", content=text)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("depth", [33, 900, 100_000])
+def test_what_is_nested_deeper_than_any_report_is_refused(shop, depth):
+    deep = "[" * (depth - 1) + "]" * (depth - 1)
+    text = json.dumps(report_of(shop, "subject"))[:-1] + f', "more": {deep}}}'
+    answer = shop.client.post("/v1/verify", content=text)
+    assert (answer.status_code, "deeper than 32" in answer.text) == (400, True)
+
+
 def test_markup_in_a_report_stays_text(shop):
     report = report_of(shop, "subject") | {"report_id": "<script>alert(1)</script>"}
     page = shop.client.post("/verify", data={"report": json.dumps(report)})
