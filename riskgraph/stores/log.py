@@ -18,7 +18,7 @@ import apsw
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Invalid, StorageUnavailable
-from riskgraph.core.merkle import Frontier, frontier, inclusion_proof, leaf_hash
+from riskgraph.core.merkle import EMPTY_ROOT, Frontier, frontier, inclusion_proof, leaf_hash
 from riskgraph.core.tree_head import TreeHead
 from riskgraph.ports import Signer, Verifier
 from riskgraph.stores.insert import insert
@@ -81,12 +81,16 @@ class Log:
         self._edge = Frontier()
         self._head: bytes | None = None
         self._signed = 0
+        # Size and root that this process knows to be committed: a log only grows.
+        self._committed = (0, EMPTY_ROOT)
 
     def refresh(self, connection: apsw.Connection) -> bool:
         """Take over what another process has appended; true if there was anything.
 
         Raises:
-            StorageUnavailable: If the leaves do not fit the signed head; nothing is ever signed over that.
+            StorageUnavailable: If the edge of the tree does not fit the signed head, or does not go on from
+                what this process has committed or seen: nothing is signed over that. Leaves behind full
+                tiles are not read again: whether they were altered is for ``verify``.
         """
         body = connection.execute(_HEAD).get
         if body == self._head:
@@ -102,7 +106,18 @@ class Log:
         edge = frontier(size, StoredTiles(connection))
         if body is not None or size:
             _check_head(body, edge, self._signer)
+        held, root = self._committed
+        if size < held or frontier(held, StoredTiles(connection)).root != root:
+            raise StorageUnavailable(
+                f"the log was put back: it does not go on from the {held} leaves that this process has seen; "
+                "restart it if the store was restored on purpose, else see riskgraph audit verify"
+            )
         self._edge, self._head, self._signed = edge, body, size
+        self.committed()
+
+    def committed(self) -> None:
+        """What was signed last is in the file now: the log never goes behind it again."""
+        self._committed = (self._signed, self._edge.root)
 
     @property
     def size(self) -> int:

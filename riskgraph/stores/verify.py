@@ -44,6 +44,13 @@ _STRAY = (
     "UNION ALL SELECT leaf, NULL, 'record is not in the log' FROM log_records "
     "WHERE leaf NOT IN (SELECT leaf FROM log) ORDER BY 1 LIMIT 100"
 )
+# Committed with each decision, and made anonymous or deleted with it: else it was taken away beside the log.
+_LEFT_BEHIND = (
+    "SELECT CAST(decision_id AS BLOB), 'it was billed, but there is no decision' FROM meter "
+    "WHERE decision_id <> '' AND decision_id NOT IN (SELECT decision_id FROM decisions) "
+    "UNION ALL SELECT CAST(decision_id AS BLOB), 'it was announced, but there is no decision' FROM outbox "
+    "WHERE type='decision.recorded' AND decision_id NOT IN (SELECT decision_id FROM decisions) LIMIT 100"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +174,8 @@ class _Check:
     def head(self) -> TreeHead | None:
         for seq, decision_id, problem in self.connection.execute(_STRAY):
             self.note(seq, problem, None if decision_id is None else _text(decision_id))
+        for decision_id, problem in self.connection.execute(_LEFT_BEHIND):
+            self.note(None, problem, _text(decision_id))
         body: Any = self.connection.execute("SELECT body FROM tree_head").get
         if body is None:
             if self.edge.size:

@@ -200,6 +200,63 @@ def test_a_kept_head_of_another_log_is_told(path, tmp_path):
     assert "does not go on" in problem.problem
 
 
+LAST = "(SELECT decision_id FROM decisions WHERE seq >= 5)"
+
+
+def cut_back(path, head, *more):
+    """Take away the decisions behind the fifth and put back the signed head from before them."""
+    with closing(apsw.Connection(str(path))) as connection:
+        for statement in (*more, "DELETE FROM decisions WHERE seq >= 5", "DELETE FROM log WHERE leaf >= 5"):
+            connection.execute(statement)
+        connection.execute("UPDATE tree_head SET body=?", (head,))
+
+
+def head_of(path):
+    with closing(apsw.Connection(str(path))) as connection:
+        return connection.execute("SELECT body FROM tree_head").get
+
+
+def test_a_log_cut_back_to_an_earlier_head_is_betrayed_by_bill_and_events(path):
+    fill(path, SECRETS, 5)
+    head = head_of(path)
+    with closing(SqliteStore(path, SECRETS)) as store:
+        for name in "abc":
+            store.append(entry(name))
+    cut_back(path, head)
+    told = [(p.decision_id, p.problem) for p in verify_file(path, SECRETS).problems]
+    assert [name for name, _ in told] == ["d-a", "d-b", "d-c"] * 2
+    assert ["billed" in why for _, why in told] == [True] * 3 + [False] * 3
+
+
+def test_a_service_that_runs_does_not_go_on_from_an_earlier_head(path):
+    fill(path, SECRETS, 5)
+    head = head_of(path)
+    with closing(SqliteStore(path, SECRETS)) as store:
+        for name in "abc":
+            store.append(entry(name))
+        # Whoever cuts bill and events too leaves nothing in the file that tells it.
+        cut_back(path, head, f"DELETE FROM meter WHERE decision_id IN {LAST}",
+                 f"DELETE FROM outbox WHERE decision_id IN {LAST}")  # fmt: skip
+        assert verify_file(path, SECRETS).problems == ()
+        with pytest.raises(StorageUnavailable, match="put back"):
+            store.append(entry("d"))
+        assert head_of(path) == head
+
+
+def test_a_service_that_runs_does_not_go_on_from_another_log(path, tmp_path):
+    fill(path, SECRETS, 3)
+    fill(tmp_path / "other.db", SECRETS, 4)
+    with closing(SqliteStore(path, SECRETS)) as store:
+        with closing(apsw.Connection(str(path))) as connection:
+            connection.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+            for table in ("log", "log_tiles", "log_records", "tree_head"):
+                connection.execute(
+                    f"DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM other.{table}"
+                )
+        with pytest.raises(StorageUnavailable, match="put back"):
+            store.append(entry("d"))
+
+
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10**9))
 def test_no_bit_of_log_or_reports_can_be_flipped_unnoticed(tmp_path_factory, seed):
