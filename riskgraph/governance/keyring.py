@@ -136,9 +136,9 @@ class KeyRing:
         retired = self._folder / RETIRED
         retired.mkdir(mode=0o700, exist_ok=True)
         # The old public key is safe before the old private key is gone.
-        _replace(retired / f"{old.key_id}.json", json.dumps(told, indent=1).encode())
-        _replace(retired / f"{old.key_id}.pem", old.public_pem)
-        _replace(self._folder / KEY_FILE, new.secret_bytes)
+        replace_file(retired / f"{old.key_id}.json", json.dumps(told, indent=1).encode())
+        replace_file(retired / f"{old.key_id}.pem", old.public_pem)
+        replace_file(self._folder / KEY_FILE, new.secret_bytes)
         return PublicKey(old.key_id, old.public_pem.decode(), handover["at"], new.key_id)
 
 
@@ -172,7 +172,7 @@ def check_handover(body: bytes, old: Ed25519Verifier) -> Mapping[str, Any]:
     return told  # type: ignore[no-any-return]
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, mode 0600, also after a power cut."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)

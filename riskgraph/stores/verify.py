@@ -180,6 +180,8 @@ class _Check:
         if body is None:
             if self.edge.size:
                 self.note(None, "the signed tree head is missing")
+            if self.kept is not None and self.kept.size:
+                self.note(None, f"the log is empty, and a kept tree head has {self.kept.size} leaves")
             return None
         try:
             head = parse_head(body)

@@ -192,6 +192,14 @@ def test_a_kept_head_shows_that_the_log_was_put_back(path):
     assert "shortened" in problem.problem
 
 
+def test_a_kept_head_shows_that_an_empty_log_was_put_in_place(path, tmp_path):
+    fill(path, SECRETS, 3)
+    fill(tmp_path / "new.db", SECRETS, 0)
+    kept = verify_file(path, SECRETS).head
+    (problem,) = verify_file(tmp_path / "new.db", SECRETS, kept).problems
+    assert "is empty" in problem.problem
+
+
 def test_a_kept_head_of_another_log_is_told(path, tmp_path):
     fill(path, SECRETS, 3)
     fill(tmp_path / "other.db", SECRETS, 2)
