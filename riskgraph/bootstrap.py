@@ -24,7 +24,7 @@ from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.wording import read_tables
 from riskgraph.governance.contest_links import ContestLinks
-from riskgraph.governance.keyring import KeyRing, replace_file
+from riskgraph.governance.keyring import KeyRing, PublicKey, replace_file
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.limits import SubjectReports
 from riskgraph.governance.signing import (
@@ -46,6 +46,7 @@ from riskgraph.settings import Settings
 from riskgraph.shadow import Challengers
 from riskgraph.stores import Secrets, SqliteStore, open_store, store_path
 from riskgraph.stores.log import parse_head
+from riskgraph.stores.rotation import rotate_under
 from riskgraph.stores.verify import Verified, verify_file
 from riskgraph.subjects import Subjects
 from riskgraph.writing import SIMULATED as SIMULATED
@@ -262,6 +263,16 @@ def open_signer(settings: Settings) -> Ed25519Signer:
 def open_key_ring(settings: Settings) -> KeyRing:
     """What signs reports and tree heads, and verifies those of earlier keys."""
     return KeyRing(settings.secret_folder)
+
+
+def rotate_report_key(settings: Settings) -> PublicKey:
+    """Sign reports and the log with another key; returns the retired one.
+
+    Raises:
+        StorageUnavailable: If the log does not fit its signed head, or cannot be written.
+    """
+    ring = open_key_ring(settings)
+    return rotate_under(store_path(settings.store), ring, lambda head: ring.rotate(tree_head=head))
 
 
 def open_secrets(settings: Settings) -> Secrets:

@@ -16,7 +16,7 @@ from riskgraph.api.body import check_depth, described, read_body
 from riskgraph.api.contest import FORM, page_headers, page_language
 from riskgraph.api.state import service_of
 from riskgraph.core.errors import BadRequest, Invalid, RiskgraphError, TooLarge, TooManyRequests
-from riskgraph.explainers.integrity import verdict
+from riskgraph.explainers.integrity import Finding, verdict
 from riskgraph.explainers.verify_page import Checked, render_verify
 from riskgraph.service import Service
 
@@ -72,8 +72,7 @@ async def post_report(request: Request) -> JSONResponse:
     _limit(service)
     raw = await read_body(request, MAX_REPORT_BYTES)
     findings = await run_in_threadpool(service.reports.check, parse_report(raw))
-    rows = [{"what": found.what, "result": found.result, "why": found.why} for found in findings]
-    return JSONResponse({"result": verdict(findings), "findings": rows})
+    return JSONResponse({"result": verdict(findings), "findings": [_told(found) for found in findings]})
 
 
 @router.get("/verify/keys", summary="Public keys of reports and of the log")
@@ -99,6 +98,11 @@ def parse_report(raw: str | bytes) -> dict[str, Any]:
     if not isinstance(report, dict):
         raise BadRequest("a report is a JSON object")
     return report
+
+
+def _told(found: Finding) -> dict[str, str]:
+    told = {"what": found.what, "result": found.result, "why": found.why}
+    return told if found.retired_at is None else told | {"retired_at": found.retired_at}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Invalid, StorageUnavailable
 from riskgraph.core.merkle import EMPTY_ROOT, Frontier, frontier, inclusion_proof, leaf_hash
 from riskgraph.core.tree_head import TreeHead
-from riskgraph.ports import Signer, Verifier
+from riskgraph.ports import LogSigner
 from riskgraph.stores.insert import insert
 
 RECORD = "riskgraph.log/1"
@@ -76,7 +76,7 @@ class Log:
         signer: Signs tree heads.
     """
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: LogSigner) -> None:
         self._signer = signer
         self._edge = Frontier()
         self._head: bytes | None = None
@@ -144,10 +144,18 @@ class Log:
         connection.execute("INSERT INTO log_records VALUES(?, ?)", (self._edge.size, body))
         self.append([leaf_hash(body)], connection)
 
+    @property
+    def head(self) -> TreeHead | None:
+        """The newest signed head; None for a log without a leaf."""
+        return None if self._head is None else parse_head(self._head)
+
     def sign(self, connection: apsw.Connection) -> None:
         """Sign what this transaction has appended; the last thing before its commit."""
-        if self._edge.size == self._signed:
-            return
+        if self._edge.size != self._signed:
+            self.sign_anew(connection)
+
+    def sign_anew(self, connection: apsw.Connection) -> None:
+        """Sign the log as it is, with the key that signs now."""
         body = canonical_json(self._signed_head().to_json())
         connection.execute(_SAVE_HEAD, (body,))
         # If the commit fails, the file still has the head before: refresh sees that it is another.
@@ -163,7 +171,7 @@ class Log:
                 return head
 
 
-def _check_head(body: bytes | None, edge: Frontier, verifier: Verifier) -> None:
+def _check_head(body: bytes | None, edge: Frontier, signer: LogSigner) -> None:
     try:
         head = None if body is None else parse_head(body)
     except Invalid:
@@ -173,11 +181,17 @@ def _check_head(body: bytes | None, edge: Frontier, verifier: Verifier) -> None:
             "the log does not fit its signed tree head, so it was altered or damaged; "
             "riskgraph audit verify names the first bad record"
         )
-    if not verifier.verify(head.signed, head.signature):
+    if signer.signs_now(head.signed, head.signature):
+        return
+    if signer.verify(head.signed, head.signature):
         raise StorageUnavailable(
-            f"the log was signed with key {head.key_id}, which is not known here: restore report.key, "
-            "or put that public key into the folder retired of the secrets"
+            f"the log was signed with key {head.key_id} after that was retired: whoever still has the key "
+            "may have written another log; restore the store, and see riskgraph audit verify"
         )
+    raise StorageUnavailable(
+        f"the log was signed with key {head.key_id}, which is not known here: restore report.key, "
+        "or put that public key into the folder retired of the secrets"
+    )
 
 
 def leaf_ranges(leaves: Iterable[int]) -> list[list[int]]:

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from riskgraph.core.errors import CheckFailed, StorageUnavailable
-from riskgraph.ports import Signer
+from riskgraph.ports import LogSigner
 from riskgraph.stores.codec import decode_plain, encode_row
 from riskgraph.stores.insert import insert, select_in
 
@@ -35,7 +35,7 @@ class Secrets:
     """
 
     wrapping_key: bytes = field(repr=False)
-    signer: Signer
+    signer: LogSigner
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from riskgraph.core.errors import CheckFailed, Invalid, StorageUnavailable
 from riskgraph.core.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, leaf_hash
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.tree_head import TreeHead
-from riskgraph.ports import Verifier
+from riskgraph.ports import LogSigner, Verifier
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.log import RECORD, parse_head
 from riskgraph.stores.schema import SCHEMA_VERSION, connect, storage_errors
@@ -97,7 +97,8 @@ class _Check:
     """One walk over all leaves."""
 
     def __init__(self, secrets: Secrets, kept: TreeHead | None, connection: apsw.Connection) -> None:
-        self.connection, self.verifier = connection, secrets.signer
+        self.connection = connection
+        self.verifier: LogSigner = secrets.signer
         self.vault, self.kept = Vault(secrets.wrapping_key), kept
         self.problems: list[Problem] = []
         self.edge, self.decisions, self.gone, self.records = Frontier(), 0, 0, 0
@@ -192,6 +193,8 @@ class _Check:
             self.note(None, "the signed tree head was altered")
         elif not self.verifier.verify(head.signed, head.signature):
             self.note(None, f"the tree head is not signed by a key of this installation ({head.key_id})")
+        elif not self.verifier.signs_now(head.signed, head.signature):
+            self.note(None, f"the tree head was signed with key {head.key_id} after that was retired")
         elif (head.size, head.root) != (self.edge.size, self.edge.root):
             self.note(None, f"the leaves are not those of the signed tree head of {head.size} leaves")
         if self.kept is not None:

@@ -41,16 +41,29 @@ def test_each_readers_report_holds(shop):
 
 def test_a_report_of_yesterday_holds_after_more_decisions_and_another_key(shop):
     report = report_of(shop)
-    bootstrap.open_key_ring(shop.settings).rotate()
+    bootstrap.rotate_report_key(shop.settings)
     later = report_of(shop, name="A-1002")
     assert later["integrity"]["signature"]["key_id"] != report["integrity"]["signature"]["key_id"]
     assert later["integrity"]["log"]["leaf_index"] == report["integrity"]["log"]["leaf_index"] + 1
     assert check(shop, report)["result"] == check(shop, later)["result"] == "holds"
+    assert {"signature_holds", "tree_head_holds"} < set(why(check(shop, later)))
+
+
+def test_that_a_key_was_retired_is_told_with_the_day(shop):
+    report = report_of(shop, "subject")
+    retired = bootstrap.rotate_report_key(shop.settings)
+    (signature,) = [row for row in check(shop, report)["findings"] if row["what"] == "signature"]
+    assert (signature["why"], signature["retired_at"]) == ("signature_retired", retired.retired_at)
+    for lang, said in (("zh", "停用"), ("en", "was retired on")):
+        page = shop.client.post("/verify", params={"lang": lang}, data={"report": json.dumps(report)})
+        assert said in page.text
+        assert retired.retired_at[:10] in page.text
+        assert "{day}" not in page.text
 
 
 def test_anyone_can_check_with_the_published_keys_alone(shop):
     report = report_of(shop, "subject")
-    bootstrap.open_key_ring(shop.settings).rotate()
+    bootstrap.rotate_report_key(shop.settings)
     listed = {row["key_id"]: row for row in shop.client.get("/verify/keys").json()["keys"]}
     told = report["integrity"]
     key = parse_public_key(listed[told["signature"]["key_id"]]["public_key"].encode())

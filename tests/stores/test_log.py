@@ -161,6 +161,8 @@ class OtherSigner:
     def verify(self, data: bytes, signature: bytes) -> bool:
         return signature == self.sign(data)
 
+    signs_now = verify
+
 
 def test_a_head_of_a_stranger_is_refused_and_found(path):
     fill(path, SECRETS, 3)
