@@ -22,7 +22,7 @@ from riskgraph.ports import Signer, Verifier
 ALGORITHM = "Ed25519"
 SCHEMA = "decision_report/1"
 HOLDS, FAILS, UNKNOWN = "holds", "fails", "unknown"
-ON_RECORD, ERASED, ELSEWHERE = "on_record", "erased", "elsewhere"
+ON_RECORD, ERASED, MISSING, ELSEWHERE = "on_record", "erased", "missing", "elsewhere"
 
 # ``verifier(key_id)``: the public key of that id; None for one that is not known.
 Keys = Callable[[str], Verifier | None]

@@ -202,7 +202,9 @@ def leaf_ranges(leaves: Iterable[int]) -> list[list[int]]:
 
 
 def place_of(leaf: int, decision_id: str, hashed: str, connection: apsw.Connection) -> str:
-    """Whether a leaf is the one of a decision: ``on_record``, ``erased`` or ``elsewhere``.
+    """Whether a leaf is the one of a decision: ``on_record``, ``erased``, ``missing`` or ``elsewhere``.
+
+    ``missing`` is a decision that is gone and that no record names as erased.
 
     Args:
         leaf: Its number.
@@ -219,9 +221,30 @@ def place_of(leaf: int, decision_id: str, hashed: str, connection: apsw.Connecti
         return "elsewhere"
     _, there, is_record, elsewhere = row
     if there is None:
-        # That it was erased on record, and not only taken away, is for ``verify`` to tell.
-        return "elsewhere" if is_record or elsewhere else "erased"
+        if is_record or elsewhere:
+            return "elsewhere"
+        return "erased" if _is_erased(leaf, connection) else "missing"
     return "on_record" if there == decision_id else "elsewhere"
+
+
+def _is_erased(leaf: int, connection: apsw.Connection) -> bool:
+    # What was erased is told behind it.
+    query = "SELECT hash, body FROM log_records JOIN log USING(leaf) WHERE leaf > ? ORDER BY leaf"
+    return any(
+        leaf_hash(body) == hashed and any(first <= leaf <= last for first, last in erased_ranges(body))
+        for hashed, body in connection.execute(query, (leaf,))
+    )
+
+
+def erased_ranges(body: Any) -> list[tuple[int, int]]:
+    """First and last leaves that a record names as erased; none of what is no such record."""
+    try:
+        told: Mapping[str, Any] = json.loads(body)
+        if told["schema"] == RECORD and told["event"] == "erased":
+            return [(int(first), int(last)) for first, last in told["leaves"]]
+    except (ValueError, KeyError, TypeError):
+        pass
+    return []
 
 
 def proof_of(leaf: int, connection: apsw.Connection) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from riskgraph.core.report import DecisionReport
 from riskgraph.core.tree_head import TreeHead
 from riskgraph.ports import LogSigner, Verifier
 from riskgraph.stores.codec import decode_record
-from riskgraph.stores.log import RECORD, parse_head
+from riskgraph.stores.log import erased_ranges, parse_head
 from riskgraph.stores.schema import SCHEMA_VERSION, connect, storage_errors
 from riskgraph.stores.sealing import Secrets, Vault
 
@@ -106,7 +106,7 @@ class _Check:
             (level, tile): hashed
             for level, tile, hashed in connection.execute("SELECT level, tile, hash FROM log_tiles")
         }
-        self.starts, self.ends = _erased_ranges(connection)
+        self.starts, self.ends = _all_erased(connection)
 
     def note(self, seq: int | None, problem: str, decision_id: str | None = None) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -232,10 +232,10 @@ def _contradiction(row: Sequence[Any], report: DecisionReport, answer: Any) -> s
     return None
 
 
-def _erased_ranges(connection: apsw.Connection) -> tuple[list[int], list[int]]:
+def _all_erased(connection: apsw.Connection) -> tuple[list[int], list[int]]:
     """First and last leaves of what is on record as erased, in order and merged."""
     ranges = sorted(
-        r for (body,) in connection.execute("SELECT body FROM log_records") for r in _ranges(body)
+        r for (body,) in connection.execute("SELECT body FROM log_records") for r in erased_ranges(body)
     )
     starts: list[int] = []
     ends: list[int] = []
@@ -246,15 +246,6 @@ def _erased_ranges(connection: apsw.Connection) -> tuple[list[int], list[int]]:
             starts.append(first)
             ends.append(last)
     return starts, ends
-
-
-def _ranges(body: Any) -> Iterator[tuple[int, int]]:
-    try:
-        told: Mapping[str, Any] = json.loads(body)
-        if told["schema"] == RECORD and told["event"] == "erased":
-            yield from [(int(first), int(last)) for first, last in told["leaves"]]
-    except (ValueError, KeyError, TypeError):
-        return
 
 
 def verify_file(path: Path, secrets: Secrets, kept: TreeHead | None = None) -> Verified:
