@@ -25,6 +25,7 @@ from riskgraph.governance.signing import (
     parse_public_key,
     read_or_create_secret,
     read_public_key,
+    sync_folder,
 )
 
 KEY_FILE = "report.key"
@@ -215,8 +216,4 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

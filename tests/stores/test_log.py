@@ -152,6 +152,17 @@ def test_a_store_whose_log_was_altered_is_not_signed_again(path):
         SqliteStore(path, SECRETS)
 
 
+def test_a_leaf_behind_a_full_tile_is_for_the_check_and_does_not_stop_signing(path):
+    fill(path, SECRETS, 257)
+    edit(path, "UPDATE log SET hash=zeroblob(32) WHERE leaf=5")
+    with closing(SqliteStore(path, SECRETS)) as store:
+        store.append(entry("later"))
+    assert first_problem(path)["seq"] == 5
+    edit(path, "UPDATE log SET hash=zeroblob(32) WHERE leaf=256")
+    with pytest.raises(StorageUnavailable, match="audit verify"):
+        SqliteStore(path, SECRETS)
+
+
 class OtherSigner:
     key_id = "other"
 
