@@ -168,6 +168,9 @@ def test_an_export_is_a_file_for_its_owner_only(controller, tmp_path):
     assert on_machine(controller, "subject", "export", "--account", ACCOUNT, "--out", out).code == 0
     assert json.loads(out.read_text("utf-8"))["schema"] == "riskgraph.subject_export/1"
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    out.chmod(0o644)
+    assert on_machine(controller, "subject", "export", "--account", ACCOUNT, "--out", out).code == 0
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
 
 
 def test_a_bad_record_ends_the_check_with_three_and_its_name(controller, tmp_path):
