@@ -22,10 +22,12 @@ from riskgraph.ports import Signer, Verifier
 ALGORITHM = "Ed25519"
 SCHEMA = "decision_report/1"
 HOLDS, FAILS, UNKNOWN = "holds", "fails", "unknown"
-ON_RECORD, ERASED, ELSEWHERE = "on_record", "erased", "elsewhere"
+ON_RECORD, ERASED, MISSING, ELSEWHERE = "on_record", "erased", "missing", "elsewhere"
 
 # ``verifier(key_id)``: the public key of that id; None for one that is not known.
 Keys = Callable[[str], Verifier | None]
+# ``retired_at(key_id)``: when the key of that id was retired, ISO 8601; None for the one that signs now.
+RetiredAt = Callable[[str], str | None]
 # ``place(leaf_index, decision_id, leaf_hash)``: what the log holds there; the hash is "" where none is told.
 Place = Callable[[int, str, str], str]
 
@@ -54,11 +56,13 @@ class Finding:
         what: ``digest``, ``signature``, ``tree_head``, ``inclusion`` or ``log``.
         result: ``holds``, ``fails`` or ``unknown``.
         why: A code for the page's sentence about it.
+        retired_at: When the key of the signature was retired, ISO 8601; None where it signs now.
     """
 
     what: str
     result: str
     why: str
+    retired_at: str | None = None
 
 
 def integrity(report: Mapping[str, Any], evidence: Evidence | None, audience: str) -> dict[str, Any]:
@@ -89,8 +93,12 @@ def canonical_sha256(report: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(hashed)).hexdigest()
 
 
-def check_report(report: Any, keys: Keys, place: Place) -> list[Finding]:
+def check_report(
+    report: Any, keys: Keys, place: Place, retired_at: RetiredAt = lambda key_id: None
+) -> list[Finding]:
     """Check a report that somebody holds; the order of the findings is that of the page.
+
+    That a key was retired is told and fails nothing: its reader knows whether they had the report before.
 
     Raises:
         Invalid: If it is no report, or lacks what could be checked.
@@ -100,7 +108,7 @@ def check_report(report: Any, keys: Keys, place: Place) -> list[Finding]:
     told = report.get("integrity")
     if not isinstance(told, Mapping) or not isinstance(told.get("canonical_sha256"), str):
         raise Invalid("this report has no integrity.canonical_sha256", field="integrity")
-    findings = [_digest(report, told), _signature(told, keys)]
+    findings = [_digest(report, told), _signature(told, keys, retired_at)]
     log = told.get("log")
     if isinstance(log, Mapping):
         findings += _proof(log, keys)
@@ -124,7 +132,7 @@ def _digest(report: Mapping[str, Any], told: Mapping[str, Any]) -> Finding:
     return Finding("digest", HOLDS, "digest_holds") if same else Finding("digest", FAILS, "digest_fails")
 
 
-def _signature(told: Mapping[str, Any], keys: Keys) -> Finding:
+def _signature(told: Mapping[str, Any], keys: Keys, retired_at: RetiredAt) -> Finding:
     signature = told.get("signature")
     if signature is None:
         return Finding("signature", UNKNOWN, "signature_missing")
@@ -136,9 +144,10 @@ def _signature(told: Mapping[str, Any], keys: Keys) -> Finding:
         fits = fits and signature["algorithm"] == ALGORITHM
     except (KeyError, TypeError, ValueError, AttributeError):
         fits = False
-    if fits:
-        return Finding("signature", HOLDS, "signature_holds")
-    return Finding("signature", FAILS, "signature_fails")
+    if not fits:
+        return Finding("signature", FAILS, "signature_fails")
+    retired = retired_at(signature["key_id"])
+    return Finding("signature", HOLDS, "signature_retired" if retired else "signature_holds", retired)
 
 
 def _proof(log: Mapping[str, Any], keys: Keys) -> list[Finding]:

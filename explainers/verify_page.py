@@ -48,7 +48,7 @@ def render_verify(checked: Checked, lang: str, merchant: MerchantProfile) -> str
     texts = {key: row[lang] for key, row in table("verify")["text"].items()}
     missing = say("missing.field", lang)
     findings = [
-        (texts[f"mark_{finding.result}"], finding.result, say(f"finding.{finding.why}", lang, "verify"))
+        (texts[f"mark_{finding.result}"], finding.result, _sentence(finding, lang))
         for finding in checked.findings
     ]
     shown: dict[str, Any] = {
@@ -68,3 +68,8 @@ def render_verify(checked: Checked, lang: str, merchant: MerchantProfile) -> str
         "css": Markup(page_css()),
     }
     return environment(lang).get_template("verify.html.j2").render(**shown)
+
+
+def _sentence(finding: Finding, lang: str) -> str:
+    at = {} if finding.retired_at is None else {"day": finding.retired_at[:10]}
+    return say(f"finding.{finding.why}", lang, "verify", **at)

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from riskgraph.core.canonical import canonical_json
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
 from riskgraph.core.tree_head import TreeHead
@@ -23,7 +24,7 @@ from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.wording import read_tables
 from riskgraph.governance.contest_links import ContestLinks
-from riskgraph.governance.keyring import KeyRing
+from riskgraph.governance.keyring import KeyRing, PublicKey, replace_file
 from riskgraph.governance.keys import Authenticator
 from riskgraph.governance.limits import SubjectReports
 from riskgraph.governance.signing import (
@@ -44,6 +45,8 @@ from riskgraph.service import Service
 from riskgraph.settings import Settings
 from riskgraph.shadow import Challengers
 from riskgraph.stores import Secrets, SqliteStore, open_store, store_path
+from riskgraph.stores.log import parse_head
+from riskgraph.stores.rotation import rotate_under
 from riskgraph.stores.verify import Verified, verify_file
 from riskgraph.subjects import Subjects
 from riskgraph.writing import SIMULATED as SIMULATED
@@ -55,6 +58,7 @@ EXTRAS = {
 }
 
 _LOG = logging.getLogger("riskgraph.bootstrap")
+KEPT_HEAD = "tree_head.json"
 _GONE = "restore it, promote again, or take away models that lie there and were never promoted"
 
 
@@ -261,6 +265,16 @@ def open_key_ring(settings: Settings) -> KeyRing:
     return KeyRing(settings.secret_folder)
 
 
+def rotate_report_key(settings: Settings) -> PublicKey:
+    """Sign reports and the log with another key; returns the retired one.
+
+    Raises:
+        StorageUnavailable: If the log does not fit its signed head, or cannot be written.
+    """
+    ring = open_key_ring(settings)
+    return rotate_under(store_path(settings.store), ring, lambda head: ring.rotate(tree_head=head))
+
+
 def open_secrets(settings: Settings) -> Secrets:
     """What a store needs of the secrets folder; its keys are made at the first use, mode 0600."""
     wrapping_key = read_or_create_secret(settings.secret_folder / "wrapping.key")
@@ -382,12 +396,31 @@ def verify_log(settings: Settings, kept: TreeHead | None = None) -> Verified:
 
     Args:
         settings: Where the store and the secrets are.
-        kept: A tree head that somebody kept: the log must go on from it.
+        kept: A tree head that somebody kept: the log must go on from it. Without one, that of the last check
+            that found all in order; it lies in the secrets folder, and this check leaves its own there.
 
     Raises:
         StorageUnavailable: If there is no store that can be read.
+        Invalid: If the head of the last check cannot be read.
     """
-    return verify_file(store_path(settings.store), open_secrets(settings), kept)
+    path = settings.secret_folder / KEPT_HEAD
+    if kept is not None:
+        return verify_file(store_path(settings.store), open_secrets(settings), kept)
+    last = _last_head(path)
+    found = verify_file(store_path(settings.store), open_secrets(settings), last)
+    if found.head is not None and not found.problems and found.head != last:
+        try:
+            replace_file(path, canonical_json(found.head.to_json()))
+        except OSError as wrong:
+            _LOG.warning("the tree head was not kept for the next check: %s", wrong)
+    return found
+
+
+def _last_head(path: Path) -> TreeHead | None:
+    try:
+        return parse_head(path.read_bytes()) if path.exists() else None
+    except Invalid as wrong:
+        raise Invalid(f"{path}: {wrong.message}; remove it, and the next check keeps another") from wrong
 
 
 @contextmanager

@@ -155,6 +155,13 @@ class Signer(Verifier, Protocol):
     def sign(self, data: bytes) -> bytes: ...
 
 
+class LogSigner(Signer, Protocol):
+    """Signs tree heads; ``verify`` answers for earlier keys of this installation too."""
+
+    def signs_now(self, data: bytes, signature: bytes) -> bool:
+        """Whether a signature is of the key that signs now, or is the last one of the key before it."""
+
+
 class TrainingRows(Protocol):
     """M rows to fit on.
 

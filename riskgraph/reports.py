@@ -152,7 +152,7 @@ class StoredReports:
 
     def check(self, report: Any) -> list[Finding]:
         """See :func:`riskgraph.explainers.integrity.check_report`."""
-        return check_report(report, self.ring.verifier, self.store.place)
+        return check_report(report, self.ring.verifier, self.store.place, self.ring.retired_at)
 
     def public_keys(self) -> list[dict[str, Any]]:
         """Keys that reports and tree heads were ever signed with, the newest first."""

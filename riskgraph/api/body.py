@@ -69,14 +69,31 @@ def check_shape(raw: bytes, max_depth: int) -> int:
     Raises:
         BadRequest: If either is above its limit.
     """
-    # without escapes every second piece between quotes is outside of strings
-    bare = _STRINGS.sub(b"", raw) if b"\\" in raw else b"".join(raw.split(b'"')[::2])
+    bare = _without_strings(raw)
     names = bare.count(b":")
     if names > MAX_NAMES:
         raise BadRequest(f"the body has more than {MAX_NAMES} names")
+    _check_depth(bare, max_depth)
+    return names
+
+
+def check_depth(raw: bytes, max_depth: int) -> None:
+    """Check how deep JSON is nested before parsing it.
+
+    Raises:
+        BadRequest: If that is above the limit.
+    """
+    _check_depth(_without_strings(raw), max_depth)
+
+
+def _without_strings(raw: bytes) -> bytes:
+    # without escapes every second piece between quotes is outside of strings
+    return _STRINGS.sub(b"", raw) if b"\\" in raw else b"".join(raw.split(b'"')[::2])
+
+
+def _check_depth(bare: bytes, max_depth: int) -> None:
     if _is_deeper(bare.translate(_SQUARE, _NOT_BRACKETS), max_depth):
         raise BadRequest(f"the body is nested deeper than {max_depth} levels")
-    return names
 
 
 def _is_deeper(brackets: bytes, max_depth: int) -> bool:

@@ -12,17 +12,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from riskgraph.api.body import described, read_body
+from riskgraph.api.body import check_depth, described, read_body
 from riskgraph.api.contest import FORM, page_headers, page_language
 from riskgraph.api.state import service_of
 from riskgraph.core.errors import BadRequest, Invalid, RiskgraphError, TooLarge, TooManyRequests
-from riskgraph.explainers.integrity import verdict
+from riskgraph.explainers.integrity import Finding, verdict
 from riskgraph.explainers.verify_page import Checked, render_verify
 from riskgraph.service import Service
 
 router = APIRouter(tags=["shopper"])
 # The largest report has some 300 KB; in a form each byte may take three.
 MAX_REPORT_BYTES, MAX_FORM_BYTES = 1 << 20, 3 << 20
+# Several times a report's own: what canonical JSON could not walk is refused before it is parsed.
+MAX_DEPTH = 32
 CHECKS, WINDOW_S = 120, 60.0
 _PAGE: dict[str, Any] = {"content": {"text/html": {}}}
 _DOCS: dict[int | str, dict[str, Any]] = {
@@ -70,8 +72,7 @@ async def post_report(request: Request) -> JSONResponse:
     _limit(service)
     raw = await read_body(request, MAX_REPORT_BYTES)
     findings = await run_in_threadpool(service.reports.check, parse_report(raw))
-    rows = [{"what": found.what, "result": found.result, "why": found.why} for found in findings]
-    return JSONResponse({"result": verdict(findings), "findings": rows})
+    return JSONResponse({"result": verdict(findings), "findings": [_told(found) for found in findings]})
 
 
 @router.get("/verify/keys", summary="Public keys of reports and of the log")
@@ -83,16 +84,25 @@ async def get_keys(request: Request) -> JSONResponse:
 def parse_report(raw: str | bytes) -> dict[str, Any]:
     """A JSON object in which each name stands once, since readers differ in which of two they take.
 
+    Half a character (a lone surrogate) is refused: it has no UTF-8, so no canonical JSON and no row.
+
     Raises:
         BadRequest: If it is none.
     """
+    check_depth(raw.encode() if isinstance(raw, str) else raw, MAX_DEPTH)
     try:
         report = json.loads(raw, object_pairs_hook=_once, parse_constant=_refuse)
+        json.dumps(report, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as wrong:
         raise BadRequest(f"this is no JSON: {wrong}") from None
     if not isinstance(report, dict):
         raise BadRequest("a report is a JSON object")
     return report
+
+
+def _told(found: Finding) -> dict[str, str]:
+    told = {"what": found.what, "result": found.result, "why": found.why}
+    return told if found.retired_at is None else told | {"retired_at": found.retired_at}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

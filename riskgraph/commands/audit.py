@@ -64,8 +64,8 @@ def verify(
 ) -> None:
     """Check every report, its leaf, the tree and its signature; exit code 3 names the first bad record.
 
-    With --head, also that the log goes on from a tree head that somebody kept: it shows a store that was put
-    back to an earlier day.
+    Also that the log goes on from the tree head of the last check, which lies in the secrets folder, or from
+    one that somebody kept (--head): it shows a store that was put back to an earlier day.
     """
     kept = None if head is None else parse_head(head.read_bytes())
     found = bootstrap.verify_log(Settings.from_environment(), kept)

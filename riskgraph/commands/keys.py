@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from riskgraph.bootstrap import open_key_ring, open_keys, open_verifier
+from riskgraph.bootstrap import open_key_ring, open_keys, open_verifier, rotate_report_key
 from riskgraph.commands.ui import AsJson, day, emit
 from riskgraph.core.errors import Invalid, NotFound
 from riskgraph.governance.keys import ROLES, create_key
@@ -123,9 +123,10 @@ def _since(retired_at: str | None) -> str:
 def rotate(as_json: AsJson = False) -> None:
     """Sign reports and the log with a new key from now on; what earlier keys signed still verifies.
 
-    A service that runs takes the new key with its next signature. The key of releases and promotions stays.
+    The log is signed anew at once: a stolen earlier key can write no other log. A service that runs takes the
+    new key with its next signature. The key of releases and promotions stays.
     """
-    retired = open_key_ring(Settings.from_environment()).rotate()
+    retired = rotate_report_key(Settings.from_environment())
     emit(
         {"retired": retired.key_id, "key_id": retired.successor, "at": retired.retired_at},
         as_json,

@@ -82,6 +82,8 @@ def export(
     with _subjects() as subjects:
         held = subjects.export(_who(subjects, account, account_digest, order))
     out.touch(mode=0o600, exist_ok=True)
+    if out.is_file():
+        out.chmod(0o600)  # before a word is in it: a file that was there keeps its mode
     out.write_text(json.dumps(held, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     counts = {name: len(held[name]) for name in ("orders", "decisions", "outcomes", "events")}
     told = f"{counts['orders']} orders, {counts['decisions']} decisions written to {out}"

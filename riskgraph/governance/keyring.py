@@ -25,6 +25,7 @@ from riskgraph.governance.signing import (
     parse_public_key,
     read_or_create_secret,
     read_public_key,
+    sync_folder,
 )
 
 KEY_FILE = "report.key"
@@ -101,6 +102,34 @@ class KeyRing:
         """Whether any key of this installation made a signature."""
         return any(key.verify(data, signature) for key in (self.signer, *self._retired.values()))
 
+    def signs_now(self, data: bytes, signature: bytes) -> bool:
+        """Whether the key that signs now made a signature of a tree head.
+
+        Of the key before it, the one head that its handover names stands too: a rotation that was cut off
+        before the log was signed anew leaves that. So does what was signed by a key whose public half was put
+        into the folder by hand, after its private half was lost: that one named no last head.
+
+        Raises:
+            Invalid: If a handover was altered.
+        """
+        signer = self.signer
+        if signer.verify(data, signature):
+            return True
+        for key_id, key in self._retired.items():
+            if key.verify(data, signature):
+                told = self._handover(key_id)
+                return not told or self._is_last(signature, signer.key_id)
+        return False
+
+    def _is_last(self, signature: bytes, successor: str) -> bool:
+        handovers = map(self._handover, self._retired)
+        heads = [told["tree_head"] for told in handovers if told and told["successor"] == successor]
+        return any(head is not None and head["signature"] == signature.hex() for head in heads)
+
+    def retired_at(self, key_id: str) -> str | None:
+        """When a key was retired, ISO 8601 in UTC; None for the one that signs now, or where nobody said."""
+        return self._handover(key_id).get("at") if key_id in self._retired else None
+
     def public_keys(self) -> list[PublicKey]:
         """The key that signs now, then those before it, newest first."""
         signer = self.signer
@@ -115,31 +144,36 @@ class KeyRing:
         path = self._folder / RETIRED / f"{key_id}.json"
         return check_handover(path.read_bytes(), self._retired[key_id]) if path.exists() else {}
 
-    def rotate(self, now: datetime | None = None) -> PublicKey:
+    def rotate(self, now: datetime | None = None, tree_head: Mapping[str, Any] | None = None) -> PublicKey:
         """Retire the key that signs and make another; returns the retired one.
+
+        Args:
+            now: When; the present moment without it.
+            tree_head: The log's head, as JSON: from now on the only one of the old key that stands.
 
         A process that dies in between leaves the old key signing, or the new one with the old one retired.
         """
         with _folder_lock(self._folder):
-            return self._rotate(now or datetime.now(UTC))
+            return self._rotate(now or datetime.now(UTC), tree_head)
 
-    def _rotate(self, now: datetime) -> PublicKey:
-        old, new = self.signer, Ed25519Signer.generate()
+    def _rotate(self, now: datetime, tree_head: Mapping[str, Any] | None) -> PublicKey:
+        old, new, at = self.signer, Ed25519Signer.generate(), now.isoformat(timespec="seconds")
         handover = {
             "schema": SCHEMA,
-            "at": now.isoformat(timespec="seconds"),
+            "at": at,
             "key_id": old.key_id,
             "successor": new.key_id,
             "successor_public_key": new.public_pem.decode(),
+            "tree_head": tree_head,
         }
         told = {**handover, "signature": old.sign(canonical_json(handover)).hex()}
         retired = self._folder / RETIRED
         retired.mkdir(mode=0o700, exist_ok=True)
         # The old public key is safe before the old private key is gone.
-        _replace(retired / f"{old.key_id}.json", json.dumps(told, indent=1).encode())
-        _replace(retired / f"{old.key_id}.pem", old.public_pem)
-        _replace(self._folder / KEY_FILE, new.secret_bytes)
-        return PublicKey(old.key_id, old.public_pem.decode(), handover["at"], new.key_id)
+        replace_file(retired / f"{old.key_id}.json", json.dumps(told, indent=1).encode())
+        replace_file(retired / f"{old.key_id}.pem", old.public_pem)
+        replace_file(self._folder / KEY_FILE, new.secret_bytes)
+        return PublicKey(old.key_id, old.public_pem.decode(), at, new.key_id)
 
 
 @contextmanager
@@ -162,7 +196,7 @@ def check_handover(body: bytes, old: Ed25519Verifier) -> Mapping[str, Any]:
     try:
         told = json.loads(body)
         signature = bytes.fromhex(told.pop("signature"))
-        named = (told["schema"], told["key_id"]) == (SCHEMA, old.key_id)
+        named = (told["schema"], told["key_id"]) == (SCHEMA, old.key_id) and "tree_head" in told
         new = parse_public_key(told["successor_public_key"].encode())
         fits = named and new.key_id == told["successor"] and old.verify(canonical_json(told), signature)
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
@@ -172,7 +206,7 @@ def check_handover(body: bytes, old: Ed25519Verifier) -> Mapping[str, Any]:
     return told  # type: ignore[no-any-return]
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, mode 0600, also after a power cut."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
@@ -182,8 +216,4 @@ def _replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -113,7 +113,7 @@ def read_or_create_secret(path: Path, secret: bytes | None = None) -> bytes:
         secret: What to write when there is no file yet, instead of random bytes.
 
     Raises:
-        Invalid: If the file holds anything but 32 bytes.
+        Invalid: If the file holds anything but 32 bytes, or is not its owner's alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -125,8 +125,23 @@ def read_or_create_secret(path: Path, secret: bytes | None = None) -> bytes:
             os.fsync(made.fileno())
             with suppress(FileExistsError):
                 os.link(made.name, path)
+        sync_folder(path.parent)
     secret = path.read_bytes()
     # Never made anew: what was signed or hashed under the old one could no longer be checked or linked.
     if len(secret) != 32:
         raise Invalid(f"{path} holds {len(secret)} bytes, expected a 32-byte secret; restore or remove it")
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise Invalid(
+            f"{path} has mode {mode:04o}, so that others may have it: make it 0600, or replace the key"
+        )
     return secret
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

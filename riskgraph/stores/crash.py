@@ -104,6 +104,8 @@ class _PublicSigner:
     def verify(self, data: bytes, signature: bytes) -> bool:
         return signature == self.sign(data)
 
+    signs_now = verify
+
 
 def synthetic_secrets() -> Secrets:
     """Secrets that are none, for stores of synthetic decisions."""

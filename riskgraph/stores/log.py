@@ -18,9 +18,9 @@ import apsw
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Invalid, StorageUnavailable
-from riskgraph.core.merkle import Frontier, frontier, inclusion_proof, leaf_hash
+from riskgraph.core.merkle import EMPTY_ROOT, Frontier, frontier, inclusion_proof, leaf_hash
 from riskgraph.core.tree_head import TreeHead
-from riskgraph.ports import Signer, Verifier
+from riskgraph.ports import LogSigner
 from riskgraph.stores.insert import insert
 
 RECORD = "riskgraph.log/1"
@@ -76,17 +76,21 @@ class Log:
         signer: Signs tree heads.
     """
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: LogSigner) -> None:
         self._signer = signer
         self._edge = Frontier()
         self._head: bytes | None = None
         self._signed = 0
+        # Size and root that this process knows to be committed: a log only grows.
+        self._committed = (0, EMPTY_ROOT)
 
     def refresh(self, connection: apsw.Connection) -> bool:
         """Take over what another process has appended; true if there was anything.
 
         Raises:
-            StorageUnavailable: If the leaves do not fit the signed head; nothing is ever signed over that.
+            StorageUnavailable: If the edge of the tree does not fit the signed head, or does not go on from
+                what this process has committed or seen: nothing is signed over that. Leaves behind full
+                tiles are not read again: whether they were altered is for ``verify``.
         """
         body = connection.execute(_HEAD).get
         if body == self._head:
@@ -102,7 +106,18 @@ class Log:
         edge = frontier(size, StoredTiles(connection))
         if body is not None or size:
             _check_head(body, edge, self._signer)
+        held, root = self._committed
+        if size < held or frontier(held, StoredTiles(connection)).root != root:
+            raise StorageUnavailable(
+                f"the log was put back: it does not go on from the {held} leaves that this process has seen; "
+                "restart it if the store was restored on purpose, else see riskgraph audit verify"
+            )
         self._edge, self._head, self._signed = edge, body, size
+        self.committed()
+
+    def committed(self) -> None:
+        """What was signed last is in the file now: the log never goes behind it again."""
+        self._committed = (self._signed, self._edge.root)
 
     @property
     def size(self) -> int:
@@ -129,10 +144,18 @@ class Log:
         connection.execute("INSERT INTO log_records VALUES(?, ?)", (self._edge.size, body))
         self.append([leaf_hash(body)], connection)
 
+    @property
+    def head(self) -> TreeHead | None:
+        """The newest signed head; None for a log without a leaf."""
+        return None if self._head is None else parse_head(self._head)
+
     def sign(self, connection: apsw.Connection) -> None:
         """Sign what this transaction has appended; the last thing before its commit."""
-        if self._edge.size == self._signed:
-            return
+        if self._edge.size != self._signed:
+            self.sign_anew(connection)
+
+    def sign_anew(self, connection: apsw.Connection) -> None:
+        """Sign the log as it is, with the key that signs now."""
         body = canonical_json(self._signed_head().to_json())
         connection.execute(_SAVE_HEAD, (body,))
         # If the commit fails, the file still has the head before: refresh sees that it is another.
@@ -148,7 +171,7 @@ class Log:
                 return head
 
 
-def _check_head(body: bytes | None, edge: Frontier, verifier: Verifier) -> None:
+def _check_head(body: bytes | None, edge: Frontier, signer: LogSigner) -> None:
     try:
         head = None if body is None else parse_head(body)
     except Invalid:
@@ -158,11 +181,17 @@ def _check_head(body: bytes | None, edge: Frontier, verifier: Verifier) -> None:
             "the log does not fit its signed tree head, so it was altered or damaged; "
             "riskgraph audit verify names the first bad record"
         )
-    if not verifier.verify(head.signed, head.signature):
+    if signer.signs_now(head.signed, head.signature):
+        return
+    if signer.verify(head.signed, head.signature):
         raise StorageUnavailable(
-            f"the log was signed with key {head.key_id}, which is not known here: restore report.key, "
-            "or put that public key into the folder retired of the secrets"
+            f"the log was signed with key {head.key_id} after that was retired: whoever still has the key "
+            "may have written another log; restore the store, and see riskgraph audit verify"
         )
+    raise StorageUnavailable(
+        f"the log was signed with key {head.key_id}, which is not known here: restore report.key, "
+        "or put that public key into the folder retired of the secrets"
+    )
 
 
 def leaf_ranges(leaves: Iterable[int]) -> list[list[int]]:
@@ -173,7 +202,9 @@ def leaf_ranges(leaves: Iterable[int]) -> list[list[int]]:
 
 
 def place_of(leaf: int, decision_id: str, hashed: str, connection: apsw.Connection) -> str:
-    """Whether a leaf is the one of a decision: ``on_record``, ``erased`` or ``elsewhere``.
+    """Whether a leaf is the one of a decision: ``on_record``, ``erased``, ``missing`` or ``elsewhere``.
+
+    ``missing`` is a decision that is gone and that no record names as erased.
 
     Args:
         leaf: Its number.
@@ -190,9 +221,30 @@ def place_of(leaf: int, decision_id: str, hashed: str, connection: apsw.Connecti
         return "elsewhere"
     _, there, is_record, elsewhere = row
     if there is None:
-        # That it was erased on record, and not only taken away, is for ``verify`` to tell.
-        return "elsewhere" if is_record or elsewhere else "erased"
+        if is_record or elsewhere:
+            return "elsewhere"
+        return "erased" if _is_erased(leaf, connection) else "missing"
     return "on_record" if there == decision_id else "elsewhere"
+
+
+def _is_erased(leaf: int, connection: apsw.Connection) -> bool:
+    # What was erased is told behind it.
+    query = "SELECT hash, body FROM log_records JOIN log USING(leaf) WHERE leaf > ? ORDER BY leaf"
+    return any(
+        leaf_hash(body) == hashed and any(first <= leaf <= last for first, last in erased_ranges(body))
+        for hashed, body in connection.execute(query, (leaf,))
+    )
+
+
+def erased_ranges(body: Any) -> list[tuple[int, int]]:
+    """First and last leaves that a record names as erased; none of what is no such record."""
+    try:
+        told: Mapping[str, Any] = json.loads(body)
+        if told["schema"] == RECORD and told["event"] == "erased":
+            return [(int(first), int(last)) for first, last in told["leaves"]]
+    except (ValueError, KeyError, TypeError):
+        pass
+    return []
 
 
 def proof_of(leaf: int, connection: apsw.Connection) -> dict[str, Any] | None:

@@ -12,9 +12,10 @@ import apsw
 from riskgraph.core.door import DIGEST_BYTES
 from riskgraph.core.merkle import HASH_BYTES, leaf_hash
 from riskgraph.stores import reviews
-from riskgraph.stores.codec import decode_past, encode_plain
+from riskgraph.stores.codec import decode_past, decode_record, encode_plain
 from riskgraph.stores.insert import insert
 from riskgraph.stores.log import TABLES, Log
+from riskgraph.stores.rows import KIND_CODE
 from riskgraph.stores.schema import DECISIONS, MIGRATED_VERSION, SCHEMA_VERSION
 from riskgraph.stores.sealing import Secrets, Vault
 from riskgraph.stores.writer import DECISION_COLUMNS
@@ -25,6 +26,7 @@ _OLD = (
     "answer, record, facts FROM decisions_3 d LEFT JOIN orders o ON o.key = d.key "
     "WHERE d.seq > ? ORDER BY d.seq LIMIT ?"
 )
+_ACCOUNTS = "SELECT DISTINCT digest FROM oe WHERE kind=? AND digest >= ? AND digest <= ? LIMIT 2"
 
 
 def migrate(secrets: Secrets, connection: apsw.Connection) -> None:
@@ -56,8 +58,37 @@ def _batches(connection: apsw.Connection) -> Iterator[list[tuple[Any, ...]]]:
         last = rows[-1][0]
 
 
+def _subject(record: bytes, facts: bytes | None, connection: apsw.Connection) -> bytes:
+    """Whose decision it is: the account of the attempt itself, as its record tells it.
+
+    The order's facts are those of its first attempt, which another account or a guest may have made. The
+    record has the first bytes of the digest alone; where they fit no account, or several, the decision is a
+    subject of its own, as a guest's is.
+    """
+    first = None if facts is None else decode_past(facts).account
+    told = _entities(record)
+    if told is None:
+        return first or os.urandom(DIGEST_BYTES)
+    tag = bytes.fromhex(told.get("account", ""))
+    if not tag:
+        return os.urandom(DIGEST_BYTES)
+    if first is not None and first.startswith(tag):
+        return first
+    last = tag.ljust(DIGEST_BYTES, b"\xff")
+    known: list[Any] = connection.execute(_ACCOUNTS, (KIND_CODE["account"], tag, last)).fetchall()
+    return bytes(known[0][0]) if len(known) == 1 else os.urandom(DIGEST_BYTES)
+
+
+def _entities(record: bytes) -> dict[str, str] | None:
+    """Pseudonyms of an order's entities; None where the record tells none, or cannot be read."""
+    try:
+        return decode_record(record).order.get("entities")
+    except ValueError:
+        return None
+
+
 def _seal(rows: list[tuple[Any, ...]], vault: Vault, log: Log, connection: apsw.Connection) -> None:
-    subjects = [(facts and decode_past(facts).account) or os.urandom(DIGEST_BYTES) for *_, facts in rows]
+    subjects = [_subject(record, facts, connection) for *_, record, facts in rows]
     ciphers = vault.ciphers(subjects, connection)
     made, leaves = [], []
     for leaf, ((_, *columns, answer, record, _), subject) in enumerate(

@@ -1,8 +1,9 @@
-"""Reports at rest are sealed under a key of their subject, so that losing the key erases every copy.
+"""Reports at rest are sealed under a key of their subject: what is left of an erased one opens no more.
 
-The key of a subject lies wrapped in ``subject_keys``; what wraps it lies in the secrets folder, never beside
-the store. AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce. What a row says beside the sealed bytes
-is authenticated with them: another row's bytes, or an edited verdict, do not open.
+The key of a subject lies wrapped in ``subject_keys``, and so in every copy of the whole file too: an erasure
+reaches no backup. What wraps it lies in the secrets folder, never beside the store. AES-256-GCM (NIST SP
+800-38D) with a random 96-bit nonce. What a row says beside the sealed bytes is authenticated with them:
+another row's bytes, or an edited verdict, do not open.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from riskgraph.core.errors import CheckFailed, StorageUnavailable
-from riskgraph.ports import Signer
+from riskgraph.ports import LogSigner
 from riskgraph.stores.codec import decode_plain, encode_row
 from riskgraph.stores.insert import insert, select_in
 
@@ -35,7 +36,7 @@ class Secrets:
     """
 
     wrapping_key: bytes = field(repr=False)
-    signer: Signer
+    signer: LogSigner
 
 
 @dataclass(frozen=True, slots=True)

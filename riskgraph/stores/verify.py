@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from riskgraph.core.errors import CheckFailed, Invalid, StorageUnavailable
 from riskgraph.core.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, leaf_hash
 from riskgraph.core.report import DecisionReport
 from riskgraph.core.tree_head import TreeHead
-from riskgraph.ports import Verifier
+from riskgraph.ports import LogSigner, Verifier
 from riskgraph.stores.codec import decode_record
-from riskgraph.stores.log import RECORD, parse_head
+from riskgraph.stores.log import erased_ranges, parse_head
 from riskgraph.stores.schema import SCHEMA_VERSION, connect, storage_errors
 from riskgraph.stores.sealing import Secrets, Vault
 
@@ -43,6 +43,13 @@ _STRAY = (
     "WHERE seq NOT IN (SELECT leaf FROM log) "
     "UNION ALL SELECT leaf, NULL, 'record is not in the log' FROM log_records "
     "WHERE leaf NOT IN (SELECT leaf FROM log) ORDER BY 1 LIMIT 100"
+)
+# Committed with each decision, and made anonymous or deleted with it: else it was taken away beside the log.
+_LEFT_BEHIND = (
+    "SELECT CAST(decision_id AS BLOB), 'it was billed, but there is no decision' FROM meter "
+    "WHERE decision_id <> '' AND decision_id NOT IN (SELECT decision_id FROM decisions) "
+    "UNION ALL SELECT CAST(decision_id AS BLOB), 'it was announced, but there is no decision' FROM outbox "
+    "WHERE type='decision.recorded' AND decision_id NOT IN (SELECT decision_id FROM decisions) LIMIT 100"
 )
 
 
@@ -90,7 +97,8 @@ class _Check:
     """One walk over all leaves."""
 
     def __init__(self, secrets: Secrets, kept: TreeHead | None, connection: apsw.Connection) -> None:
-        self.connection, self.verifier = connection, secrets.signer
+        self.connection = connection
+        self.verifier: LogSigner = secrets.signer
         self.vault, self.kept = Vault(secrets.wrapping_key), kept
         self.problems: list[Problem] = []
         self.edge, self.decisions, self.gone, self.records = Frontier(), 0, 0, 0
@@ -98,7 +106,7 @@ class _Check:
             (level, tile): hashed
             for level, tile, hashed in connection.execute("SELECT level, tile, hash FROM log_tiles")
         }
-        self.starts, self.ends = _erased_ranges(connection)
+        self.starts, self.ends = _all_erased(connection)
 
     def note(self, seq: int | None, problem: str, decision_id: str | None = None) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -167,10 +175,14 @@ class _Check:
     def head(self) -> TreeHead | None:
         for seq, decision_id, problem in self.connection.execute(_STRAY):
             self.note(seq, problem, None if decision_id is None else _text(decision_id))
+        for decision_id, problem in self.connection.execute(_LEFT_BEHIND):
+            self.note(None, problem, _text(decision_id))
         body: Any = self.connection.execute("SELECT body FROM tree_head").get
         if body is None:
             if self.edge.size:
                 self.note(None, "the signed tree head is missing")
+            if self.kept is not None and self.kept.size:
+                self.note(None, f"the log is empty, and a kept tree head has {self.kept.size} leaves")
             return None
         try:
             head = parse_head(body)
@@ -181,6 +193,8 @@ class _Check:
             self.note(None, "the signed tree head was altered")
         elif not self.verifier.verify(head.signed, head.signature):
             self.note(None, f"the tree head is not signed by a key of this installation ({head.key_id})")
+        elif not self.verifier.signs_now(head.signed, head.signature):
+            self.note(None, f"the tree head was signed with key {head.key_id} after that was retired")
         elif (head.size, head.root) != (self.edge.size, self.edge.root):
             self.note(None, f"the leaves are not those of the signed tree head of {head.size} leaves")
         if self.kept is not None:
@@ -218,10 +232,10 @@ def _contradiction(row: Sequence[Any], report: DecisionReport, answer: Any) -> s
     return None
 
 
-def _erased_ranges(connection: apsw.Connection) -> tuple[list[int], list[int]]:
+def _all_erased(connection: apsw.Connection) -> tuple[list[int], list[int]]:
     """First and last leaves of what is on record as erased, in order and merged."""
     ranges = sorted(
-        r for (body,) in connection.execute("SELECT body FROM log_records") for r in _ranges(body)
+        r for (body,) in connection.execute("SELECT body FROM log_records") for r in erased_ranges(body)
     )
     starts: list[int] = []
     ends: list[int] = []
@@ -232,15 +246,6 @@ def _erased_ranges(connection: apsw.Connection) -> tuple[list[int], list[int]]:
             starts.append(first)
             ends.append(last)
     return starts, ends
-
-
-def _ranges(body: Any) -> Iterator[tuple[int, int]]:
-    try:
-        told: Mapping[str, Any] = json.loads(body)
-        if told["schema"] == RECORD and told["event"] == "erased":
-            yield from [(int(first), int(last)) for first, last in told["leaves"]]
-    except (ValueError, KeyError, TypeError):
-        return
 
 
 def verify_file(path: Path, secrets: Secrets, kept: TreeHead | None = None) -> Verified:

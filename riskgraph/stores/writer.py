@@ -163,6 +163,7 @@ class Writer:
             self._apply(jobs, after)
             self.log.sign(self._connection)
             self._connection.execute("COMMIT")
+            self.log.committed()
         except Exception as error:  # the thread must outlive whatever goes wrong in one batch
             self._roll_back()
             for job in jobs:

@@ -11,6 +11,7 @@ import pytest
 from riskgraph import bootstrap
 from riskgraph.core.errors import Invalid
 from riskgraph.governance.keys import create_key
+from riskgraph.stores.crash import synthetic_entry, synthetic_order
 from riskgraph.subjects import who_is
 from tests.api.conftest import order
 from tests.support.cli import riskgraph
@@ -167,6 +168,9 @@ def test_an_export_is_a_file_for_its_owner_only(controller, tmp_path):
     assert on_machine(controller, "subject", "export", "--account", ACCOUNT, "--out", out).code == 0
     assert json.loads(out.read_text("utf-8"))["schema"] == "riskgraph.subject_export/1"
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    out.chmod(0o644)
+    assert on_machine(controller, "subject", "export", "--account", ACCOUNT, "--out", out).code == 0
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
 
 
 def test_a_bad_record_ends_the_check_with_three_and_its_name(controller, tmp_path):
@@ -182,6 +186,34 @@ def test_a_bad_record_ends_the_check_with_three_and_its_name(controller, tmp_pat
     assert ran.code == 3
     assert ran.error == f"error: seq 0, decision {mine['decision_id']}: row or sealed bytes were altered"
     assert json.loads(ran.out)["first"]["seq"] == 0
+
+
+def test_a_check_remembers_the_last_one_and_sees_a_store_of_an_earlier_day(controller):
+    settings, path = controller.settings, controller.settings.home / "riskgraph.db"
+    kept = settings.secret_folder / "tree_head.json"
+    bought(controller)
+    controller.service.close()
+    earlier = path.read_bytes()
+    with bootstrap.open_keys(settings) as store:
+        store.append(synthetic_entry(synthetic_order("later", 1), "d-later"))
+    assert on_machine(controller, "audit", "verify").code == 0
+    later = kept.read_bytes()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    path.write_bytes(earlier)
+    for _ in range(2):
+        ran = on_machine(controller, "audit", "verify")
+        assert (ran.code, "the log was shortened" in ran.error) == (3, True)
+        assert kept.read_bytes() == later
+    kept.unlink()
+    assert on_machine(controller, "audit", "verify").code == 0
+
+
+def test_a_kept_head_that_cannot_be_read_is_named(controller):
+    bought(controller)
+    kept = controller.settings.secret_folder / "tree_head.json"
+    kept.write_text("{")
+    ran = on_machine(controller, "audit", "verify")
+    assert (ran.code, str(kept) in ran.error) == (2, True)
 
 
 def test_there_is_nothing_to_check_without_a_store(tmp_path):

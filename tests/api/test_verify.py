@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
+import apsw
 import pytest
 
 from riskgraph import bootstrap
@@ -15,8 +17,10 @@ from tests.api.conftest import order
 from tests.api.test_contest_page import Outline
 
 
-def report_of(shop, audience="compliance", name="A-1001", lang="zh") -> dict:
-    decision = shop.decide(order(order_id=name)).json()
+def report_of(shop, audience="compliance", name="A-1001", lang="zh", account=None) -> dict:
+    body = order(order_id=name)
+    body["entities"]["account"] = account or body["entities"]["account"]
+    decision = shop.decide(body).json()
     asked = {"audience": audience, "law": "both", "lang": lang}
     path = f"/v1/decisions/{decision['decision_id']}/report"
     return shop.client.get(path, params=asked, headers=shop.headers("admin")).json()
@@ -41,16 +45,29 @@ def test_each_readers_report_holds(shop):
 
 def test_a_report_of_yesterday_holds_after_more_decisions_and_another_key(shop):
     report = report_of(shop)
-    bootstrap.open_key_ring(shop.settings).rotate()
+    bootstrap.rotate_report_key(shop.settings)
     later = report_of(shop, name="A-1002")
     assert later["integrity"]["signature"]["key_id"] != report["integrity"]["signature"]["key_id"]
     assert later["integrity"]["log"]["leaf_index"] == report["integrity"]["log"]["leaf_index"] + 1
     assert check(shop, report)["result"] == check(shop, later)["result"] == "holds"
+    assert {"signature_holds", "tree_head_holds"} < set(why(check(shop, later)))
+
+
+def test_that_a_key_was_retired_is_told_with_the_day(shop):
+    report = report_of(shop, "subject")
+    retired = bootstrap.rotate_report_key(shop.settings)
+    (signature,) = [row for row in check(shop, report)["findings"] if row["what"] == "signature"]
+    assert (signature["why"], signature["retired_at"]) == ("signature_retired", retired.retired_at)
+    for lang, said in (("zh", "停用"), ("en", "was retired on")):
+        page = shop.client.post("/verify", params={"lang": lang}, data={"report": json.dumps(report)})
+        assert said in page.text
+        assert retired.retired_at[:10] in page.text
+        assert "{day}" not in page.text
 
 
 def test_anyone_can_check_with_the_published_keys_alone(shop):
     report = report_of(shop, "subject")
-    bootstrap.open_key_ring(shop.settings).rotate()
+    bootstrap.rotate_report_key(shop.settings)
     listed = {row["key_id"]: row for row in shop.client.get("/verify/keys").json()["keys"]}
     told = report["integrity"]
     key = parse_public_key(listed[told["signature"]["key_id"]]["public_key"].encode())
@@ -79,6 +96,20 @@ def test_the_report_of_an_erased_person_is_told_as_erased(shop):
     told = check(shop, report)
     assert told["result"] == "holds"
     assert why(told)[-1] == "log_erased"
+
+
+def test_the_report_of_a_decision_that_was_taken_away_is_not_told_as_erased(shop):
+    gone, erased = report_of(shop, "subject"), report_of(shop, "subject", "A-1002", account="another")
+    who = {"order": {"merchant_id": "m-17", "channel_code": order()["channel_code"], "order_id": "A-1002"}}
+    shop.service.subjects.erase(who_is(who, shop.service.line.door))
+    with closing(apsw.Connection(str(shop.settings.home / "riskgraph.db"))) as connection:
+        connection.execute("DELETE FROM decisions WHERE decision_id=?", (gone["decision_id"],))
+    assert why(check(shop, erased))[-1] == "log_erased"
+    told = check(shop, gone)
+    assert (told["result"], why(told)[-1]) == ("fails", "log_missing")
+    for lang, said in (("zh", "移除"), ("en", "taken away")):
+        page = shop.client.post("/verify", params={"lang": lang}, data={"report": json.dumps(gone)})
+        assert said in page.text
 
 
 def test_the_page_says_in_both_languages_what_holds(shop):
@@ -112,6 +143,23 @@ def test_nonsense_gets_the_page_again_with_what_is_wrong(shop, text, sentence):
     assert sentence in page.text
 
 
+@pytest.mark.parametrize("name", ["decision_id", "report_id", "\ud800"])
+def test_half_a_character_is_refused_and_breaks_nothing(shop, name):
+    text = json.dumps(report_of(shop, "subject") | {name: "\ud800"})
+    page = shop.client.post("/verify", params={"lang": "en"}, data={"report": text})
+    assert (page.status_code, "not whole JSON" in page.text) == (422, True)
+    answer = shop.client.post("/v1/verify", content=text)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("depth", [33, 900, 100_000])
+def test_what_is_nested_deeper_than_any_report_is_refused(shop, depth):
+    deep = "[" * (depth - 1) + "]" * (depth - 1)
+    text = json.dumps(report_of(shop, "subject"))[:-1] + f', "more": {deep}}}'
+    answer = shop.client.post("/v1/verify", content=text)
+    assert (answer.status_code, "deeper than 32" in answer.text) == (400, True)
+
+
 def test_markup_in_a_report_stays_text(shop):
     report = report_of(shop, "subject") | {"report_id": "<script>alert(1)</script>"}
     page = shop.client.post("/verify", data={"report": json.dumps(report)})
@@ -138,7 +186,9 @@ def test_the_page_is_accessible_and_loads_nothing(shop, lang):
     assert "form-action 'self'" in policy
 
 
-def test_checks_are_limited(shop):
+def test_checks_are_limited(shop, monkeypatch):
+    # On a slow machine room comes back while the calls are made.
+    monkeypatch.setattr(type(shop.service.line.clock), "monotonic", lambda clock: 1_000.0)
     for _ in range(120):
         shop.client.post("/v1/verify", json={})
     assert shop.client.post("/v1/verify", json={}).status_code == 429

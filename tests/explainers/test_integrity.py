@@ -21,6 +21,7 @@ from riskgraph.explainers.afterwards import Afterwards
 from riskgraph.explainers.integrity import (
     ELSEWHERE,
     ERASED,
+    MISSING,
     ON_RECORD,
     Evidence,
     canonical_sha256,
@@ -192,6 +193,7 @@ def test_an_erased_record_is_no_proof_against_the_report():
 
 def test_a_record_that_the_log_does_not_have_fails():
     assert results(REPORTS["subject"], Log(ELSEWHERE))["log"] == "fails"
+    assert results(REPORTS["subject"], Log(MISSING))["log"] == "fails"
 
 
 def test_a_report_that_nobody_signed_is_not_said_to_hold():

@@ -152,6 +152,17 @@ def test_a_store_whose_log_was_altered_is_not_signed_again(path):
         SqliteStore(path, SECRETS)
 
 
+def test_a_leaf_behind_a_full_tile_is_for_the_check_and_does_not_stop_signing(path):
+    fill(path, SECRETS, 257)
+    edit(path, "UPDATE log SET hash=zeroblob(32) WHERE leaf=5")
+    with closing(SqliteStore(path, SECRETS)) as store:
+        store.append(entry("later"))
+    assert first_problem(path)["seq"] == 5
+    edit(path, "UPDATE log SET hash=zeroblob(32) WHERE leaf=256")
+    with pytest.raises(StorageUnavailable, match="audit verify"):
+        SqliteStore(path, SECRETS)
+
+
 class OtherSigner:
     key_id = "other"
 
@@ -160,6 +171,8 @@ class OtherSigner:
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         return signature == self.sign(data)
+
+    signs_now = verify
 
 
 def test_a_head_of_a_stranger_is_refused_and_found(path):
@@ -192,12 +205,77 @@ def test_a_kept_head_shows_that_the_log_was_put_back(path):
     assert "shortened" in problem.problem
 
 
+def test_a_kept_head_shows_that_an_empty_log_was_put_in_place(path, tmp_path):
+    fill(path, SECRETS, 3)
+    fill(tmp_path / "new.db", SECRETS, 0)
+    kept = verify_file(path, SECRETS).head
+    (problem,) = verify_file(tmp_path / "new.db", SECRETS, kept).problems
+    assert "is empty" in problem.problem
+
+
 def test_a_kept_head_of_another_log_is_told(path, tmp_path):
     fill(path, SECRETS, 3)
     fill(tmp_path / "other.db", SECRETS, 2)
     kept = verify_file(tmp_path / "other.db", SECRETS).head
     (problem,) = verify_file(path, SECRETS, kept).problems
     assert "does not go on" in problem.problem
+
+
+LAST = "(SELECT decision_id FROM decisions WHERE seq >= 5)"
+
+
+def cut_back(path, head, *more):
+    """Take away the decisions behind the fifth and put back the signed head from before them."""
+    with closing(apsw.Connection(str(path))) as connection:
+        for statement in (*more, "DELETE FROM decisions WHERE seq >= 5", "DELETE FROM log WHERE leaf >= 5"):
+            connection.execute(statement)
+        connection.execute("UPDATE tree_head SET body=?", (head,))
+
+
+def head_of(path):
+    with closing(apsw.Connection(str(path))) as connection:
+        return connection.execute("SELECT body FROM tree_head").get
+
+
+def test_a_log_cut_back_to_an_earlier_head_is_betrayed_by_bill_and_events(path):
+    fill(path, SECRETS, 5)
+    head = head_of(path)
+    with closing(SqliteStore(path, SECRETS)) as store:
+        for name in "abc":
+            store.append(entry(name))
+    cut_back(path, head)
+    told = [(p.decision_id, p.problem) for p in verify_file(path, SECRETS).problems]
+    assert [name for name, _ in told] == ["d-a", "d-b", "d-c"] * 2
+    assert ["billed" in why for _, why in told] == [True] * 3 + [False] * 3
+
+
+def test_a_service_that_runs_does_not_go_on_from_an_earlier_head(path):
+    fill(path, SECRETS, 5)
+    head = head_of(path)
+    with closing(SqliteStore(path, SECRETS)) as store:
+        for name in "abc":
+            store.append(entry(name))
+        # Whoever cuts bill and events too leaves nothing in the file that tells it.
+        cut_back(path, head, f"DELETE FROM meter WHERE decision_id IN {LAST}",
+                 f"DELETE FROM outbox WHERE decision_id IN {LAST}")  # fmt: skip
+        assert verify_file(path, SECRETS).problems == ()
+        with pytest.raises(StorageUnavailable, match="put back"):
+            store.append(entry("d"))
+        assert head_of(path) == head
+
+
+def test_a_service_that_runs_does_not_go_on_from_another_log(path, tmp_path):
+    fill(path, SECRETS, 3)
+    fill(tmp_path / "other.db", SECRETS, 4)
+    with closing(SqliteStore(path, SECRETS)) as store:
+        with closing(apsw.Connection(str(path))) as connection:
+            connection.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+            for table in ("log", "log_tiles", "log_records", "tree_head"):
+                connection.execute(
+                    f"DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM other.{table}"
+                )
+        with pytest.raises(StorageUnavailable, match="put back"):
+            store.append(entry("d"))
 
 
 @settings(max_examples=10)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 
 import apsw
 import pytest
 
 from riskgraph.bench.explain_integrity import count_in_files
+from riskgraph.core.door import DIGEST_BYTES
+from riskgraph.core.order import Entities
+from riskgraph.explainers.record import PSEUDONYM_BYTES
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.codec import encode_record
 from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
@@ -32,6 +36,25 @@ def store_of_schema_3(path, count):
         synthetic_entry(an_order(f"o{i}", account=None if i % 5 == 0 else f"a{i % 3}"), f"d-{i}")
         for i in range(count)
     ]
+    return store_of(path, made)
+
+
+def hashed(account):
+    """Other than those of ``builders``, these differ in their first bytes."""
+    return None if account is None else sha256(account.encode()).digest()[:DIGEST_BYTES]
+
+
+def attempt(number, account, order_id="same"):
+    """An attempt at one order, with what a record tells of who made it."""
+    order = an_order(order_id, attempt=number, entities=Entities(account=hashed(account)))
+    entry = synthetic_entry(order, f"d-{order_id}-{number}")
+    who = {} if account is None else {"account": hashed(account)[:PSEUDONYM_BYTES].hex()}
+    report = entry.decision.report
+    report = replace(report, order=report.order | {"entities": who})
+    return replace(entry, decision=replace(entry.decision, report=report))
+
+
+def store_of(path, made):
     with closing(SqliteStore(path, SECRETS)) as store:
         for entry in made:
             store.append(entry)
@@ -77,6 +100,35 @@ def test_decisions_belong_to_their_account_afterwards(tmp_path):
     with closing(SqliteStore(tmp_path / "store.db", SECRETS)) as store:
         assert store.subjects.erase((digest("account", "a1"),), (), NOW)["decisions"] == 3
         assert store.verify().problems == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "account", "others"),
+    [
+        ("ann", "bob", "bob", ["d-same-1"]),
+        ("ann", "bob", "ann", ["d-bobs-1", "d-same-2"]),
+        (None, "bob", "bob", ["d-same-1"]),
+        ("bob", None, "bob", ["d-same-2"]),
+        ("bob", "bob", "bob", []),
+    ],
+)
+def test_each_attempt_belongs_to_the_account_that_made_it(tmp_path, first, second, account, others):
+    path = tmp_path / "store.db"
+    store_of(path, [attempt(1, first), attempt(2, second), attempt(1, "bob", "bobs")])
+    with closing(SqliteStore(path, SECRETS)) as store:
+        query = "SELECT decision_id FROM decisions WHERE subject <> ? ORDER BY 1"
+        assert [name for (name,) in store._fetch(query, hashed(account))] == others
+        assert store.verify().problems == ()
+
+
+def test_an_attempt_whose_account_is_not_known_stands_alone(tmp_path):
+    path = tmp_path / "store.db"
+    store_of(path, [attempt(1, "ann"), attempt(2, "eve")])
+    with closing(SqliteStore(path, SECRETS)) as store:
+        subjects = {row[0] for row in store._fetch("SELECT subject FROM decisions")}
+    assert hashed("ann") in subjects
+    assert hashed("eve") not in subjects
+    assert len(subjects) == 2
 
 
 class Dying:
