@@ -425,9 +425,9 @@ def _last_head(path: Path) -> TreeHead | None:
 
 @contextmanager
 def open_keys(settings: Settings) -> Iterator[SqliteStore]:
-    """The store, for work on keys."""
+    """The store beside a service that may be running: the file is not rewritten at its opening."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.store, open_secrets(settings))
+    store = open_store(settings.store, open_secrets(settings), wipe=False)
     try:
         yield store
     finally:

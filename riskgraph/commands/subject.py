@@ -62,7 +62,9 @@ def erase(
 ) -> None:
     """Take a person's data out of the store, so that no byte is left in its files; the log still verifies.
 
-    Rewrites the file: a service beside it waits meanwhile. A second time finds nothing and changes nothing.
+    Rewrites the file (100 MiB: about a second). A service beside it waits for that up to two seconds, then
+    refuses decisions with 503 until it is done: choose a quiet hour for a large store. A second time finds
+    nothing and changes nothing.
     """
     with _subjects() as subjects:
         done = subjects.erase(_who(subjects, account, account_digest, order), wipe=True)

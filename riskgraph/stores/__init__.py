@@ -13,18 +13,19 @@ __all__ = ["Secrets", "SqliteStore", "open_store", "store_path"]
 SCHEME = "sqlite:///"
 
 
-def open_store(url: str, secrets: Secrets) -> SqliteStore:
+def open_store(url: str, secrets: Secrets, *, wipe: bool = True) -> SqliteStore:
     """Open the store behind a URL.
 
     Args:
         url: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
         secrets: Keys that reports are sealed and the log is signed with.
+        wipe: See :class:`SqliteStore`.
 
     Raises:
         Invalid: If the scheme is unknown or the path is missing.
         StorageUnavailable: If the store cannot be opened.
     """
-    return SqliteStore(store_path(url), secrets)
+    return SqliteStore(store_path(url), secrets, wipe=wipe)
 
 
 def store_path(url: str) -> Path:

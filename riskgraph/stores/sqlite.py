@@ -66,6 +66,7 @@ class SqliteStore:
         secrets: Keys that reports are sealed and the log is signed with.
         keep_s: How far behind the newest order an order may arrive and still find all windows that are
             held in memory as they were (B068, B089, B112, B129, B130, B135), in seconds.
+        wipe: Rewrite the file if an erasure before this start left that to do.
 
     Raises:
         StorageUnavailable: If the file is corrupt, foreign or of another version; it is left as it
@@ -73,7 +74,7 @@ class SqliteStore:
             older than 3.51.3.
     """
 
-    def __init__(self, path: Path, secrets: Secrets, *, keep_s: float = KEEP_S) -> None:
+    def __init__(self, path: Path, secrets: Secrets, *, keep_s: float = KEEP_S, wipe: bool = True) -> None:
         self.path = path
         self._local = threading.local()
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
@@ -93,7 +94,8 @@ class SqliteStore:
         self.subjects = SubjectBook(*parts)
         self.retention = RetentionBook(*parts, self.subjects)
         self._secrets = secrets
-        self._wipe_what_is_due()
+        if wipe:
+            self._wipe_what_is_due()
         self.reviews = ReviewBook(self._read, lambda work: self._writer.call(work).result())
 
     def close(self) -> None:

@@ -110,6 +110,17 @@ def test_a_hold_on_a_guests_order_keeps_order_outcomes_and_report_against_retent
     assert [row["decision_id"] for row in store.decisions()] == ["d-kept"]
 
 
+def test_a_command_beside_a_service_does_not_rewrite_the_file_at_its_opening(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(SqliteStore(path, SECRETS)) as store:
+        add(store, "a1")
+        store.subjects.erase((ANN,), (), NOW, wipe=False)
+    with closing(SqliteStore(path, SECRETS, wipe=False)) as store:
+        assert store._fetch("SELECT count(*) FROM purge_due") == [(1,)]
+    with closing(SqliteStore(path, SECRETS)) as store:
+        assert store._fetch("SELECT count(*) FROM purge_due") == [(0,)]
+
+
 def test_another_process_forgets_a_person_of_whom_no_decision_was_held(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with closing(SqliteStore(path, SECRETS)) as one:
