@@ -17,6 +17,7 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.texts import table
 
 GONE = "not_applicable"
+_ACCOUNT_AGE = catalog().component_slices[catalog()["B092"].index].start
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Move:
         words: Component values that a node of words must have to be moved; None for any.
         above: What the node must exceed to be moved.
         at_least: Whether a value that is higher already stays.
+        alone: Component that must not exceed 1 for the node to be moved: accounts of 30 days.
     """
 
     index: int
@@ -39,18 +41,24 @@ class Move:
     words: frozenset[float] | None
     above: float
     at_least: bool
+    alone: int | None
     why: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Act:
-    """One thing that a shopper could have done otherwise, with every node that follows from it."""
+    """One thing that a shopper could have done otherwise, with every node that follows from it.
+
+    Attributes:
+        accounts: Values that B092, how long the account has existed, must have; None for any.
+    """
 
     code: str
     text: Mapping[str, str]
     moves: tuple[Move, ...]
     needs: tuple[int, ...]
     lacks: tuple[int, ...]
+    accounts: frozenset[float] | None
 
     @cached_property
     def nodes(self) -> frozenset[int]:
@@ -102,11 +110,13 @@ def _option(act: Act, present: list[bool], components: list[float]) -> Option | 
     for node in act.lacks:
         if present[node]:
             return None
+    if act.accounts is not None and components[_ACCOUNT_AGE] not in act.accounts:
+        return None
     values: dict[int, float] = {}
     gone: list[int] = []
     moved: list[int] = []
     for move in act.moves:
-        if not present[move.index] or not _allows(move, components[move.first]):
+        if not present[move.index] or not _allows(move, components):
             continue
         new = {p: v for p, v in move.to if _differs(components[p], v, move.at_least)}
         if new:
@@ -117,7 +127,10 @@ def _option(act: Act, present: list[bool], components: list[float]) -> Option | 
     return Option(act, values, tuple(gone), tuple(moved)) if moved else None
 
 
-def _allows(move: Move, value: float) -> bool:
+def _allows(move: Move, components: list[float]) -> bool:
+    if move.alone is not None and components[move.alone] > 1:
+        return False
+    value = components[move.first]
     return (move.words is None or value in move.words) and not value <= move.above
 
 
@@ -131,18 +144,24 @@ def _differs(value: float, to: float, at_least: bool) -> bool:
 def _act(row: Mapping[str, Any]) -> Act:
     moves = tuple(_move(catalog()[key], spec) for key, spec in row["nodes"].items())
     needs, lacks = (tuple(catalog()[key].index for key in row.get(name, ())) for name in ("needs", "lacks"))
-    return Act(row["code"], row["text"], moves, needs, lacks)
+    accounts = _words(catalog()["B092"], row["accounts"]) if "accounts" in row else None
+    return Act(row["code"], row["text"], moves, needs, lacks, accounts)
+
+
+def _words(node: NodeSpec, words: Sequence[str]) -> frozenset[float]:
+    return frozenset(float(node.words.index(word)) for word in words)
 
 
 def _move(node: NodeSpec, spec: Mapping[str, Any]) -> Move:
     if not node.actionable or node.consent_needed or node.form is Form.HISTOGRAM:
         raise ValueError(f"acts.toml: {node.id} is not for a shopper to act on")
-    words = frozenset(float(node.words.index(word)) for word in spec["from"]) if "from" in spec else None
+    words = _words(node, spec["from"]) if "from" in spec else None
     gone = spec["to"] == GONE
     first = catalog().component_slices[node.index].start
     to = tuple((first + place, value) for place, value in _values(node, spec["to"]))
     above = float(spec.get("above", "-inf"))
-    return Move(node.index, first, to, gone, words, above, bool(spec.get("at_least")), spec["why"])
+    alone = first + node.components.index("accounts_30d") if spec.get("alone") else None
+    return Move(node.index, first, to, gone, words, above, bool(spec.get("at_least")), alone, spec["why"])
 
 
 def _values(node: NodeSpec, to: Any) -> list[tuple[int, float]]:

@@ -219,10 +219,12 @@ def judge(
         return degraded("scoring_failed")
     if not attribution.gap <= MAX_GAP:
         return degraded("explanation_inexact")
+    if stages.elapsed_ms > patience_ms:
+        stages.done("explain")
+        return degraded("deadline")
+    # After the deadline was met: a slow search takes no verdict that is explained.
     otherwise = counterfactual(subgraph, score, walk, line)
     stages.done("explain")
-    if stages.elapsed_ms > patience_ms:
-        return degraded("deadline")
     return score, walk, attribution, None, otherwise
 
 

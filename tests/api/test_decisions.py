@@ -278,6 +278,19 @@ def test_a_late_score_gives_a_degraded_review(shop):
     assert (body["verdict"], body["degraded_cause"]) == ("review", "deadline")
 
 
+def test_a_slow_search_for_a_counterfactual_takes_no_verdict_that_is_explained(shop):
+    time = SimpleNamespace(at=0.0)
+
+    def slow(*_):
+        time.at += 60.0
+
+    now = shop.service.line.clock.now
+    clock = SimpleNamespace(now=now, monotonic=lambda: time.at)
+    with_part(shop, clock=clock, find_counterfactual=slow)
+    body = shop.decide(ORDER).json()
+    assert (time.at, body["degraded"]) == (60.0, False)
+
+
 def test_an_order_filed_later_is_never_too_late(shop):
     with_part(shop, deadline_ms=0)
     body = shop.decide(order(late=True)).json()

@@ -127,12 +127,44 @@ def test_the_table_cannot_name_what_a_shopper_cannot_act_on(key: str) -> None:
 
 def test_an_act_moves_only_what_follows_from_it() -> None:
     values = {"B110": "km1000", "B114": 400.0, "B112": 0.5, "B100": "known", "B069": 1.5, "B070": "passed"}
+    values["B092"] = "y1"
     subgraph = random_subgraph(1, 0.0, fixed=values)
     told = {option.act.code: option for option in options(subgraph)}
     after = changed(subgraph, [told["own_address"]])
     assert [after.value(key) for key in ("B110", "B112", "B114", "B100")] == ["km0", 0.0, 400.0, "known"]
     # A usual amount, a passed check and the shop's known customer are not told to become so.
     assert not {"usual_amount", "strong_authentication", "unshared_address"} & set(told)
+
+
+@pytest.mark.parametrize(
+    ("code", "age", "told"),
+    [
+        ("own_address", "d181", False),
+        ("own_address", "y1", True),
+        ("own_card", "d31", False),
+        ("own_card", "d181", True),
+    ],
+)
+def test_nobody_is_told_to_go_back_to_what_is_older_than_the_account(code: str, age: str, told: bool) -> None:
+    linked = {"accounts_24h": 2.0, "accounts_30d": 3.0, "orders_1h": 0.0, "orders_30d": 4.0}
+    given = {"B092": age, "B110": "km1000", "B114": 1.0, "B132": linked, "B133": linked}
+    order = random_subgraph(1, 0.0, fixed=given)
+    assert (code in {option.act.code for option in options(order)}) is told
+
+
+@pytest.mark.parametrize(("accounts", "told"), [(1.0, True), (2.0, False)])
+def test_waiting_undoes_nothing_that_other_accounts_did(accounts: float, told: bool) -> None:
+    linked = {"accounts_24h": 1.0, "accounts_30d": accounts, "orders_1h": 1.0, "orders_30d": 4.0}
+    order = random_subgraph(1, 0.0, fixed={"B132": linked, "B133": linked, "B114": 1.0})
+    (wait,) = [option for option in options(order) if option.act.code == "wait"]
+    assert (catalog()["B132"].index in wait.moved) is told
+    assert (catalog()["B133"].index in wait.moved) is told
+
+
+def test_an_address_that_nobody_ordered_to_has_no_history() -> None:
+    order = OrderSubgraph.build({"B114": 400.0, "B112": 0.5}, {})
+    (option,) = [o for o in options(order) if o.act.code == "unshared_address"]
+    assert changed(order, [option]).value("B114") == 0.0
 
 
 class Counted(RandomScorer):
