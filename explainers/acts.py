@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from typing import Any
 
 from riskgraph.core.catalog import Form, NodeSpec, catalog
@@ -83,6 +84,21 @@ def acts() -> tuple[Act, ...]:
         ValueError: If an act moves a node that the catalogue does not call actionable, or a histogram.
     """
     return tuple(_act(row) for row in table("acts")["act"])
+
+
+@lru_cache(maxsize=1)
+def acts_sha256() -> str:
+    """Digest of the table, texts left out: a counterfactual is sought again only in the same one."""
+    rows = [
+        {key: value for key, value in row.items() if key != "text"}
+        | {
+            "nodes": {
+                node: {k: v for k, v in spec.items() if k != "why"} for node, spec in row["nodes"].items()
+            }
+        }
+        for row in table("acts")["act"]
+    ]
+    return sha256(repr(rows).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from riskgraph.core.catalog import NODE_COUNT, catalog
 from riskgraph.core.report import Counterfactual
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree, GameScore, OrderScore, RiskScore, Verdict, Walk, logit_of
-from riskgraph.explainers.acts import Act, Option, acts, changed, options
+from riskgraph.explainers.acts import Act, Option, acts, acts_sha256, changed, options
 from riskgraph.ports import Scorer
 
 EXACT, GREEDY, BOUNDED = "exact", "greedy", "bounded"
@@ -53,7 +53,7 @@ def find_counterfactual(
     search = BOUNDED if not exact else EXACT if 0 < len(found) <= MAX_EXACT else GREEDY
     verdict = trial.verdict(found) if found else None
     codes = tuple(trial.options[i].act.code for i in found)
-    return Counterfactual(codes, verdict, search, trial.evaluations)
+    return Counterfactual(codes, verdict, search, trial.evaluations, acts_sha256())
 
 
 class _Trial:

@@ -19,7 +19,8 @@ def counterfactual(view: View) -> dict[str, Any]:
     """
     found: Mapping[str, Any] | None = view.record.score.get("counterfactual")
     part = "counterfactual_observed" if view.observed else "counterfactual"
-    acts = [] if found is None else [by_code()[code] for code in found["acts"]]
+    # An act that the table names no more has no words; the others are told.
+    acts = [] if found is None else [by_code()[code] for code in found["acts"] if code in by_code()]
     out: dict[str, Any] = {
         "changes": None if found is None else [change(view, act) for act in acts],
         "verdict": found["verdict"] if found else None,

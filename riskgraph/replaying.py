@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,7 +11,9 @@ import msgspec
 from riskgraph import bootstrap
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import NotFound
-from riskgraph.core.report import DecisionReport
+from riskgraph.core.report import Counterfactual, DecisionReport
+from riskgraph.core.verdict import Verdict
+from riskgraph.explainers.acts import acts_sha256
 from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import explainer_of
 from riskgraph.explainers.merchant import MerchantProfile
@@ -69,6 +72,7 @@ def replay_stored(
         "verdict": result.decision.verdict.value,
         "path": list(result.decision.path),
         "context": as_of_context(found.report),
+        "counterfactual": _compared(found.report),
         "versions": {"catalog": catalog().version, **found.report.versions},
         "code": bootstrap.code_version(),
     }
@@ -102,6 +106,25 @@ def _line(
         tree=tree,
         writer=MerchantReportWriter(profile, tree, clock, scorer, enforces),
         clock=clock,
-        # Sought again only where it was: not by an earlier version, nor for an order that was accepted.
-        find_counterfactual=find_counterfactual if "counterfactual" in record.score else None,
+        find_counterfactual=_finder(record),
     )
+
+
+def _compared(record: DecisionReport) -> str:
+    """Whether the counterfactual was sought again, or was of another table of acts and taken as stored."""
+    stored = record.score.get("counterfactual")
+    if stored is None:
+        return "none"
+    return "sought_again" if stored.get("table") == acts_sha256() else "as_stored"
+
+
+def _finder(record: DecisionReport) -> Callable[..., Counterfactual | None] | None:
+    """Sought again where it was, and in the same table of acts; of another table the stored one stands."""
+    stored = record.score.get("counterfactual")
+    if stored is None:
+        return None
+    if stored.get("table") == acts_sha256():
+        return find_counterfactual
+    verdict = None if stored["verdict"] is None else Verdict(stored["verdict"])
+    kept = Counterfactual(**{**stored, "acts": tuple(stored["acts"]), "verdict": verdict})
+    return lambda *_: kept

@@ -82,12 +82,14 @@ class Counterfactual:
         search: ``exact``: no set of fewer acts does. ``greedy``: no three do; of more, none that can be
             spared. ``bounded``: by few evaluations of a model without terms.
         evaluations: How often the model was asked.
+        table: SHA-256 of the table of acts that it was sought in.
     """
 
     acts: tuple[str, ...]
     verdict: Verdict | None
     search: str
     evaluations: int
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True)

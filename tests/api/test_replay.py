@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from riskgraph import bootstrap, writing
+from riskgraph import bootstrap, replaying, writing
 from riskgraph.core.catalog import catalog
-from riskgraph.core.report import DecisionReport
+from riskgraph.core.report import Counterfactual, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree
+from riskgraph.core.verdict import DecisionTree, Verdict, Walk
+from riskgraph.explainers.acts import acts_sha256
+from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import AnyExplainer, explainer_of
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.replay import replay
 from tests.api.conftest import order
-from tests.explainers.helpers import GameScorer
+from tests.explainers.helpers import GameScorer, some_record
 from tests.models.helpers import random_model
 from tests.support.cli import riskgraph
 from tests.support.sealed import reseal
@@ -230,3 +232,15 @@ def test_estimated_contributions_come_out_with_the_pairs_that_the_record_tells(s
     assert not replay(found.report, found.answer, told_by_the_record).differences
     other = replay(found.report, found.answer, replace(line, explainer=AnyExplainer(pairs + 1)))
     assert other.differences
+
+
+def test_a_counterfactual_of_another_table_of_acts_is_taken_as_it_stands():
+    told = Counterfactual(("card_details",), Verdict.ACCEPT, "exact", 1, acts_sha256())
+    walk = Walk(Verdict.REVIEW, "hold", ("leaf:review",))
+    mine = some_record(1, walk=walk, counterfactual=told)
+    assert replaying._finder(mine) is find_counterfactual
+    older = some_record(1, walk=walk, counterfactual=replace(told, table="0" * 64))
+    finder = replaying._finder(older)
+    assert finder is not None
+    assert finder() == replace(told, table="0" * 64)
+    assert [replaying._compared(record) for record in (mine, older)] == ["sought_again", "as_stored"]
