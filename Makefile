@@ -60,7 +60,7 @@ champion: $(VENV)/.dev      ## rebuild the model that ships in the package, on t
 	@echo "now write the card into docs/models.md: $(RUN)/python tests/test_docs.py"
 
 tables: $(VENV)/.dev        ## all models side by side on unseen families, three seeds, deep ones in every part: hours
-	$(RUN)/riskgraph bench models --only new_family_recall,gap_to_best,gap_to_raw --seeds 3 --workers 2 --out build/tables
+	BIN=$(RUN) tests/tables.sh
 
 docs: $(VENV)/.lab          ## pages that are generated from the code
 	$(RUN)/riskgraph catalog --markdown > docs/catalogue.md

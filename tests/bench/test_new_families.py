@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ pytest.importorskip("pyarrow")
 from riskgraph import bootstrap, chain
 from riskgraph.bench import models, new_families
 from riskgraph.bench.new_families import CHAMPION, FROZEN, WARM_UP, Field, Ground
+from riskgraph.bench.real import Sets
 from riskgraph.core.table import OrderTable
 from riskgraph.eval.worlds.presets import preset
 from riskgraph.models.kinds import DEEP
@@ -183,3 +185,17 @@ def test_several_processes_take_each_part_with_each_seed_in_the_order_of_one(
     assert [run[:3] for run in there] == [run[:3] for run in here]
     assert {run[3] for run in here} == {os.getpid()}
     assert os.getpid() not in {run[3] for run in there}
+
+
+def test_a_plain_run_quotes_the_committed_tables_by_their_hash(
+    ground: Ground, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(__file__).parents[2]
+    kept = json.loads((folder / "riskgraph/bench/tables.json").read_text())
+    for name, digest in kept["sha256"].items():
+        assert sha256((folder / "docs/tables" / name).read_bytes()).hexdigest() == digest
+    figures = new_families.figures(Sets(None, lambda *_: None))
+    assert [figure.name for figure in figures] == [row["name"] for row in kept["figures"]]
+    for figure, row in zip(figures, kept["figures"], strict=True):
+        assert f"three seeds: {row['value']:.4f} (" in figure.note
+        assert kept["sha256"]["models.json"][:16] in figure.note
