@@ -60,134 +60,86 @@ class Chosen:
 def choose_reasons(attribution: Attribution, subgraph: OrderSubgraph, verdict: Verdict) -> Chosen:
     """Pick the reasons of a verdict and the factors against it (GDPR Art. 5(1)(a); PIPL Art. 24(1)).
 
-    Review and reject name the facts that raised the score most, accept those that lowered it most, each
-    in the words of its largest term. A fact speaks for one side: the one that its terms add up to. A
-    refused or absent node is never a candidate (GDPR Art. 7(4); PIPL Art. 16).
+    Review and reject name the facts that raised the score most, accept those that lowered it most,
+    each in the words of its largest term. What reasons name is not told again for the other side. A refused
+    or absent node is never a candidate (GDPR Art. 7(4); PIPL Art. 16).
     """
     terms = np.concatenate([attribution.own, attribution.pairs])
     terms *= np.concatenate([subgraph.present, subgraph.present_pairs])
-    if verdict is Verdict.ACCEPT:
-        terms = -terms
     first, second = (RELIEF, RISK) if verdict is Verdict.ACCEPT else (RISK, RELIEF)
-    facts, small = _facts(terms)
-    reasons, named = _told(facts, small[0], set())
-    # What the reasons name is not told again for the other side.
-    against, _ = _told([fact.turned() for fact in facts], small[1], named)
-    chosen = tuple([_reason(nodes, code, share, first, subgraph) for nodes, code, share in reasons])
-    other = 1.0 - sum(r.share for r in chosen) if chosen else 0.0
-    beside = tuple([_reason(nodes, code, share, second, subgraph) for nodes, code, share in against])
-    return Chosen(chosen, beside, max(0.0, other))
+    reasons = _largest(terms, first, subgraph, frozenset())
+    other = 1.0 - sum(r.share for r in reasons) if reasons else 0.0
+    named = frozenset(node for reason in reasons for node in reason.nodes)
+    return Chosen(reasons, _largest(terms, second, subgraph, named), max(0.0, other))
 
 
-@dataclass(frozen=True, slots=True)
+def _largest(
+    terms: NDArray[np.float64], direction: str, subgraph: OrderSubgraph, taken: frozenset[str]
+) -> tuple[Reason, ...]:
+    """The facts that count most in a direction, but for terms of nodes that are taken."""
+    size = np.maximum(terms if direction == RISK else -terms, 0.0)
+    mass = float(np.add.reduce(size))
+    if mass <= 0.0:
+        return ()
+    large = (size >= SMALLEST_TERM * mass).nonzero()[0].tolist() or [int(size.argmax())]
+    large = [i for i in large if taken.isdisjoint(_CANDIDATES[i][1])]
+    # Equal terms are ordered by catalogue index, so that a replay names the same reasons.
+    facts = _one_per_fact(sorted([(-float(size[i]), i) for i in large]))
+    facts = [fact for fact in facts[:MAX_REASONS] if fact.size >= SMALLEST_SHARE * mass] or facts[:1]
+    named = _name_what_counts(facts, SMALLEST_SHARE * mass)
+    told = sorted([(-fact.told(named) / mass, place) for place, fact in enumerate(facts)])
+    return tuple([_reason(facts[place], -share, direction, subgraph) for share, place in told])
+
+
+@dataclass(slots=True)
 class _Fact:
-    """Terms that share a node with the largest of them, as (size, candidate), the largest first.
+    """A reason in the making: its terms as (minus the size, candidate), the leading one first."""
 
-    Attributes:
-        terms: Positive sizes speak for the side that is being told.
-        net: Their sum.
-        own: Nodes of the largest term: no other fact has them in its own.
-    """
-
-    terms: tuple[tuple[float, int], ...]
-    net: float
-    own: frozenset[str]
-
-    def turned(self) -> _Fact:
-        """The same, seen from the other side."""
-        return _Fact(tuple([(-size, i) for size, i in self.terms]), -self.net, self.own)
+    nodes: list[str]
+    terms: list[tuple[float, int]]
+    size: float
 
     def told(self, named: set[str]) -> float:
         """Size of the terms of which every node is named: what nobody reads of is not told."""
-        said = sum([size for size, i in self.terms if named.issuperset(_CANDIDATES[i][1])])
-        return min(max(said, 0.0), self.net)
+        return -sum(negative for negative, i in self.terms if named.issuperset(_CANDIDATES[i][1]))
 
 
-def _facts(terms: NDArray[np.float64]) -> tuple[list[_Fact], tuple[float, float]]:
-    """Terms by the fact that they belong to, and how much small ones add up to for each side.
+def _one_per_fact(ranked: list[tuple[float, int]]) -> list[_Fact]:
+    """Terms by the reason that they belong to, the largest reason first.
 
-    From the largest down, a term joins the first fact whose largest term shares a node with it, and begins
-    one of its own if none does; so each term counts once.
+    A term joins the first leader that shares a node with it, and leads a reason of its own if none
+    does; so each term is counted once.
 
     Args:
-        terms: float64[421], those that speak for the side to be told positive.
+        ranked: (minus the size, candidate), the largest term first.
     """
-    gain, loss = np.maximum(terms, 0.0), np.maximum(-terms, 0.0)
-    masses = float(np.add.reduce(gain)), float(np.add.reduce(loss))
-    large = np.where(terms > 0, terms >= SMALLEST_TERM * masses[0], -terms >= SMALLEST_TERM * masses[1])
-    large &= terms != 0
-    if masses[0] > 0:
-        large[gain.argmax()] = True
-    small = float(np.add.reduce(gain[~large])), float(np.add.reduce(loss[~large]))
-    groups: list[list[tuple[float, int]]] = []
+    facts: list[_Fact] = []
     place: dict[str, int] = {}
-    # Equal terms are ordered by catalogue index, so that a replay names the same reasons.
-    for _, i in sorted([(-abs(float(terms[i])), i) for i in large.nonzero()[0].tolist()]):
-        nodes, new = _CANDIDATES[i][1], len(groups)
+    for term in ranked:
+        nodes, new = _CANDIDATES[term[1]][1], len(facts)
         mine = min(place.get(nodes[0], new), place.get(nodes[-1], new))
         if mine == new:
-            groups.append([])
+            facts.append(_Fact(list(nodes), [], 0.0))
             place |= dict.fromkeys(nodes, mine)
-        groups[mine].append((float(terms[i]), i))
-    return [
-        _Fact(tuple(group), sum([size for size, _ in group]), frozenset(_CANDIDATES[group[0][1]][1]))
-        for group in groups
-    ], small
+        facts[mine].terms.append(term)
+        facts[mine].size -= term[0]
+    return sorted(facts, key=lambda fact: -fact.size)
 
 
-def _told(
-    facts: list[_Fact], small: float, taken: set[str]
-) -> tuple[list[tuple[tuple[str, ...], int, float]], set[str]]:
-    """Nodes, leading candidate and share of the facts that count most for a side, the largest first.
-
-    Args:
-        facts: All facts, sizes positive for this side.
-        small: What else speaks for it.
-        taken: Nodes that may not be named.
-
-    Returns:
-        The facts, and every node that is named.
-    """
-    mine = sorted([(-fact.net, place) for place, fact in enumerate(facts) if fact.net > 0])
-    mass = small - sum([net for net, _ in mine])
-    hubs = {node: place for place, fact in enumerate(facts) for node in fact.own}
-    kept: list[tuple[_Fact, int]] = []
-    for negative, place in mine:
-        leader = _leader(facts[place], place, hubs, taken)
-        enough = -negative >= SMALLEST_SHARE * mass or not kept
-        if leader is not None and enough and len(kept) < MAX_REASONS:
-            kept.append((facts[place], leader))
-    nodes = _name_what_counts(kept, SMALLEST_SHARE * mass, taken)
-    named = {node for each in nodes for node in each}
-    ranked = sorted([(-fact.told(named) / mass, i) for i, (fact, _) in enumerate(kept)])
-    return [(tuple(nodes[i]), kept[i][1], -share) for share, i in ranked], named
+def _name_what_counts(facts: list[_Fact], least: float) -> set[str]:
+    """Name both nodes of every term of at least ``least``; returns all nodes that are named."""
+    named = {node for fact in facts for node in fact.nodes}
+    for fact in facts:
+        for negative, i in fact.terms:
+            if -negative >= least:
+                fact.nodes += [node for node in _CANDIDATES[i][1] if node not in named]
+                named |= set(fact.nodes)
+    return named
 
 
-def _leader(fact: _Fact, place: int, hubs: dict[str, int], taken: set[str]) -> int | None:
-    """The largest term for this side whose nodes no other fact has as its own and nobody has named."""
-    for size, i in fact.terms:
-        nodes = _CANDIDATES[i][1]
-        if size > 0 and not any(hubs.get(node, place) != place or node in taken for node in nodes):
-            return i
-    return None
-
-
-def _name_what_counts(kept: list[tuple[_Fact, int]], least: float, taken: set[str]) -> list[list[str]]:
-    """Nodes by fact: those of its leader, and both of every term of at least ``least``."""
-    nodes = [list(_CANDIDATES[leader][1]) for _, leader in kept]
-    named = taken.union(*nodes)
-    for (fact, _), mine in zip(kept, nodes, strict=True):
-        for size, i in fact.terms:
-            if size >= least:
-                mine += [node for node in _CANDIDATES[i][1] if node not in named]
-                named.update(mine)
-    return nodes
-
-
-def _reason(
-    nodes: tuple[str, ...], leader: int, share: float, direction: str, subgraph: OrderSubgraph
-) -> Reason:
-    code = _CANDIDATES[leader][0]
+def _reason(fact: _Fact, share: float, direction: str, subgraph: OrderSubgraph) -> Reason:
+    leader = fact.terms[0][1]
+    code, nodes = _CANDIDATES[leader][0], tuple(fact.nodes)
     if leader == NODE_COUNT + _SEED_PAIR and direction == RISK and _is_seed_case(subgraph):
         code, nodes = SEED_CODE, ("B110", "B085", *nodes[2:])
     return Reason(code, nodes, direction, band_of(share), share)
