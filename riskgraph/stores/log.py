@@ -213,7 +213,8 @@ def place_of(leaf: int, decision_id: str, hashed: str, connection: apsw.Connecti
         connection: Any connection to the store.
     """
     query = (
-        "SELECT hash, decision_id, body IS NOT NULL, EXISTS(SELECT 1 FROM decisions WHERE decision_id=?2) "
+        "SELECT CAST(hash AS BLOB), decision_id, body IS NOT NULL, "
+        "EXISTS(SELECT 1 FROM decisions WHERE decision_id=?2) "
         "FROM log LEFT JOIN decisions ON seq = leaf LEFT JOIN log_records USING(leaf) WHERE leaf=?1"
     )
     row = connection.execute(query, (leaf, decision_id)).fetchone()
@@ -229,7 +230,9 @@ def place_of(leaf: int, decision_id: str, hashed: str, connection: apsw.Connecti
 
 def _is_erased(leaf: int, connection: apsw.Connection) -> bool:
     # What was erased is told behind it.
-    query = "SELECT hash, body FROM log_records JOIN log USING(leaf) WHERE leaf > ? ORDER BY leaf"
+    # As bytes: what was altered may be no blob any more, and is then no leaf of the log either.
+    told = "SELECT CAST(hash AS BLOB), CAST(body AS BLOB) FROM log_records JOIN log USING(leaf)"
+    query = f"{told} WHERE leaf > ? ORDER BY leaf"
     return any(
         leaf_hash(body) == hashed and any(first <= leaf <= last for first, last in erased_ranges(body))
         for hashed, body in connection.execute(query, (leaf,))

@@ -112,6 +112,19 @@ def test_the_report_of_a_decision_that_was_taken_away_is_not_told_as_erased(shop
         assert said in page.text
 
 
+def test_a_record_of_erasure_that_was_forged_makes_nothing_erased(shop):
+    gone, erased = report_of(shop, "subject"), report_of(shop, "subject", "A-1002", account="another")
+    who = {"order": {"merchant_id": "m-17", "channel_code": order()["channel_code"], "order_id": "A-1002"}}
+    shop.service.subjects.erase(who_is(who, shop.service.line.door))
+    forge = "UPDATE log_records SET body=CAST(replace(body, '[[1,1]]', '[[0,1]]') AS "
+    with closing(apsw.Connection(str(shop.settings.home / "riskgraph.db"))) as connection:
+        connection.execute("DELETE FROM decisions WHERE decision_id=?", (gone["decision_id"],))
+        for kind in ("BLOB)", "TEXT)"):
+            connection.execute(forge + kind)
+            assert connection.execute("SELECT instr(body, '[[0,1]]') > 0 FROM log_records").get
+            assert why(check(shop, gone))[-1] == why(check(shop, erased))[-1] == "log_missing"
+
+
 def test_the_page_says_in_both_languages_what_holds(shop):
     report = report_of(shop, "subject")
     said = {"en": ("as it was issued", "changed after"), "zh": ("与出具时一致", "被改动过")}
