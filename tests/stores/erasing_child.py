@@ -1,7 +1,7 @@
-"""A process that erases somebody, and kills itself after so many steps of the database.
+"""A process that erases somebody, or what is over its period, and kills itself after so many steps.
 
-Run as ``python -m tests.stores.erasing_child STORE ACCOUNT [STEPS]``; without a number of steps it
-lives, and prints how many there were.
+Run as ``python -m tests.stores.erasing_child STORE ACCOUNT [STEPS]``, or with ``retention`` in the place of
+the account; without a number of steps of the database it lives, and prints how many there were.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from pathlib import Path
 
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_secrets
+from riskgraph.stores.retention import CLASSES
 
 # Instructions of SQLite's machine between two steps.
 INSTRUCTIONS = 10
+AT, DAYS = 1_800_000_000.0, 100
+PERIODS = {name: dict.fromkeys(("CN", "EU", "other"), DAYS) for name in CLASSES}
 
 
-def erase(path: Path, account: bytes, last: int | None) -> int:
-    """Steps that the whole erasure took, the wiping of the file included."""
+def erase(path: Path, whose: str, last: int | None) -> int:
+    """Steps that all of it took, the wiping of the file included."""
     steps = count(1)
 
     def step() -> bool:
@@ -31,11 +34,14 @@ def erase(path: Path, account: bytes, last: int | None) -> int:
 
     with closing(SqliteStore(path, synthetic_secrets())) as store:
         store._writer._connection.set_progress_handler(step, INSTRUCTIONS)
-        store.subjects.erase((account,), (), 1_800_000_000.0)
+        if whose == "retention":
+            store.retention.remove(store.retention.due(PERIODS, AT), AT)
+        else:
+            store.subjects.erase((bytes.fromhex(whose),), (), AT)
         store._writer._connection.set_progress_handler(None)
     return next(steps) - 1
 
 
 if __name__ == "__main__":
     last = int(sys.argv[3]) if sys.argv[3:] else None
-    sys.stdout.write(f"{erase(Path(sys.argv[1]), bytes.fromhex(sys.argv[2]), last)}\n")
+    sys.stdout.write(f"{erase(Path(sys.argv[1]), sys.argv[2], last)}\n")

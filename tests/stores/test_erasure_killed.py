@@ -32,8 +32,8 @@ class Before:
     steps: int
 
 
-def child(path: Path, account: bytes, *steps: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.stores.erasing_child", str(path), account.hex(), *map(str, steps)]
+def child(path: Path, whose: str, *steps: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.stores.erasing_child", str(path), whose, *map(str, steps)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -46,7 +46,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Before:
     assert account is not None
     other = tmp_path_factory.mktemp("whole") / "store.db"
     shutil.copy(path, other)
-    done = child(other, account)
+    done = child(other, account.hex())
     assert done.returncode == 0, done.stderr
     return Before(path, account, mine, int(done.stdout))
 
@@ -56,7 +56,7 @@ def after_kill(before: Before, step: int, folder: Path) -> Mapping[str, int]:
     folder.mkdir()
     path = folder / "store.db"
     shutil.copy(before.path, path)
-    assert child(path, before.account, step).returncode == -signal.SIGKILL
+    assert child(path, before.account.hex(), step).returncode == -signal.SIGKILL
     with closing(SqliteStore(path, SECRETS)) as store:
         found = {
             "decisions": len(store.decisions(limit=ALL)),
@@ -83,14 +83,14 @@ def check(before: Before, steps: list[int], folder: Path) -> None:
     assert seen == {True, False}
 
 
-def spread(before: Before, count: int) -> list[int]:
-    return [1 + i * (before.steps - 1) // (count - 1) for i in range(count)]
+def spread(steps: int, count: int) -> list[int]:
+    return [1 + i * (steps - 1) // (count - 1) for i in range(count)]
 
 
 def test_a_kill_leaves_all_of_a_person_or_no_byte(before: Before, tmp_path: Path) -> None:
-    check(before, spread(before, 6), tmp_path)
+    check(before, spread(before.steps, 6), tmp_path)
 
 
 @pytest.mark.slow
 def test_no_step_of_an_erasure_can_be_killed_so_that_a_part_stays(before: Before, tmp_path: Path) -> None:
-    check(before, spread(before, 150), tmp_path)
+    check(before, spread(before.steps, 150), tmp_path)
