@@ -87,6 +87,11 @@ def test_orders_are_flagged_or_not_as_the_tree_says(ground: Ground) -> None:
     assert all(judged.walk.verdict is not Verdict.ACCEPT for judged in ground.flagged)
 
 
+def test_reports_are_written_once_for_each_count(ground: Ground) -> None:
+    assert ground.records(2) is ground.records(2)
+    assert len(ground.records(4)) > len(ground.records(2))
+
+
 def test_a_wrong_attribution_shows_in_the_figures(
     ground: Ground, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
