@@ -110,7 +110,7 @@ class StoredReports:
             NotFound: If this merchant has no such decision.
             Invalid: If audience, law or language is unknown.
             ExtraMissing: If a PDF is asked for without the extra ``pdf``.
-            RateLimited: If a person was told too often lately what would have changed a decision.
+            TooManyRequests: If a person was told too often lately what would have changed a decision.
         """
         # Read first, whatever the cache holds: what is gone is gone, and what changed is made anew.
         found = self.store.read_record(decision_id)

@@ -223,3 +223,7 @@ def with_card(page: str) -> str:
 if __name__ == "__main__":
     models = ROOT / "docs" / "models.md"
     models.write_text(with_card(models.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def test_a_share_of_one_is_no_count_of_one() -> None:
+    assert re.findall(r"\| 1 of [\d,]+", text("docs/figures.md")) == []

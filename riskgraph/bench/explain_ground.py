@@ -91,8 +91,17 @@ class Ground:
     def flagged(self) -> Sequence[Judged]:
         return [judged for judged in self.judged if judged.flagged]
 
-    def records(self, count: int) -> list[DecisionReport]:
+    @cached_property
+    def _records(self) -> dict[int, Sequence[DecisionReport]]:
+        return {}
+
+    def records(self, count: int) -> Sequence[DecisionReport]:
         """Reports as they are committed, of half flagged and half accepted orders, evenly spread."""
+        if count not in self._records:
+            self._records[count] = self._written(count)
+        return self._records[count]
+
+    def _written(self, count: int) -> list[DecisionReport]:
         chosen = [
             judged
             for kind in (True, False)

@@ -14,7 +14,7 @@ from riskgraph.bench.explain_ground import Ground, Judged, spread
 from riskgraph.core.catalog import catalog
 from riskgraph.core.report import Counterfactual
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree, Verdict
+from riskgraph.core.verdict import DecisionTree
 from riskgraph.explainers.acts import Option, changed, options
 from riskgraph.explainers.brute import brute_force, keep_only
 from riskgraph.explainers.counterfactual import find_counterfactual
@@ -26,7 +26,6 @@ ROUNDS = 3
 BRUTE_ORDERS, PLAYERS = 6, 12
 RANDOM_NODES, DRAWS, SEED = 4, 5, 0
 SMALL = 3
-_SEVERITY = [Verdict.ACCEPT, Verdict.REVIEW, Verdict.REJECT]
 
 
 def inline(ground: Ground) -> list[Figure]:
@@ -124,11 +123,7 @@ def fidelity(ground: Ground) -> list[Figure]:
 def _turns(ground: Ground, judged: Judged, without: set[int]) -> bool:
     kept = [node for node in np.flatnonzero(judged.subgraph.present).tolist() if node not in without]
     score = ground.model.score(keep_only(judged.subgraph, kept), judged.score.availability)
-    return milder(ground.tree.walk(score).verdict, judged.walk.verdict)
-
-
-def milder(a: Verdict, b: Verdict) -> bool:
-    return _SEVERITY.index(a) < _SEVERITY.index(b)
+    return ground.tree.walk(score).verdict.milder(judged.walk.verdict)
 
 
 def counterfactuals(ground: Ground) -> list[Figure]:
@@ -172,7 +167,7 @@ def verified(
         return False
     checked = OrderSubgraph(after.states, after.components, after.shares)
     verdict = tree.walk(model.score(checked, judged.score.availability)).verdict
-    return verdict is found.verdict and milder(verdict, judged.walk.verdict)
+    return verdict is found.verdict and verdict.milder(judged.walk.verdict)
 
 
 def _shares(counts: list[int]) -> str:

@@ -34,15 +34,18 @@ def audit_shap(
     """Compare our contributions with the shap library's, of the model that serves and of trees.
 
     Orders are drawn at random. Exit code 3 if a value of an exact method differs from shap's by more than
-    0.000001 of the largest, or values do not add up to the score within 0.000000001 of their sizes.
+    0.000001 of the largest, an estimate by more than four of its standard errors and 6 % of the largest, or
+    values do not add up to the score within 0.000000001 of their sizes. Estimates are made as in the service,
+    with RISKGRAPH_PERMUTATION_PAIRS.
     """
     bootstrap.require_extra("riskgraph audit shap", "train")
     from riskgraph.bench.shap_audit import audit
+    from riskgraph.explainers.games import AnyExplainer
 
     settings = Settings.from_environment()
     audited = bootstrap.serving_model(settings)[0] if model is None else load_model(model)
     with progress_bars() as progress:
-        checks = audit(audited, orders, seed, progress)
+        checks = audit(audited, orders, seed, AnyExplainer(settings.permutation_pairs), progress)
     result = {"held": all(check.held for check in checks), "checks": [check.to_json() for check in checks]}
     table = Table("model", "players", "shap", "orders", "error", "additivity", "held")
     for c in checks:

@@ -26,6 +26,11 @@ class Verdict(StrEnum):
     REVIEW = "review"
     REJECT = "reject"
 
+    def milder(self, than: Verdict) -> bool:
+        """Whether the shopper is better off than with the other: accepted, then reviewed, then rejected."""
+        order = list(Verdict)
+        return order.index(self) < order.index(than)
+
 
 _VERDICTS = frozenset(v.value for v in Verdict)
 

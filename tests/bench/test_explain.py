@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ pytest.importorskip("pyarrow")
 from riskgraph.bench import explain, explain_integrity, explain_reasons, explain_reports, measure
 from riskgraph.bench.explain_ground import Ground
 from riskgraph.core.fonts import PACKAGE
-from riskgraph.core.report import Attribution
+from riskgraph.core.report import Attribution, DecisionReport
 from riskgraph.core.verdict import Verdict
 from riskgraph.explainers.games import AnyExplainer
 
@@ -54,11 +55,41 @@ def test_every_figure_is_measured_and_what_is_exact_is_exact(ground: Ground, few
     assert figures["fid_plus_4"].value > figures["fid_plus_4"].baseline
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [lambda zh, en: en, lambda zh, en: f"{zh}8191"],
+    ids=["not translated", "another number"],
+)
+@pytest.mark.parametrize("field", ["counterfactual.statement", "reasons.0.text_zh"])
+def test_what_readers_of_chinese_are_told_in_english_or_with_other_numbers_shows(
+    ground: Ground,
+    few: None,
+    monkeypatch: pytest.MonkeyPatch,
+    field: str,
+    spoilt: Callable[[str, str], str],
+) -> None:
+    right = explain_reports._fields
+
+    def fields(record: DecisionReport, audience: str, lang: str) -> dict[str, object]:
+        told = right(record, audience, lang)
+        if lang == "zh" and field in told:
+            told[field] = spoilt(told[field], right(record, audience, "en")[field.replace("_zh", "_en")])
+        return told
+
+    monkeypatch.setattr(explain_reports, "_fields", fields)
+    assert explain_reports.parity(ground)[0].value < 1.0
+
+
 def test_orders_are_flagged_or_not_as_the_tree_says(ground: Ground) -> None:
     verdicts = {judged.walk.verdict for judged in ground.judged}
     assert Verdict.ACCEPT in verdicts
     assert ground.flagged
     assert all(judged.walk.verdict is not Verdict.ACCEPT for judged in ground.flagged)
+
+
+def test_reports_are_written_once_for_each_count(ground: Ground) -> None:
+    assert ground.records(2) is ground.records(2)
+    assert len(ground.records(4)) > len(ground.records(2))
 
 
 def test_a_wrong_attribution_shows_in_the_figures(

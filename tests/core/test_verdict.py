@@ -163,3 +163,9 @@ def test_a_reject_by_a_model_without_terms_must_survive_any_node_too() -> None:
     alone[3] = reject + 1
     assert walk(scored(alone)).verdict is Verdict.REVIEW
     assert walk(scored(np.full(NODE_COUNT, 2 * reject / NODE_COUNT))).verdict is Verdict.REJECT
+
+
+def test_an_accepted_order_is_milder_than_a_reviewed_one_and_that_than_a_rejected_one() -> None:
+    accept, review, reject = Verdict.ACCEPT, Verdict.REVIEW, Verdict.REJECT
+    milder = {(a, b) for a in Verdict for b in Verdict if a.milder(b)}
+    assert milder == {(accept, review), (accept, reject), (review, reject)}
