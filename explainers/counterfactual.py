@@ -25,7 +25,6 @@ EXACT, GREEDY, BOUNDED = "exact", "greedy", "bounded"
 MAX_EXACT = 3
 # A forest takes .2 ms to score and a network 3: both stay well within a decision's time.
 EVALUATIONS = {"trees": 40, "other": 12}
-_SEVERITY = {Verdict.ACCEPT: 0, Verdict.REVIEW: 1, Verdict.REJECT: 2}
 # The closed form and the model add the same terms in another order.
 _SLACK = 1e-9
 
@@ -86,7 +85,7 @@ class _Trial:
 
     def changes(self, chosen: Sequence[int]) -> bool:
         """Whether the verdict would have been milder, by the model and the tree."""
-        return _SEVERITY[self.verdict(chosen)] < _SEVERITY[self._walk.verdict]
+        return self.verdict(chosen).milder(self._walk.verdict)
 
     def below(self, chosen: Sequence[int]) -> bool:
         """The same without the tree's gates, which cost a model without terms many evaluations."""
@@ -102,7 +101,7 @@ def _line(tree: DecisionTree, score: OrderScore, verdict: Verdict) -> float:
     milder = [
         edges[band["lt"]]
         for band in tree.data["bands"]
-        if "lt" in band and _SEVERITY[Verdict(band["verdict"])] < _SEVERITY[verdict]
+        if "lt" in band and Verdict(band["verdict"]).milder(verdict)
     ]
     return logit_of(max(milder)) if milder else -np.inf
 

@@ -179,5 +179,6 @@ def _place(log: Mapping[str, Any], report: Mapping[str, Any], place: Place) -> F
     found = ELSEWHERE
     if type(index) is int and 0 <= index < 2**62 and isinstance(name, str) and isinstance(hashed, str):
         found = place(index, name, hashed)
-    result = {ON_RECORD: HOLDS, ERASED: UNKNOWN}.get(found, FAILS)
+    # What became of the record says nothing about the report, which is as it was issued.
+    result = {ON_RECORD: HOLDS, ERASED: UNKNOWN, MISSING: UNKNOWN}.get(found, FAILS)
     return Finding("log", result, f"log_{found}")

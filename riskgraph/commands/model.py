@@ -37,6 +37,43 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+Releases = Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="May be repeated.")]
+Out = Annotated[Path, typer.Option(help="Model folder to write.")]
+OfKind = Annotated[
+    Kind,
+    typer.Option(
+        help="order2, additive and logistic are sums of terms, explained exactly; gbdt and xgbgraph are "
+        "trees; rgcn and gatv2 deep graph networks."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Same seed, same release: same model.")]
+Rows = Annotated[
+    int | None,
+    typer.Option(
+        min=MIN_ROWS, help="Fit on at most so many rows; all by default, 30,000 for rgcn and gatv2."
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option(help="Go on where a run with the same options was stopped; order2 and additive.")
+]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Processes that share each batch, by Ray Train (extra ray).")
+]
+OnDevice = Annotated[
+    Device, typer.Option(help="auto takes a GPU where there is one; cpu gives the same bytes each time.")
+]
+Balance = Annotated[
+    bool,
+    typer.Option(
+        "--balance-clusters", help="Fraud clusters weigh alike, whatever their size; order2 and additive."
+    ),
+]
+AsUser = Annotated[
+    str | None,
+    typer.Option(envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."),
+]
+
+
 def register(root: typer.Typer) -> None:
     root.command("train")(train)
     root.add_typer(models, name="model")
@@ -44,43 +81,16 @@ def register(root: typer.Typer) -> None:
 
 
 def train(
-    release: Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="May be repeated.")],
-    out: Annotated[Path, typer.Option(help="Model folder to write.")],
-    kind: Annotated[
-        Kind,
-        typer.Option(
-            help="order2, additive and logistic are sums of terms, explained exactly; gbdt and xgbgraph are "
-            "trees; rgcn and gatv2 deep graph networks."
-        ),
-    ] = Kind.ORDER2,
-    seed: Annotated[int, typer.Option(help="Same seed, same release: same model.")] = 0,
-    rows: Annotated[
-        int | None,
-        typer.Option(
-            min=MIN_ROWS, help="Fit on at most so many rows; all by default, 30,000 for rgcn and gatv2."
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(help="Go on where a run with the same options was stopped; order2 and additive."),
-    ] = False,
-    workers: Annotated[
-        int,
-        typer.Option(min=1, help="Processes that share each batch, by Ray Train (extra ray)."),
-    ] = 1,
-    device: Annotated[
-        Device, typer.Option(help="auto takes a GPU where there is one; cpu gives the same bytes each time.")
-    ] = Device.AUTO,
-    balance_clusters: Annotated[
-        bool,
-        typer.Option(
-            "--balance-clusters", help="Fraud clusters weigh alike, whatever their size; order2 and additive."
-        ),
-    ] = False,
-    as_user: Annotated[
-        str | None,
-        typer.Option(envvar="RISKGRAPH_TRAINING_USER", help="Operating-system user that trains; needs root."),
-    ] = None,
+    release: Releases,
+    out: Out,
+    kind: OfKind = Kind.ORDER2,
+    seed: Seed = 0,
+    rows: Rows = None,
+    resume: Resume = False,
+    workers: Workers = 1,
+    device: OnDevice = Device.AUTO,
+    balance_clusters: Balance = False,
+    as_user: AsUser = None,
     public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:

@@ -22,6 +22,39 @@ app = typer.Typer(
     help="Worlds: histories of orders on disk, simulated or a shop's own.", no_args_is_help=True
 )
 WorldFolder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A world folder.")]
+SimulatedOut = Annotated[
+    Path | None,
+    typer.Option(help="Folder to write; must not exist or be empty. With --certify: keeps the worlds."),
+]
+Config = Annotated[str, typer.Option(help="demo, champion, bench, world-1, world-2, world-natural.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="Same seed, same bytes; 7 if left out, with --certify the configuration's own."),
+]
+Orders = Annotated[int | None, typer.Option(min=200, help="About how many orders.")]
+Certify = Annotated[
+    bool, typer.Option("--certify", help="Read the eight gates over several seeds; exit 3 if one fails.")
+]
+Seeds = Annotated[int, typer.Option(min=2, help="With --certify: seeds from --seed on.")]
+Families = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, file_okay=False, help="Folder of further kinds of fraud; their Python code is run."
+    ),
+]
+Replay = Annotated[
+    str | None, typer.Option(metavar="URL", help="Send the world of --world to the service there.")
+]
+Sent = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="With --replay: the world to send.")
+]
+Speed = Annotated[
+    str, typer.Option(help="With --replay: times real time; 0 or max is as fast as answers come.")
+]
+Key = Annotated[str | None, typer.Option(envvar="RISKGRAPH_KEY", help="With --replay: the API key.")]
+InFlight = Annotated[
+    int, typer.Option(min=1, max=256, help="With --replay: calls at once; 1 keeps their order strictly.")
+]
 
 
 def register(root: typer.Typer) -> None:
@@ -31,43 +64,18 @@ def register(root: typer.Typer) -> None:
 
 
 def simulate(
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder to write; must not exist or be empty. With --certify: keeps the worlds."),
-    ] = None,
-    config: Annotated[
-        str, typer.Option(help="demo, champion, bench, world-1, world-2, world-natural.")
-    ] = "demo",
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Same seed, same bytes; 7 if left out, with --certify the configuration's own."),
-    ] = None,
-    orders: Annotated[int | None, typer.Option(min=200, help="About how many orders.")] = None,
-    certify: Annotated[
-        bool, typer.Option("--certify", help="Read the eight gates over several seeds; exit 3 if one fails.")
-    ] = False,
-    seeds: Annotated[int, typer.Option(min=2, help="With --certify: seeds from --seed on.")] = 5,
-    families: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, file_okay=False, help="Folder of further kinds of fraud; their Python code is run."
-        ),
-    ] = None,
-    replay: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send the world of --world to the service there.")
-    ] = None,
-    world: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="With --replay: the world to send.")
-    ] = None,
-    speed: Annotated[
-        str, typer.Option(help="With --replay: times real time; 0 or max is as fast as answers come.")
-    ] = "max",
-    key: Annotated[
-        str | None, typer.Option(envvar="RISKGRAPH_KEY", help="With --replay: the API key.")
-    ] = None,
-    in_flight: Annotated[
-        int, typer.Option(min=1, max=256, help="With --replay: calls at once; 1 keeps their order strictly.")
-    ] = 16,
+    out: SimulatedOut = None,
+    config: Config = "demo",
+    seed: Seed = None,
+    orders: Orders = None,
+    certify: Certify = False,
+    seeds: Seeds = 5,
+    families: Families = None,
+    replay: Replay = None,
+    world: Sent = None,
+    speed: Speed = "max",
+    key: Key = None,
+    in_flight: InFlight = 16,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a shop: people, gangs, orders, outcomes. Everything in it is invented.
@@ -91,14 +99,8 @@ def simulate(
     from riskgraph import chain
 
     with progress_bars() as progress:
-        chain.simulate(
-            config,
-            seed=_SEED if seed is None else seed,
-            orders=orders,
-            out=out,
-            progress=progress,
-            families=families,
-        )
+        chosen = _SEED if seed is None else seed
+        chain.simulate(config, seed=chosen, orders=orders, out=out, progress=progress, families=families)
     described = chain.describe(out)
     emit(described, as_json, lambda console: show_world(console, described))
 

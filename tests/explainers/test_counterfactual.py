@@ -26,7 +26,6 @@ from tests.explainers.helpers import GameScorer, RandomScorer, logistic, random_
 AVAILABILITY = "pre_auth/front_end"
 TREE = bootstrap.load_tree(Settings())
 UNGATED = DecisionTree.parse({**TREE.data, "gates": []})
-SEVERITY = [Verdict.ACCEPT, Verdict.REVIEW, Verdict.REJECT]
 seeds = st.integers(0, 10_000)
 offsets = st.floats(-2.0, 6.0)
 # What is said of consent, in either language, whatever the form of the word.
@@ -55,10 +54,6 @@ def sets(subgraph: OrderSubgraph, size: int) -> Iterator[tuple[str, ...]]:
             yield tuple(option.act.code for option in chosen)
 
 
-def milder(a: Verdict, b: Verdict) -> bool:
-    return SEVERITY.index(a) < SEVERITY.index(b)
-
-
 @settings(max_examples=60, deadline=None)
 @given(seed=seeds, offset=offsets)
 def test_what_is_named_leads_to_the_verdict_that_is_named(seed: int, offset: float) -> None:
@@ -66,7 +61,7 @@ def test_what_is_named_leads_to_the_verdict_that_is_named(seed: int, offset: flo
     told = found(scorer, subgraph)
     if told is not None and told.acts:
         assert verdict(scorer, subgraph, told.acts) is told.verdict
-        assert milder(told.verdict, verdict(scorer, subgraph))
+        assert told.verdict.milder(verdict(scorer, subgraph))
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,7 +78,7 @@ def test_no_fewer_acts_would_have_done(seed: int, offset: float) -> None:
         chosen
         for size in fewer
         for chosen in sets(subgraph, min(size, 3))
-        if milder(verdict(scorer, subgraph, chosen), before)
+        if verdict(scorer, subgraph, chosen).milder(before)
     ]
 
 
@@ -236,7 +231,7 @@ def test_a_model_without_terms_is_asked_a_bounded_number_of_times_and_has_the_la
     assert told.evaluations <= EVALUATIONS["other"]
     if told.acts:
         assert verdict(scorer, subgraph, told.acts) is told.verdict
-        assert milder(told.verdict, verdict(scorer, subgraph))
+        assert told.verdict.milder(verdict(scorer, subgraph))
 
 
 def test_the_same_order_gives_the_same_acts_however_far_it_lies_from_the_threshold() -> None:

@@ -56,7 +56,7 @@ def test_the_committed_schema_is_itself_valid() -> None:
 @given(
     seed=st.integers(0, 10_000),
     share=st.floats(0.0, 1.0),
-    audience=st.sampled_from(["subject", "compliance"]),
+    audience=st.sampled_from(["subject", "compliance", "authority", "fraud_team"]),
     law=st.sampled_from(["gdpr", "pipl", "both"]),
     lang=st.sampled_from(["zh", "en"]),
     jurisdiction=st.sampled_from(["CN", "EU", "other"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import apsw
@@ -237,12 +237,20 @@ def head_of(path):
         return connection.execute("SELECT body FROM tree_head").get
 
 
-def test_a_log_cut_back_to_an_earlier_head_is_betrayed_by_bill_and_events(path):
+@contextmanager
+def grown(path):
+    """A store that went from five decisions to eight, and the head from before."""
     fill(path, SECRETS, 5)
     head = head_of(path)
     with closing(SqliteStore(path, SECRETS)) as store:
         for name in "abc":
             store.append(entry(name))
+        yield store, head
+
+
+def test_a_log_cut_back_to_an_earlier_head_is_betrayed_by_bill_and_events(path):
+    with grown(path) as (_, head):
+        pass
     cut_back(path, head)
     told = [(p.decision_id, p.problem) for p in verify_file(path, SECRETS).problems]
     assert [name for name, _ in told] == ["d-a", "d-b", "d-c"] * 2
@@ -250,11 +258,7 @@ def test_a_log_cut_back_to_an_earlier_head_is_betrayed_by_bill_and_events(path):
 
 
 def test_a_service_that_runs_does_not_go_on_from_an_earlier_head(path):
-    fill(path, SECRETS, 5)
-    head = head_of(path)
-    with closing(SqliteStore(path, SECRETS)) as store:
-        for name in "abc":
-            store.append(entry(name))
+    with grown(path) as (store, head):
         # Whoever cuts bill and events too leaves nothing in the file that tells it.
         cut_back(path, head, f"DELETE FROM meter WHERE decision_id IN {LAST}",
                  f"DELETE FROM outbox WHERE decision_id IN {LAST}")  # fmt: skip
