@@ -18,15 +18,11 @@ from typing import Any
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, ModelUnavailable, NotFound
+from riskgraph.core.locks import locked
 from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.compiled import flush, settle
 from riskgraph.models.parity import PARITY_FILE
 from riskgraph.ports import Signer, Verifier
-
-try:
-    from fcntl import LOCK_EX, flock
-except ImportError:  # a system without POSIX locks
-    flock = None  # type: ignore[assignment]
 
 POINTER_FILE = "champion.json"
 LOCK_FILE = ".lock"
@@ -192,9 +188,7 @@ def rollback(
 def _locked(models: Path) -> Iterator[None]:
     """Held by one process at a time: of two that read the record and write it, one would lose its entry."""
     models.mkdir(parents=True, exist_ok=True)
-    with (models / LOCK_FILE).open("w") as lock:
-        if flock is not None:
-            flock(lock, LOCK_EX)
+    with locked(models / LOCK_FILE):
         yield
 
 

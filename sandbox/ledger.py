@@ -22,7 +22,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.errors import CheckFailed, Conflict
+from riskgraph.core.locks import locked
 from riskgraph.sandbox.audit import Record, append_audit, empty_record, read_log
 from riskgraph.sandbox.release import MANIFEST
-
-try:
-    from fcntl import LOCK_EX, LOCK_NB, flock
-except ImportError:  # not on every system; where it is missing, let one process release at a time
-    flock = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from riskgraph.ports import Signer
@@ -98,12 +94,11 @@ class Ledger:
             CheckFailed: If ledger and log do not agree.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK).open("w") as lock:
-            if flock is not None:
-                try:
-                    flock(lock, LOCK_EX | LOCK_NB)
-                except OSError as held:
-                    raise Conflict("another release or erasure is under way; try again later") from held
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.folder / _LOCK, wait=False))
+            except BlockingIOError as other:
+                raise Conflict("another release or erasure is under way; try again later") from other
             self.recover()
             check_ledger(self.folder, self._records())
             yield

@@ -7,11 +7,9 @@ folder ``retired``, so that whatever they signed can be checked for as long as a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Invalid
+from riskgraph.core.locks import locked
 from riskgraph.governance.signing import (
     Ed25519Signer,
     Ed25519Verifier,
@@ -29,6 +28,7 @@ from riskgraph.governance.signing import (
 )
 
 KEY_FILE = "report.key"
+LOCK_FILE = ".lock"
 RETIRED = "retired"
 SCHEMA = "riskgraph.key_handover/1"
 _Identity = tuple[int, int, int]
@@ -153,7 +153,8 @@ class KeyRing:
 
         A process that dies in between leaves the old key signing, or the new one with the old one retired.
         """
-        with _folder_lock(self._folder):
+        # Two rotations at once would lose the key of one of them.
+        with locked(self._folder / LOCK_FILE):
             return self._rotate(now or datetime.now(UTC), tree_head)
 
     def _rotate(self, now: datetime, tree_head: Mapping[str, Any] | None) -> PublicKey:
@@ -174,17 +175,6 @@ class KeyRing:
         replace_file(retired / f"{old.key_id}.pem", old.public_pem)
         replace_file(self._folder / KEY_FILE, new.secret_bytes)
         return PublicKey(old.key_id, old.public_pem.decode(), at, new.key_id)
-
-
-@contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
-    """Held by one process at a time: two rotations at once would lose the key of one of them."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def check_handover(body: bytes, old: Ed25519Verifier) -> Mapping[str, Any]:

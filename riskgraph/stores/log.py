@@ -229,8 +229,7 @@ def place_of(leaf: int, decision_id: str, hashed: str, connection: apsw.Connecti
 
 
 def _is_erased(leaf: int, connection: apsw.Connection) -> bool:
-    # What was erased is told behind it.
-    # As bytes: what was altered may be no blob any more, and is then no leaf of the log either.
+    # What was erased is told behind it. As bytes: what was altered may be no blob any more, nor then a leaf.
     told = "SELECT CAST(hash AS BLOB), CAST(body AS BLOB) FROM log_records JOIN log USING(leaf)"
     query = f"{told} WHERE leaf > ? ORDER BY leaf"
     return any(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from riskgraph.core.errors import Invalid
+from riskgraph.core.locks import locked
 from riskgraph.governance import keyring
-from riskgraph.governance.keyring import KEY_FILE, RETIRED, KeyRing, check_handover
+from riskgraph.governance.keyring import KEY_FILE, LOCK_FILE, RETIRED, KeyRing, check_handover
 from riskgraph.governance.signing import read_public_key
 
 AT = datetime(2026, 11, 11, tzinfo=UTC)
@@ -116,19 +116,19 @@ def test_a_process_that_dies_within_a_rotation_loses_no_key(tmp_path, monkeypatc
 
 def test_a_rotation_waits_for_another_one(tmp_path, monkeypatch):
     held: list[bool] = []
-    flock = keyring.fcntl.flock
+    replace_file = keyring.replace_file
 
-    def watched(descriptor: int, operation: int) -> None:
-        flock(descriptor, operation)
-        other = os.open(tmp_path, os.O_RDONLY)
-        with pytest.raises(BlockingIOError):
-            flock(other, operation | keyring.fcntl.LOCK_NB)
-        os.close(other)
+    def watched(path, content):
+        with pytest.raises(BlockingIOError), locked(tmp_path / LOCK_FILE, wait=False):
+            pass
         held.append(True)
+        replace_file(path, content)
 
-    monkeypatch.setattr(keyring.fcntl, "flock", watched)
+    monkeypatch.setattr(keyring, "replace_file", watched)
     KeyRing(tmp_path).rotate(AT)
-    assert held == [True]
+    assert held == [True] * 3
+    with locked(tmp_path / LOCK_FILE, wait=False):
+        pass
 
 
 def test_a_key_file_that_holds_no_key_is_refused(tmp_path):
