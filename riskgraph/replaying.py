@@ -97,6 +97,9 @@ def _line(
         history = promotions(folder, bootstrap.open_verifier(settings))
         enforces = enforced_for(history, versions["model_sha256"], record.issued_at)
     clock = bootstrap.SystemClock()
+    # The file beside the model may have been measured anew since, so its facts are taken as they were.
+    on_file = record.score.get("parity")
+    parity = {} if on_file is None else {record.order["phase"]: on_file}
     return Line(
         door=bootstrap.simulated_door(),
         store=store,
@@ -104,7 +107,7 @@ def _line(
         scorer=scorer,
         explainer=explainer_of(record, settings.permutation_pairs),
         tree=tree,
-        writer=MerchantReportWriter(profile, tree, clock, scorer, enforces),
+        writer=MerchantReportWriter(profile, tree, clock, scorer, enforces, parity),
         clock=clock,
         find_counterfactual=_finder(record),
     )

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from riskgraph import bootstrap
-from riskgraph.models.parity import write_parity
+from riskgraph.models.parity import PARITY_FILE, write_parity
 from riskgraph.settings import Settings
 from tests.api.conftest import ORDER, open_shop, order
 from tests.models.helpers import random_model
@@ -121,18 +121,27 @@ def test_the_model_that_decided_is_named_with_its_origin(shop, decision):
     assert model["approvals"] == []
 
 
-def test_a_report_quotes_what_was_on_file_when_the_order_was_decided(tmp_path):
+@pytest.fixture
+def shop_with_parity(tmp_path):
     card = random_model(tmp_path / "model", seed=3).card
     rates = {"granted": [0.01, 0.0, 0.02], "refused": [0.02, 0.01, 0.03], "ratio": [2.0, 0.5, 9.0]}
     phase = {"honest": 777, "rejected": rates, "reviewed": rates}
     tree = bootstrap.load_tree(Settings()).sha256
     measured = {"measured": "2026-11-27", "world": "world-2", "seed": 1, "provenance": "simulated"}
     about = {"model_sha256": card.digest, "tree_sha256": tree, "phases": {"pre_auth": phase}}
-    path = write_parity(tmp_path / "model", measured | about)
-    for shop in open_shop(tmp_path):
-        decision = shop.decide(ORDER).json()
-        path.unlink()
-        parity = fetch(shop, decision, audience="compliance").json()["consent_gate"]["parity"]
-        assert parity["on_file"] is True
-        assert parity["facts"]["honest"] == 777
-        assert "that is 2 times as often (95 % interval 0.5 to 9)" in parity["statement"]
+    write_parity(tmp_path / "model", measured | about)
+    yield from open_shop(tmp_path)
+
+
+def test_a_report_quotes_what_was_on_file_when_the_order_was_decided(shop_with_parity):
+    shop = shop_with_parity
+    decision = shop.decide(ORDER).json()
+    (shop.settings.model / PARITY_FILE).unlink()
+    parity = fetch(shop, decision, audience="compliance").json()["consent_gate"]["parity"]
+    assert parity["on_file"] is True
+    assert parity["facts"]["honest"] == 777
+    assert "that is 2 times as often (95 % interval 0.5 to 9)" in parity["statement"]
+    again = shop.client.get(
+        f"/v1/decisions/{decision['decision_id']}/replay", headers=shop.headers("compliance")
+    )
+    assert (again.json()["matches"], again.json()["same_bytes"]) == (True, True)
