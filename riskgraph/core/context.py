@@ -73,19 +73,18 @@ def compute_context(order: Order, history: History, source: str = "local") -> Or
     return OrderContext(*_read(order, history, _NODES), source)
 
 
-def share_context(context: OrderContext, order: Order, history: History, source: str) -> OrderContext:
+def share_context(context: OrderContext, order: Order, history: History) -> OrderContext:
     """A context whose ``SHARED_NODES`` are computed anew from another history; the others stand.
 
     Args:
         context: What :func:`compute_context` gave for the order.
         order: The order.
         history: Where the shared nodes are read.
-        source: Where it lives, for the answer.
     """
     values, absent = _read(order, history, _SHARED)
     values |= {node: value for node, value in context.values.items() if node not in SHARED_NODES}
     absent |= {node: cause for node, cause in context.absent.items() if node not in SHARED_NODES}
-    return OrderContext(values, absent, source)
+    return OrderContext(values, absent, context.source)
 
 
 def _read(order: Order, history: History, nodes: _Rows) -> tuple[dict[str, Any], dict[str, State]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -38,7 +39,8 @@ _BOTH: dict[str, Any] = {
 }
 _HOT = _BOTH | {
     "max_connection_pool_size": 16,
-    "connection_acquisition_timeout": READ_S,
+    # Opening a connection counts against it: 50 ms would never reach a server that has just started.
+    "connection_acquisition_timeout": 1.0,
     "connection_timeout": 0.5,
     "connection_write_timeout": 1.0,
     "max_transaction_retry_time": 0.0,
@@ -49,6 +51,8 @@ _WRITER = _BOTH | {
     "connection_timeout": 5.0,
     "max_transaction_retry_time": 30.0,
 }
+# What goes wrong is told by who asked, in one line; the driver would print it at each probe of an outage.
+logging.getLogger("neo4j").addHandler(logging.NullHandler())
 T = TypeVar("T")
 Work = Callable[["AsyncManagedTransaction"], Awaitable[T]]
 
@@ -139,6 +143,15 @@ def _on_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_refusal(failure: BaseException | None) -> bool:
+    """Whether the server turned a caller away, so that the next one need not try."""
+    while failure is not None:
+        if isinstance(failure, ConnectionRefusedError) or type(failure).__name__ == "AuthError":
+            return True
+        failure = failure.__cause__ or failure.__context__
+    return False
 
 
 class Connection:
