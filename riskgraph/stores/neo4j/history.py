@@ -133,7 +133,7 @@ class SharedHistory(SqliteHistory):
         self._asked |= self._open
         self._open = {}
         before, key = self._order.placed_at, self._order.key
-        return NOTHING | asked | {"before": before, "key": key, "fraud_since": before - FRAUD_S}
+        return parameters(asked, before, key)
 
     def take(self, answers: Iterable[Sequence[Any]]) -> bool:
         """Take what Neo4j answered; whether it tells anything that is not known here."""
@@ -178,10 +178,14 @@ class SharedHistory(SqliteHistory):
         return bool(others)
 
 
-NOTHING: dict[str, Any] = {
+_NOTHING: dict[str, list[Any]] = {
     **{f"newest_{kind}": [] for kind in LINK_KINDS},
     **{f"{what}_{kind}": [] for what in ("hub", "fraud") for kind in BAD_LINK_KINDS},
     "parts": [],
-    "limit": HISTORY_LIMIT,
-    "hub": HUB_ORDERS + 1,
 }
+
+
+def parameters(asked: Mapping[str, list[Any]], before: float = 0.0, key: str = "") -> dict[str, Any]:
+    """Parameters of the statement ``ASK``."""
+    times = {"before": before, "fraud_since": before - FRAUD_S, "key": key}
+    return {"asked": _NOTHING | dict(asked) | times, "limit": HISTORY_LIMIT, "hub": HUB_ORDERS + 1}

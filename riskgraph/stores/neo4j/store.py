@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,17 +22,36 @@ from riskgraph.core.order import Order
 from riskgraph.stores.erasure import ERASED
 from riskgraph.stores.neo4j.asking import ASK
 from riskgraph.stores.neo4j.breaker import Breaker
-from riskgraph.stores.neo4j.connect import READ_S, Connection, is_refusal
-from riskgraph.stores.neo4j.history import NOTHING, SharedHistory
+from riskgraph.stores.neo4j.connect import READ_S, Connection, Target, is_refusal, read_credentials
+from riskgraph.stores.neo4j.history import SharedHistory, parameters
 from riskgraph.stores.sealing import Secrets
 from riskgraph.stores.sqlite import KEEP_S, SqliteStore
 
 _LOG = logging.getLogger("riskgraph.stores")
-PROBE_S = 1.0
+PROBE_S, WARM_S = 1.0, 8.0
 LOOK_S = 0.25
 # Of what a client waits at all, half is for commit and network, and half of the rest for this.
 _SHARE = 4
-_PROBE = NOTHING | {"before": 0.0, "key": "", "fraud_since": 0.0}
+_PROBE = parameters({})
+
+
+@dataclass(frozen=True, slots=True)
+class Neo4jOptions:
+    """How a server is used, as the settings ``RISKGRAPH_NEO4J_*`` say.
+
+    Attributes:
+        user: Who asks; empty where a server on this machine asks for nobody.
+        password_file: Holds the password.
+        nodes: Whose behavior nodes are made: ``all``, ``flagged`` or ``sample:P``.
+        days: How long orders stay.
+        deadline_s: The most that an order waits for the server, in seconds.
+    """
+
+    user: str = ""
+    password_file: Path | None = None
+    nodes: str = "flagged"
+    days: int = 400
+    deadline_s: float = READ_S
 
 
 class Feed(Protocol):
@@ -85,8 +104,8 @@ class Neo4jStore(SqliteStore):
             connection.close()
             raise
         self.feed = feed(self, connection)
-        connection.submit(self._probe())
-        connection.submit(self._feed())
+        # Held, since a loop refers to its tasks weakly.
+        self._background = [connection.submit(self._probe()), connection.submit(self._feed())]
 
     def close(self) -> None:
         """Stop the feed where it is, let Neo4j go, then close the journal."""
@@ -145,20 +164,21 @@ class Neo4jStore(SqliteStore):
     async def _probe(self) -> None:
         """Close the breaker once the server answers an order's question as fast as an order needs it.
 
-        It waits longer, so that a server that has just started gets warm by it.
+        A server that has just started plans that statement for seconds: it gets warm here, and not by orders.
         """
         while True:
             if self.breaker.probe_due():
-                began = time.monotonic()
                 try:
                     async with asyncio.timeout(PROBE_S):
-                        await self._connection.fetch(ASK, _PROBE, PROBE_S)
+                        await self._connection.fetch("RETURN 1", {}, PROBE_S)
+                    async with asyncio.timeout(WARM_S):
+                        await self._connection.fetch(ASK, _PROBE, WARM_S)
+                    async with asyncio.timeout(self._deadline_s):
+                        await self._connection.fetch(ASK, _PROBE)
                 except Exception as failure:
                     self.breaker.probed(_told(failure))
                 else:
-                    took = time.monotonic() - began
-                    late = f"a probe took {took * 1000:.0f} ms"
-                    self.breaker.probed(late if took > self._deadline_s else None)
+                    self.breaker.probed(None)
             await asyncio.sleep(LOOK_S)
 
     async def _feed(self) -> None:
@@ -187,3 +207,12 @@ class Neo4jStore(SqliteStore):
 def _told(failure: BaseException) -> str:
     """Its name alone: messages of the driver hold addresses."""
     return type(failure).__name__
+
+
+def open_neo4j(target: Target, secrets: Secrets, options: Neo4jOptions, *, wipe: bool = True) -> Neo4jStore:
+    """Open the journal with a server beside it, which need not be up; see ``stores.open_store``."""
+    credentials = read_credentials(target.uri, options.user, options.password_file)
+    connection = Connection(target, credentials)
+    return Neo4jStore(
+        target.journal, secrets, connection, HandFeedMissing, wipe=wipe, deadline_s=options.deadline_s
+    )
