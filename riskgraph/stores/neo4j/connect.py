@@ -193,6 +193,10 @@ class Connection:
         """Run on the connection's loop, from any thread; cancelling the future cancels the work."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call on the connection's loop, and do not wait."""
+        self._loop.call_soon_threadsafe(call)
+
     async def fetch(
         self, query: LiteralString, parameters: Mapping[str, Any], timeout_s: float = READ_S
     ) -> list[list[Any]]:

@@ -4,8 +4,7 @@ import pytest
 
 from riskgraph.stores.crash import synthetic_secrets
 from riskgraph.stores.neo4j.connect import Connection, parse_url
-from riskgraph.stores.neo4j.store import Neo4jStore
-from tests.stores.neo4j.by_hand import INDEXES, HandFeed
+from tests.stores.neo4j.held import HeldStore
 from tests.support.until import until
 
 
@@ -19,7 +18,7 @@ def server():
 
 @pytest.fixture
 def graph(server):
-    """An empty database with its indexes."""
+    """An empty database."""
     pytest.importorskip("neo4j")
     connection = Connection(parse_url(f"{server}?journal=unused"))
 
@@ -27,9 +26,6 @@ def graph(server):
         await connection.write(lambda tx: tx.run(query))
 
     connection.submit(run("MATCH (n) DETACH DELETE n")).result(30)
-    for query in INDEXES:
-        connection.submit(run(query)).result(30)
-    connection.submit(run("CALL db.awaitIndexes()")).result(30)
     connection.close()
     return server
 
@@ -43,7 +39,7 @@ def open_beside(tmp_path):
         connection = Connection(parse_url(f"{uri}?journal=unused"))
         # Wide, since a test is no checkout and its machine is busy; what it cuts is cut all the same.
         given = {"deadline_s": 2.0} | given
-        store = Neo4jStore(tmp_path / f"{name}.db", synthetic_secrets(), connection, HandFeed, **given)
+        store = HeldStore(tmp_path / f"{name}.db", synthetic_secrets(), connection, **given)
         opened.append(store)
         return store
 
@@ -54,7 +50,7 @@ def open_beside(tmp_path):
 
 @pytest.fixture
 def beside(graph, open_beside):
-    """A store whose breaker is closed."""
+    """A store that reaches its server."""
     store = open_beside(graph)
-    until(lambda: store.breaker.closed)
+    until(store.shares)
     return store
