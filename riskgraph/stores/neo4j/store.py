@@ -18,6 +18,7 @@ import apsw
 
 from riskgraph.core.context import OrderContext, compute_context, share_context
 from riskgraph.core.order import Order
+from riskgraph.core.past import DAY_S
 from riskgraph.stores.erasure import ERASED
 from riskgraph.stores.neo4j.asking import ASK
 from riskgraph.stores.neo4j.breaker import Breaker
@@ -26,6 +27,7 @@ from riskgraph.stores.neo4j.feed import Feed
 from riskgraph.stores.neo4j.history import SharedHistory, parameters
 from riskgraph.stores.neo4j.journal import Journal
 from riskgraph.stores.neo4j.nodes import Policy
+from riskgraph.stores.neo4j.removal import retain
 from riskgraph.stores.sealing import Secrets
 from riskgraph.stores.sqlite import KEEP_S, SqliteStore
 
@@ -34,8 +36,9 @@ PROBE_S, WARM_S = 1.0, 8.0
 LOOK_S = 0.25
 # Of what a client waits at all, half is for commit and network, and half of the rest for this.
 _SHARE = 4
-FLAGGED = Policy("flagged")
 _PROBE = parameters({})
+FLAGGED = Policy("flagged")
+RETAIN_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,14 @@ class Neo4jOptions:
     Attributes:
         user: Who asks; empty where a server on this machine asks for nobody.
         password_file: Holds the password.
-        nodes: Whose behavior nodes are made: ``all``, ``flagged`` or ``sample:P``.
-        days: How long orders stay.
+        policy: Of which orders behavior nodes are made.
+        days: How long orders stay in the graph, from the day on which they were placed.
         deadline_s: The most that an order waits for the server, in seconds.
     """
 
     user: str = ""
     password_file: Path | None = None
-    nodes: str = "flagged"
+    policy: Policy = FLAGGED
     days: int = 400
     deadline_s: float = READ_S
 
@@ -64,10 +67,9 @@ class Neo4jStore(SqliteStore):
         path: The journal, see :class:`SqliteStore`.
         secrets: See there.
         connection: The way to the server; closed with the store.
-        policy: Of which orders the feed makes behavior nodes.
+        options: What is kept in it, and how long an order waits for it.
         keep_s: See there.
         wipe: See there.
-        deadline_s: The most that an order waits for Neo4j, in seconds.
 
     Raises:
         StorageUnavailable: As :class:`SqliteStore` does; never for what Neo4j does.
@@ -78,13 +80,12 @@ class Neo4jStore(SqliteStore):
         path: Path,
         secrets: Secrets,
         connection: Connection,
-        policy: Policy = FLAGGED,
+        options: Neo4jOptions,
         *,
         keep_s: float = KEEP_S,
         wipe: bool = True,
-        deadline_s: float = READ_S,
     ) -> None:
-        self._connection, self._deadline_s = connection, deadline_s
+        self._connection, self._days, self._deadline_s = connection, options.days, options.deadline_s
         self._looked = self._last_erased = 0
         self.breaker = Breaker(time.monotonic)
         try:
@@ -92,20 +93,21 @@ class Neo4jStore(SqliteStore):
         except BaseException:
             connection.close()
             raise
-        self.feed = Feed(self._journal(), connection, policy)
+        self.feed = Feed(self._journal(), connection, options.policy)
         # Held, since a loop refers to its tasks weakly.
-        self._background = [connection.submit(self._probe()), connection.submit(self.feed.run())]
+        self._feeding = connection.submit(self.feed.run())
+        self._beside = [connection.submit(task) for task in (self._probe(), self._retain())]
 
     def _journal(self) -> Journal:
         return Journal(self._read, self._writer)
 
     def close(self) -> None:
         """Let the feed end its transaction, for some seconds at most, then close the journal."""
-        probe, feeding = self._background
-        probe.cancel()
+        for task in self._beside:
+            task.cancel()
         self._connection.soon(self.feed.stop)
         with suppress(Exception):
-            feeding.result(CLOSE_S)
+            self._feeding.result(CLOSE_S)
         self._connection.close()
         super().close()
 
@@ -182,6 +184,17 @@ class Neo4jStore(SqliteStore):
                     self.breaker.probed(None)
             await asyncio.sleep(LOOK_S)
 
+    async def _retain(self) -> None:
+        """Take out orders whose days are over; what fails is tried again with the next round."""
+        while True:
+            if self.breaker.closed:
+                try:
+                    await retain(self._connection, int(time.time() // DAY_S) - self._days)
+                except Exception as failure:
+                    _LOG.warning("orders stay in Neo4j beyond their days: %s", _told(failure))
+                await asyncio.sleep(RETAIN_EVERY_S)
+            await asyncio.sleep(LOOK_S)
+
     def shared_state(self) -> dict[str, Any]:
         """How the paths to Neo4j are: for people who run the service, nothing depends on it."""
         open_s, status = self.breaker.open_s, self.feed.status
@@ -209,11 +222,4 @@ def open_neo4j(target: Target, secrets: Secrets, options: Neo4jOptions, *, wipe:
     """Open the journal with a server beside it, which need not be up; see ``stores.open_store``."""
     credentials = read_credentials(target.uri, options.user, options.password_file)
     connection = Connection(target, credentials)
-    return Neo4jStore(
-        target.journal,
-        secrets,
-        connection,
-        Policy.parse(options.nodes),
-        wipe=wipe,
-        deadline_s=options.deadline_s,
-    )
+    return Neo4jStore(target.journal, secrets, connection, options, wipe=wipe)

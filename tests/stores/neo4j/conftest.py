@@ -4,6 +4,7 @@ import pytest
 
 from riskgraph.stores.crash import synthetic_secrets
 from riskgraph.stores.neo4j.connect import Connection, parse_url
+from riskgraph.stores.neo4j.store import Neo4jOptions
 from tests.stores.neo4j.held import HeldStore
 from tests.support.until import until
 
@@ -35,11 +36,11 @@ def open_beside(tmp_path):
     """Opens stores beside a server; they are closed after the test."""
     opened = []
 
-    def open_one(uri, name="a", **given):
+    def open_one(uri, name="a", deadline_s=2.0, **given):
         connection = Connection(parse_url(f"{uri}?journal=unused"))
         # Wide, since a test is no checkout and its machine is busy; what it cuts is cut all the same.
-        given = {"deadline_s": 2.0} | given
-        store = HeldStore(tmp_path / f"{name}.db", synthetic_secrets(), connection, **given)
+        options = Neo4jOptions(deadline_s=deadline_s, days=3650)
+        store = HeldStore(tmp_path / f"{name}.db", synthetic_secrets(), connection, options, **given)
         opened.append(store)
         return store
 
