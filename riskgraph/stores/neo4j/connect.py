@@ -49,7 +49,8 @@ _WRITER = _BOTH | {
     "max_connection_pool_size": 4,
     "connection_acquisition_timeout": 10.0,
     "connection_timeout": 5.0,
-    "max_transaction_retry_time": 30.0,
+    # Enough for a deadlock; of an outage the feed has to learn, which tries again by itself.
+    "max_transaction_retry_time": 5.0,
 }
 # What goes wrong is told by who asked, in one line; the driver would print it at each probe of an outage.
 logging.getLogger("neo4j").addHandler(logging.NullHandler())
@@ -175,7 +176,7 @@ class Connection:
         self._neo4j = neo4j
         self._target = target
         self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._run, name="riskgraph-neo4j", daemon=True)
+        self._thread = Thread(target=self._run, name=f"riskgraph-neo4j-{target.journal.name}", daemon=True)
         self._thread.start()
         self._hot, self._writer = self.submit(self._open(credentials)).result()
 
