@@ -191,8 +191,16 @@ class Connection:
         self._loop.close()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run on the connection's loop, from any thread; cancelling the future cancels the work."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Run on the connection's loop, from any thread; cancelling the future cancels the work.
+
+        Raises:
+            RuntimeError: If the connection is closed.
+        """
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise
 
     def soon(self, call: Callable[[], object]) -> None:
         """Call on the connection's loop, and do not wait."""

@@ -103,6 +103,8 @@ class Neo4jStore(SqliteStore):
 
     def close(self) -> None:
         """Let the feed end its transaction, for some seconds at most, then close the journal."""
+        if self._closed:
+            return
         for task in self._beside:
             task.cancel()
         self._connection.soon(self.feed.stop)
