@@ -77,7 +77,7 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e WHERE e.orders <= $cap AND e.orders > COUNT { (e)<-[:PLACED_BY]-() }
+  WITH e, COUNT { (e)<-[:PLACED_BY]-() } AS there WHERE e.orders <= $cap AND e.orders > there
   MATCH (o:Order) WHERE o.account = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:PLACED_BY]->() }
   CREATE (o)-[:PLACED_BY]->(e)
   RETURN count(o) AS linked
@@ -97,7 +97,7 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e WHERE e.orders <= $cap AND e.orders > COUNT { (e)<-[:ON_DEVICE]-() }
+  WITH e, COUNT { (e)<-[:ON_DEVICE]-() } AS there WHERE e.orders <= $cap AND e.orders > there
   MATCH (o:Order) WHERE o.device = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:ON_DEVICE]->() }
   CREATE (o)-[:ON_DEVICE]->(e)
   RETURN count(o) AS linked
@@ -117,7 +117,7 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e WHERE e.orders <= $cap AND e.orders > COUNT { (e)<-[:PAID_WITH]-() }
+  WITH e, COUNT { (e)<-[:PAID_WITH]-() } AS there WHERE e.orders <= $cap AND e.orders > there
   MATCH (o:Order) WHERE o.card = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:PAID_WITH]->() }
   CREATE (o)-[:PAID_WITH]->(e)
   RETURN count(o) AS linked
@@ -137,7 +137,7 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e WHERE e.orders <= $cap AND e.orders > COUNT { (e)<-[:DELIVERED_TO]-() }
+  WITH e, COUNT { (e)<-[:DELIVERED_TO]-() } AS there WHERE e.orders <= $cap AND e.orders > there
   MATCH (o:Order) WHERE o.address = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:DELIVERED_TO]->() }
   CREATE (o)-[:DELIVERED_TO]->(e)
   RETURN count(o) AS linked
@@ -157,7 +157,7 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e WHERE e.orders <= $cap AND e.orders > COUNT { (e)<-[:REACHED_AT]-() }
+  WITH e, COUNT { (e)<-[:REACHED_AT]-() } AS there WHERE e.orders <= $cap AND e.orders > there
   MATCH (o:Order) WHERE o.phone = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:REACHED_AT]->() }
   CREATE (o)-[:REACHED_AT]->(e)
   RETURN count(o) AS linked
