@@ -102,14 +102,15 @@ class Neo4jStore(SqliteStore):
         return Journal(self._read, self._writer)
 
     def close(self) -> None:
-        """Let the feed end its transaction, for some seconds at most, then close the journal."""
+        """Let the feed end its transaction if it is about one, for seconds at most; then close the journal."""
         if self._closed:
             return
         for task in self._beside:
             task.cancel()
         self._connection.soon(self.feed.stop)
-        with suppress(Exception):
-            self._feeding.result(CLOSE_S)
+        if self.breaker.closed:  # else it waits for the server, and nothing would come of it
+            with suppress(Exception):
+                self._feeding.result(CLOSE_S)
         self._connection.close()
         super().close()
 
