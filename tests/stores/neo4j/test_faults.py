@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -136,3 +137,22 @@ def test_nothing_of_an_erased_person_is_read_back(open_beside):
     until(lambda: context_of(store, ORDER).source == "neo4j")
     context = context_of(store, ORDER)
     assert (accounts(context), context.values["B136"]) == (0, "3+")
+
+
+def test_an_answer_that_a_busy_loop_does_not_get_to_opens_no_breaker(beside, monkeypatch):
+    asked = []
+    ask = beside._connection.ask
+    monkeypatch.setattr(beside._connection, "ask", lambda *given: asked.append(ask(*given)) or asked[-1])
+
+    async def busy():
+        end = time.monotonic() + 0.2
+        reading = asyncio.create_task(beside.read_context(replace(ORDER, timeout_ms=800)))
+        await asyncio.sleep(0)
+        # Other work, until the answer is there and the order's time is over.
+        until(lambda: asked[-1].done() and time.monotonic() > end)
+        return await reading
+
+    for number in range(1, 5):
+        assert asyncio.run(busy()).source == "local"
+        assert len(asked) == number
+    assert beside.breaker.closed
