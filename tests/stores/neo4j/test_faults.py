@@ -65,10 +65,10 @@ def test_contexts_are_local_during_a_fault_and_shared_again_after_it(far, proxy,
     assert (context.source, accounts(context)) == ("local", 1)
     proxy.set(Mode())
     far.let_go()
-    until(far.shares, 60)
+    until(far.shares)
     until(lambda: context_of(far, ORDER).source == "neo4j")
     assert accounts(context_of(far, ORDER)) == 2
-    until(lambda: far.feed.status.packed == far.feed_end(), 60)
+    until(lambda: far.feed.status.packed == far.feed_end())
     assert far.shared_state()["feed_lag_events"] == 0
 
 
@@ -109,7 +109,7 @@ def test_a_store_opens_and_works_while_the_server_is_down(open_beside, proxy):
     }
     store.let_go()
     proxy.set(Mode())
-    until(store.shares, 60)
+    until(store.shares)
     until(lambda: context_of(store, ORDER).source == "neo4j")
 
 
