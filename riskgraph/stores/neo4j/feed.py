@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import DAY_S
@@ -349,7 +349,7 @@ def _outcome(event: Event) -> Outcome:
 
 
 def _running(
-    statement: Any, **parameters: Any
+    statement: LiteralString, **parameters: Any
 ) -> Callable[[AsyncManagedTransaction], Coroutine[Any, Any, Any]]:
     async def work(tx: AsyncManagedTransaction) -> list[list[Any]]:
         return await (await tx.run(statement, parameters)).values()
@@ -357,7 +357,9 @@ def _running(
     return work
 
 
-def _move(statement: Any, **parameters: Any) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
+def _move(
+    statement: LiteralString, **parameters: Any
+) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
     """Lock the place and move it.
 
     Raises:
