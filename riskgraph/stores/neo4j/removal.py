@@ -171,7 +171,7 @@ CALL (e) {
 WITH e WHERE e.orders < 1
 DETACH DELETE e
 """,
-    # Orders have no index by network or merchant, so a hub of these keeps what edges it has, and its newest time.
+    # Orders have no index by network or merchant: a hub of these keeps what edges and newest time it has.
     "ip": """
 UNWIND $rows AS row
 MATCH (e:Ip {digest: row.digest})
