@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from riskgraph.core.outcome import Outcome
 from riskgraph.stores.erasure import ERASED
@@ -330,7 +330,7 @@ def _outcome(event: Event) -> Outcome:
 
 
 def _running(
-    statement: Any, **parameters: Any
+    statement: LiteralString, **parameters: Any
 ) -> Callable[[AsyncManagedTransaction], Coroutine[Any, Any, Any]]:
     async def work(tx: AsyncManagedTransaction) -> list[list[Any]]:
         return await (await tx.run(statement, parameters)).values()
@@ -338,7 +338,9 @@ def _running(
     return work
 
 
-def _move(statement: Any, **parameters: Any) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
+def _move(
+    statement: LiteralString, **parameters: Any
+) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
     """Lock the place and move it.
 
     Raises:
