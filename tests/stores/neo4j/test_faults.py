@@ -6,13 +6,15 @@ import asyncio
 import threading
 import time
 from dataclasses import replace
+from random import Random
 from urllib.parse import urlsplit
 
 import pytest
 
 from riskgraph.bench.fault_proxy import FaultProxy, Mode
-from tests.stores.builders import DAY, HOUR, an_order, an_outcome
+from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome
 from tests.stores.neo4j.held import context_of, record
+from tests.stores.streams import crowded_order, random_stream
 from tests.support.until import until
 
 FAULTS = [
@@ -70,6 +72,24 @@ def test_contexts_are_local_during_a_fault_and_shared_again_after_it(far, proxy,
     assert accounts(context_of(far, ORDER)) == 2
     until(lambda: far.feed.status.packed == far.feed_end())
     assert far.shared_state()["feed_lag_events"] == 0
+
+
+def test_what_was_recorded_during_an_outage_is_read_after_it_as_if_there_had_been_none(open_beside, proxy):
+    store = open_beside(uri=f"bolt://127.0.0.1:{proxy.port}")
+    store.let_go()
+    stream = random_stream(3, 80, make=crowded_order)
+    for number, fact in enumerate(stream):
+        if number == len(stream) // 2:
+            proxy.set(Mode("refuse"))
+        record(store, fact, number)
+    proxy.set(Mode())
+    until(store.shares)
+    until(lambda: store.feed.status.packed == store.feed_end())
+    chance = Random(3)
+    for number in range(10):
+        order = crowded_order(chance, 10_000 + number, NOW - chance.random() * 10 * DAY)
+        context = context_of(store, order)
+        assert context == replace(store.context(order), source="neo4j")
 
 
 def test_other_work_goes_on_while_an_order_waits(far, proxy):
