@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from time import perf_counter_ns, thread_time_ns
+from collections.abc import Mapping
+from time import thread_time_ns
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.reasons import choose_reasons
 from riskgraph.models import Model
+from riskgraph.models.timing import times_us
 
 ROUNDS = 3
 BRUTE_ORDERS, PLAYERS = 6, 12
@@ -30,46 +31,34 @@ SMALL = 3
 
 def inline(ground: Ground) -> list[Figure]:
     """Explanation, choice of reasons and counterfactual of flagged orders, beside the first two alone."""
-    wall, cpu = _times_ms(ground, ground.flagged, with_counterfactual=True)
-    bare, _ = _times_ms(ground, ground.flagged, with_counterfactual=False)
-    accepted, _ = _times_ms(ground, [j for j in ground.judged if not j.flagged], with_counterfactual=True)
+    explainer = AnyExplainer()
+
+    def bare(j: Judged) -> None:
+        choose_reasons(explainer.explain(j.score), j.subgraph, j.walk.verdict)
+
+    def whole(j: Judged) -> None:
+        bare(j)
+        find_counterfactual(j.subgraph, j.score, j.walk, ground.model, ground.tree)
+
+    calls = {"whole": whole, "bare": bare}
+    flagged, accepted = ground.flagged, [j for j in ground.judged if not j.flagged]
+    wall = _ms(times_us(calls, flagged, ROUNDS), 50, 99)
+    cpu = _ms(times_us({"cpu": whole}, flagged, ROUNDS, clock_ns=thread_time_ns), 50, 99)["cpu"]
+    beside = _ms(times_us({"accepted": whole}, accepted, ROUNDS), 50)["accepted"]
     note = (
-        f"{len(ground.flagged)} flagged simulated orders, {ROUNDS} rounds, one thread, score not counted; "
-        f"CPU time of the thread p50 {np.quantile(cpu, 0.5):.3f}, p99 {np.quantile(cpu, 0.99):.3f}; accepted "
-        f"orders, which have no counterfactual: p50 {np.quantile(accepted, 0.5):.3f}; baseline: without it"
+        f"{len(flagged)} flagged simulated orders, {ROUNDS} rounds, one thread, score not counted; CPU time "
+        f"of the thread p50 {cpu[0]:.3f}, p99 {cpu[1]:.3f}; accepted orders, which have no counterfactual: "
+        f"p50 {beside[0]:.3f}; baseline: without it"
     )
     return [
-        Figure(
-            f"inline_ms_p{percent}",
-            _percentile(wall, percent),
-            "ms",
-            note,
-            baseline=_percentile(bare, percent),
-        )
-        for percent in (50, 99)
+        Figure(f"inline_ms_p{percent}", own, "ms", note, baseline=without)
+        for percent, own, without in zip((50, 99), wall["whole"], wall["bare"], strict=True)
     ]
 
 
-def _percentile(ms: NDArray[np.float64], percent: int) -> float:
-    return float(np.percentile(ms, percent))
-
-
-def _times_ms(
-    ground: Ground, judged: Sequence[Judged], *, with_counterfactual: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Milliseconds float64[rounds * orders] by the clock on the wall and by that of the thread."""
-    explainer, spent = AnyExplainer(), []
-    for step in range(ROUNDS + 1):
-        for j in judged:
-            wall, cpu = perf_counter_ns(), thread_time_ns()
-            choose_reasons(explainer.explain(j.score), j.subgraph, j.walk.verdict)
-            if with_counterfactual:
-                find_counterfactual(j.subgraph, j.score, j.walk, ground.model, ground.tree)
-            # The first round fills caches and maps the tables; it is not what a service pays.
-            if step:
-                spent.append((perf_counter_ns() - wall, thread_time_ns() - cpu))
-    walls, cpus = np.array(spent, dtype=np.float64).T / 1e6
-    return walls, cpus
+def _ms(times: Mapping[str, NDArray[np.float64]], *percents: int) -> dict[str, list[float]]:
+    """Percentiles of microseconds, in milliseconds."""
+    return {name: [float(np.percentile(us, p)) / 1e3 for p in percents] for name, us in times.items()}
 
 
 def additivity(ground: Ground) -> list[Figure]:

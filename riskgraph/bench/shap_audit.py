@@ -21,6 +21,7 @@ from riskgraph.explainers.brute import keep_only
 from riskgraph.explainers.games import AnyExplainer, leaf_values
 from riskgraph.explainers.referee import MAX_EXACT, Deviation, deviation, shap_values
 from riskgraph.models import Model
+from riskgraph.models.game import ABSENT
 from riskgraph.models.tree_leaves import LeafPaths
 from riskgraph.models.trees import INPUT_COUNT, Forest, TreeModel, tree_inputs
 from riskgraph.ports import Progress, Scorer
@@ -32,7 +33,6 @@ MAX_ERROR, MAX_ADDITIVITY = 1e-6, 1e-9
 # standard errors is unlikely, and a share of the largest value.
 STANDARD_ERRORS, ESTIMATE_ERROR = 4.0, 0.06
 TREES, TREE_ROWS = 30, 1_500
-_ABSENT = np.full(len(catalog().components), np.nan, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +148,13 @@ def _of_limit(told: Attribution, reference: NDArray[np.float64], found: Deviatio
 
 def _inputs(name: str, forest: Forest, orders: Sequence[OrderSubgraph], progress: Progress) -> Check:
     """Inputs of trees as players, by ``shap.TreeExplainer`` against one reference row."""
-    paths = LeafPaths(forest, np.arange(INPUT_COUNT), tree_inputs(_ABSENT[None])[0])
+    paths = LeafPaths(forest, np.arange(INPUT_COUNT), tree_inputs(ABSENT)[0])
     theirs, found = tree_shap(forest), []
     for place, order in enumerate(orders):
         progress(f"shap: {name}, tree", place, len(orders))
         values = leaf_values(paths.of(tree_inputs(order.components[None])[0]))
         phi = np.pad(values, (0, INPUT_COUNT - len(values)))
-        base, logit = (float(forest.logits(row[None])[0]) for row in (_ABSENT, order.components))
+        base, logit = (float(forest.logits(row[None])[0]) for row in (ABSENT[0], order.components))
         found.append(deviation(phi, theirs(order), base, logit))
     return _check(name, "inputs", "tree", found, [f.error / MAX_ERROR for f in found], exact=True)
 
