@@ -14,7 +14,7 @@ from riskgraph.bench.explain_ground import Ground, Judged, spread
 from riskgraph.core.catalog import catalog
 from riskgraph.core.report import Counterfactual
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree
+from riskgraph.core.verdict import DecisionTree, OrderScore, Verdict
 from riskgraph.explainers.acts import Option, changed, options
 from riskgraph.explainers.brute import brute_force, keep_only
 from riskgraph.explainers.counterfactual import find_counterfactual
@@ -22,11 +22,13 @@ from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.reasons import choose_reasons
 from riskgraph.models import Model
 from riskgraph.models.timing import times_us
+from riskgraph.writing import class_without_consent
 
 ROUNDS = 3
 BRUTE_ORDERS, PLAYERS = 6, 12
 RANDOM_NODES, DRAWS, SEED = 4, 5, 0
 SMALL = 3
+_CONSENT = np.array([node.consent_needed for node in catalog()])
 
 
 def inline(ground: Ground) -> list[Figure]:
@@ -115,6 +117,33 @@ def _turns(ground: Ground, judged: Judged, without: set[int]) -> bool:
     return ground.tree.walk(score).verdict.milder(judged.walk.verdict)
 
 
+def without_consent(ground: Ground) -> list[Figure]:
+    """Rejects of which the report says that they are none without all data given by consent (0034).
+
+    Each is scored again without these data, on the scale of orders that refuse them, by bands as the report
+    says it; beside that with the tree's gates, and on the order's own scale.
+    """
+    rejects = [judged for judged in ground.judged if judged.walk.verdict is Verdict.REJECT]
+    band, walked, own = [], [], []
+    for judged in rejects:
+        kept = keep_only(judged.subgraph, np.flatnonzero(judged.subgraph.present & ~_CONSENT).tolist())
+        score = ground.model.score(kept, class_without_consent(judged.score.availability))
+        band.append(_below_reject(score))
+        walked.append(ground.tree.walk(score).verdict is not Verdict.REJECT)
+        own.append(_below_reject(ground.model.score(kept, judged.score.availability)))
+    optional = sum(bool((judged.subgraph.present & _CONSENT).any()) for judged in rejects)
+    note = (
+        f"{sum(band)} of {len(rejects)} simulated rejects, of which {optional} have data given by consent; "
+        f"on the scale of refusers, by bands as the report says it; with the tree's gates {sum(walked)}; on the "
+        f"scale of the order itself {sum(own)}"
+    )
+    return [Figure("rejects_flip_without_consent", float(np.mean(band)), "1", note)]
+
+
+def _below_reject(score: OrderScore) -> bool:
+    return score.probability < score.thresholds.reject
+
+
 def counterfactuals(ground: Ground) -> list[Figure]:
     """Counterfactuals scored again by a model loaded anew, from subgraphs that were packed and unpacked."""
     model, tree = bootstrap.serving_model(ground.settings)[0], bootstrap.load_tree(ground.settings)
@@ -168,5 +197,6 @@ PARTS = {
     additivity: ("additivity",),
     brute_force_error: ("brute_force_error",),
     fidelity: ("fid_plus_4",),
+    without_consent: ("rejects_flip_without_consent",),
     counterfactuals: ("counterfactual_verified", "counterfactual_small"),
 }
