@@ -134,8 +134,8 @@ def without_consent(ground: Ground) -> list[Figure]:
     optional = sum(bool((judged.subgraph.present & _CONSENT).any()) for judged in rejects)
     note = (
         f"{sum(band)} of {len(rejects)} simulated rejects, of which {optional} have data given by consent; "
-        f"on the scale of refusers, by bands as the report says it; with the tree's gates {sum(walked)}; on the "
-        f"scale of the order itself {sum(own)}"
+        f"on the scale of refusers, by bands as the report says it; with the tree's gates {sum(walked)}; "
+        f"on the scale of the order itself {sum(own)}"
     )
     return [Figure("rejects_flip_without_consent", float(np.mean(band)), "1", note)]
 
