@@ -17,7 +17,7 @@ CENTRE = (410.0, 400.0)
 ENTITY_RADIUS, ORDER_RADIUS, MARK = 165.0, 335.0, 11.0
 CLOSEST = 2 * MARK + 5
 MOST = int(2 * pi * ORDER_RADIUS / CLOSEST)
-ROUNDS = 400
+ROUNDS, CROWDED = 400, 0.7
 LISTED, LIST_X, LIST_Y, ROW = 22, 850, 110, 26
 MARKS = ("fraud", "reject", "review", "accept", "undecided")
 
@@ -30,12 +30,12 @@ LINKS_CSS = """\
 .rg .fraud{fill:#7f0000;stroke:#c62828;stroke-width:3}.rg .reject{fill:#c62828;stroke:#8e1616}
 .rg .review{fill:#b26a00;stroke:#7a4a00}.rg .accept{fill:#1565c0;stroke:#0b3f7d}
 .rg .undecided{fill:#8a94a0;stroke:#5d6670}
-.rg .halo{paint-order:stroke;stroke:#fff;stroke-width:4;stroke-linejoin:round}
+.rg .plate{fill:#fff;opacity:.85}
 .rg .small{font-size:12px}.rg .mono{font-size:12.5px;font-family:ui-monospace,monospace,"Noto Sans SC"}
 .rg .end{text-anchor:end}.rg .mid{text-anchor:middle}.rg .white{fill:#fff}
 """
 LINKS_DARK = """\
-.rg .halo{stroke:#10151b}.rg .link,.rg .spoke{opacity:.9}.rg .fraud{stroke:#ff9a9d}"""
+.rg .plate{fill:#10151b}.rg .link,.rg .spoke{opacity:.9}.rg .fraud{stroke:#ff9a9d}"""
 
 
 def links_drawing(links: OrderLinks, lang: str) -> list[str]:
@@ -81,6 +81,8 @@ def _between(turns: Sequence[float]) -> float:
 def _apart(turns: list[float], least: float) -> list[float]:
     """Sorted angles, pushed apart until neighbours on the circle keep ``least``, where there is room."""
     out = list(turns)
+    if len(out) * least > CROWDED * 2 * pi:
+        return [out[0] + 2 * pi * i / len(out) for i in range(len(out))]
     for _ in range(ROUNDS if len(out) > 1 else 0):
         lacks = [least - (b - a) for a, b in pairwise([*out, out[0] + 2 * pi])]
         if max(lacks) < 1e-4:
@@ -137,8 +139,12 @@ def _entity(entity: LinkedEntity, turn: float, lang: str) -> str:
     if entity.hidden and not entity.hub:
         lines.append(say("entity.hidden", lang, TABLE, count=f"{entity.hidden:,}"))
     top = y - size - 8 - 15 * (len(lines) - 1) if sin(turn) < 0 else y + size + 16
-    words = "".join(
-        f'<text class="{"fam" if i == 0 else "small"} mid halo" x="{x:.1f}" y="{top + 15 * i:.1f}">'
+    half = max(sum(13.0 if ord(c) > 0x2E7F else 6.8 for c in line) for line in lines) / 2 + 6
+    words = (
+        f'<rect class="plate" x="{x - half:.1f}" y="{top - 14:.1f}" width="{2 * half:.1f}" '
+        f'height="{15 * len(lines) + 6}" rx="5"/>'
+    ) + "".join(
+        f'<text class="{"fam" if i == 0 else "small"} mid" x="{x:.1f}" y="{top + 15 * i:.1f}">'
         f"{escape(line)}</text>"
         for i, line in enumerate(lines)
     )
