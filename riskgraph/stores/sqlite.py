@@ -136,6 +136,10 @@ class SqliteStore:
         """The computed nodes of an order, as things stood just before it was placed."""
         return self._read(lambda connection: compute_context(order, SqliteHistory(connection, self._indexes)))
 
+    async def read_context(self, order: Order) -> OrderContext:
+        """The same; a store that asks elsewhere meanwhile lets other work go on."""
+        return self.context(order)
+
     def submit(self, entry: Entry) -> Future[None]:
         """Commit a decision with all that belongs to it; the future is done after the commit.
 
