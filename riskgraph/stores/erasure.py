@@ -121,7 +121,9 @@ def erase(
     """
     whole = extent(accounts, keys, connection)
     refuse_held(whole.subjects, at, connection)
-    announced = announce(at, connection, accounts=whole.accounts, keys=whole.keys, decisions=whole.decision_ids)
+    announced = announce(
+        at, connection, accounts=whole.accounts, keys=whole.keys, decisions=whole.decision_ids
+    )
     erased = remove_orders(whole.keys, connection, whole.accounts)
     erased = Erased(erased.orders, len(whole.decisions), erased.outcomes, erased.events)
     remove_decisions(whole.decisions, REQUEST, at, log, connection)
@@ -149,8 +151,9 @@ def announce(
     decisions: Sequence[str] = (),
     optional: Sequence[str] = (),
 ) -> str:
-    """Tell readers of the outbox what to erase; to be done first: rows must still be there to be named, and
-    numbers of events never come again.
+    """Tell readers of the outbox what to erase; to be done before it is.
+
+    Rows must still be there to be named, and numbers of events never come again: the newest must stay.
 
     Readers hash what they hold and compare: the notice must not hold what it asks to erase. Digests of
     accounts and ids of decisions have 128 random bits, so nobody can guess them from their hashes; an order
