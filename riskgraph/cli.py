@@ -17,6 +17,7 @@ from riskgraph.commands import (
     graph,
     keys,
     model,
+    neo4j,
     retention,
     review,
     sandbox,
@@ -51,6 +52,7 @@ for _part in (
     keys,
     subject,
     audit,
+    neo4j,
     bench,
 ):
     _part.register(app)
