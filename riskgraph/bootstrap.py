@@ -47,6 +47,7 @@ from riskgraph.shadow import Challengers
 from riskgraph.stores import Neo4jOptions, Secrets, SqliteStore, open_store, store_path
 from riskgraph.stores.log import parse_head
 from riskgraph.stores.neo4j.connect import READ_S
+from riskgraph.stores.neo4j.nodes import Policy
 from riskgraph.stores.rotation import rotate_under
 from riskgraph.stores.verify import Verified, verify_file
 from riskgraph.subjects import Subjects
@@ -283,10 +284,15 @@ def open_secrets(settings: Settings) -> Secrets:
 
 
 def neo4j_options(settings: Settings) -> Neo4jOptions:
-    """Who asks a Neo4j server, and what is kept in it."""
+    """Who asks a Neo4j server, and what is kept in it.
+
+    Raises:
+        Invalid: If ``RISKGRAPH_NEO4J_NODES`` names no policy.
+    """
     user, password_file = settings.neo4j_user, settings.neo4j_password_file
+    policy = Policy.parse(settings.neo4j_nodes)
     deadline_s = min(READ_S, settings.deadline_ms / 2000)
-    return Neo4jOptions(user, password_file, settings.neo4j_nodes, settings.neo4j_days, deadline_s)
+    return Neo4jOptions(user, password_file, policy, settings.neo4j_days, deadline_s)
 
 
 def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519Verifier:

@@ -46,7 +46,8 @@ CHECKED_AT_ONCE = 20
 _PING = "RETURN 1"
 _COUNTS = """
 RETURN COUNT { (:Order) } AS orders, COUNT { MATCH (o:Order) WHERE o.nodes } AS with_nodes,
-  COUNT { (:Decision) } AS decisions, COUNT { (:Outcome) } AS outcomes, COUNT { (:Behavior) } AS behavior_nodes,
+  COUNT { (:Decision) } AS decisions, COUNT { (:Outcome) } AS outcomes,
+  COUNT { (:Behavior) } AS behavior_nodes,
   COUNT { (:Account) } AS accounts, COUNT { (:Device) } AS devices, COUNT { (:Fraud) } AS fraud_orders,
   coalesce(head(COLLECT { MATCH (s:Schema) RETURN s.version }), 0) AS schema
 """
@@ -267,7 +268,7 @@ def drain(settings: Settings) -> dict[str, Any]:
 
 
 def rebuild(settings: Settings) -> dict[str, Any]:
-    """Take out all behavior nodes, and make those that the policy asks for again, from the packed subgraphs."""
+    """Take out all behavior nodes, and make those that the policy asks for from the packed subgraphs."""
     with _feeding(settings) as (neo4j, feed, _):
         cleared, after = 0, ""
         while (last := wait(neo4j, neo4j.write(partial(nodes.clear_some, after=after)))) is not None:

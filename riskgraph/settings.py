@@ -15,7 +15,6 @@ MAX_PORT = 65_535
 _WEB = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 # A thousand pairs ask a model some 200,000 times an order; beyond, one order could take all memory.
 MIN_PAIRS, MAX_PAIRS = 2, 1000
-_NODES = re.compile(r"all|flagged|sample:(0?\.\d+|1(\.0*)?)")
 MAX_DAYS = 3650
 
 
@@ -75,17 +74,10 @@ class Settings:
             name, most = "RISKGRAPH_PERMUTATION_PAIRS", MAX_PAIRS
             told = f"{name} must be {MIN_PAIRS} to {most}: of fewer than {MIN_PAIRS} no error can be told"
             raise Invalid(told, field=name)
-        settings._check_neo4j()
-        return settings
-
-    def _check_neo4j(self) -> None:
-        name = "RISKGRAPH_NEO4J_NODES"
-        if not _NODES.fullmatch(self.neo4j_nodes):
-            told = f"{name} must be all, flagged or sample:P with P above 0, at most 1: {self.neo4j_nodes!r}"
-            raise Invalid(told, field=name)
-        if not 1 <= self.neo4j_days <= MAX_DAYS:
+        if not 1 <= settings.neo4j_days <= MAX_DAYS:
             name = "RISKGRAPH_NEO4J_DAYS"
             raise Invalid(f"{name} must be 1 to {MAX_DAYS}", field=name)
+        return settings
 
     @property
     def secret_folder(self) -> Path:

@@ -30,8 +30,8 @@ class EntityHasher:
 
     Args:
         door: Keyed hashing.
-        kinds: Entity kind to ``raw``, ``opaque`` or ``hashed`` (keyed hashes as hex, taken as they are), from the
-            world's manifest.
+        kinds: Entity kind to ``raw``, ``opaque`` or ``hashed`` (keyed hashes as hex, taken as they are),
+            from the world's manifest.
     """
 
     def __init__(self, door: Door, kinds: Mapping[str, str]) -> None:

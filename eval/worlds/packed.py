@@ -1,4 +1,4 @@
-"""A packed world: each order's subgraph whole in one column, entities as keyed hashes; the sandbox reads it."""
+"""A packed world: each order's whole subgraph in one column, and entities as keyed hashes."""
 
 from __future__ import annotations
 

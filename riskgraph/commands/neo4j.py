@@ -17,7 +17,7 @@ from riskgraph.settings import Settings
 from riskgraph.stores.neo4j.queries import find_query, queries
 
 app = typer.Typer(
-    help="Neo4j beside the journal (RISKGRAPH_STORE_URL=neo4j://HOST): shared history, and a graph to look at.",
+    help="Neo4j beside the journal (RISKGRAPH_STORE_URL=neo4j://HOST): shared history, a graph to look at.",
     no_args_is_help=True,
 )
 Params = Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="May be repeated.")]
@@ -107,7 +107,7 @@ def export(
     out: Annotated[Path, typer.Option(help="World folder to write; must not exist or be empty.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write the graph's orders as a world that "riskgraph sandbox release" reads; packed, without raw data."""
+    """Write the graph's orders as a world that "riskgraph sandbox release" reads; without raw data."""
     bootstrap.require_extra("riskgraph neo4j export")
     from riskgraph import graph_database
 

@@ -49,7 +49,8 @@ _WRITER = _BOTH | {
     "max_connection_pool_size": 4,
     "connection_acquisition_timeout": 10.0,
     "connection_timeout": 5.0,
-    "max_transaction_retry_time": 30.0,
+    # Enough for a deadlock; of an outage the feed has to learn, which tries again by itself.
+    "max_transaction_retry_time": 5.0,
 }
 # What goes wrong is told by who asked, in one line; the driver would print it at each probe of an outage.
 logging.getLogger("neo4j").addHandler(logging.NullHandler())
@@ -175,7 +176,7 @@ class Connection:
         self._neo4j = neo4j
         self._target = target
         self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._run, name="riskgraph-neo4j", daemon=True)
+        self._thread = Thread(target=self._run, name=f"riskgraph-neo4j-{target.journal.name}", daemon=True)
         self._thread.start()
         self._hot, self._writer = self.submit(self._open(credentials)).result()
 
@@ -190,8 +191,20 @@ class Connection:
         self._loop.close()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run on the connection's loop, from any thread; cancelling the future cancels the work."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Run on the connection's loop, from any thread; cancelling the future cancels the work.
+
+        Raises:
+            RuntimeError: If the connection is closed.
+        """
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call on the connection's loop, and do not wait."""
+        self._loop.call_soon_threadsafe(call)
 
     async def fetch(
         self, query: LiteralString, parameters: Mapping[str, Any], timeout_s: float = READ_S

@@ -14,17 +14,15 @@ from dataclasses import replace
 from typing import Any
 
 import apsw
-import msgspec
 
 from riskgraph.core.history import FRAUD_S, HISTORY_LIMIT, HUB_ORDERS, IndexedHistory, any_fraud
 from riskgraph.core.order import Order
-from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import BAD_LINK_KINDS, LINK_KINDS, PastOrder
 from riskgraph.core.spelling import parts, unique_alike
 from riskgraph.stores.codec import decode_bands, decode_past
+from riskgraph.stores.neo4j.rows import decode_outcome
 from riskgraph.stores.reads import SqliteHistory
 
-decode_outcome = msgspec.json.Decoder(Outcome).decode
 _Link = tuple[str, bytes]
 _Rows = Sequence[Sequence[Any]]
 

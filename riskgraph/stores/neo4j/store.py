@@ -9,21 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import apsw
 
 from riskgraph.core.context import OrderContext, compute_context, share_context
 from riskgraph.core.order import Order
+from riskgraph.core.past import DAY_S
 from riskgraph.stores.erasure import ERASED
 from riskgraph.stores.neo4j.asking import ASK
 from riskgraph.stores.neo4j.breaker import Breaker
-from riskgraph.stores.neo4j.connect import READ_S, Connection, Target, is_refusal, read_credentials
+from riskgraph.stores.neo4j.connect import CLOSE_S, READ_S, Connection, Target, is_refusal, read_credentials
+from riskgraph.stores.neo4j.feed import Feed
 from riskgraph.stores.neo4j.history import SharedHistory, parameters
+from riskgraph.stores.neo4j.journal import Journal
+from riskgraph.stores.neo4j.nodes import Policy
+from riskgraph.stores.neo4j.removal import retain
 from riskgraph.stores.sealing import Secrets
 from riskgraph.stores.sqlite import KEEP_S, SqliteStore
 
@@ -33,6 +37,8 @@ LOOK_S = 0.25
 # Of what a client waits at all, half is for commit and network, and half of the rest for this.
 _SHARE = 4
 _PROBE = parameters({})
+FLAGGED = Policy("flagged")
+RETAIN_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +48,16 @@ class Neo4jOptions:
     Attributes:
         user: Who asks; empty where a server on this machine asks for nobody.
         password_file: Holds the password.
-        nodes: Whose behavior nodes are made: ``all``, ``flagged`` or ``sample:P``.
-        days: How long orders stay.
+        policy: Of which orders behavior nodes are made.
+        days: How long orders stay in the graph, from the day on which they were placed.
         deadline_s: The most that an order waits for the server, in seconds.
     """
 
     user: str = ""
     password_file: Path | None = None
-    nodes: str = "flagged"
+    policy: Policy = FLAGGED
     days: int = 400
     deadline_s: float = READ_S
-
-
-class Feed(Protocol):
-    """Writes what the journal's outbox tells into Neo4j, on the connection's loop, until it is cancelled.
-
-    Attributes:
-        packed: Number of the last event that Neo4j holds; None until the feed has read it there.
-        last_error: What went wrong last, None while nothing does.
-    """
-
-    packed: int | None
-    last_error: str | None
-
-    async def run(self) -> None: ...
 
 
 class Neo4jStore(SqliteStore):
@@ -75,10 +67,9 @@ class Neo4jStore(SqliteStore):
         path: The journal, see :class:`SqliteStore`.
         secrets: See there.
         connection: The way to the server; closed with the store.
-        feed: Makes the feed of this store.
+        options: What is kept in it, and how long an order waits for it.
         keep_s: See there.
         wipe: See there.
-        deadline_s: The most that an order waits for Neo4j, in seconds.
 
     Raises:
         StorageUnavailable: As :class:`SqliteStore` does; never for what Neo4j does.
@@ -89,13 +80,12 @@ class Neo4jStore(SqliteStore):
         path: Path,
         secrets: Secrets,
         connection: Connection,
-        feed: Callable[[SqliteStore, Connection], Feed],
+        options: Neo4jOptions,
         *,
         keep_s: float = KEEP_S,
         wipe: bool = True,
-        deadline_s: float = READ_S,
     ) -> None:
-        self._connection, self._deadline_s = connection, deadline_s
+        self._connection, self._days, self._deadline_s = connection, options.days, options.deadline_s
         self._looked = self._last_erased = 0
         self.breaker = Breaker(time.monotonic)
         try:
@@ -103,18 +93,30 @@ class Neo4jStore(SqliteStore):
         except BaseException:
             connection.close()
             raise
-        self.feed = feed(self, connection)
+        self.feed = Feed(self._journal(), connection, options.policy)
         # Held, since a loop refers to its tasks weakly.
-        self._background = [connection.submit(self._probe()), connection.submit(self._feed())]
+        self._feeding = connection.submit(self.feed.run())
+        self._beside = [connection.submit(task) for task in (self._probe(), self._retain())]
+
+    def _journal(self) -> Journal:
+        return Journal(self._read, self._writer)
 
     def close(self) -> None:
-        """Stop the feed where it is, let Neo4j go, then close the journal."""
+        """Let the feed end its transaction if it is about one, for seconds at most; then close the journal."""
+        if self._closed:
+            return
+        for task in self._beside:
+            task.cancel()
+        self._connection.soon(self.feed.stop)
+        if self.breaker.closed:  # else it waits for the server, and nothing would come of it
+            with suppress(Exception):
+                self._feeding.result(CLOSE_S)
         self._connection.close()
         super().close()
 
     async def read_context(self, order: Order) -> OrderContext:
         """The computed nodes of an order; those that services share from Neo4j, if it answers in time."""
-        if not self._shares():
+        if not self.shares():
             return self.context(order)
 
         def look(connection: apsw.Connection) -> tuple[SharedHistory, OrderContext]:
@@ -133,26 +135,29 @@ class Neo4jStore(SqliteStore):
         else:
             self.breaker.succeeded()
             # What was erased while Neo4j was asked must not be read back either.
-            return context if self._shares() else local
+            return context if self.shares() else local
         return local
 
     async def _ask(self, order: Order, history: SharedHistory, local: OrderContext) -> OrderContext:
         context = local
         while (asked := history.questions()) is not None:
-            answers = await asyncio.wrap_future(self._connection.submit(self._connection.fetch(ASK, asked)))
+            fetching = self._connection.fetch(ASK, asked, self._deadline_s)
+            answers = await asyncio.wrap_future(self._connection.submit(fetching))
             if history.take(answers):
                 context = self._read(lambda _: share_context(local, order, history))
             context = replace(context, source="neo4j")
         return context
 
-    def _shares(self) -> bool:
+    def shares(self) -> bool:
+        """Whether the next order asks Neo4j."""
         return self.breaker.closed and not self._erasure_pending()
 
     def _erasure_pending(self) -> bool:
         """Whether something was erased here, by any process, that Neo4j may still hold."""
-        packed = self.feed.packed
-        if packed is None:
+        status = self.feed.status
+        if not status.name:  # how far Neo4j has come is not known yet
             return True
+        packed = status.packed
         # Each event is looked at once, so this costs an order next to nothing.
         after = max(self._looked, packed)
         query = "SELECT max(seq), max(CASE WHEN type=? THEN seq END) FROM outbox WHERE seq > ?"
@@ -165,43 +170,50 @@ class Neo4jStore(SqliteStore):
         """Close the breaker once the server answers an order's question as fast as an order needs it.
 
         A server that has just started plans that statement for seconds: it gets warm here, and not by orders.
+        Not before the feed has made the indexes, since that makes a server forget its plans.
         """
         while True:
-            if self.breaker.probe_due():
+            if self.feed.status.name and self.breaker.probe_due():
                 try:
                     async with asyncio.timeout(PROBE_S):
                         await self._connection.fetch("RETURN 1", {}, PROBE_S)
                     async with asyncio.timeout(WARM_S):
                         await self._connection.fetch(ASK, _PROBE, WARM_S)
                     async with asyncio.timeout(self._deadline_s):
-                        await self._connection.fetch(ASK, _PROBE)
+                        await self._connection.fetch(ASK, _PROBE, self._deadline_s)
                 except Exception as failure:
                     self.breaker.probed(_told(failure))
                 else:
                     self.breaker.probed(None)
             await asyncio.sleep(LOOK_S)
 
-    async def _feed(self) -> None:
-        with suppress(asyncio.CancelledError):
-            await self.feed.run()
+    async def _retain(self) -> None:
+        """Take out orders whose days are over; what fails is tried again with the next round."""
+        while True:
+            if self.breaker.closed:
+                try:
+                    await retain(self._connection, int(time.time() // DAY_S) - self._days)
+                except Exception as failure:
+                    _LOG.warning("orders stay in Neo4j beyond their days: %s", _told(failure))
+                await asyncio.sleep(RETAIN_EVERY_S)
+            await asyncio.sleep(LOOK_S)
 
     def shared_state(self) -> dict[str, Any]:
         """How the paths to Neo4j are: for people who run the service, nothing depends on it."""
-        open_s = self.breaker.open_s
+        open_s, status = self.breaker.open_s, self.feed.status
         return {
             "breaker": "closed" if open_s is None else "open",
             "open_s": None if open_s is None else round(open_s, 1),
             "erasure_pending": self._erasure_pending(),
-            "feed_lag_events": self._lag(),
+            "feed_lag_events": max(0, self.feed_end() - status.packed) if status.name else None,
             "last_error": self.breaker.last_error,
-            "feed_error": self.feed.last_error,
+            "feed_error": status.error.partition(":")[0] or None,
         }
 
-    def _lag(self) -> int | None:
-        """Events that Neo4j does not hold yet; None where the feed has not reached it."""
-        packed = self.feed.packed
+    def feed_end(self) -> int:
+        """Number of the newest event of the journal."""
         ((last,),) = self._fetch("SELECT coalesce(max(seq), 0) FROM outbox")
-        return None if packed is None else max(0, last - packed)
+        return int(last)
 
 
 def _told(failure: BaseException) -> str:
@@ -213,6 +225,4 @@ def open_neo4j(target: Target, secrets: Secrets, options: Neo4jOptions, *, wipe:
     """Open the journal with a server beside it, which need not be up; see ``stores.open_store``."""
     credentials = read_credentials(target.uri, options.user, options.password_file)
     connection = Connection(target, credentials)
-    return Neo4jStore(
-        target.journal, secrets, connection, HandFeedMissing, wipe=wipe, deadline_s=options.deadline_s
-    )
+    return Neo4jStore(target.journal, secrets, connection, options, wipe=wipe)

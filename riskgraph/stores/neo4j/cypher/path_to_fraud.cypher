@@ -4,10 +4,10 @@
 // @param limit whole = 5: most rows
 MATCH way = ANY SHORTEST (start:Order {key: $order})
   ((a)-[r:PLACED_BY|ON_DEVICE|PAID_WITH|DELIVERED_TO|REACHED_AT]-(b)
-    WHERE NOT coalesce(a.hub, false) AND NOT coalesce(b.hub, false)){1,6} (fraud:Fraud)
-WHERE fraud <> start
-RETURN fraud.key AS fraud, length(way) / 2 AS entities,
-  [n IN nodes(way) | coalesce(n.key, head([l IN labels(n)]) + ' ' + left(n.digest, 8))] AS way,
-  toString(datetime({epochSeconds: toInteger(fraud.at)})) AS at
-ORDER BY entities, fraud.at DESC, fraud
+    WHERE NOT coalesce(a.hub, false) AND NOT coalesce(b.hub, false)){1,6} (bad:Fraud)
+WHERE bad <> start
+RETURN bad.key AS fraud, length(way) / 2 AS entities,
+  [n IN nodes(way) | coalesce(n.key, head(labels(n)) + ' ' + left(n.digest, 8))] AS way,
+  toString(datetime({epochSeconds: toInteger(bad.at)})) AS at
+ORDER BY entities, at DESC, fraud
 LIMIT $limit

@@ -22,7 +22,7 @@ CALL (o) {
   RETURN sum(want.points) AS points, collect(b.id + ' ' + coalesce(b.value, b.state)) AS holds
 }
 WITH o, points, holds WHERE points >= $tau
-OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
-RETURN o.key AS order, points, holds, head(collect(d.verdict)) AS verdict, o:Fraud AS fraud
+RETURN o.key AS order, points, holds,
+  head(COLLECT { MATCH (d:Decision)-[:ABOUT]->(o) RETURN d.verdict ORDER BY d.at DESC }) AS verdict, o:Fraud AS fraud
 ORDER BY points DESC, o.at DESC, o.key
 LIMIT $limit
