@@ -319,7 +319,7 @@ def check(settings: Settings, sample: int, progress: Progress) -> dict[str, Any]
 def _same(model: Model, graph: OrderSubgraph, decision: Mapping[str, Any]) -> bool:
     if decision["score"] is None:
         return True
-    return model.score(graph, decision["availability"]).probability == decision["score"]
+    return bool(model.score(graph, decision["availability"]).probability == decision["score"])
 
 
 async def _read_back(
