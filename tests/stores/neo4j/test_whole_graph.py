@@ -108,3 +108,12 @@ def test_each_query_runs_and_a_ring_over_a_shared_card_is_found(beside, world, w
     assert [row["order"] for row in rows["behind"]] == ["m|w|2"]
     assert rows["pattern"]
     assert all(row["points"] >= 1 for row in rows["pattern"])
+
+
+def test_an_order_is_drawn_from_the_graph_as_it_was_loaded(beside, world):
+    beside("neo4j", "load", world, "--nodes", "none")
+    order = next(World.open(world).orders(bootstrap.open_door(Settings(home=world.parent / "home"))))
+    data = beside("graph", "order", order.key, "--from", "neo4j", "--json").json()
+    labels = [node["label"] for node in data["nodes"]]
+    assert (labels.count("Behavior"), labels.count("Account")) == (137, 1)
+    assert {edge["key"] for edge in data["edges"]} >= {"HAS", "PLACED_BY"}
