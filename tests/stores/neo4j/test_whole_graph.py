@@ -60,6 +60,8 @@ def test_an_exported_world_gives_the_sandbox_the_same_table(beside, world, tmp_p
     beside("neo4j", "load", world, "--nodes", "none")
     told = beside("neo4j", "export", "--out", tmp_path / "back", "--json").json()
     assert (told["provenance"], told["left_out"]) == ("simulated", 0)
+    refused = beside("world", "export", tmp_path / "back", "--ndjson", tmp_path / "lines")
+    assert "packed" in refused.error
     door = bootstrap.open_door(Settings(home=world.parent / "home"))
     there, back = (World.open(path).table(None, door) for path in (world, tmp_path / "back"))
     there, back = (t.take(np.argsort(t.order_id.astype(str))) for t in (there, back))
