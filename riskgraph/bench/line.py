@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -23,20 +20,17 @@ from riskgraph.bench import Figure, measure
 from riskgraph.bench.load import Load, drive
 from riskgraph.bench.server import running
 from riskgraph.bench.speed import OWN, own_calls, own_figures
-from riskgraph.core.report import DecisionReport
+from riskgraph.bench.stores_writes import durable_figures, kill_figures
 from riskgraph.models.timing import times_us
 from riskgraph.pipeline import observe
-from riskgraph.ports import Entry, Progress
+from riskgraph.ports import Progress
 from riskgraph.settings import Settings
-from riskgraph.stores import open_store
-from riskgraph.stores.crash import run_kills, synthetic_entry, synthetic_order, synthetic_secrets
 
 RATE = 100.0
 REQUESTS = 1_500
 BLOCK = 300
 WARM_UP = 200
 HTTP_WORLD_ORDERS = 6_000
-IN_FLIGHT = 64
 DURABLE = 6_000
 KILLS = 20
 SCORED = 400
@@ -145,37 +139,7 @@ def cpu_seconds(url: str, key: str) -> float:
 
 def durable(bench: Bench) -> list[Figure]:
     """The store alone: group commit, with the report record in the transaction and without."""
-    full = [synthetic_entry(synthetic_order(f"full-{i}", i), f"full-{i}") for i in range(DURABLE)]
-    bare = [_bare(synthetic_entry(synthetic_order(f"bare-{i}", i), f"bare-{i}")) for i in range(DURABLE)]
-    with_record = _rate(bench.folder / "durable-full.db", full)
-    without = _rate(bench.folder / "durable-bare.db", bare)
-    note = f"{DURABLE} orders, {IN_FLIGHT} in flight, synchronous=FULL"
-    return [
-        Figure("durable_orders_s", with_record, "1/s", note + "; baseline: without it", baseline=without),
-        Figure("durable_orders_bare_s", without, "1/s", note + "; no report record"),
-    ]
-
-
-def _bare(entry: Entry) -> Entry:
-    report = entry.decision.report
-    empty: DecisionReport = replace(report, phi=b"", pairs=b"", subgraph=b"", reasons=(), order={}, score={})
-    return replace(entry, decision=replace(entry.decision, report=empty))
-
-
-def _rate(path: Path, entries: Iterable[Entry]) -> float:
-    store = open_store(f"sqlite:///{path}", synthetic_secrets())
-    waiting: deque[Future[None]] = deque()
-    start, count = time.perf_counter(), 0
-    for entry in entries:
-        if len(waiting) >= IN_FLIGHT:
-            waiting.popleft().result()
-        waiting.append(store.submit(entry))
-        count += 1
-    while waiting:
-        waiting.popleft().result()
-    seconds = time.perf_counter() - start
-    store.close()
-    return count / seconds
+    return durable_figures(bench.folder, DURABLE)
 
 
 def release(bench: Bench) -> list[Figure]:
@@ -203,13 +167,8 @@ def release(bench: Bench) -> list[Figure]:
 
 
 def kills(bench: Bench) -> list[Figure]:
-    """Kill -9 in the middle of load; every acknowledged decision must be there afterwards."""
-    result = run_kills(KILLS, bench.folder / "kills")
-    note = f"{result.acknowledged} acknowledged; {len(result.problems)} integrity problems"
-    return [
-        Figure("kills", result.kills, "kills", note),
-        Figure("lost_acknowledged", result.lost, "decisions", note),
-    ]
+    """Kill -9 in the middle of load; ``bench stores`` kills ten times as often."""
+    return kill_figures(bench.folder / "kills", KILLS, bench.progress)
 
 
 def quality(bench: Bench) -> list[Figure]:

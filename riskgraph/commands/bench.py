@@ -89,6 +89,23 @@ def bench_explain(only: Only = "", as_json: AsJson = False) -> None:
     _measure(explain.PARTS.values(), explain.run, only, as_json)
 
 
+@app.command("stores")
+def bench_stores(
+    only: Only = "",
+    as_json: AsJson = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see that all parts run.")] = False,
+    part: Annotated[
+        list[str] | None, typer.Option(help="A part; give it again for more. Default all.")
+    ] = None,
+) -> None:
+    """Storing orders and finding them again: time, bytes, kills. About 20 minutes on 2 cores."""
+    bootstrap.require_extra("riskgraph bench stores")
+    from riskgraph.bench import stores
+
+    chosen = ",".join([only, *sorted(stores.figures_of(part or ()))])
+    _measure(stores.PARTS.values(), partial(stores.run, quick=quick), chosen, as_json)
+
+
 def _measure(
     groups: Names, run: Callable[[set[str], Progress], list[Figure]], only: str, as_json: bool
 ) -> None:
