@@ -40,6 +40,11 @@ class Sizes:
         durable: Orders of each series of durable commits.
         decided: Orders that are decided, with all that a decision commits.
         kills: Writing processes that are killed.
+        shared: Orders in Neo4j, with a hub as above, behind which contexts are read.
+        backlog: Decisions that wait for Neo4j.
+        shown: Orders whose behavior nodes are made while it is timed.
+        returned: Orders that are read back from their behavior nodes.
+        outage_s: How long Neo4j is down while orders come, in seconds; it is slow and half-open for half.
     """
 
     orders: int = 1_000_000
@@ -48,9 +53,17 @@ class Sizes:
     durable: int = 6_000
     decided: int = 20_000
     kills: int = 200
+    shared: int = 200_000
+    backlog: int = 10_000
+    shown: int = 2_000
+    returned: int = 5_000
+    outage_s: float = 60.0
 
 
-QUICK = Sizes(orders=50_000, lookups=500, durable=2_000, decided=2_000, kills=20)
+QUICK = Sizes(
+    orders=50_000, lookups=500, durable=2_000, decided=2_000, kills=20,
+    shared=10_000, backlog=1_000, shown=200, returned=300, outage_s=6.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,21 +91,53 @@ class Ground:
 
     @cached_property
     def hubbed(self) -> Hubbed:
-        store = open_store(f"sqlite:///{self.folder / 'hubbed.db'}", synthetic_secrets())
-        world, size = self.world(self.sizes.orders + self.sizes.lookups), self.sizes.orders
-        outcomes: dict[str, list[Outcome]] = {}
-        for outcome in world.outcomes():
-            outcomes.setdefault(outcome.order_key, []).append(outcome)
-        stream = self.with_hub(world, self.sizes.hub_every)
+        return self._hubbed("hubbed", self.sizes.orders)
+
+    @cached_property
+    def shared(self) -> Hubbed:
+        """The journal of the store whose contexts Neo4j takes part in."""
+        return self._hubbed("shared", self.sizes.shared)
+
+    def _hubbed(self, name: str, size: int) -> Hubbed:
+        store = open_store(f"sqlite:///{self.folder / name}.db", synthetic_secrets())
         done, seconds = 0, 0.0
-        while part := list(islice(stream, min(CHUNK, size - done))):
-            known = [outcome for order in part for outcome in outcomes.pop(order.key, ())]
+        for part, known in self.history(size):
             start = time.perf_counter()
             store.load(part, known, lambda *_: None)
             seconds += time.perf_counter() - start
             done += len(part)
             self.progress("history", done, size)
-        return Hubbed(store, list(stream), done, -(-done // self.sizes.hub_every), seconds)
+        stream = self.with_hub(self.world(size + self.sizes.lookups), self.sizes.hub_every)
+        return Hubbed(
+            store, list(islice(stream, size, None)), done, -(-done // self.sizes.hub_every), seconds
+        )
+
+    def history(self, size: int) -> Iterator[tuple[list[Order], list[Outcome]]]:
+        """So many orders before those that are looked up, in parts, each with the outcomes of its orders."""
+        world = self.world(size + self.sizes.lookups)
+        outcomes: dict[str, list[Outcome]] = {}
+        for outcome in world.outcomes():
+            outcomes.setdefault(outcome.order_key, []).append(outcome)
+        stream = islice(self.with_hub(world, self.sizes.hub_every), size)
+        while part := list(islice(stream, CHUNK)):
+            yield part, [outcome for order in part for outcome in outcomes.pop(order.key, ())]
+
+    @cached_property
+    def backlog(self) -> Path:
+        """A journal of decided orders that no Neo4j has seen; closed."""
+        return self.decided("backlog", self.sizes.backlog)
+
+    def decided(self, name: str, orders: int) -> Path:
+        """The closed store of a service that decided every order of a world."""
+        secrets = self.settings.secret_folder
+        settings = replace(self.settings, home=self.folder / f"home-{name}", secrets=secrets)
+        service = bootstrap.open_service(settings, bootstrap.demo_profile())
+        try:
+            for done, _ in enumerate(decide_all(self.bodies(orders), service.line), 1):
+                self.progress("decide", done, orders)
+        finally:
+            service.close()
+        return service.store.path
 
     def world(self, orders: int) -> worlds.World:
         """A simulated world without computed nodes; made once a size."""

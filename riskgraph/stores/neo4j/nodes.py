@@ -53,7 +53,7 @@ SET o.nodes = true
 RETURN o.key, o.vec
 """
 # Types are written out: in Neo4j 5.26.0 CREATE ()-[:$(type)]->() gives all rows the type of the first.
-_WRITE = """
+WRITE = """
 UNWIND $rows AS row
 MATCH (o:Order {key: row.key})
 CALL (o, row) {
@@ -211,7 +211,7 @@ async def make_nodes(tx: AsyncManagedTransaction, keys: Sequence[str]) -> int:
     found = await (await tx.run(_LOCK, keys=sorted(keys))).values()
     if found:
         rows = [behavior_row(key, OrderSubgraph.unpack(bytes(vec))) for key, vec in found]
-        await (await tx.run(_WRITE, rows=rows)).consume()
+        await (await tx.run(WRITE, rows=rows)).consume()
     return len(found)
 
 
