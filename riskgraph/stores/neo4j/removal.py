@@ -14,10 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from riskgraph.core.history import HUB_ORDERS
+from riskgraph.core.outcome import FRAUD_KINDS
 from riskgraph.core.past import DAY_S
+from riskgraph.stores.erasure import outcome_sha256
 from riskgraph.stores.neo4j.nodes import BATCH as MADE_AT_ONCE
 from riskgraph.stores.neo4j.nodes import clear_nodes, make_nodes
-from riskgraph.stores.neo4j.rows import ENTITY_KINDS, OrderRow
+from riskgraph.stores.neo4j.rows import ENTITY_KINDS, OrderRow, decode_outcome
 from riskgraph.stores.neo4j.schema import Writes
 
 if TYPE_CHECKING:
@@ -36,6 +38,20 @@ _OVER = "MATCH (o:Order) WHERE o.day < $day RETURN o.key LIMIT $limit"
 _DUE = "MATCH (o:Order) WHERE o.day < $day RETURN count(o)"
 _TAKE_DECISIONS = "MATCH (d:Decision) WHERE d.erasure_key IN $names DETACH DELETE d"
 _TAKE_OUTCOMES = "MATCH (x:Outcome) WHERE x.erasure_key IN $names DETACH DELETE x"
+# The lock comes first, then what other outcomes have come to it meanwhile.
+_THEIR_ORDERS = """
+MATCH (x:Outcome)-[:OF]->(o:Order) WHERE x.erasure_key IN $names
+WITH DISTINCT o ORDER BY o.key
+SET o.locked = true
+REMOVE o.locked
+RETURN o.key, o.outcomes
+"""
+_LEAVE_OUTCOMES = """
+UNWIND $rows AS row
+MATCH (o:Order {key: row.key})
+SET o.outcomes = row.outcomes
+FOREACH (_ IN CASE WHEN row.fraud THEN [] ELSE [1] END | REMOVE o:Fraud)
+"""
 _EARLY_OVER = """
 MATCH (x:Outcome) WHERE x.reported_at < $before AND NOT EXISTS { (x)-[:OF]->() }
 DELETE x RETURN count(*)
@@ -210,7 +226,7 @@ class Notice:
     Attributes:
         subjects: Accounts; all of their orders go.
         orders: Orders that go.
-        outcomes: Outcomes whose order never came.
+        outcomes: Outcomes, for those whose orders do not go.
         decisions: Decisions that go; their orders stay.
         optional: Orders of which the optional values go.
     """
@@ -237,9 +253,21 @@ async def erase_some(tx: AsyncManagedTransaction, notice: Notice, limit: int = B
 
 
 async def erase_rest(tx: AsyncManagedTransaction, notice: Notice) -> None:
-    """Take out the decisions that a notice names, and outcomes whose order never came."""
+    """Take out the decisions that a notice names, and outcomes whose orders did not go."""
     await (await tx.run(_TAKE_DECISIONS, names=list(notice.decisions))).consume()
-    await (await tx.run(_TAKE_OUTCOMES, names=list(notice.outcomes))).consume()
+    if notice.outcomes:
+        await _take_outcomes(tx, list(notice.outcomes))
+
+
+async def _take_outcomes(tx: AsyncManagedTransaction, names: Sequence[str]) -> None:
+    gone, rows = set(names), []
+    for key, records in await (await tx.run(_THEIR_ORDERS, names=names)).values():
+        kept = [(text, decode_outcome(text)) for text in records or ()]
+        kept = [(text, outcome) for text, outcome in kept if outcome_sha256(outcome) not in gone]
+        fraud = any(outcome.kind in FRAUD_KINDS for _, outcome in kept)
+        rows.append({"key": key, "outcomes": [text for text, _ in kept] or None, "fraud": fraud})
+    await (await tx.run(_LEAVE_OUTCOMES, rows=rows)).consume()
+    await (await tx.run(_TAKE_OUTCOMES, names=names)).consume()
 
 
 async def optional_orders(tx: AsyncManagedTransaction, notice: Notice) -> list[str]:

@@ -10,11 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riskgraph.core.history import HUB_ORDERS
-from riskgraph.core.past import DAY_S
+from riskgraph.core.past import DAY_S, PastOrder
 from riskgraph.core.subgraph import State
 from riskgraph.stores.crash import synthetic_entry
+from riskgraph.stores.erasure import outcome_sha256
 from riskgraph.stores.neo4j import nodes, removal
-from riskgraph.stores.neo4j.rows import past_of
+from riskgraph.stores.neo4j.rows import Packed, order_row, past_of, write_packed
+from riskgraph.stores.neo4j.schema import migrate
+from tests.core.test_subgraph import golden
 from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome, digest
 from tests.stores.neo4j.fed import Fed, several
 from tests.stores.test_retention import NEEDED, OPTIONAL, PERIODS
@@ -94,6 +97,36 @@ def test_an_outcome_whose_order_never_came_goes_too(fed):
     fed.drain()
     erase(fed, keys=("m|web|ghost",))
     assert fed.ask("MATCH (x:Outcome) RETURN x.order_key") == [["m|web|other"]]
+
+
+def test_an_outcome_of_an_order_that_was_loaded_and_never_fed_goes_too(fed):
+    fed.store.load([an_order("old", ago=DAY)], [], lambda *_: None)
+    fed.store.append_outcomes([an_outcome("old", "paid", source="bank"), an_outcome("other", "paid")])
+    fed.drain()
+    erase(fed, ANN)
+    assert fed.ask("MATCH (x:Outcome) RETURN x.order_key") == [["m|web|other"]]
+
+
+def test_an_outcome_leaves_an_order_that_stays_as_if_it_had_not_been_reported(fed):
+    elsewhere = PastOrder.of(an_order("g", account=None, amount=1.0))
+    packed = Packed([order_row(elsewhere, golden().pack())], [], [an_outcome("g", "paid")])
+    fed.wait(migrate(fed.connection))
+    fed.wait(fed.connection.write(partial(write_packed, packed=packed)))
+    before = fed.everything()
+    fed.feed._policy = nodes.Policy("sample", 0.0)
+    fed.add("g", account=None, amount=2.0)  # as this journal has it, which is not how the graph has it
+    fed.store.append_outcomes([an_outcome("g", "chargeback_fraud")])
+    fed.drain()
+    assert fed.one("MATCH (o:Fraud) RETURN size(o.outcomes)") == 2
+    erase(fed, keys=("m|web|g",))
+    assert fed.everything() == before
+
+
+def test_the_name_of_an_outcome_is_that_of_an_event_which_does_not_tell_its_source():
+    told = an_outcome("a1", "paid", source="bank")
+    whole = told._replace(source=None, effective_at=int(NOW), reported_at=int(NOW))
+    assert outcome_sha256(told) == outcome_sha256(whole)
+    assert outcome_sha256(told) != outcome_sha256(told._replace(kind="refunded"))
 
 
 def test_a_person_with_more_orders_than_one_transaction_takes_goes_whole(fed):
