@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from riskgraph import bootstrap
 from riskgraph.core.door import Door
-from riskgraph.core.errors import Invalid, NotFound, Unavailable
+from riskgraph.core.errors import Conflict, Invalid, NotFound, Unavailable
 from riskgraph.core.links import OrderLinks
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
@@ -274,6 +274,20 @@ def status(settings: Settings) -> dict[str, Any]:
         last, name = journal.last(), journal.name()
     mine = next((feed["packed"] for feed in feeds if feed["name"] == name), 0)
     return {**counts, "schema_known": SCHEMA_VERSION, "journal": name, "lag": last - mine, "feeds": feeds}
+
+
+def erase_guests(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
+    """Take guests' orders out of Neo4j that the journal does not know (GDPR Art. 17; PIPL Art. 47).
+
+    Raises:
+        Conflict: If the journal knows one, or one is of an account: ``riskgraph subject erase`` takes it out.
+    """
+    with bootstrap.open_keys(settings) as store, connected(settings) as neo4j:
+        known = [key for key in keys if store.subgraph(key) or store.decision_of(key)]
+        if known:
+            name = " ".join(known[0].split("|"))
+            raise Conflict(f"the journal has order {known[0]}: riskgraph subject erase --order {name}")
+        return {"orders": wait(neo4j, neo4j.write(partial(removal.remove_guests, keys=keys)))}
 
 
 def drain(settings: Settings) -> dict[str, Any]:

@@ -125,6 +125,21 @@ def status(as_json: AsJson = False) -> None:
     emit(told, as_json, lambda console: show_world(console, told, "Neo4j"))
 
 
+@app.command("erase")
+def erase(
+    order: Annotated[list[str], typer.Argument(metavar="ORDER_KEY...", help="MERCHANT|CHANNEL|ORDER.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take guests' orders out of Neo4j that the journal does not know: of loaded worlds, or other services.
+
+    For all others there is riskgraph subject erase, which Neo4j follows.
+    """
+    from riskgraph import graph_database
+
+    told = graph_database.erase_guests(Settings.from_environment(), order)
+    emit(told, as_json, lambda console: console.print(f"{told['orders']} orders erased"))
+
+
 @app.command("drain")
 def drain(as_json: AsJson = False) -> None:
     """Write all that waits in the journal, now. A running service does so by itself."""

@@ -116,6 +116,8 @@ def erase(
 ) -> Erased:
     """Take out all of a subject, and tell every reader of the outbox; a second time there is nothing to do.
 
+    Readers of a shared graph are told of accounts even so: it may hold orders that came some other way.
+
     Raises:
         Conflict: If a hold keeps it; nothing is taken out.
     """
@@ -137,9 +139,15 @@ def erase(
             # Every process that has the store open reads its history anew when the log has grown.
             _note("erased", REQUEST, at, log, connection, leaves=[])
         note_purge(at, connection)
-    else:
+    elif not (whole.accounts and _feeds_graph(connection)):
         connection.execute("DELETE FROM outbox WHERE event_id=?", (announced,))
     return erased
+
+
+def _feeds_graph(connection: apsw.Connection) -> bool:
+    """Whether the journal has ever been fed to a graph: only then does it have a name there."""
+    made = "SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE name='feeds')"
+    return bool(connection.execute(made).get and connection.execute("SELECT EXISTS(SELECT 1 FROM feeds)").get)
 
 
 def announce(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from riskgraph.core.errors import Conflict
 from riskgraph.core.history import HUB_ORDERS
 from riskgraph.core.outcome import FRAUD_KINDS
 from riskgraph.core.past import DAY_S
@@ -34,6 +35,7 @@ UNION
 MATCH (a:Account) WHERE a.erasure_key IN $subjects
 MATCH (o:Order) WHERE o.account = a.digest AND o.at IS NOT NULL RETURN o.key AS key LIMIT $limit
 """
+_ACCOUNTS = "MATCH (o:Order) WHERE o.key IN $keys AND o.account IS NOT NULL RETURN o.account ORDER BY o.key"
 _OVER = "MATCH (o:Order) WHERE o.day < $day RETURN o.key LIMIT $limit"
 _DUE = "MATCH (o:Order) WHERE o.day < $day RETURN count(o)"
 _TAKE_DECISIONS = "MATCH (d:Decision) WHERE d.erasure_key IN $names DETACH DELETE d"
@@ -291,16 +293,38 @@ async def strip(tx: AsyncManagedTransaction, orders: Sequence[OrderRow]) -> None
         await make_nodes(tx, shown[start : start + MADE_AT_ONCE])
 
 
-async def remove_orders(tx: AsyncManagedTransaction, keys: Sequence[str]) -> None:
-    """Delete orders with their nodes, decisions and outcomes, and bring their entities up to date."""
+async def remove_guests(tx: AsyncManagedTransaction, keys: Sequence[str]) -> int:
+    """Delete guests' orders by key, with outcomes whose order never came, and return how many orders.
+
+    A notice names an order by what is in it, so it reaches none that the journal does not have.
+
+    Raises:
+        Conflict: If one is of an account, which a notice of erasure names as a whole.
+    """
+    found = await (await tx.run(_ACCOUNTS, keys=list(keys))).values()
+    if found:
+        raise Conflict(
+            f"{len(found)} of these orders are of accounts: riskgraph subject erase --account-digest "
+            f"{found[0][0]} takes out all that the person of the first ordered"
+        )
+    return await remove_orders(tx, keys)
+
+
+async def remove_orders(tx: AsyncManagedTransaction, keys: Sequence[str]) -> int:
+    """Delete orders with their nodes, decisions and outcomes, and bring their entities up to date.
+
+    Returns:
+        How many orders there were.
+    """
     if not keys:
-        return
+        return 0
     named = {"keys": sorted(keys)}
     gone = [row for (row,) in await (await tx.run(_LOCK, named)).values()]
     for statement in (_TAKE_BEHAVIORS, _TAKE_ORDERS, _TAKE_THEIR_OUTCOMES):
         await (await tx.run(statement, named)).consume()
     for kind in ENTITY_KINDS:
         await _unlink(tx, kind, gone)
+    return len(gone)
 
 
 async def _unlink(tx: AsyncManagedTransaction, kind: str, orders: Sequence[Mapping[str, Any]]) -> None:

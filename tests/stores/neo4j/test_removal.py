@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from riskgraph.core.errors import Conflict
 from riskgraph.core.history import HUB_ORDERS
 from riskgraph.core.past import DAY_S, PastOrder
 from riskgraph.core.subgraph import State
@@ -90,6 +91,45 @@ def test_a_guest_s_order_goes_by_its_key(fed):
     erase(fed, keys=("m|web|g1",))
     assert fed.ask("MATCH (o:Order) RETURN o.key") == [["m|web|g2"]]
     assert fed.ask("MATCH (d:Decision) RETURN d.id") == [["d-g2"]]
+
+
+def test_a_person_of_whom_only_the_graph_knows_goes_by_the_account(neo4j, tmp_path):
+    with several(Fed(neo4j, tmp_path / "a.db"), Fed(neo4j, tmp_path / "b.db")) as (fed, other):
+        other.add("a1", device="d")
+        other.add("b1", account="bob", device="d")
+        other.drain()
+        fed.drain()
+        erase(fed, ANN)
+        assert fed.ask("MATCH (o:Order) RETURN o.key") == [["m|web|b1"]]
+        assert fed.ask("MATCH (e:Account) RETURN e.digest") == [[BOB.hex()]]
+        assert fed.ask("MATCH (e:Device) RETURN e.orders") == [[1]]
+
+
+def test_a_journal_without_a_graph_keeps_no_notice_of_whom_it_does_not_know(fed):
+    fed.store.subjects.erase((ANN,), (), NOW)
+    assert fed.store.events() == []
+    fed.drain()
+    fed.store.subjects.erase((), ("m|web|nobody",), NOW)
+    assert fed.store.events() == []
+    fed.store.subjects.erase((ANN,), (), NOW)
+    assert [event["type"] for event in fed.store.events()] == ["subject.erased"]
+
+
+def test_a_guest_s_order_that_the_journal_does_not_know_is_taken_out_by_its_key(neo4j, tmp_path):
+    with several(Fed(neo4j, tmp_path / "a.db", "all")) as (fed,):
+        fed.add("g1", account=None, device="d")
+        fed.add("g2", account=None, device="d")
+        fed.add("b1", account="bob")
+        fed.store.append_outcomes([an_outcome("g1", "paid"), an_outcome("ghost", "paid")])
+        fed.drain()
+        guests = ["m|web|g1", "m|web|ghost"]
+        with pytest.raises(Conflict, match=f"--account-digest {BOB.hex()}"):
+            fed.wait(fed.connection.write(partial(removal.remove_guests, keys=[*guests, "m|web|b1"])))
+        assert fed.counts()["Order"] == 3
+        assert fed.wait(fed.connection.write(partial(removal.remove_guests, keys=guests))) == 1
+        assert fed.ask("MATCH (o:Order) RETURN o.key ORDER BY o.key") == [["m|web|b1"], ["m|web|g2"]]
+        assert fed.counts().get("Outcome", 0) == 0
+        assert fed.ask("MATCH (e:Device) RETURN e.orders") == [[1]]
 
 
 def test_an_outcome_whose_order_never_came_goes_too(fed):

@@ -8,7 +8,9 @@ import pytest
 from riskgraph import bootstrap
 from riskgraph.eval.worlds import World
 from riskgraph.settings import Settings
+from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.neo4j.queries import queries
+from tests.stores.builders import an_order
 from tests.support.cli import riskgraph
 from tests.support.neo4j import connect
 
@@ -119,3 +121,14 @@ def test_an_order_is_drawn_from_the_graph_as_it_was_loaded(beside, world):
     labels = [node["label"] for node in data["nodes"]]
     assert (labels.count("Behavior"), labels.count("Account")) == (137, 1)
     assert {edge["key"] for edge in data["edges"]} >= {"HAS", "PLACED_BY"}
+
+
+def test_a_guest_of_whom_only_the_graph_knows_is_erased_by_key(beside, write, world):
+    write("CREATE (:Order {key: 'm|w|1', at: 1.0, day: 0})")
+    assert beside("neo4j", "erase", "m|w|1", "m|w|2", "--json").json() == {"orders": 1}
+    assert beside("neo4j", "status", "--json").json()["orders"] == 0
+    with bootstrap.open_keys(Settings(home=world.parent / "home")) as store:
+        store.append(synthetic_entry(an_order("3", account=None), "d-3"))
+    known = beside("neo4j", "erase", an_order("3").key)
+    assert known.code == 1
+    assert "riskgraph subject erase --order m web 3" in known.error
