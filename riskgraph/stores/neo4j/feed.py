@@ -51,6 +51,12 @@ WITH f WHERE f.packed = $old
 SET f.packed = $new, f.event = $event, f.leaves = $leaves, f.root = $root
 RETURN f.packed
 """
+_STAY_PACKED = """
+MATCH (f:Feed {name: $name})
+SET f.moved = true
+WITH f WHERE f.packed = $old
+RETURN f.packed
+"""
 _MOVE_NODES = """
 MATCH (f:Feed {name: $name})
 SET f.moved = true
@@ -258,14 +264,27 @@ class Feed:
         self._count(orders=done.orders, decisions=done.decisions, outcomes=done.outcomes)
 
     async def _erase(self, notice: Notice, old: int, new: int) -> None:
-        """In as many transactions as it takes; the place moves with the last, and all may be repeated."""
-        while count := await self._neo4j.write(partial(removal.erase_some, notice=notice)):
+        """In as many transactions as it takes, each under the lock of the place, which moves with the last.
+
+        All may be repeated, but not by two at once: each would count down what both have taken out.
+        """
+        stay = _move(_STAY_PACKED, name=self.status.name, old=old)
+
+        async def write(step: Callable[[AsyncManagedTransaction], Awaitable[T]]) -> T:
+            async def work(tx: AsyncManagedTransaction) -> T:
+                await stay(tx)
+                return await step(tx)
+
+            done: T = await self._neo4j.write(work)
+            return done
+
+        while count := await write(partial(removal.erase_some, notice=notice)):
             self._count(erased=count)
-        keys = await self._neo4j.write(partial(removal.optional_orders, notice=notice))
+        keys = await write(partial(removal.optional_orders, notice=notice))
         for start in range(0, len(keys), STRIPPED):
             rows = await self._off_loop(self._journal.orders, keys[start : start + STRIPPED])
             orders = [order_row(past, vec) for past, vec in rows.values()]
-            await self._neo4j.write(partial(removal.strip, orders=orders))
+            await write(partial(removal.strip, orders=orders))
         move = await self._moving(old, new)
 
         async def work(tx: AsyncManagedTransaction) -> None:
@@ -346,7 +365,7 @@ def _running(
 def _move(
     statement: LiteralString, **parameters: Any
 ) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
-    """Lock the place and move it.
+    """Lock the place, and move it or let it be.
 
     Raises:
         Overtaken: If it is not where it was.

@@ -45,10 +45,14 @@ _ENDS = {
     for kind in _BOOK.edge_types
 }
 
-# The lock comes first: whoever takes the order out meanwhile waits, and then finds all of its nodes.
+# The first SET takes the lock; only then is asked whether the nodes are there. Whoever takes the order out
+# meanwhile waits, and then finds all of them.
 _LOCK = """
 UNWIND $keys AS key
-MATCH (o:Order {key: key}) WHERE o.nodes IS NULL
+MATCH (o:Order {key: key})
+SET o.locked = true
+REMOVE o.locked
+WITH o WHERE o.nodes IS NULL
 SET o.nodes = true
 RETURN o.key, o.vec
 """

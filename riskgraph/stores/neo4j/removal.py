@@ -81,7 +81,25 @@ SET o.device = null, o.facts = row.facts, o.vec = row.vec
 WITH o
 MATCH (o)-[r:ON_DEVICE]->() DELETE r
 """
-_DEVICES = "MATCH (o:Order) WHERE o.key IN $keys AND o.device IS NOT NULL RETURN o { .device }"
+# What is counted down must be what this transaction takes away: it is read under the order's lock.
+_LOCK_LINKS = """
+UNWIND $keys AS key
+MATCH (o:Order {key: key})
+SET o.locked = true
+REMOVE o.locked
+RETURN o { .device, .ip }
+"""
+_FORGET_NETWORK = """
+UNWIND $keys AS key
+MATCH (o:Order {key: key})
+SET o.ip = null
+WITH o
+MATCH (o)-[r:FROM_NETWORK]->() DELETE r
+"""
+_DECIDED = """
+MATCH (d:Decision)-[:ABOUT]->(o:Order) WHERE d.erasure_key IN $names AND o.ip IS NOT NULL
+RETURN DISTINCT o.key
+"""
 _WITH_NODES = "MATCH (o:Order) WHERE o.key IN $keys AND o.nodes RETURN o.key"
 _UNLINK: dict[str, LiteralString] = {
     "account": """
@@ -255,8 +273,14 @@ async def erase_some(tx: AsyncManagedTransaction, notice: Notice, limit: int = B
 
 
 async def erase_rest(tx: AsyncManagedTransaction, notice: Notice) -> None:
-    """Take out the decisions that a notice names, and outcomes whose orders did not go."""
-    await (await tx.run(_TAKE_DECISIONS, names=list(notice.decisions))).consume()
+    """Take out the decisions that a notice names, and outcomes whose orders did not go.
+
+    An order's network came with a decision's event, which the journal keeps as long as the decision.
+    """
+    names = list(notice.decisions)
+    decided = [key for (key,) in await (await tx.run(_DECIDED, names=names)).values()]
+    await _forget_networks(tx, sorted(decided))
+    await (await tx.run(_TAKE_DECISIONS, names=names)).consume()
     if notice.outcomes:
         await _take_outcomes(tx, list(notice.outcomes))
 
@@ -278,19 +302,27 @@ async def optional_orders(tx: AsyncManagedTransaction, notice: Notice) -> list[s
 
 
 async def strip(tx: AsyncManagedTransaction, orders: Sequence[OrderRow]) -> None:
-    """Put orders as the journal has them now, without their device, in the place of what was there.
+    """Put orders as the journal has them now, without device and network, in the place of what was there.
 
     Behavior nodes are made again from what is left.
     """
-    keys = [row.key for row in orders]
-    devices = [row for (row,) in await (await tx.run(_DEVICES, keys=keys)).values()]
+    keys = sorted(row.key for row in orders)
+    links = await _forget_networks(tx, keys)
     bare = [{name: row.properties[name] for name in ("key", "facts", "vec")} for row in orders]
     await (await tx.run(_STRIP, rows=bare)).consume()
-    await _unlink(tx, "device", devices)
+    await _unlink(tx, "device", links)
     shown = [key for (key,) in await (await tx.run(_WITH_NODES, keys=keys)).values()]
     await clear_nodes(tx, shown)
     for start in range(0, len(shown), MADE_AT_ONCE):
         await make_nodes(tx, shown[start : start + MADE_AT_ONCE])
+
+
+async def _forget_networks(tx: AsyncManagedTransaction, keys: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Lock orders, take their networks out, and return the digests of network and device that they had."""
+    links = [row for (row,) in await (await tx.run(_LOCK_LINKS, keys=keys)).values()]
+    await (await tx.run(_FORGET_NETWORK, keys=keys)).consume()
+    await _unlink(tx, "ip", links)
+    return links
 
 
 async def remove_guests(tx: AsyncManagedTransaction, keys: Sequence[str]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+import asyncio
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from riskgraph.core.subgraph import OrderSubgraph
@@ -18,6 +20,7 @@ from tests.support.neo4j_server import Server
 
 SECRETS = synthetic_secrets()
 WAIT_S = 120.0
+LOCKED_S = 2.0
 
 
 class Graph:
@@ -39,6 +42,28 @@ class Graph:
     def one(self, query: str, **parameters: Any) -> Any:
         ((found,),) = self.ask(query, **parameters)
         return found
+
+    def at_once(self, *works: Any) -> list[Any]:
+        """Results of transactions of which each has done its work before the first is committed, if it can.
+
+        One that waits for another's lock does its work after the other's commit.
+        """
+
+        async def together() -> list[Any]:
+            done = [asyncio.Event() for _ in works]
+
+            async def one(number: int, work: Any, tx: Any) -> Any:
+                found = await work(tx)
+                done[number].set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOCKED_S):
+                        await asyncio.gather(*[event.wait() for event in done])
+                return found
+
+            writes = [self.connection.write(partial(one, n, work)) for n, work in enumerate(works)]
+            return await asyncio.gather(*writes)
+
+        return self.wait(together())
 
     def everything(self) -> list[tuple[Any, ...]]:
         """All nodes and relationships with their properties, in an order that two equal graphs share."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 import pytest
@@ -116,6 +117,14 @@ def test_nodes_that_are_there_are_not_made_again(held):
     stored(held, golden())
     assert held.wait(held.connection.write(lambda tx: nodes.make_nodes(tx, ["k"]))) == 0
     assert held.one("MATCH (b:Behavior) RETURN count(b)") == NODE_COUNT
+
+
+def test_two_who_make_the_nodes_of_an_order_at_once_make_them_once(held):
+    held.ask("CREATE (o:Order {key: 'k', vec: $vec})", vec=golden().pack())
+    make = partial(nodes.make_nodes, keys=["k"])
+    assert sorted(held.at_once(make, make)) == [0, 1]
+    assert held.one("MATCH (b:Behavior) RETURN count(b)") == NODE_COUNT
+    assert set(held.one("MATCH (o:Order) RETURN keys(o)")) == {"key", "vec", "nodes"}
 
 
 def test_an_order_without_nodes_reads_as_none_and_one_that_lost_some_is_refused(held):

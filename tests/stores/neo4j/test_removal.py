@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -16,6 +19,7 @@ from riskgraph.core.subgraph import State
 from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.erasure import outcome_sha256
 from riskgraph.stores.neo4j import nodes, removal
+from riskgraph.stores.neo4j.feed import Overtaken
 from riskgraph.stores.neo4j.rows import Packed, order_row, past_of, write_packed
 from riskgraph.stores.neo4j.schema import migrate
 from tests.core.test_subgraph import golden
@@ -262,6 +266,65 @@ def test_a_report_s_end_takes_its_decision_and_leaves_the_order(fed):
     fed.drain()
     assert fed.ask("MATCH (o:Order) RETURN o.key") == [["m|web|eu"]]
     assert "Decision" not in fed.counts()
+
+
+@pytest.mark.parametrize("over", ["optional", "report"])
+def test_an_order_s_network_goes_with_its_optional_values_and_with_its_report(fed, over):
+    for name, age in (("old", 40), ("new", 1)):
+        order = an_order(name, ago=age * DAY, device="d")
+        order = replace(order, entities=replace(order.entities, ip=b"network".ljust(16, b".")))
+        made = synthetic_entry(order, f"d-{name}")
+        issued = datetime.fromtimestamp(order.placed_at, UTC).isoformat()
+        report = replace(made.decision.report, issued_at=issued, order={"jurisdiction": "CN"})
+        fed.store.append(replace(made, decision=replace(made.decision, report=report)))
+    fed.drain()
+    network = "MATCH (e:Ip)<-[:FROM_NETWORK]-(o) WHERE o.ip = e.digest RETURN e.orders, o.key ORDER BY o.key"
+    assert fed.ask(network) == [[2, "m|web|new"], [2, "m|web|old"]]
+    periods = {name: {"CN": 30 if name == over else 80, "other": 80} for name in PERIODS}
+    fed.store.retention.remove(fed.store.retention.due(periods, NOW), NOW)
+    fed.drain()
+    assert fed.ask(network) == [[1, "m|web|new"]]
+    assert fed.ask("MATCH (o:Order {key: 'm|web|old'}) RETURN o.ip, COUNT { (o)-[:FROM_NETWORK]->() }") == [
+        [None, 0]
+    ]
+
+
+def test_two_who_strip_an_order_at_once_count_its_device_down_once(fed):
+    for name in ("a1", "b1", "c1"):
+        fed.add(name, device="d", account=name)
+    fed.drain()
+    ((past, vec),) = fed.feed._journal.orders(["m|web|a1"]).values()
+    strip = partial(removal.strip, orders=[order_row(replace(past, device=None), vec)])
+    fed.at_once(strip, strip)
+    assert fed.ask("MATCH (e:Device) RETURN e.orders, COUNT { (e)<-[:ON_DEVICE]-() }") == [[2, 2]]
+
+
+def test_a_feed_that_was_overtaken_takes_out_nothing(neo4j, tmp_path):
+    path = tmp_path / "store.db"
+    with several(Fed(neo4j, path), Fed(neo4j, path)) as (one, two):
+        for name, account in (("a1", "ann"), ("b1", "bob"), ("c1", "cat")):
+            one.add(name, account=account, device="d")
+        one.drain()
+        two.drain()
+        one.store.subjects.erase((ANN,), (), NOW)
+        tries = []
+
+        class Behind:
+            """Its transactions begin when the other feed has gone through."""
+
+            async def write(self, work):
+                if not tries:
+                    await asyncio.wrap_future(one.connection.submit(one.feed.drain()))
+                tries.append(work)
+                return await two.connection.write(work)
+
+        two.feed._neo4j = Behind()
+        with pytest.raises(Overtaken):
+            two.wait(two.feed.step())
+        assert len(tries) == 1
+        assert one.ask("MATCH (e:Device) RETURN e.orders, COUNT { (e)<-[:ON_DEVICE]-() }") == [[2, 2]]
+        two.drain()
+        assert two.feed.status.lag == 0
 
 
 ORDERS = st.lists(
