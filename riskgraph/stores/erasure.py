@@ -204,8 +204,9 @@ def outcome_sha256(outcome: Outcome) -> str:
 
     Not over its source, which the events of earlier releases do not tell.
     """
-    times = {"effective_at": float(outcome.effective_at), "reported_at": float(outcome.reported_at)}
-    return sha256(encode_row(outcome._replace(source=None, **times))).hexdigest()
+    effective, reported = float(outcome.effective_at), float(outcome.reported_at)
+    facts = outcome._replace(effective_at=effective, reported_at=reported, source=None)
+    return sha256(encode_row(facts)).hexdigest()
 
 
 def _orders_named(keys: Sequence[str], connection: apsw.Connection) -> list[str]:

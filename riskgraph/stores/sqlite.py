@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,9 +104,14 @@ class SqliteStore:
         """Commit what is queued and close the file; later calls raise StorageUnavailable."""
         self._closed = True
         # The writer last: only then does SQLite put the write-ahead log back into the file.
-        for reader in tuple(self._readers):
-            reader.close()
-        self._writer.close()
+        try:
+            for reader in tuple(self._readers):
+                # One that is in a statement just now goes with its thread.
+                with suppress(apsw.ThreadingViolationError, apsw.ConnectionClosedError):
+                    reader.interrupt()
+                    reader.close()
+        finally:
+            self._writer.close()
 
     def _wipe_what_is_due(self) -> None:
         """What was erased before a kill must not stay in the file; a reader in the way stops no start."""

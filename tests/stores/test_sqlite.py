@@ -6,7 +6,7 @@ import stat
 import time
 from contextlib import closing
 from functools import partial
-from threading import Event
+from threading import Event, Thread
 
 import apsw
 import pytest
@@ -283,3 +283,34 @@ def test_rows_are_inserted_and_found_in_pieces_of_any_size(count):
         sum(range(count)),
     )
     assert present(connection, "t", "name", [*names, "other"]) == set(names)
+
+
+def test_a_store_closes_while_a_thread_reads_it(tmp_path):
+    store = SqliteStore(tmp_path / "store.db", synthetic_secrets())
+    reading, go_on, told = Event(), Event(), []
+
+    def hold(*_):
+        reading.set()
+        go_on.wait()
+
+    def work(connection):
+        connection.create_scalar_function("hold", hold)
+        return connection.execute("SELECT hold()").get
+
+    def read():
+        try:
+            store._read(work)
+        except StorageUnavailable as wrong:
+            told.append(wrong)
+
+    thread = Thread(target=read)
+    thread.start()
+    try:
+        assert reading.wait(60)
+        store.close()
+        assert not store._writer._thread.is_alive()
+    finally:
+        go_on.set()
+        thread.join()
+        store._writer.close()
+    assert len(told) == 1

@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
+from riskgraph.core.errors import StorageUnavailable
 from riskgraph.core.outcome import Outcome
 from riskgraph.stores.erasure import ERASED
 from riskgraph.stores.neo4j import nodes, removal
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("riskgraph.stores.neo4j")
 BATCH = 500
 STRIPPED = 50
-POLL_S = 0.25
+POLL_S, LOOK_S = 0.25, 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 DECIDED, REPORTED, REVIEWED = "decision.recorded", "outcome.recorded", "review.closed"
 T = TypeVar("T")
@@ -119,6 +121,7 @@ class Feed:
         neo4j: What is written.
         policy: Of which orders behavior nodes are made.
         jitter: From 0 to 1, for the length of pauses.
+        clock: Seconds, after which an idle feed looks whether the graph is still the one that it fed.
     """
 
     def __init__(
@@ -127,17 +130,21 @@ class Feed:
         neo4j: Writes,
         policy: nodes.Policy,
         jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal, self._neo4j, self._policy, self._jitter = journal, neo4j, policy, jitter
+        self._clock = clock
         self.status = FeedStatus()
         self._placed = False
-        self._migrated = False
+        self._read_at = 0.0
+        self._turn = asyncio.Lock()
         # Orders whose behavior nodes come next, read from the journal many at a time.
         self._ahead: list[tuple[str, int]] = []
         self._scanned = 0
         self._stopping = asyncio.Event()
         # Apart from the loop, on which hot reads run; one thread, since each opens the file anew.
         self._thread = ThreadPoolExecutor(1, "riskgraph-feed")
+        self._reading: Future[Any] | None = None
 
     async def run(self) -> None:
         """Write until :meth:`stop`; whatever goes wrong is tried again, less and less often."""
@@ -159,6 +166,12 @@ class Feed:
         """End :meth:`run` after the transaction in progress; to be called on its loop."""
         self._stopping.set()
 
+    def end(self, seconds: float) -> None:
+        """Let the thread that reads the journal finish, for so long at most; once :meth:`run` has ended."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._reading is not None:
+            wait([self._reading], seconds)
+
     async def drain(self) -> None:
         """Write all that waits, and raise what goes wrong."""
         while await self.step():
@@ -166,13 +179,25 @@ class Feed:
 
     async def step(self) -> bool:
         """Write one batch; False if nothing waits."""
+        async with self._turn:
+            return await self._step()
+
+    async def look_again(self) -> None:
+        """Read the place anew: a server that was away may have come back empty, or from a backup."""
+        async with self._turn:
+            self._placed = False
+            await self._find_place()
+
+    async def _step(self) -> bool:
         try:
             await self._find_place()
             status = self.status
             self._note(last=await self._off_loop(self._journal.last))
             if self.status.last > status.packed:
                 return await self._step_packed()
-            return status.nodes < status.packed and await self._step_nodes()
+            if status.nodes < status.packed:
+                return await self._step_nodes()
+            return self._idle()
         except BaseException:
             # Whether it was committed is not known: the place is read again, and tells.
             self._placed = False
@@ -200,17 +225,22 @@ class Feed:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args))
+        self._reading = reading = self._thread.submit(work, *args)
+        return await asyncio.wrap_future(reading)
 
     def _note(self, **changed: Any) -> None:
         self.status = replace(self.status, **changed)
 
+    def _idle(self) -> bool:
+        """Nothing tells an idle feed that an older graph was put back, or an empty one: it looks itself."""
+        self._placed = self._clock() - self._read_at < LOOK_S
+        return not self._placed
+
     async def _find_place(self) -> None:
         if self._placed:
             return
-        if not self._migrated:
-            await migrate(self._neo4j)
-            self._migrated = True
+        self._read_at = self._clock()
+        await migrate(self._neo4j)
         name = await self._off_loop(self._journal.name)
         packed, nodes_at, anchor = await self._read_place(name)
         if not await self._off_loop(self._journal.goes_on, packed, anchor):
@@ -379,4 +409,6 @@ def _move(
 
 
 def _told(wrong: Exception) -> str:
-    return f"{type(wrong).__name__}: {wrong}"[:500]
+    """Messages of the driver hold keys and digests of orders; our own name nobody."""
+    more = wrong.message if isinstance(wrong, StorageUnavailable) else getattr(wrong, "code", None)
+    return f"{type(wrong).__name__}: {more}" if more else type(wrong).__name__

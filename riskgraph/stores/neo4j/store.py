@@ -87,7 +87,7 @@ class Neo4jStore(SqliteStore):
         wipe: bool = True,
     ) -> None:
         self._connection, self._days, self._deadline_s = connection, options.days, options.deadline_s
-        self._looked = self._last_erased = 0
+        self._looked = self._last_erased = self._seen = 0
         self.breaker = Breaker(time.monotonic)
         try:
             super().__init__(path, secrets, keep_s=keep_s, wipe=wipe)
@@ -113,6 +113,7 @@ class Neo4jStore(SqliteStore):
             with suppress(Exception):
                 self._feeding.result(CLOSE_S)
         self._connection.close()
+        self.feed.end(CLOSE_S)
         super().close()
 
     async def read_context(self, order: Order) -> OrderContext:
@@ -164,6 +165,9 @@ class Neo4jStore(SqliteStore):
         if not status.name:  # how far Neo4j has come is not known yet
             return True
         packed = status.packed
+        if packed < self._seen:  # an older graph was put back: what was carried out there is not any more
+            self._looked = packed
+        self._seen = packed
         # Each event is looked at once, so this costs an order next to nothing.
         after = max(self._looked, packed)
         query = "SELECT max(seq), max(CASE WHEN type=? THEN seq END) FROM outbox WHERE seq > ?"
@@ -176,13 +180,16 @@ class Neo4jStore(SqliteStore):
         """Close the breaker once the server answers an order's question as fast as an order needs it.
 
         A server that has just started plans that statement for seconds: it gets warm here, and not by orders.
-        Not before the feed has made the indexes, since that makes a server forget its plans.
+        Not before the feed has made the indexes, since that makes a server forget its plans, nor before it
+        has read its place: the server may have come back from a backup that holds what was erased since.
         """
         while True:
             if self.feed.status.name and self.breaker.probe_due():
                 try:
                     async with asyncio.timeout(PROBE_S):
                         await self._connection.fetch("RETURN 1", {}, PROBE_S)
+                    async with asyncio.timeout(WARM_S):
+                        await self.feed.look_again()
                     async with asyncio.timeout(WARM_S):
                         await self._connection.fetch(ASK, _PROBE, WARM_S)
                     async with asyncio.timeout(self._deadline_s):

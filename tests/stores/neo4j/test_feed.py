@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -13,10 +14,18 @@ from riskgraph.core.past import PastOrder
 from riskgraph.core.verdict import Verdict
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_entry
-from riskgraph.stores.neo4j.feed import FIRST_PAUSE_S, Overtaken
+from riskgraph.stores.neo4j.feed import FIRST_PAUSE_S, LOOK_S, Overtaken
 from riskgraph.stores.neo4j.rows import past_of
 from tests.stores.builders import HOUR, NOW, an_order, an_outcome, attempt, digest
 from tests.stores.neo4j.fed import SECRETS, WAIT_S, Fed, several
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
 
 OF_ORDER = "MATCH (o:Order {key: $key}) RETURN o.facts, o.vec, o.outcomes"
 
@@ -270,8 +279,78 @@ def test_an_outage_is_told_while_it_lasts(fed):
 
     fed.feed._wait = wait
     fed.wait(fed.feed.run())
-    assert fed.feed.status.error == "ConnectionRefusedError: nobody listens"
+    assert fed.feed.status.error == "ConnectionRefusedError"
     assert fed.feed.status.failures == 1
+
+
+def test_what_a_failure_tells_names_no_order(fed, caplog):
+    fed.add("secret")
+    fed.drain()
+    connection = fed.connection
+
+    async def twice(tx):
+        await (await tx.run("CREATE (:Order {key: 'm|web|secret'})")).consume()
+
+    class Refuses:
+        async def write(self, work):
+            await connection.write(twice)
+
+    async def wait(seconds):
+        fed.feed.stop()
+
+    fed.feed._neo4j, fed.feed._wait, fed.feed._placed = Refuses(), wait, False
+    fed.wait(fed.feed.run())
+    assert fed.feed.status.error == "ConstraintError: Neo.ClientError.Schema.ConstraintValidationFailed"
+    assert "wait in the journal" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_newer_graph_is_told_with_what_to_do(fed):
+    async def wait(seconds):
+        fed.feed.stop()
+
+    fed.drain()
+    fed.ask("MATCH (s:Schema) SET s.version = 99")
+    fed.feed._wait, fed.feed._placed = wait, False
+    fed.wait(fed.feed.run())
+    assert "upgrade riskgraph" in fed.feed.status.error
+
+
+def test_a_graph_that_was_emptied_under_an_idle_feed_is_made_again_with_its_constraints(neo4j, tmp_path):
+    clock = Clock()
+    with several(Fed(neo4j, tmp_path / "store.db", clock=clock)) as (fed,):
+        some_orders(fed)
+        fed.drain()
+        before = fed.everything()
+        fed.ask("MATCH (n) WHERE NOT n:RiskgraphTest DETACH DELETE n")
+        fed.ask("DROP CONSTRAINT order_key")
+        fed.drain()
+        assert fed.counts() == {}
+        clock.now += LOOK_S
+        fed.drain()
+        assert fed.everything() == before
+        assert fed.one("SHOW CONSTRAINTS YIELD name WHERE name = 'order_key' RETURN count(*)") == 1
+
+
+def test_a_backup_of_the_graph_that_was_put_back_is_brought_up_to_date(fed):
+    fed.add("a1")
+    fed.drain()
+    (place,) = fed.ask("MATCH (f:Feed) RETURN properties(f)")
+    fed.add("b1", account="bob")
+    fed.store.subjects.erase((digest("account", "ann"),), (), NOW)
+    fed.drain()
+    after = fed.everything()
+    fed.ask("MATCH (f:Feed) SET f = $place", place=place[0])
+    fed.ask("MATCH (o:Order) OPTIONAL MATCH (d)-[:ABOUT]->(o) DETACH DELETE o, d")
+    fed.ask("MATCH (e) WHERE e:Account OR e:Merchant DELETE e")
+    fed.ask(
+        "CREATE (:Order {key: 'm|web|a1', account: $a, at: 0.0, day: 0})", a=digest("account", "ann").hex()
+    )
+    fed.ask("CREATE (:Account {digest: $a, erasure_key: $k, orders: 1})", a=digest("account", "ann").hex(),
+            k=sha256(digest("account", "ann")).hexdigest())  # fmt: skip
+    fed.wait(fed.feed.look_again())
+    fed.drain()
+    assert fed.everything() == after
 
 
 def test_flagged_orders_alone_have_behavior_nodes(fed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from random import Random
 
@@ -11,7 +12,7 @@ from riskgraph.core.context import SHARED_NODES
 from riskgraph.core.order import Order
 from riskgraph.stores.crash import synthetic_secrets
 from riskgraph.stores.sqlite import SqliteStore
-from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome
+from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome, digest
 from tests.stores.neo4j.held import context_of, record
 from tests.stores.streams import crowded_order, random_order, random_stream
 from tests.support.until import until
@@ -121,3 +122,48 @@ def test_a_hub_of_another_service_is_a_hub_here(open_beside):
 def test_an_order_without_entities_asks_nothing_and_is_local(beside):
     context = context_of(beside, an_order(account=None))
     assert context.source == "local"
+
+
+def test_contexts_are_local_when_neo4j_came_back_from_before_an_erasure(beside):
+    record(beside, an_order("x", HOUR, account="ann"), 1)
+    beside.pump()
+    ask, feed = beside._connection, beside.feed
+
+    def run(query, **parameters):
+        return ask.submit(ask.write(lambda tx: values(tx, query, parameters))).result(60)
+
+    async def values(tx, query, parameters):
+        return await (await tx.run(query, parameters)).values()
+
+    ((backup,),) = run("MATCH (f:Feed {name: $name}) RETURN properties(f)", name=feed.status.name)
+    beside.subjects.erase((digest("account", "ann"),), (), NOW)
+    beside.pump()
+    assert beside.shares()
+    beside.held.end = backup["packed"]
+    run("MATCH (f:Feed {name: $name}) SET f = $backup", name=feed.status.name, backup=backup)
+    ask.submit(feed.look_again()).result(60)
+    assert not beside.shares()
+    beside.let_go()
+    until(beside.shares)
+
+
+def test_it_closes_after_the_feed_has_read_what_it_reads(beside):
+    reading, go_on, ends = threading.Event(), threading.Event(), []
+
+    def slow():
+        reading.set()
+        go_on.wait(60)
+        ends.append("read")
+        return 0
+
+    beside.held.last = slow
+    close = beside._writer.close
+    beside._writer.close = lambda: (ends.append("closed"), close())
+    assert reading.wait(60)
+    beside.breaker.failed("away", refused=True)
+    closing = threading.Thread(target=beside.close)
+    closing.start()
+    until(lambda: not beside._connection._thread.is_alive())
+    go_on.set()
+    closing.join(60)
+    assert ends == ["read", "closed"]
