@@ -26,7 +26,7 @@ from riskgraph.stores.erasure import ERASED
 from riskgraph.stores.neo4j import nodes, removal
 from riskgraph.stores.neo4j.journal import Anchor, Event, Journal
 from riskgraph.stores.neo4j.removal import Notice
-from riskgraph.stores.neo4j.rows import Packed, Written, decision_row, order_row, write_packed
+from riskgraph.stores.neo4j.rows import Packed, Written, decision_row, join_waiting, order_row, write_packed
 from riskgraph.stores.neo4j.schema import Writes, migrate
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _LOG = logging.getLogger("riskgraph.stores.neo4j")
 BATCH = 500
 STRIPPED = 50
 POLL_S, LOOK_S = 0.25, 10.0
+# It goes through all outcomes, since none is marked.
+JOIN_S = 3600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 DECIDED, REPORTED, REVIEWED = "decision.recorded", "outcome.recorded", "review.closed"
 T = TypeVar("T")
@@ -136,7 +138,7 @@ class Feed:
         self._clock = clock
         self.status = FeedStatus()
         self._placed = False
-        self._read_at = 0.0
+        self._read_at = self._join_at = 0.0
         self._turn = asyncio.Lock()
         # Orders whose behavior nodes come next, read from the journal many at a time.
         self._ahead: list[tuple[str, int]] = []
@@ -197,7 +199,7 @@ class Feed:
                 return await self._step_packed()
             if status.nodes < status.packed:
                 return await self._step_nodes()
-            return self._idle()
+            return await self._idle()
         except BaseException:
             # Whether it was committed is not known: the place is read again, and tells.
             self._placed = False
@@ -231,8 +233,15 @@ class Feed:
     def _note(self, **changed: Any) -> None:
         self.status = replace(self.status, **changed)
 
-    def _idle(self) -> bool:
-        """Nothing tells an idle feed that an older graph was put back, or an empty one: it looks itself."""
+    async def _idle(self) -> bool:
+        """Nothing tells an idle feed that an older graph was put back, or an empty one: it looks itself.
+
+        Nor that another service wrote an order while its outcome was written here, and neither saw the other.
+        """
+        if self._clock() >= self._join_at:
+            while await self._neo4j.write(join_waiting):
+                pass
+            self._join_at = self._clock() + JOIN_S
         self._placed = self._clock() - self._read_at < LOOK_S
         return not self._placed
 

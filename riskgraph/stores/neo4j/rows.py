@@ -34,6 +34,24 @@ RETURN COLLECT { MATCH (o:Order) WHERE o.key IN $orders RETURN o.key } AS orders
   COLLECT { MATCH (x:Outcome) WHERE x.id IN $outcomes RETURN x.id } AS outcomes,
   COLLECT { MATCH (x:Outcome) WHERE x.order_key IN $orders RETURN x { .* } } AS of_orders
 """
+_WAITING = """
+MATCH (x:Outcome) WHERE NOT EXISTS { (x)-[:OF]->() }
+MATCH (o:Order {key: x.order_key})
+RETURN x { .* } ORDER BY x.id LIMIT $limit
+"""
+# The lock comes first: another service may do the same.
+_JOIN = """
+UNWIND $rows AS row
+MATCH (x:Outcome {id: row.id})
+SET x.locked = true
+REMOVE x.locked
+WITH x, row WHERE NOT EXISTS { (x)-[:OF]->() }
+MATCH (o:Order {key: x.order_key})
+SET o.outcomes = coalesce(o.outcomes, []) + row.record
+CREATE (x)-[:OF]->(o)
+FOREACH (_ IN CASE WHEN row.fraud THEN [1] ELSE [] END | SET o:Fraud)
+RETURN count(x)
+"""
 _ORDERS = "UNWIND $rows AS row CREATE (o:Order) SET o = row"
 _DECISIONS = """
 UNWIND $rows AS row
@@ -247,6 +265,23 @@ def _outcome_of(row: Mapping[str, Any]) -> Outcome:
         row["id"].removeprefix(f"{key}|"), key, row["kind"], row["effective_at"], row["reported_at"],
         row.get("reason"), row.get("source"), row.get("reverses"),
     )  # fmt: skip
+
+
+async def join_waiting(tx: AsyncManagedTransaction, limit: int = 500) -> int:
+    """Put outcomes beside orders that another service wrote at the same moment, and return how many."""
+    waiting = [_outcome_of(row) for (row,) in await (await tx.run(_WAITING, limit=limit)).values()]
+    rows = [
+        {
+            "id": f"{outcome.order_key}|{outcome.outcome_id}",
+            "record": msgspec.json.encode(outcome).decode(),
+            "fraud": outcome.kind in FRAUD_KINDS,
+        }
+        for outcome in waiting
+    ]
+    if not rows:
+        return 0
+    ((joined,),) = await (await tx.run(_JOIN, rows=rows)).values()
+    return int(joined)
 
 
 async def write_packed(tx: AsyncManagedTransaction, packed: Packed) -> Written:

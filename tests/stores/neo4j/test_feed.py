@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
 import pytest
@@ -14,8 +15,10 @@ from riskgraph.core.past import PastOrder
 from riskgraph.core.verdict import Verdict
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_entry
-from riskgraph.stores.neo4j.feed import FIRST_PAUSE_S, LOOK_S, Overtaken
-from riskgraph.stores.neo4j.rows import past_of
+from riskgraph.stores.neo4j.feed import FIRST_PAUSE_S, JOIN_S, LOOK_S, Overtaken
+from riskgraph.stores.neo4j.rows import Packed, join_waiting, order_row, past_of, write_packed
+from riskgraph.stores.neo4j.schema import migrate
+from tests.core.test_subgraph import golden
 from tests.stores.builders import HOUR, NOW, an_order, an_outcome, attempt, digest
 from tests.stores.neo4j.fed import SECRETS, WAIT_S, Fed, several
 
@@ -115,6 +118,33 @@ def test_an_outcome_is_beside_its_order_whichever_came_first(fed):
     ((facts, _, outcomes),) = fed.ask(OF_ORDER, key="m|web|a1")
     assert past_of(facts, outcomes).outcomes == [early, late]
     assert fed.one("MATCH (x:Outcome)-[:OF]->(:Order:Fraud) RETURN count(x)") == 2
+
+
+def missed_each_other(fed, outcome):
+    """An order and its outcome as two services leave them whose transactions did not see each other."""
+    packed = Packed([order_row(PastOrder.of(an_order("a1")), golden().pack())], [], [outcome])
+    fed.wait(fed.connection.write(partial(write_packed, packed=packed)))
+    fed.ask("MATCH (:Outcome)-[r:OF]->(o) DELETE r SET o.outcomes = null REMOVE o:Fraud")
+
+
+def test_an_outcome_and_its_order_that_missed_each_other_come_together(neo4j, tmp_path):
+    clock = Clock()
+    with several(Fed(neo4j, tmp_path / "a.db", clock=clock)) as (fed,):
+        fed.drain()
+        outcome = an_outcome("a1", "confirmed_fraud", source="bank")
+        missed_each_other(fed, outcome)
+        clock.now += JOIN_S
+        fed.drain()
+        assert fed.one("MATCH (x:Outcome)-[:OF]->(o:Order:Fraud) RETURN count(x)") == 1
+        ((facts, _, outcomes),) = fed.ask(OF_ORDER, key="m|web|a1")
+        assert past_of(facts, outcomes).outcomes == [outcome]
+
+
+def test_two_who_bring_outcomes_to_their_orders_at_once_do_so_once(fed):
+    fed.wait(migrate(fed.connection))
+    missed_each_other(fed, an_outcome("a1", "paid"))
+    assert sorted(fed.at_once(join_waiting, join_waiting)) == [0, 1]
+    assert fed.ask("MATCH (o:Order)<-[r:OF]-() RETURN size(o.outcomes), count(r)") == [[1, 1]]
 
 
 def test_a_hub_has_five_hundred_edges_and_counts_on(fed):
