@@ -35,6 +35,7 @@ MATCH (o:Order {key: key}) WHERE o.nodes IS NULL
 SET o.nodes = true
 RETURN o.key, o.vec
 """
+# Types are written out: in Neo4j 5.26.0 CREATE ()-[:$(type)]->() gives all rows the type of the first.
 _WRITE = """
 UNWIND $rows AS row
 MATCH (o:Order {key: row.key})
@@ -44,9 +45,39 @@ CALL (o, row) {
   RETURN collect(b) AS behaviors
 }
 CALL (row, behaviors) {
-  UNWIND row.edges AS edge
-  WITH behaviors[edge[1]] AS source, behaviors[edge[2]] AS target, edge[0] AS type
-  CREATE (source)-[:$(type)]->(target)
+  UNWIND row.temporal_next AS edge
+  WITH behaviors[edge[0]] AS source, behaviors[edge[1]] AS target
+  CREATE (source)-[:TEMPORAL_NEXT]->(target)
+}
+CALL (row, behaviors) {
+  UNWIND row.same_page AS edge
+  WITH behaviors[edge[0]] AS source, behaviors[edge[1]] AS target
+  CREATE (source)-[:SAME_PAGE]->(target)
+}
+CALL (row, behaviors) {
+  UNWIND row.same_entity AS edge
+  WITH behaviors[edge[0]] AS source, behaviors[edge[1]] AS target
+  CREATE (source)-[:SAME_ENTITY]->(target)
+}
+CALL (row, behaviors) {
+  UNWIND row.causal AS edge
+  WITH behaviors[edge[0]] AS source, behaviors[edge[1]] AS target
+  CREATE (source)-[:CAUSAL]->(target)
+}
+CALL (row, behaviors) {
+  UNWIND row.corroborates AS edge
+  WITH behaviors[edge[0]] AS source, behaviors[edge[1]] AS target
+  CREATE (source)-[:CORROBORATES]->(target)
+}
+CALL (row, behaviors) {
+  UNWIND row.consistency AS edge
+  WITH behaviors[edge[0]] AS source, behaviors[edge[1]] AS target
+  CREATE (source)-[:CONSISTENCY]->(target)
+}
+CALL (row, behaviors) {
+  UNWIND row.found AS edge
+  WITH behaviors[edge[0]] AS source, behaviors[edge[1]] AS target
+  CREATE (source)-[:FOUND]->(target)
 }
 """
 _READ = """
@@ -109,24 +140,20 @@ class Policy:
         return self.kind == "all" or verdict != "accept"
 
 
-def edge_type(name: str) -> str:
-    """A catalogue's edge type as the graph has it."""
-    return name.upper()
-
-
 def template_edges(graph: OrderSubgraph) -> list[Edge]:
     """``(type, from, to)`` by node id: the template's edges of which both ends are present."""
     nodes = catalog().nodes
-    return [(kind, nodes[a].id, nodes[b].id) for kind, a, b in _edges(graph)]
+    return [(kind.upper(), nodes[a].id, nodes[b].id) for kind, ends in _edges(graph).items() for a, b in ends]
 
 
-def _edges(graph: OrderSubgraph) -> list[tuple[str, int, int]]:
+def _edges(graph: OrderSubgraph) -> dict[str, list[tuple[int, int]]]:
+    """By type, the places of the two ends."""
     here = graph.present.tolist()
-    return [
-        (edge_type(edge.type), edge.source, edge.target)
-        for edge in catalog().edges
-        if here[edge.source] and here[edge.target]
-    ]
+    found: dict[str, list[tuple[int, int]]] = {}
+    for edge in catalog().edges:
+        if here[edge.source] and here[edge.target]:
+            found.setdefault(edge.type, []).append((edge.source, edge.target))
+    return found
 
 
 def behavior_row(key: str, graph: OrderSubgraph) -> Row:
@@ -148,7 +175,7 @@ def behavior_row(key: str, graph: OrderSubgraph) -> Row:
             if rows.start < rows.stop:
                 properties["shares"] = shares[rows.start * BIN_COUNT : rows.stop * BIN_COUNT]
         behaviors.append({"family": node.family, "properties": properties})
-    return {"key": key, "behaviors": behaviors, "edges": _edges(graph)}
+    return {"key": key, "behaviors": behaviors, **_edges(graph)}
 
 
 def words(node: NodeSpec, parts: Sequence[float]) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from riskgraph.core.history import HUB_ORDERS
+from riskgraph.core.past import DAY_S
 from riskgraph.stores.neo4j.nodes import BATCH as MADE_AT_ONCE
 from riskgraph.stores.neo4j.nodes import clear_nodes, make_nodes
 from riskgraph.stores.neo4j.rows import ENTITY_KINDS, OrderRow
@@ -298,4 +299,4 @@ async def _remove_before(tx: AsyncManagedTransaction, day: int) -> int:
 
 async def _remove_early(tx: AsyncManagedTransaction, day: int) -> None:
     """Outcomes whose order never came, by the day of their report."""
-    await (await tx.run(_EARLY_OVER, before=day * 86_400.0)).consume()
+    await (await tx.run(_EARLY_OVER, before=day * DAY_S)).consume()

@@ -134,18 +134,17 @@ def test_a_closed_review_changes_what_a_decision_says(fed):
     assert fed.ask("MATCH (d:Decision) RETURN d.verdict, d.action") == [["reject", "block"]]
 
 
-@pytest.mark.parametrize("lost", range(1, 8))
+# Rows, behavior nodes, and in between the place, which is read again after the loss.
+@pytest.mark.parametrize("lost", [1, 2])
 def test_a_lost_acknowledgement_repeats_nothing_and_loses_nothing(graph, tmp_path, lost):
     with several(Fed(graph, tmp_path / "store.db", "all")) as (fed,):
         fed.feed._neo4j = LosesAnswers(fed.connection, set())
         fed.drain()  # constraints are made; what is counted from here are writes of rows
         fed.feed._neo4j = LosesAnswers(fed.connection, {lost})
         some_orders(fed)
-        for _ in range(3):
-            try:
-                fed.drain()
-            except ConnectionResetError:
-                continue
+        with pytest.raises(ConnectionResetError):
+            fed.drain()
+        fed.drain()
         assert fed.counts()["Order"] == 4
         assert fed.counts()["Behavior"] == 4 * 137
         assert fed.one("MATCH (d:Decision)-[r:ABOUT]->() RETURN count(r)") == 4
@@ -173,7 +172,9 @@ def test_two_feeds_of_one_journal_write_everything_once(graph, tmp_path):
         assert one.counts()["Order"] == 30
         assert one.counts()["Behavior"] == 30 * 137
         assert one.ask("MATCH (e:Device) RETURN e.orders, COUNT { (e)<--() }") == [[30, 30]]
-        assert one.ask("MATCH (f:Feed) RETURN count(f), max(f.packed)") == [[1, two.store.events()[-1]["seq"]]]
+        assert one.ask("MATCH (f:Feed) RETURN count(f), max(f.packed)") == [
+            [1, two.store.events()[-1]["seq"]]
+        ]
 
 
 def test_orders_that_two_services_share_are_there_once(graph, tmp_path):
