@@ -11,17 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from riskgraph.core.outcome import Outcome
-from riskgraph.core.past import DAY_S
 from riskgraph.stores.erasure import ERASED
 from riskgraph.stores.neo4j import nodes, removal
 from riskgraph.stores.neo4j.journal import Anchor, Event, Journal
@@ -114,8 +112,6 @@ class Feed:
         journal: What is read.
         neo4j: What is written.
         policy: Of which orders behavior nodes are made.
-        days: How long orders stay in the graph; None for as long as the journal says.
-        clock: Seconds since the epoch.
         jitter: From 0 to 1, for the length of pauses.
     """
 
@@ -124,14 +120,9 @@ class Feed:
         journal: Journal,
         neo4j: Writes,
         policy: nodes.Policy,
-        days: int | None = None,
-        *,
-        clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._journal, self._neo4j, self._policy, self._days = journal, neo4j, policy, days
-        self._clock, self._jitter = clock, jitter
-        self._retained = 0
+        self._journal, self._neo4j, self._policy, self._jitter = journal, neo4j, policy, jitter
         self.status = FeedStatus()
         self._placed = False
         self._migrated = False
@@ -172,10 +163,7 @@ class Feed:
             self._note(last=await self._off_loop(self._journal.last))
             if self.status.last > status.packed:
                 return await self._step_packed()
-            if status.nodes < status.packed:
-                return await self._step_nodes()
-            await self._retain()
-            return False
+            return status.nodes < status.packed and await self._step_nodes()
         except BaseException:
             # Whether it was committed is not known: the place is read again, and tells.
             self._placed = False
@@ -316,13 +304,6 @@ class Feed:
         self._note(nodes=new)
         return True
 
-    async def _retain(self) -> None:
-        """Take out what has been there for as long as it may, once a day."""
-        today = int(self._clock() // DAY_S)
-        if self._days is not None and today != self._retained:
-            self._count(erased=await removal.retain(self._neo4j, today - self._days))
-            self._retained = today
-
     def _chosen(self, after: int, until: int) -> tuple[int, list[str]]:
         """Keys of the next orders of which nodes are made, and the event up to which they are those."""
         events = self._journal.events(after, until, BATCH)
@@ -349,7 +330,7 @@ def _outcome(event: Event) -> Outcome:
 
 
 def _running(
-    statement: Any, **parameters: Any
+    statement: LiteralString, **parameters: Any
 ) -> Callable[[AsyncManagedTransaction], Coroutine[Any, Any, Any]]:
     async def work(tx: AsyncManagedTransaction) -> list[list[Any]]:
         return await (await tx.run(statement, parameters)).values()
@@ -357,7 +338,9 @@ def _running(
     return work
 
 
-def _move(statement: Any, **parameters: Any) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
+def _move(
+    statement: LiteralString, **parameters: Any
+) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
     """Lock the place and move it.
 
     Raises:

@@ -78,7 +78,8 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e, COUNT { (e)<-[:PLACED_BY]-() } AS there WHERE e.orders <= $cap AND e.orders > there
+  WITH e, COUNT { (e)<-[:PLACED_BY]-() } AS edges
+  WITH e, edges WHERE e.orders <= $cap AND edges < e.orders
   MATCH (o:Order) WHERE o.account = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:PLACED_BY]->() }
   CREATE (o)-[:PLACED_BY]->(e)
   RETURN count(o) AS linked
@@ -98,7 +99,8 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e, COUNT { (e)<-[:ON_DEVICE]-() } AS there WHERE e.orders <= $cap AND e.orders > there
+  WITH e, COUNT { (e)<-[:ON_DEVICE]-() } AS edges
+  WITH e, edges WHERE e.orders <= $cap AND edges < e.orders
   MATCH (o:Order) WHERE o.device = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:ON_DEVICE]->() }
   CREATE (o)-[:ON_DEVICE]->(e)
   RETURN count(o) AS linked
@@ -118,7 +120,8 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e, COUNT { (e)<-[:PAID_WITH]-() } AS there WHERE e.orders <= $cap AND e.orders > there
+  WITH e, COUNT { (e)<-[:PAID_WITH]-() } AS edges
+  WITH e, edges WHERE e.orders <= $cap AND edges < e.orders
   MATCH (o:Order) WHERE o.card = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:PAID_WITH]->() }
   CREATE (o)-[:PAID_WITH]->(e)
   RETURN count(o) AS linked
@@ -138,7 +141,8 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e, COUNT { (e)<-[:DELIVERED_TO]-() } AS there WHERE e.orders <= $cap AND e.orders > there
+  WITH e, COUNT { (e)<-[:DELIVERED_TO]-() } AS edges
+  WITH e, edges WHERE e.orders <= $cap AND edges < e.orders
   MATCH (o:Order) WHERE o.address = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:DELIVERED_TO]->() }
   CREATE (o)-[:DELIVERED_TO]->(e)
   RETURN count(o) AS linked
@@ -158,7 +162,8 @@ CALL (e) {
 SET e.hub = e.orders > $cap, e.last_seen = newest
 WITH e
 CALL (e) {
-  WITH e, COUNT { (e)<-[:REACHED_AT]-() } AS there WHERE e.orders <= $cap AND e.orders > there
+  WITH e, COUNT { (e)<-[:REACHED_AT]-() } AS edges
+  WITH e, edges WHERE e.orders <= $cap AND edges < e.orders
   MATCH (o:Order) WHERE o.phone = e.digest AND o.at IS NOT NULL AND NOT EXISTS { (o)-[:REACHED_AT]->() }
   CREATE (o)-[:REACHED_AT]->(e)
   RETURN count(o) AS linked
@@ -166,12 +171,18 @@ CALL (e) {
 WITH e WHERE e.orders < 1
 DETACH DELETE e
 """,
-    # Orders have no index by network or merchant, so a hub of these keeps the edges that it has.
+    # Orders have no index by network or merchant: a hub of these keeps what edges and newest time it has.
     "ip": """
 UNWIND $rows AS row
 MATCH (e:Ip {digest: row.digest})
 SET e.orders = e.orders - row.count
 SET e.hub = e.orders > $cap
+WITH e
+CALL (e) {
+  OPTIONAL MATCH (e)<-[:FROM_NETWORK]-(o)
+  RETURN max(o.at) AS newest, count(o) AS edges
+}
+SET e.last_seen = CASE WHEN edges = e.orders THEN newest ELSE e.last_seen END
 WITH e WHERE e.orders < 1
 DETACH DELETE e
 """,
@@ -180,6 +191,12 @@ UNWIND $rows AS row
 MATCH (e:Merchant {id: row.digest})
 SET e.orders = e.orders - row.count
 SET e.hub = e.orders > $cap
+WITH e
+CALL (e) {
+  OPTIONAL MATCH (e)<-[:AT_MERCHANT]-(o)
+  RETURN max(o.at) AS newest, count(o) AS edges
+}
+SET e.last_seen = CASE WHEN edges = e.orders THEN newest ELSE e.last_seen END
 WITH e WHERE e.orders < 1
 DETACH DELETE e
 """,

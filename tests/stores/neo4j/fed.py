@@ -14,6 +14,7 @@ from riskgraph.stores.neo4j.feed import Feed
 from riskgraph.stores.neo4j.journal import Journal
 from riskgraph.stores.neo4j.nodes import Policy
 from tests.stores.builders import an_order
+from tests.support.neo4j_server import Server
 
 SECRETS = synthetic_secrets()
 WAIT_S = 120.0
@@ -22,8 +23,9 @@ WAIT_S = 120.0
 class Graph:
     """What a server holds."""
 
-    def __init__(self, uri: str) -> None:
-        self.connection = Connection(parse_url(f"{uri}?journal=unused"))
+    def __init__(self, server: Server) -> None:
+        credentials = (server.user, server.password) if server.user else None
+        self.connection = Connection(parse_url(f"{server.uri}?journal=unused"), credentials)
 
     def wait(self, work: Any) -> Any:
         return self.connection.submit(work).result(WAIT_S)
@@ -40,7 +42,10 @@ class Graph:
 
     def everything(self) -> list[tuple[Any, ...]]:
         """All nodes and relationships with their properties, in an order that two equal graphs share."""
-        nodes = self.ask("MATCH (n) WHERE NOT n:Feed AND NOT n:Schema RETURN labels(n), properties(n)")
+        nodes = self.ask(
+            "MATCH (n) WHERE NOT n:Feed AND NOT n:Schema AND NOT n:RiskgraphTest "
+            "RETURN labels(n), properties(n)"
+        )
         ends = self.ask(
             "MATCH (a)-[r]->(b) RETURN type(r), coalesce(a.key, a.id), coalesce(b.digest, b.id, b.key)"
         )
@@ -48,7 +53,9 @@ class Graph:
         return sorted(map(repr, told)) + sorted(map(repr, ends))
 
     def counts(self) -> dict[str, int]:
-        return dict(self.ask("MATCH (n) UNWIND labels(n) AS label RETURN label, count(*)"))
+        return dict(
+            self.ask("MATCH (n) WHERE NOT n:RiskgraphTest UNWIND labels(n) AS label RETURN label, count(*)")
+        )
 
     def close(self) -> None:
         self.connection.close()
@@ -57,8 +64,10 @@ class Graph:
 class Fed(Graph):
     """A journal with a feed of its own."""
 
-    def __init__(self, uri: str, path: Any, policy: str = "flagged", neo4j: Any = None, **given: Any) -> None:
-        super().__init__(uri)
+    def __init__(
+        self, server: Server, path: Any, policy: str = "flagged", neo4j: Any = None, **given: Any
+    ) -> None:
+        super().__init__(server)
         self.store = SqliteStore(path, SECRETS)
         journal = Journal(self.store._read, self.store._writer)
         self.feed = Feed(journal, neo4j or self.connection, Policy.parse(policy), **given)

@@ -22,8 +22,8 @@ OF_ORDER = "MATCH (o:Order {key: $key}) RETURN o.facts, o.vec, o.outcomes"
 
 
 @pytest.fixture
-def fed(graph, tmp_path):
-    with closing(Fed(graph, tmp_path / "store.db")) as opened:
+def fed(neo4j, tmp_path):
+    with closing(Fed(neo4j, tmp_path / "store.db")) as opened:
         yield opened
 
 
@@ -136,8 +136,8 @@ def test_a_closed_review_changes_what_a_decision_says(fed):
 
 # Rows, behavior nodes, and in between the place, which is read again after the loss.
 @pytest.mark.parametrize("lost", [1, 2])
-def test_a_lost_acknowledgement_repeats_nothing_and_loses_nothing(graph, tmp_path, lost):
-    with several(Fed(graph, tmp_path / "store.db", "all")) as (fed,):
+def test_a_lost_acknowledgement_repeats_nothing_and_loses_nothing(neo4j, tmp_path, lost):
+    with several(Fed(neo4j, tmp_path / "store.db", "all")) as (fed,):
         fed.feed._neo4j = LosesAnswers(fed.connection, set())
         fed.drain()  # constraints are made; what is counted from here are writes of rows
         fed.feed._neo4j = LosesAnswers(fed.connection, {lost})
@@ -153,9 +153,9 @@ def test_a_lost_acknowledgement_repeats_nothing_and_loses_nothing(graph, tmp_pat
         assert fed.feed.status.lag == 0
 
 
-def test_two_feeds_of_one_journal_write_everything_once(graph, tmp_path):
+def test_two_feeds_of_one_journal_write_everything_once(neo4j, tmp_path):
     path = tmp_path / "store.db"
-    with several(Fed(graph, path, "all"), Fed(graph, path, "all")) as (one, two):
+    with several(Fed(neo4j, path, "all"), Fed(neo4j, path, "all")) as (one, two):
         one.drain()
         two.drain()
         some_orders(one, 30)
@@ -177,8 +177,8 @@ def test_two_feeds_of_one_journal_write_everything_once(graph, tmp_path):
         ]
 
 
-def test_orders_that_two_services_share_are_there_once(graph, tmp_path):
-    with several(Fed(graph, tmp_path / "a.db"), Fed(graph, tmp_path / "b.db")) as (one, two):
+def test_orders_that_two_services_share_are_there_once(neo4j, tmp_path):
+    with several(Fed(neo4j, tmp_path / "a.db"), Fed(neo4j, tmp_path / "b.db")) as (one, two):
         for fed in (one, two):
             fed.add("same", device="d")
         one.add("mine", device="d")
@@ -189,20 +189,20 @@ def test_orders_that_two_services_share_are_there_once(graph, tmp_path):
         assert one.one("MATCH (f:Feed) RETURN count(f)") == 2
 
 
-def test_a_journal_that_was_put_back_is_fed_anew_and_says_so(graph, tmp_path):
+def test_a_journal_that_was_put_back_is_fed_anew_and_says_so(neo4j, tmp_path):
     path, backup = tmp_path / "store.db", tmp_path / "backup.db"
-    with several(Fed(graph, path)) as (fed,):
+    with several(Fed(neo4j, path)) as (fed,):
         fed.add("kept")
         fed.drain()
     shutil.copy(path, backup)
-    with several(Fed(graph, path)) as (fed,):
+    with several(Fed(neo4j, path)) as (fed,):
         fed.add("lost")
         fed.drain()
         name = fed.feed.status.name
     for leftover in tmp_path.glob("store.db*"):
         leftover.unlink()
     shutil.copy(backup, path)
-    with several(Fed(graph, path)) as (fed,):
+    with several(Fed(neo4j, path)) as (fed,):
         # As many events as the graph has seen, or more, and others.
         fed.add("other")
         fed.add("another")
@@ -214,21 +214,21 @@ def test_a_journal_that_was_put_back_is_fed_anew_and_says_so(graph, tmp_path):
         assert fed.ask("MATCH (e:Account) RETURN e.orders, COUNT { (e)<--() }") == [[4, 4]]
 
 
-def test_a_journal_put_back_without_a_further_event_says_so_too(graph, tmp_path):
+def test_a_journal_put_back_without_a_further_event_says_so_too(neo4j, tmp_path):
     path = tmp_path / "store.db"
-    with several(Fed(graph, path)) as (fed,):
+    with several(Fed(neo4j, path)) as (fed,):
         fed.drain()
     shutil.copy(path, tmp_path / "backup.db")
-    with several(Fed(graph, path)) as (fed,):
+    with several(Fed(neo4j, path)) as (fed,):
         fed.add("lost")
         fed.drain()
     shutil.copy(tmp_path / "backup.db", path)
-    with several(Fed(graph, path)) as (fed,):
+    with several(Fed(neo4j, path)) as (fed,):
         fed.drain()
         assert "put back" in fed.feed.status.notice
 
 
-def test_while_the_server_is_away_the_feed_waits_longer_and_longer_and_then_drains(graph, tmp_path):
+def test_while_the_server_is_away_the_feed_waits_longer_and_longer_and_then_drains(neo4j, tmp_path):
     class Away:
         there, tries = False, 0
 
@@ -239,7 +239,7 @@ def test_while_the_server_is_away_the_feed_waits_longer_and_longer_and_then_drai
             return await connection.write(work)
 
     server = Away()
-    with several(Fed(graph, tmp_path / "store.db", neo4j=server, jitter=lambda: 1.0)) as (fed,):
+    with several(Fed(neo4j, tmp_path / "store.db", neo4j=server, jitter=lambda: 1.0)) as (fed,):
         connection, feed, pauses = fed.connection, fed.feed, []
         some_orders(fed)
 

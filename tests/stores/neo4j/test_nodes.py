@@ -49,8 +49,8 @@ def mixed(draw):
 
 
 @pytest.fixture
-def held(graph):
-    with closing(Graph(graph)) as opened:
+def held(neo4j):
+    with closing(Graph(neo4j)) as opened:
         yield opened
 
 
@@ -126,8 +126,8 @@ def test_an_order_without_nodes_reads_as_none_and_one_that_lost_some_is_refused(
         read(held)
 
 
-def test_nodes_taken_out_for_a_rebuild_are_made_again(graph, tmp_path):
-    with closing(Fed(graph, tmp_path / "store.db", "all")) as fed:
+def test_nodes_taken_out_for_a_rebuild_are_made_again(neo4j, tmp_path):
+    with closing(Fed(neo4j, tmp_path / "store.db", "all")) as fed:
         for number in range(3):
             fed.add(f"a{number}", golden())
         fed.drain()

@@ -12,8 +12,8 @@ from tests.stores.neo4j.fed import Graph
 
 
 @pytest.fixture
-def held(graph):
-    with closing(Graph(graph)) as opened:
+def held(neo4j):
+    with closing(Graph(neo4j)) as opened:
         opened.ask("MATCH (s:Schema) DELETE s")
         yield opened
         opened.ask("MATCH (s:Schema) DELETE s")
