@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 Fault = Literal["none", "delay", "cut", "half_open", "reset", "refuse"]
+Side = Literal["answers", "requests"]
 T = TypeVar("T")
 _CHUNK = 65_536
 # Closing with a linger of zero seconds sends RST instead of FIN.
@@ -24,16 +25,18 @@ class Mode:
     """How the proxy behaves, towards connections that are open and towards new ones.
 
     Attributes:
-        fault: ``none`` passes all; ``delay`` passes each piece ``seconds`` late; ``cut`` passes the next
-            ``after`` bytes of the server's answers, then closes; ``half_open`` swallows all and says nothing;
-            ``reset`` answers with RST; ``refuse`` closes what is open and listens no more.
+        fault: ``none`` passes all; ``delay`` passes each piece ``seconds`` late; the others come after some
+            bytes: ``cut`` closes the connection that carried them; ``half_open`` swallows all and says
+            nothing; ``reset`` answers with RST; ``refuse`` closes what is open and listens no more.
         seconds: Of ``delay``.
-        after: Bytes of ``cut``: a number inside of a frame cuts it.
+        after: Bytes that pass before the fault: a number inside of a frame cuts it.
+        side: Whose bytes are counted, over all connections: the server's answers or what it is asked.
     """
 
     fault: Fault = "none"
     seconds: float = 0.0
     after: int = 0
+    side: Side = "answers"
 
 
 class FaultProxy:
@@ -65,6 +68,11 @@ class FaultProxy:
         """Behave so from now on; returns once it holds."""
         self._call(self._set(mode))
 
+    @property
+    def struck(self) -> bool:
+        """Whether so many bytes have passed that the fault is there."""
+        return self._left <= 0
+
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
@@ -74,12 +82,17 @@ class FaultProxy:
 
     async def _set(self, mode: Mode) -> None:
         self._mode, self._left = mode, mode.after
-        if mode.fault in ("reset", "refuse"):
-            await self._close_all(reset=mode.fault == "reset")
-        if mode.fault == "refuse":
-            await self._stop_listening()
-        elif self._server is None:
+        if self._server is None:
             await self._listen()
+        if self.struck:
+            await self._strike()
+
+    async def _strike(self) -> None:
+        """What a fault does to all connections when it comes."""
+        if self._mode.fault in ("reset", "refuse"):
+            await self._close_all(reset=self._mode.fault == "reset")
+        if self._mode.fault == "refuse":
+            await self._stop_listening()
 
     async def _stop_listening(self) -> None:
         if self._server is not None:
@@ -98,7 +111,7 @@ class FaultProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._mode.fault == "reset":
+        if self._mode.fault == "reset" and self.struck:
             _close(writer, reset=True)
             return
         try:
@@ -109,8 +122,8 @@ class FaultProxy:
         pair = {writer, ours}
         self._open |= pair
         ways = [
-            asyncio.ensure_future(self._pass(reader, ours)),
-            asyncio.ensure_future(self._pass(theirs, writer, answers=True)),
+            asyncio.ensure_future(self._pass(reader, ours, "requests")),
+            asyncio.ensure_future(self._pass(theirs, writer, "answers")),
         ]
         self._tasks.update(ways)
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -122,22 +135,23 @@ class FaultProxy:
         for end in pair:
             _close(end, reset=False)
 
-    async def _pass(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool = False
-    ) -> None:
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, side: Side) -> None:
         with suppress(OSError):
             while data := await source.read(_CHUNK):
                 mode = self._mode
-                if mode.fault == "half_open":
-                    continue
+                counted = side == mode.side and mode.fault not in ("none", "delay")
                 if mode.fault == "delay":
                     await asyncio.sleep(mode.seconds)
-                elif mode.fault == "cut" and answers:
-                    data, self._left = data[: self._left], self._left - len(data)
+                elif counted:
+                    data, self._left = data[: max(0, self._left)], self._left - len(data)
+                elif mode.fault == "half_open" and self.struck:
+                    continue
                 sink.write(data)
                 await sink.drain()
-                if mode.fault == "cut" and answers and self._left <= 0:
-                    return
+                if counted and self.struck:
+                    await self._strike()
+                    if mode.fault != "half_open":
+                        return
 
 
 def _close(writer: asyncio.StreamWriter, *, reset: bool) -> None:
