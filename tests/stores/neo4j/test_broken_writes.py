@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from riskgraph.bench.fault_proxy import FaultProxy, Mode
 from riskgraph.stores.neo4j import connect, feed
+from riskgraph.stores.neo4j.store import Neo4jStore
 from tests.stores.builders import NOW, digest
 from tests.stores.model import GraphModel, JournalModel, decided, pooled_order, pooled_outcome
 from tests.stores.neo4j.fed import Fed, Graph
@@ -180,22 +181,24 @@ def test_a_server_that_is_killed_while_it_is_written_to_loses_nothing(neo4j_serv
     if neo4j_server.container:
         pytest.skip("a server of its own is needed here, and Docker gives it no process group")
     server = start(tmp_path / "neo4j", owner=os.getpid())
-    port = urlsplit(server.uri).port
-    assert port is not None
     try:
-        path = tmp_path / "store.db"
-        with closing(open_store(server, path)) as store:
+        with closing(open_store(server, tmp_path / "store.db")) as store:
             for number in range(4):
-                before = store.feed.status.packed
-                for n in range(60):
-                    store.append(decided(pooled_order(60 * number + n), f"d{number}-{n}", flagged=n % 2 == 0))
-                # The first orders are there, and behavior nodes are being made.
-                until(lambda before=before: store.feed.status.packed > before, 60)
-                kill(server, signal.SIGKILL)
-                until(lambda: not alive(server))
-                store.append_outcomes([pooled_outcome(pooled_order(60 * number), 0, KINDS[0], None)])
-                server = start(tmp_path / "neo4j", port, owner=os.getpid())
-        check_killed(server, path, set())
+                server = killed_while_it_is_written_to(server, store, number)
+        check_killed(server, tmp_path / "store.db", set())
     finally:
         kill(server, signal.SIGKILL)
         stop(tmp_path / "neo4j")
+
+
+def killed_while_it_is_written_to(server: Server, store: Neo4jStore, number: int) -> Server:
+    """The server that was started on the folder of the one that was killed, at the same port."""
+    packed = store.feed.status.packed
+    for n in range(60):
+        store.append(decided(pooled_order(60 * number + n), f"d{number}-{n}", flagged=n % 2 == 0))
+    # The first orders are there, and behavior nodes are being made.
+    until(lambda: store.feed.status.packed > packed, 60)
+    kill(server, signal.SIGKILL)
+    until(lambda: not alive(server))
+    store.append_outcomes([pooled_outcome(pooled_order(60 * number), 0, KINDS[0], None)])
+    return start(Path(server.folder), urlsplit(server.uri).port or 0, owner=os.getpid())

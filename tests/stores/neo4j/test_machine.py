@@ -11,13 +11,10 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from riskgraph.bench.fault_proxy import FaultProxy, Mode
 from riskgraph.core.context import SHARED_NODES, OrderContext, compute_context
 from riskgraph.core.order import Order
-from riskgraph.stores.crash import synthetic_secrets
-from riskgraph.stores.neo4j.connect import Connection, parse_url
-from riskgraph.stores.neo4j.store import Neo4jOptions
 from tests.stores.machine import AGES, CAP, EVER, FACTS, NUMBERS, TRIES, WHICH, StoreMachine, examples
 from tests.stores.model import GraphModel, identity
 from tests.stores.neo4j.fed import Graph
-from tests.stores.neo4j.held import HeldStore, context_of
+from tests.stores.neo4j.held import HeldStore, context_of, open_held
 from tests.stores.neo4j.view import check_graph
 from tests.support.neo4j_server import Server
 from tests.support.until import until
@@ -47,12 +44,10 @@ class Neo4jMachine(StoreMachine):
         for name, seconds in (("POLL_S", 0.02), ("FIRST_PAUSE_S", 0.02), ("LONGEST_PAUSE_S", 0.1)):
             self.patch.setattr(f"riskgraph.stores.neo4j.feed.{name}", seconds)
         self.patch.setattr("riskgraph.stores.neo4j.store.LOOK_S", 0.02)
-        uri = f"bolt://127.0.0.1:{self.proxy.port}" if number == 0 else self.server.uri
-        credentials = (self.server.user, self.server.password) if self.server.user else None
-        path = self.folder / f"{number}.db"
-        connection = Connection(parse_url(f"{uri}?journal={path}"), credentials)
-        options = Neo4jOptions(deadline_s=5.0, days=3650)
-        return HeldStore(path, synthetic_secrets(), connection, options, keep_s=EVER)
+        uri = f"bolt://127.0.0.1:{self.proxy.port}" if number == 0 else None
+        store = open_held(self.server, self.folder / f"{number}.db", uri, deadline_s=5.0, keep_s=EVER)
+        store.breaker._every_s = 0.05
+        return store
 
     def teardown(self) -> None:
         try:
@@ -75,6 +70,7 @@ class Neo4jMachine(StoreMachine):
         store, model = self.at(which)
         store.pump()
         until(lambda: store.feed.status.nodes >= store.held.end)
+        until(store.shares)
         self.graph_model.feed(model)
         check_graph(self.graph, self.graph_model, CAP)
 
@@ -122,11 +118,6 @@ class Neo4jMachine(StoreMachine):
         """Whether the graph holds them with these very facts, so that it knows all that is known here."""
         theirs = self.graph_model.orders
         return all(key in theirs and identity(theirs[key]) == identity(o) for key, o in orders.items())
-
-    @precondition(lambda self: not self.away and not self.models[0].waiting)
-    @rule()
-    def the_server_is_asked_again(self) -> None:
-        until(self.stores[0].shares)
 
     @invariant()
     def no_feed_starts_anew(self) -> None:

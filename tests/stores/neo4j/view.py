@@ -55,7 +55,14 @@ def check_graph(graph: Graph, model: GraphModel, cap: int = HUB_ORDERS) -> None:
     assert _once(name for (name,) in graph.ask(_ALONE)) == alone
     outcomes, shown = len(model.outcomes), len(model.shown)
     assert graph.ask(_TOTALS) == [
-        [len(found), len(model.decisions), len(model.decisions), outcomes, outcomes - len(alone), NODES * shown]
+        [
+            len(found),
+            len(model.decisions),
+            len(model.decisions),
+            outcomes,
+            outcomes - len(alone),
+            NODES * shown,
+        ]
     ]
     check_entities(graph, model.orders, cap)
 
