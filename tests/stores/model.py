@@ -17,7 +17,7 @@ from riskgraph.stores.crash import synthetic_entry
 from tests.stores.builders import DAY, NOW, attempt, digest
 from tests.stores.streams import crowded_order, spelling
 
-ORDERS, ACCOUNTS, OUTCOMES = 16, 5, 4
+ORDERS, ACCOUNTS, OUTCOMES = 10, 5, 3
 
 
 def pooled_order(number: int, tries: int = 1, facts: int = 0) -> Order:
