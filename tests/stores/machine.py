@@ -46,12 +46,10 @@ WHICH = st.sampled_from((0, 0, 0, 1))
 SOME = st.sets(NUMBERS, min_size=1, max_size=4)
 
 
-def examples(few: int) -> settings:
-    """A few long examples, and fifty times as many with the profile ``full``."""
-    most = few * max(1, settings().max_examples // 10)
-    return settings(
-        max_examples=most if settings().max_examples > 100 else few, stateful_step_count=60, deadline=None
-    )
+def examples(few: int, many: int) -> settings:
+    """A few long examples, or many of them with the profile ``full``."""
+    full = settings().max_examples > 100
+    return settings(max_examples=many if full else few, stateful_step_count=60, deadline=None)
 
 
 class StoreMachine(RuleBasedStateMachine):

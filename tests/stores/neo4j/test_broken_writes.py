@@ -22,6 +22,7 @@ from riskgraph.bench.fault_proxy import FaultProxy, Mode
 from riskgraph.stores.neo4j import connect, feed
 from riskgraph.stores.neo4j.store import Neo4jStore
 from tests.stores.builders import NOW, digest
+from tests.stores.machine import examples
 from tests.stores.model import GraphModel, JournalModel, decided, pooled_order, pooled_outcome
 from tests.stores.neo4j.fed import Fed, Graph
 from tests.stores.neo4j.test_machine import CLEAR
@@ -79,11 +80,7 @@ class Recorded:
 @given(faults=st.lists(FAULTS, min_size=1, max_size=4))
 @example([Mode("cut", after=0)])
 @example([Mode("half_open", after=3_000), Mode("cut", after=1_000, side="requests")])
-@settings(
-    max_examples=settings().max_examples // (20 if settings().max_examples <= 100 else 4),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(examples(5, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_breaks_after_any_number_of_bytes_costs_nothing(neo4j, monkeypatch, faults):
     monkeypatch.setattr(feed, "FIRST_PAUSE_S", 0.02)
     monkeypatch.setattr(feed, "LONGEST_PAUSE_S", 0.1)

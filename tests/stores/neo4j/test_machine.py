@@ -125,4 +125,4 @@ class Neo4jMachine(StoreMachine):
 
 
 def test_stores_beside_neo4j_and_their_graph_do_what_their_models_do(neo4j):
-    run_state_machine_as_test(partial(Neo4jMachine, neo4j), settings=examples(4))
+    run_state_machine_as_test(partial(Neo4jMachine, neo4j), settings=examples(4, 100))
