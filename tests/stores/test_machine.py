@@ -15,4 +15,4 @@ class EmbeddedMachine(StoreMachine):
 
 
 def test_the_embedded_store_does_what_its_model_does():
-    run_state_machine_as_test(EmbeddedMachine, settings=examples(12, 300))
+    run_state_machine_as_test(EmbeddedMachine, settings=examples(40, 600))
