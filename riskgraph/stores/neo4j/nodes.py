@@ -22,11 +22,28 @@ if TYPE_CHECKING:
     from neo4j import AsyncManagedTransaction
 
 SETTING = "RISKGRAPH_NEO4J_NODES"
-# Small, since the driver packs a transaction's parameters in one go on the loop that hot reads share.
+# Small, since the driver packs a transaction's parameters in one go on the loop that hot reads share; larger
+# ones were no faster.
 BATCH = 10
 Row = dict[str, Any]
 Edge = tuple[str, str, str]
 _STATES = {state.word: state for state in State}
+_WORDS = [state.word for state in State]
+_BOOK = catalog()
+# What is the same for all orders: by node its name, and where its values lie; by type the ends of edges.
+_NODES = [
+    (
+        node,
+        {"id": node.id, "name": node.name, "name_zh": node.name_zh},
+        part,
+        slice(rows.start * BIN_COUNT, rows.stop * BIN_COUNT),
+    )
+    for node, part, rows in zip(_BOOK.nodes, _BOOK.component_slices, _BOOK.histogram_slices, strict=True)
+]
+_ENDS = {
+    kind: [(edge.source, edge.target) for edge in _BOOK.edges if edge.type == kind]
+    for kind in _BOOK.edge_types
+}
 
 # The lock comes first: whoever takes the order out meanwhile waits, and then finds all of its nodes.
 _LOCK = """
@@ -142,38 +159,29 @@ class Policy:
 
 def template_edges(graph: OrderSubgraph) -> list[Edge]:
     """``(type, from, to)`` by node id: the template's edges of which both ends are present."""
-    nodes = catalog().nodes
+    nodes = _BOOK.nodes
     return [(kind.upper(), nodes[a].id, nodes[b].id) for kind, ends in _edges(graph).items() for a, b in ends]
 
 
 def _edges(graph: OrderSubgraph) -> dict[str, list[tuple[int, int]]]:
     """By type, the places of the two ends."""
     here = graph.present.tolist()
-    found: dict[str, list[tuple[int, int]]] = {}
-    for edge in catalog().edges:
-        if here[edge.source] and here[edge.target]:
-            found.setdefault(edge.type, []).append((edge.source, edge.target))
-    return found
+    return {kind: [pair for pair in ends if here[pair[0]] and here[pair[1]]] for kind, ends in _ENDS.items()}
 
 
 def behavior_row(key: str, graph: OrderSubgraph) -> Row:
     """An order's behavior nodes and edges as parameters of the write."""
-    book = catalog()
     states, parts = graph.states.tolist(), graph.components.tolist()
     shares = graph.shares.reshape(-1).tolist()
     behaviors = []
-    for node, part, rows in zip(book.nodes, book.component_slices, book.histogram_slices, strict=True):
-        properties: Row = {
-            "id": node.id,
-            "name": node.name,
-            "name_zh": node.name_zh,
-            "state": State(states[node.index]).word,
-        }
-        if states[node.index] == State.PRESENT:
+    for node, named, part, bins in _NODES:
+        state = states[node.index]
+        properties: Row = {**named, "state": _WORDS[state]}
+        if state == State.PRESENT:
             properties["value"] = words(node, parts[part])
             properties["components"] = parts[part]
-            if rows.start < rows.stop:
-                properties["shares"] = shares[rows.start * BIN_COUNT : rows.stop * BIN_COUNT]
+            if node.form is Form.HISTOGRAM:
+                properties["shares"] = shares[bins]
         behaviors.append({"family": node.family, "properties": properties})
     return {"key": key, "behaviors": behaviors, **_edges(graph)}
 
@@ -214,7 +222,7 @@ async def read_nodes(tx: AsyncManagedTransaction, order_key: str) -> OrderSubgra
         CheckFailed: If they are not the 137 nodes of the catalogue.
         SubgraphError: If their values contradict one another.
     """
-    book = catalog()
+    book = _BOOK
     rows = await (await tx.run(_READ, key=order_key)).values()
     if not rows:
         return None
