@@ -1,6 +1,6 @@
 """A real Neo4j Community server on loopback, for development, tests and benches.
 
-    python -m tests.support.neo4j_server start|stop|status [--folder DIR] [--port N]
+    python -m tests.support.neo4j_server start|stop|status|uri|fetch [--folder DIR] [--port N]
 
 The server is whatever can be had, tried in this order: one that runs already (``RISKGRAPH_NEO4J_URI``,
 used as it is and never stopped), the Maven artifacts of ``deploy/neo4j`` on this machine's Java, Docker.
@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import logging
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -23,17 +21,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-PARTS = Path(__file__).parents[2] / "deploy" / "neo4j"
-VERSION = re.search(r"<neo4j>([\d.]+)</neo4j>", (PARTS / "pom.xml").read_text())[1]  # type: ignore[index]
-COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-JAVAS = ("17", "21")
-START_S = 90.0
-STOP_S = 30.0
+from tests.support.neo4j_jars import JAVAS, ROOT, VERSION, Refused, Unavailable, jars, java, say
+
+IMAGE = "neo4j:5.26-community"
+START_S = 180.0  # 7 s on two idle cores, over a minute on busy ones
+STOP_S = 60.0
+BOLT_PORT = 7687
+HANDSHAKE = bytes.fromhex("6060b017 00000405 00000004 00000000 00000000")  # Bolt 5.4, else 4.0
 USER = "neo4j"
 OPENS = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")
 CONFIGURATION = """\
@@ -47,15 +46,14 @@ server.bolt.advertised_address=127.0.0.1:{port}
 server.http.enabled={browser}
 server.http.listen_address=127.0.0.1:{http}
 server.https.enabled=false
-server.memory.pagecache.size=128m
+server.memory.pagecache.size={page_cache}
 dbms.security.auth_enabled=true
+dbms.security.auth_lock_time=0s
+dbms.security.allow_csv_import_from_file_urls=false
 dbms.usage_report.enabled=false
 db.transaction.timeout=30s
+db.tx_log.preallocate=false
 """
-
-
-class Unavailable(Exception):
-    """No server can be had here; the text says why and what would help."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,8 @@ class Server:
     container: str = ""
 
     def environment(self) -> dict[str, str]:
-        """What a service or a bench reads to find it."""
-        found = {"RISKGRAPH_NEO4J_URI": self.uri, "RISKGRAPH_NEO4J_USER": self.user}
+        """What a service reads to find it."""
+        found = {"RISKGRAPH_STORE_URL": self.uri, "RISKGRAPH_NEO4J_USER": self.user}
         return found | ({"RISKGRAPH_NEO4J_PASSWORD_FILE": f"{self.folder}/password"} if self.folder else {})
 
 
@@ -89,111 +87,82 @@ def running(environment: Mapping[str, str] = os.environ) -> Server | None:
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
-# ---- jars ---------------------------------------------------------------------------------------
-def cache() -> Path:
-    base = os.environ.get("RISKGRAPH_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "riskgraph" / f"neo4j-{VERSION}"
-
-
-def jars() -> Path:
-    """The folder of the server's jars, fetched once and checked each time.
-
-    Raises:
-        Unavailable: Without Maven or network, or if a jar is not what it was.
-    """
-    place = cache()
-    if not place.is_dir():
-        if shutil.which("mvn") is None:
-            raise Unavailable("Maven (mvn) is not here, and fetches the server's jars")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fetched = place.with_name(f"{place.name}.{os.getpid()}")
-        say(f"fetching Neo4j {VERSION} (123 MB) into {place}")
-        command = ["mvn", "-q", "-B", "-f", str(PARTS / "pom.xml"), COPY, "-DincludeScope=runtime"]
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={fetched}"], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise Unavailable(f"Maven could not fetch Neo4j {VERSION}: {(done.stdout + done.stderr)[-400:]}")
-        check_jars(fetched)
-        with suppress(OSError):  # another process was first
-            fetched.rename(place)
-        shutil.rmtree(fetched, ignore_errors=True)
-    check_jars(place)
-    return place
-
-
-def check_jars(place: Path, listed: Path = PARTS / "jars.sha256") -> None:
-    """Refuse a folder that holds anything but the listed jars, each with its SHA-256.
-
-    Raises:
-        Unavailable: With the name of the first jar that is wrong, missing or not on the list.
-    """
-    wanted = dict(reversed(line.split("  ")) for line in listed.read_text().splitlines())
-    found = {path.name: path for path in place.iterdir()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if name not in wanted or name not in found:
-            what = "is not on the list" if name in found else "is missing"
-            raise Unavailable(f"{place}/{name} {what} of deploy/neo4j/jars.sha256: delete the folder")
-        with found[name].open("rb") as jar:
-            if hashlib.file_digest(jar, "sha256").hexdigest() != wanted[name]:
-                raise Unavailable(f"{place}/{name} has another SHA-256 than listed: delete the folder")
-
-
-def java() -> str:
-    """A Java that this line of Neo4j runs on.
-
-    Raises:
-        Unavailable: If there is none.
-    """
-    home = os.environ.get("JAVA_HOME")
-    found = [str(Path(home) / "bin" / "java")] if home else []
-    found += [path for path in [shutil.which("java")] if path]
-    found += [str(path) for path in sorted(Path("/usr/lib/jvm").glob("*/bin/java"))]
-    seen = []
-    for path in found:
-        with suppress(OSError):
-            told = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
-            version = re.search(r'version "(\d+)', told)
-            if version and version[1] in JAVAS:
-                return path
-            seen.append(told.partition("\n")[0])
-    raise Unavailable(f"Neo4j {VERSION} needs Java {' or '.join(JAVAS)}; found: {seen or 'none'}")
-
-
 # ---- a server of our own ------------------------------------------------------------------------
-def start(folder: Path, port: int = 0, *, browser: bool = False, owner: int | None = None) -> Server:
-    """Start a server and wait until it answers.
+@dataclass(frozen=True)
+class Wanted:
+    """How a server of our own is to be.
+
+    Attributes:
+        port: Of Bolt; 0 takes that of the folder's last start, else a free one.
+        browser: Serve Neo4j Browser too, on a free port of loopback.
+        tied: It ends with the thread that starts it, however that ends (where there is ``setpriv``).
+        heap: Largest heap of the JVM.
+        page_cache: Size of the page cache.
+    """
+
+    port: int = 0
+    browser: bool = False
+    tied: bool = False
+    heap: str = "512m"
+    page_cache: str = "64m"
+
+
+def start(folder: Path, wanted: Wanted = Wanted()) -> Server:
+    """Start a server and wait until it answers; one of that folder that runs is left as it is.
 
     Args:
-        folder: Where data, configuration, log, password (mode 0600) and pid go.
-        port: Of Bolt; 0 takes a free one.
-        browser: Serve Neo4j Browser too, on a free port of loopback.
-        owner: Process with which the server ends, however that one ends.
+        folder: Where data, configuration, log, password (mode 0600) and pid go. Data, password and port are
+            those of its last start, if there was one.
+        wanted: How it is to be.
 
     Raises:
-        Unavailable: If no server can be had, or it does not answer in time.
+        Unavailable: If no server can be had.
+        Refused: If the port is taken, or the server ends or does not answer in time.
     """
-    known = _read(folder)
+    folder = folder.resolve()
+    known = of_folder(folder)
     if known is not None:
         return known
     folder.mkdir(parents=True, exist_ok=True)
-    password = _password(folder)
-    port = port or free_port()
+    port = _port(folder, wanted.port)
+    began = time.monotonic()
     try:
-        server = _from_jars(folder, port, password, browser, owner)
+        server = _from_jars(folder, port, wanted)
     except Unavailable as wrong:
-        server = _from_docker(folder, port, password, str(wrong))
-    (folder / "server.json").write_text(json.dumps(asdict(server)))
+        server = _from_docker(folder, port, wanted, str(wrong))
+    _write(folder, server)
     try:
-        wait(server, lambda: alive(server))
-    except Unavailable as wrong:
+        _wait(server, port)
+    except Refused as wrong:
         stop(folder)
-        raise Unavailable(f"{wrong}; its log ends: {_tail(folder / 'server.log')}") from None
+        raise Refused(f"{wrong}; its log ends: {_tail(folder / 'server.log')}") from None
+    say(f"{server.uri} answers after {time.monotonic() - began:.1f} s")
     return server
+
+
+def _port(folder: Path, wanted: int) -> int:
+    kept = folder / "port"
+    port = wanted or (int(kept.read_text()) if kept.exists() else free_port())
+    if not is_free(port):
+        raise Refused(f"port {port} of 127.0.0.1 is taken: name another")
+    kept.write_text(str(port))
+    return port
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # as the server does: a port whose connections are just closed can be taken again
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 def _password(folder: Path) -> str:
@@ -201,50 +170,69 @@ def _password(folder: Path) -> str:
     path = folder / "password"
     if path.exists():
         return path.read_text()
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(password := secrets.token_urlsafe(18))
+    password = secrets.token_urlsafe(18)
+    _private(path, password)
     return password
 
 
-def _from_jars(folder: Path, port: int, password: str, browser: bool, owner: int | None) -> Server:
+def _set_first_password(folder: Path, password: str) -> None:
+    """Write what ``dbms set-initial-password`` writes: that takes 4 s and a password on a command line."""
+    salt = secrets.token_bytes(32)
+    digest = hashlib.sha256(salt + password.encode()).digest()
+    for _ in range(1023):
+        digest = hashlib.sha256(digest).digest()
+    (folder / "data" / "dbms").mkdir(parents=True)
+    _private(folder / "data" / "dbms" / "auth.ini", f"{USER}:SHA-256,{digest.hex()},{salt.hex()},1024:\n")
+
+
+def _from_jars(folder: Path, port: int, wanted: Wanted) -> Server:
     command, place = java(), jars()
     (folder / "conf").mkdir(exist_ok=True)
-    facts = {"folder": folder.resolve(), "port": port, "http": free_port(), "browser": str(browser).lower()}
-    (folder / "conf" / "neo4j.conf").write_text(CONFIGURATION.format(**facts))
-    environment = os.environ | {"NEO4J_HOME": str(folder), "NEO4J_CONF": str(folder / "conf")}
+    facts = {"folder": folder, "port": port, "http": free_port(), "browser": str(wanted.browser).lower()}
+    text = CONFIGURATION.format(page_cache=wanted.page_cache, **facts)
+    (folder / "conf" / "neo4j.conf").write_text(text)
+    password = _password(folder)
     if not (folder / "data").exists():
-        admin = [command, "-cp", f"{place}/*", "org.neo4j.cli.AdminTool", "dbms", "set-initial-password"]
-        subprocess.run([*admin, password], env=environment, check=True, capture_output=True)
+        _set_first_password(folder, password)
+    tie = [setpriv, "--pdeathsig", "KILL"] if wanted.tied and (setpriv := shutil.which("setpriv")) else []
     run = [
-        command, "-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError",
+        *tie, command, "-Xms128m", f"-Xmx{wanted.heap}", "-XX:+ExitOnOutOfMemoryError",
         *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENS),
         "--enable-native-access=ALL-UNNAMED", "-Dio.netty.tryReflectionSetAccessible=true",
         "-cp", f"{place}/*", "org.neo4j.server.CommunityEntryPoint",
         f"--home-dir={folder}", f"--config-dir={folder}/conf", "--console-mode",
     ]  # fmt: skip
-    if owner is not None:
-        run = [sys.executable, __file__, "with", str(owner), *run]
     with (folder / "server.log").open("wb") as log:
         child = subprocess.Popen(
             run, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     _children[child.pid] = child
-    if browser:
+    if wanted.browser:
         say(f"Neo4j Browser: http://127.0.0.1:{facts['http']}")
     return Server(f"neo4j://127.0.0.1:{port}", USER, password, str(folder), child.pid)
 
 
-def _from_docker(folder: Path, port: int, password: str, why: str) -> Server:
+def _from_docker(folder: Path, port: int, wanted: Wanted, why: str) -> Server:
     engine = shutil.which("docker")
     if engine is None or subprocess.run([engine, "info"], capture_output=True, check=False).returncode:
         raise Unavailable(f"{why}; and no Docker engine answers")
-    named = f"riskgraph-neo4j-{port}"
-    environment = os.environ | {"NEO4J_AUTH": f"{USER}/{password}"}
+    say(f"{why}; taking Docker")
+    (folder / "data").mkdir(exist_ok=True)
+    password, named = _password(folder), f"riskgraph-neo4j-{port}"
+    settings = {
+        "server_memory_heap_max__size": wanted.heap,
+        "server_memory_pagecache_size": wanted.page_cache,
+        "server_bolt_advertised__address": f"127.0.0.1:{port}",
+        "server_http_enabled": "false",
+        "dbms_usage__report_enabled": "false",
+        "db_transaction_timeout": "30s",
+    }
     command = [
-        engine, "run", "--rm", "-d", "--name", named, "-p", f"127.0.0.1:{port}:7687", "-e", "NEO4J_AUTH",
-        "-e", "NEO4J_server_memory_heap_max__size=512m", "-e", "NEO4J_server_memory_pagecache_size=128m",
-        f"neo4j:{VERSION}-community",
+        engine, "run", "--rm", "-d", "--name", named, "-p", f"127.0.0.1:{port}:7687",
+        "--user", f"{os.getuid()}:{os.getgid()}", "-v", f"{folder}/data:/data", "-e", "NEO4J_AUTH",
+        *(part for name, value in settings.items() for part in ("-e", f"NEO4J_{name}={value}")), IMAGE,
     ]  # fmt: skip
+    environment = os.environ | {"NEO4J_AUTH": f"{USER}/{password}"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unavailable(f"{why}; and Docker says: {done.stderr.strip()}")
@@ -257,34 +245,52 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait(server: Server, lives: Callable[[], bool] = lambda: True) -> None:
-    """Wait until the server answers a query.
+def speaks_bolt(port: int) -> bool:
+    """Whether a Bolt handshake on that port of loopback is answered."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as peer:
+        peer.sendall(HANDSHAKE)
+        return len(peer.recv(4)) == 4
+    return False
+
+
+def answer(server: Server) -> None:
+    """Log in and run one query.
 
     Raises:
-        Unavailable: If it ended, or did not answer in time.
+        Refused: If that does not work.
     """
     from neo4j import GraphDatabase
     from neo4j.exceptions import DriverError, Neo4jError
 
+    options = {"telemetry_disabled": True, "max_transaction_retry_time": 0.0, "connection_timeout": 10.0}
+    auth = (server.user, server.password) if server.user else None
+    try:
+        with GraphDatabase.driver(server.uri, auth=auth, **options) as driver:
+            driver.execute_query("RETURN 1", database_="neo4j")
+    except (DriverError, Neo4jError, OSError) as wrong:
+        raise Refused(f"no answer from {server.uri}: {wrong}") from wrong
+
+
+def _wait(server: Server, port: int) -> None:
     until = time.monotonic() + START_S
-    logging.getLogger("neo4j").setLevel(logging.CRITICAL)
-    options = {"telemetry_disabled": True, "max_transaction_retry_time": 0.0}
-    with GraphDatabase.driver(server.uri, auth=(server.user, server.password), **options) as driver:
-        while True:
+    while True:
+        last = "no handshake"
+        if speaks_bolt(port):
             try:
-                driver.execute_query("RETURN 1", database_="neo4j")
-                return
-            except (DriverError, Neo4jError) as wrong:
-                if not lives():
-                    raise Unavailable("the server ended at its start") from wrong
-                if time.monotonic() > until:
-                    raise Unavailable(f"no answer from {server.uri} in {START_S:.0f} s: {wrong}") from wrong
-                time.sleep(0.2)
+                return answer(server)
+            except Refused as wrong:
+                last = str(wrong)
+        if not alive(server):
+            raise Refused("the server ended at its start")
+        if time.monotonic() > until:
+            raise Refused(f"the server did not answer in {START_S:.0f} s ({last})")
+        time.sleep(0.1)
 
 
 def stop(folder: Path) -> bool:
     """Stop the server of a folder by its pid; False if none runs."""
-    server = _read(folder)
+    folder = folder.resolve()
+    server = of_folder(folder)
     (folder / "server.json").unlink(missing_ok=True)
     if server is None:
         return False
@@ -296,85 +302,128 @@ def stop(folder: Path) -> bool:
     while alive(server):
         if time.monotonic() > until:
             kill(server, signal.SIGKILL)
-        time.sleep(0.1)
+        time.sleep(0.05)
     return True
 
 
 def kill(server: Server, how: signal.Signals) -> None:
-    """Send a signal to the server and all that it started."""
+    """Send a signal to the server's process, if it is still there."""
     assert server.pid is not None
-    with suppress(ProcessLookupError):
-        os.killpg(server.pid, how)
+    if alive(server):
+        with suppress(ProcessLookupError):
+            os.kill(server.pid, how)
 
 
-def _read(folder: Path) -> Server | None:
+def _write(folder: Path, server: Server) -> None:
+    known = asdict(server)
+    del known["password"]  # stands in a file that only its owner can read
+    (folder / "server.json").write_text(json.dumps(known))
+
+
+def of_folder(folder: Path) -> Server | None:
     """The server of a folder, if it runs."""
     try:
-        server = Server(**json.loads((folder / "server.json").read_text()))
-    except (OSError, ValueError, TypeError):
+        known = json.loads((folder / "server.json").read_text())
+    except (OSError, ValueError):
         return None
+    server = Server(**known, password=(folder / "password").read_text())
     return server if alive(server) else None
 
 
 def alive(server: Server) -> bool:
-    """Whether the server's process, or its container, is there."""
+    """Whether the server's process, or its container, is there; of a given server nothing is known."""
+    if server.container:
+        return bool(_told("docker", "ps", "-q", "--filter", f"name=^{server.container}$"))
     if server.pid is None:
         return True
-    child = _children.get(server.pid)
-    if child is not None and child.poll() is not None:
-        del _children[server.pid]
-    try:
-        os.killpg(server.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    if (child := _children.get(server.pid)) is not None:
+        return child.poll() is None
+    # A pid may have gone to another process since: ours has its folder on the command line.
+    return f"--home-dir={server.folder}" in _command_line(server.pid)
+
+
+def _command_line(pid: int) -> str:
+    if Path("/proc/self").exists():
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        return ""
+    return _told("ps", "-ww", "-o", "args=", "-p", str(pid))
+
+
+def _told(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _tail(path: Path) -> str:
     return path.read_text(errors="replace")[-600:].strip() if path.exists() else "(nothing)"
 
 
-def _with(owner: int, command: list[str]) -> int:
-    """Run a command and end it when its owner is gone, killed or not."""
-    child = subprocess.Popen(command)
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    while child.poll() is None:
-        try:
-            os.kill(owner, 0)
-        except ProcessLookupError:
-            child.kill()
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(0.5)
-    return child.returncode
-
-
 # ---- command line -------------------------------------------------------------------------------
 def main(arguments: list[str]) -> int:
-    if arguments[:1] == ["with"]:
-        return _with(int(arguments[1]), arguments[2:])
-    parser = argparse.ArgumentParser(prog="neo4j_server", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("what", choices=["start", "stop", "status"])
-    parser.add_argument("--folder", type=Path, default=Path("build/neo4j"), help="data, log, password, pid")
-    parser.add_argument("--port", type=int, default=7687, help="of Bolt, on loopback; 0 takes a free one")
-    parser.add_argument("--browser", action="store_true", help="serve Neo4j Browser too, on loopback")
-    asked = parser.parse_args(arguments)
-    folder = asked.folder.resolve()
-    if asked.what == "stop":
-        say("stopped" if stop(folder) else f"no server of {folder} runs")
-        return 0
+    asked = _parser().parse_args(arguments)
     try:
-        server = running() or (
-            _read(folder) if asked.what == "status" else start(folder, asked.port, browser=asked.browser)
-        )
-    except Unavailable as wrong:
+        return _run(asked)
+    except (Unavailable, Refused) as wrong:
         say(f"no Neo4j: {wrong}")
-        return 1
+        return 0 if asked.what == "fetch" and isinstance(wrong, Unavailable) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.neo4j_server",
+        description=f"A Neo4j {VERSION} Community server on loopback, for development, tests, benches: the "
+        f"one of RISKGRAPH_NEO4J_URI as it is, else Maven jars on Java {' or '.join(JAVAS)}, else Docker.",
+    )
+    parser.add_argument(
+        "what",
+        choices=["start", "stop", "status", "uri", "fetch"],
+        help="start: prints the URI once it answers; stop: by pid; status: what a service needs to use it, "
+        "for eval; uri; fetch: get and check the jars, so that a start needs no network",
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "build" / "neo4j", help="data, log, password, pid"
+    )
+    parser.add_argument("--port", type=int, default=0, help="of Bolt; default that of the last start, else "
+                        f"{BOLT_PORT}, or a free one where that is taken")  # fmt: skip
+    parser.add_argument("--browser", action="store_true", help="serve Neo4j Browser too, on loopback")
+    parser.add_argument("--heap", default=Wanted.heap, help="largest heap (%(default)s)")
+    parser.add_argument("--page-cache", default=Wanted.page_cache, help="page cache (%(default)s)")
+    return parser
+
+
+def _run(asked: argparse.Namespace) -> int:
+    given, folder = running(), asked.folder.resolve()
+    if asked.what == "stop":
+        if given is not None:
+            say(f"{given.uri} is given: it is not ours to stop")
+        else:
+            say("stopped" if stop(folder) else f"no server of {folder} runs")
+        return 0
+    if asked.what == "fetch":
+        if given is None:
+            java(), jars()
+        return 0
+    server = given or (_start(asked, folder) if asked.what == "start" else of_folder(folder))
     if server is None:
         say(f"no server of {folder} runs")
         return 1
-    for name, value in server.environment().items():
-        sys.stdout.write(f"export {name}={value}\n")
+    if given is not None:
+        answer(given)
+    if asked.what == "status":
+        for name, value in server.environment().items():
+            sys.stdout.write(f"export {name}={value}\n")
+    else:
+        sys.stdout.write(f"{server.uri}\n")
     return 0
+
+
+def _start(asked: argparse.Namespace, folder: Path) -> Server:
+    port = asked.port
+    if not port and not (folder / "port").exists() and is_free(BOLT_PORT):
+        port = BOLT_PORT
+    server = start(folder, Wanted(port, asked.browser, False, asked.heap, asked.page_cache))
+    say(f"user {server.user}, password in {folder}/password")
+    return server
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 30.0
+# A server that has just started takes its time for the first statements.
+PATIENCE_S = 120.0
 
 
 def until(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> None:

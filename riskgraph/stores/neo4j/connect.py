@@ -30,6 +30,8 @@ FORM = "neo4j://HOST[:PORT][/DATABASE][?journal=PATH]"
 BOLT_PORT = 7687
 DATABASE = "neo4j"
 READ_S = 0.05
+# How long a read that nobody waits for any more may go on before its connection is given up.
+LEFT_S = 3.0
 CLOSE_S = 2.0
 # Limits in seconds; every one of the driver's own defaults is unfit for a checkout.
 _BOTH: dict[str, Any] = {
@@ -175,6 +177,8 @@ class Connection:
             raise ExtraMissing("a store in Neo4j", "neo4j") from None
         self._neo4j = neo4j
         self._target = target
+        # Held, since a loop refers to its tasks weakly.
+        self._asked: set[Future[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, name=f"riskgraph-neo4j-{target.journal.name}", daemon=True)
         self._thread.start()
@@ -233,6 +237,33 @@ class Connection:
             database=self._target.database, default_access_mode=access
         ) as session:
             return await (await session.run(read, dict(parameters))).data()
+
+    def ask(
+        self, query: LiteralString, parameters: Mapping[str, Any], timeout_s: float
+    ) -> Future[list[list[Any]]]:
+        """:meth:`fetch` from any thread; whoever cancels the future only stops waiting.
+
+        Cutting the read itself would cost its connection, and the next order the opening of another.
+        """
+        answer: Future[list[list[Any]]] = Future()
+
+        async def work() -> None:
+            try:
+                async with asyncio.timeout(LEFT_S):
+                    rows = await self.fetch(query, parameters, timeout_s)
+            except BaseException as failure:
+                if answer.set_running_or_notify_cancel():
+                    answer.set_exception(failure)
+                if not isinstance(failure, Exception):
+                    raise
+            else:
+                if answer.set_running_or_notify_cancel():
+                    answer.set_result(rows)
+
+        running = self.submit(work())
+        self._asked.add(running)
+        running.add_done_callback(self._asked.discard)
+        return answer
 
     async def read(self, work: Work[T]) -> T:
         """A managed reading transaction of the background, with retries."""

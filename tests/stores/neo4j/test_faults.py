@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from dataclasses import replace
+from random import Random
 from urllib.parse import urlsplit
 
 import pytest
 
 from riskgraph.bench.fault_proxy import FaultProxy, Mode
-from tests.stores.builders import DAY, HOUR, an_order, an_outcome
+from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome
 from tests.stores.neo4j.held import context_of, record
+from tests.stores.streams import crowded_order, random_stream
 from tests.support.until import until
 
 FAULTS = [
@@ -64,11 +67,29 @@ def test_contexts_are_local_during_a_fault_and_shared_again_after_it(far, proxy,
     assert (context.source, accounts(context)) == ("local", 1)
     proxy.set(Mode())
     far.let_go()
-    until(far.shares, 60)
+    until(far.shares)
     until(lambda: context_of(far, ORDER).source == "neo4j")
     assert accounts(context_of(far, ORDER)) == 2
-    until(lambda: far.feed.status.packed == far.feed_end(), 60)
+    until(lambda: far.feed.status.packed == far.feed_end())
     assert far.shared_state()["feed_lag_events"] == 0
+
+
+def test_what_was_recorded_during_an_outage_is_read_after_it_as_if_there_had_been_none(open_beside, proxy):
+    store = open_beside(uri=f"bolt://127.0.0.1:{proxy.port}")
+    store.let_go()
+    stream = random_stream(3, 80, make=crowded_order)
+    for number, fact in enumerate(stream):
+        if number == len(stream) // 2:
+            proxy.set(Mode("refuse"))
+        record(store, fact, number)
+    proxy.set(Mode())
+    until(store.shares)
+    until(lambda: store.feed.status.packed == store.feed_end())
+    chance = Random(3)
+    for number in range(10):
+        order = crowded_order(chance, 10_000 + number, NOW - chance.random() * 10 * DAY)
+        context = context_of(store, order)
+        assert context == replace(store.context(order), source="neo4j")
 
 
 def test_other_work_goes_on_while_an_order_waits(far, proxy):
@@ -108,7 +129,7 @@ def test_a_store_opens_and_works_while_the_server_is_down(open_beside, proxy):
     }
     store.let_go()
     proxy.set(Mode())
-    until(store.shares, 60)
+    until(store.shares)
     until(lambda: context_of(store, ORDER).source == "neo4j")
 
 
@@ -136,3 +157,22 @@ def test_nothing_of_an_erased_person_is_read_back(open_beside):
     until(lambda: context_of(store, ORDER).source == "neo4j")
     context = context_of(store, ORDER)
     assert (accounts(context), context.values["B136"]) == (0, "3+")
+
+
+def test_an_answer_that_a_busy_loop_does_not_get_to_opens_no_breaker(beside, monkeypatch):
+    asked = []
+    ask = beside._connection.ask
+    monkeypatch.setattr(beside._connection, "ask", lambda *given: asked.append(ask(*given)) or asked[-1])
+
+    async def busy():
+        end = time.monotonic() + 0.2
+        reading = asyncio.create_task(beside.read_context(replace(ORDER, timeout_ms=800)))
+        await asyncio.sleep(0)
+        # Other work, until the answer is there and the order's time is over.
+        until(lambda: asked[-1].done() and time.monotonic() > end)
+        return await reading
+
+    for number in range(1, 5):
+        assert asyncio.run(busy()).source == "local"
+        assert len(asked) == number
+    assert beside.breaker.closed
