@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from riskgraph import bootstrap
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid, NotFound, Unavailable
+from riskgraph.core.links import OrderLinks
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import PastOrder
@@ -25,7 +27,7 @@ from riskgraph.eval import worlds
 from riskgraph.models import Model
 from riskgraph.ports import Progress
 from riskgraph.settings import Settings
-from riskgraph.stores.neo4j import nodes, removal
+from riskgraph.stores.neo4j import links, nodes, removal
 from riskgraph.stores.neo4j.connect import FORM, Connection, is_neo4j, parse_url, read_credentials
 from riskgraph.stores.neo4j.feed import Feed
 from riskgraph.stores.neo4j.journal import Journal
@@ -130,6 +132,20 @@ def ask(settings: Settings, query: AnalystQuery, given: dict[str, str]) -> list[
     query.parameters_of(given)  # what is wrong with them needs no server
     with connected(settings) as neo4j:
         return wait(neo4j, run_query(neo4j, query, given))
+
+
+@dataclass(frozen=True)
+class GraphOrders:
+    """Orders as the graph has them, for a picture."""
+
+    neo4j: Connection
+
+    def subgraph(self, order_key: str) -> OrderSubgraph | None:
+        vec = wait(self.neo4j, self.neo4j.read(partial(links.read_vec, key=order_key)))
+        return None if vec is None else OrderSubgraph.unpack(vec)
+
+    def links(self, order_key: str, most: int) -> OrderLinks | None:
+        return wait(self.neo4j, self.neo4j.read(partial(links.read_links, key=order_key, most=most)))
 
 
 def load_world(settings: Settings, folder: Path, shown: str, progress: Progress) -> dict[str, Any]:
@@ -319,7 +335,7 @@ def check(settings: Settings, sample: int, progress: Progress) -> dict[str, Any]
 def _same(model: Model, graph: OrderSubgraph, decision: Mapping[str, Any]) -> bool:
     if decision["score"] is None:
         return True
-    return model.score(graph, decision["availability"]).probability == decision["score"]
+    return bool(model.score(graph, decision["availability"]).probability == decision["score"])
 
 
 async def _read_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +20,18 @@ from riskgraph.explainers.links_svg import MOST
 from riskgraph.explainers.order_picture import What, size_of
 from riskgraph.order_graph import OrderGraph, find_order
 from riskgraph.settings import Settings
+from riskgraph.stores import SqliteStore
 
 app = typer.Typer(help="One order as a graph.", no_args_is_help=True)
+
+
+class Origin(StrEnum):
+    """Where an order is read from."""
+
+    STORE = "store"
+    NEO4J = "neo4j"
+
+
 SUFFIXES = (".svg", ".png")
 
 
@@ -43,6 +54,9 @@ def show_graph(
     others: Annotated[
         int, typer.Option(min=0, max=MOST, help="Other orders that are drawn; the rest is counted.")
     ] = 24,
+    origin: Annotated[
+        Origin, typer.Option("--from", help="Where order and links are read; decisions are the store's.")
+    ] = Origin.STORE,
     lang: Annotated[Lang, typer.Option(help="Language of the picture.")] = Lang.EN,
     as_json: AsJson = False,
 ) -> None:
@@ -54,13 +68,24 @@ def show_graph(
     suffix = None if out is None else out.suffix.lower()
     if suffix is not None and suffix not in SUFFIXES:
         raise Invalid(f"--out must end in {' or '.join(SUFFIXES)}, got {out}", field="--out")
-    with bootstrap.open_keys(Settings.from_environment()) as store:
-        graph = find_order(store, asked, others)
+    settings = Settings.from_environment()
+    with bootstrap.open_keys(settings) as store:
+        graph = _found(settings, store, asked, others, origin)
     if out is not None:
         picture = graph.picture(what, lang.value)
         out.write_bytes(picture.encode() if suffix == ".svg" else rasterize(picture, *size_of(what)))
     shown = graph.node_link() if as_json else None
     emit(shown, as_json, lambda console: show(console, graph, out))
+
+
+def _found(settings: Settings, store: SqliteStore, asked: str, others: int, origin: Origin) -> OrderGraph:
+    if origin is Origin.STORE:
+        return find_order(store, asked, others)
+    # Here, since it needs what the core install lacks.
+    from riskgraph import graph_database
+
+    with graph_database.connected(settings) as neo4j:
+        return find_order(store, asked, others, graph_database.GraphOrders(neo4j))
 
 
 def show(console: Console, graph: OrderGraph, out: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -34,7 +34,7 @@ class Loaded:
     materialised: int = 0
 
 
-async def load(neo4j: Writes, parts: Iterable[Part]) -> AsyncIterator[Loaded]:
+async def load(neo4j: Writes, parts: Iterable[Part]) -> AsyncGenerator[Loaded, None]:
     """Write parts, and tell after each how far it came."""
     await migrate(neo4j)
     done = Loaded()

@@ -7,11 +7,11 @@ They run in reading transactions with a time limit on the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, NotFound
@@ -117,7 +117,7 @@ def _card(text: str) -> list[dict[str, Any]]:
     return out
 
 
-_READERS = {"text": str, "whole": _whole, "number": float, "card": _card}
+_READERS: dict[str, Callable[[str], Any]] = {"text": str, "whole": _whole, "number": float, "card": _card}
 
 
 @lru_cache(maxsize=1)
@@ -151,4 +151,4 @@ async def run_query(
         Invalid: If a parameter is missing or wrong.
     """
     asked = query.parameters_of(given)
-    return await neo4j.rows(cast(LiteralString, query.text), asked, timeout_s)
+    return await neo4j.rows(query.text, asked, timeout_s)
