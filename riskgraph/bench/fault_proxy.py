@@ -25,18 +25,27 @@ class Mode:
     """How the proxy behaves, towards connections that are open and towards new ones.
 
     Attributes:
-        fault: ``none`` passes all; ``delay`` passes each piece ``seconds`` late; the others come after some
-            bytes: ``cut`` closes the connection that carried them; ``half_open`` swallows all and says
-            nothing; ``reset`` answers with RST; ``refuse`` closes what is open and listens no more.
+        fault: ``none`` passes all; ``delay`` passes each piece of the server's answers ``seconds`` late, or
+            as the next mode says once that is set; ``cut`` passes the next ``after`` bytes of the answers on
+            each connection, then closes it; ``half_open`` accepts, swallows all and says nothing, also where
+            no server is, and a connection that swallowed something stays silent until it is closed;
+            ``reset`` answers with RST; ``refuse`` closes what is open and listens no more.
         seconds: Of ``delay``.
-        after: Bytes that pass before the fault: a number inside of a frame cuts it.
-        side: Whose bytes are counted, over all connections: the server's answers or what it is asked.
+        after: Bytes of ``cut``: a number inside of a frame cuts it.
     """
 
     fault: Fault = "none"
     seconds: float = 0.0
     after: int = 0
-    side: Side = "answers"
+
+
+@dataclass(slots=True)
+class _Link:
+    """What is remembered of one connection: whether bytes of it are lost, and what a cut still passes."""
+
+    silent: bool = False
+    changes: int = -1
+    left: int = 0
 
 
 class FaultProxy:
@@ -45,7 +54,11 @@ class FaultProxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._mode = Mode()
+        self._changes = 0
+        # What comes once so many more bytes of one side have passed.
+        self._later: tuple[Mode, Side] | None = None
         self._left = 0
+        self._changed = asyncio.Event()
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -68,10 +81,15 @@ class FaultProxy:
         """Behave so from now on; returns once it holds."""
         self._call(self._set(mode))
 
+    def set_later(self, mode: Mode, after: int, side: Side = "answers") -> None:
+        """Pass all until ``after`` bytes of a side have passed over all connections, then behave so."""
+        self._call(self._set(Mode()))
+        self._left, self._later = after, (mode, side)
+
     @property
     def struck(self) -> bool:
-        """Whether so many bytes have passed that the fault is there."""
-        return self._left <= 0
+        """Whether no fault is still to come."""
+        return self._later is None
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -81,77 +99,115 @@ class FaultProxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _set(self, mode: Mode) -> None:
-        self._mode, self._left = mode, mode.after
-        if self._server is None:
+        self._mode, self._changes, self._later = mode, self._changes + 1, None
+        self._changed.set()
+        self._changed = asyncio.Event()
+        if mode.fault in ("reset", "refuse"):
+            self._close_all(reset=mode.fault == "reset")
+        if mode.fault == "refuse":
+            self._stop_listening()
+        elif self._server is None:
             await self._listen()
-        if self.struck:
-            await self._strike()
 
-    async def _strike(self) -> None:
-        """What a fault does to all connections when it comes."""
-        if self._mode.fault in ("reset", "refuse"):
-            await self._close_all(reset=self._mode.fault == "reset")
-        if self._mode.fault == "refuse":
-            await self._stop_listening()
-
-    async def _stop_listening(self) -> None:
+    def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
 
-    async def _close_all(self, *, reset: bool) -> None:
+    def _close_all(self, *, reset: bool) -> None:
         for writer in tuple(self._open):
             _close(writer, reset=reset)
 
     async def _end(self) -> None:
-        await self._stop_listening()
-        await self._close_all(reset=False)
+        self._stop_listening()
+        self._close_all(reset=False)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._mode.fault == "reset" and self.struck:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._open.add(writer)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            self._open.discard(writer)
+            _close(writer, reset=False)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._mode.fault == "reset":
             _close(writer, reset=True)
+            return
+        if self._mode.fault == "half_open":
+            with suppress(OSError):
+                while await reader.read(_CHUNK):
+                    pass
             return
         try:
             theirs, ours = await asyncio.open_connection(*self._target)
         except OSError:
-            _close(writer, reset=False)
             return
-        pair = {writer, ours}
-        self._open |= pair
+        self._open.add(ours)
+        link = _Link()
         ways = [
-            asyncio.ensure_future(self._pass(reader, ours, "requests")),
-            asyncio.ensure_future(self._pass(theirs, writer, "answers")),
+            asyncio.ensure_future(self._pass(link, reader, ours, "requests")),
+            asyncio.ensure_future(self._pass(link, theirs, writer, "answers")),
         ]
-        self._tasks.update(ways)
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        self._tasks.difference_update(ways)
-        self._open -= pair
-        for end in pair:
-            _close(end, reset=False)
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self._open.discard(ours)
+            _close(ours, reset=False)
 
-    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, side: Side) -> None:
+    async def _pass(
+        self, link: _Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, side: Side
+    ) -> None:
+        answers = side == "answers"
         with suppress(OSError):
             while data := await source.read(_CHUNK):
-                mode = self._mode
-                counted = side == mode.side and mode.fault not in ("none", "delay")
-                if mode.fault == "delay":
-                    await asyncio.sleep(mode.seconds)
-                elif counted:
-                    data, self._left = data[: max(0, self._left)], self._left - len(data)
-                elif mode.fault == "half_open" and self.struck:
+                if self._later is not None and self._later[1] == side:
+                    data = await self._pass_before(data, sink)
+                    if self._later is not None or sink.is_closing():
+                        continue
+                mode = await self._due() if answers else self._mode
+                link.silent |= mode.fault == "half_open"
+                if link.silent:
                     continue
+                cut = mode.fault == "cut" and answers
+                if cut:
+                    if link.changes != self._changes:
+                        link.changes, link.left = self._changes, mode.after
+                    data = data[: link.left]
+                    link.left -= len(data)
                 sink.write(data)
                 await sink.drain()
-                if counted and self.struck:
-                    await self._strike()
-                    if mode.fault != "half_open":
-                        return
+                if cut and link.left == 0:
+                    return
+
+    async def _pass_before(self, data: bytes, sink: asyncio.StreamWriter) -> bytes:
+        """What comes after the last byte before the fault, which is there then."""
+        assert self._later is not None
+        sink.write(data[: self._left])
+        await sink.drain()
+        rest, self._left = data[self._left :], max(0, self._left - len(data))
+        if self._left == 0:
+            await self._set(self._later[0])
+        return rest
+
+    async def _due(self) -> Mode:
+        """The mode by which a piece of an answer goes on, once it may."""
+        while (mode := self._mode).fault == "delay":
+            try:
+                await asyncio.wait_for(self._changed.wait(), mode.seconds)
+            except TimeoutError:
+                break
+        return mode
 
 
 def _close(writer: asyncio.StreamWriter, *, reset: bool) -> None:

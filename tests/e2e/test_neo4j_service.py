@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ pytest.importorskip("neo4j", reason="no Neo4j: its driver needs the extra neo4j"
 
 from riskgraph.bench.fault_proxy import FaultProxy, Mode
 from tests.stores.neo4j.fed import Graph
+from tests.support.neo4j import again
 from tests.support.neo4j_server import Server as Neo4j
-from tests.support.neo4j_server import alive, kill, start, stop
+from tests.support.neo4j_server import alive, kill
 from tests.support.process import DEADLINE_S, Server
 from tests.support.until import until
 
@@ -120,22 +120,9 @@ def test_a_server_that_cannot_be_reached_costs_no_answer_and_no_order(neo4j, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_server_that_is_stopped_and_started_again_costs_no_answer_and_no_order(neo4j_server, tmp_path, how):
-    if neo4j_server.container:
-        pytest.skip("a server of its own is needed here, and Docker gives it no process group")
-    folder = tmp_path / "neo4j"
-    server = start(folder, owner=os.getpid())
-
+def test_a_server_that_is_stopped_and_started_again_costs_no_answer_and_no_order(own_neo4j, tmp_path, how):
     def end() -> None:
-        kill(server, how)
-        until(lambda: not alive(server), DEADLINE_S)
+        kill(own_neo4j, how)
+        until(lambda: not alive(own_neo4j), DEADLINE_S)
 
-    def again() -> Neo4j:
-        return start(folder, urlsplit(server.uri).port or 0, owner=os.getpid())
-
-    try:
-        outage(server.uri, server, tmp_path, end, again)
-    finally:
-        with suppress(OSError):
-            kill(server, signal.SIGKILL)
-        stop(folder)
+    outage(own_neo4j.uri, own_neo4j, tmp_path, end, lambda: again(own_neo4j))

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from riskgraph.bench.fault_proxy import FaultProxy, Mode
 from riskgraph.stores.neo4j import connect, feed
-from riskgraph.stores.neo4j.store import Neo4jStore
 from tests.stores.builders import NOW, digest
 from tests.stores.machine import examples
 from tests.stores.model import GraphModel, JournalModel, decided, pooled_order, pooled_outcome
@@ -28,14 +27,14 @@ from tests.stores.neo4j.fed import Fed, Graph
 from tests.stores.neo4j.test_machine import CLEAR
 from tests.stores.neo4j.view import check_graph
 from tests.stores.neo4j.writing_child import KINDS, open_store, order_of
-from tests.support.neo4j_server import Server, alive, kill, start, stop
+from tests.support.neo4j import again
+from tests.support.neo4j_server import Server, alive, kill, of_folder
 from tests.support.until import until
 
-FAULTS = st.builds(
-    Mode,
-    fault=st.sampled_from(("cut", "reset", "refuse", "half_open")),
-    after=st.integers(0, 2_000) | st.integers(0, 200_000),
-    side=st.sampled_from(("answers", "requests")),
+FAULTS = st.tuples(
+    st.sampled_from([Mode(fault) for fault in ("cut", "reset", "refuse", "half_open")]),
+    st.integers(0, 2_000) | st.integers(0, 200_000),
+    st.sampled_from(("answers", "requests")),
 )
 FIRST, MORE = 5, 14
 
@@ -78,8 +77,8 @@ class Recorded:
 
 
 @given(faults=st.lists(FAULTS, min_size=1, max_size=4))
-@example([Mode("cut", after=0)])
-@example([Mode("half_open", after=3_000), Mode("cut", after=1_000, side="requests")])
+@example([(Mode("cut"), 0, "answers")])
+@example([(Mode("half_open"), 3_000, "answers"), (Mode("reset"), 1_000, "requests")])
 @settings(examples(5, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_breaks_after_any_number_of_bytes_costs_nothing(neo4j, monkeypatch, faults):
     monkeypatch.setattr(feed, "FIRST_PAUSE_S", 0.02)
@@ -91,10 +90,10 @@ def test_what_breaks_after_any_number_of_bytes_costs_nothing(neo4j, monkeypatch,
         with closing(Fed(far, Path(folder) / "store.db")) as fed:
             recorded = Recorded(fed)
             running = fed.connection.submit(fed.feed.run())
-            for fault in faults:
-                proxy.set(fault)
+            for mode, after, side in faults:
+                proxy.set_later(mode, after, side)
                 until(lambda: proxy.struck or recorded.written())
-                if fault.fault == "half_open":
+                if mode.fault == "half_open":
                     # As a firewall does that has forgotten the connection.
                     proxy.set(Mode("reset"))
                 proxy.set(Mode())
@@ -174,28 +173,22 @@ def test_a_process_that_is_killed_while_its_feed_writes_repeats_and_loses_nothin
 
 
 @pytest.mark.slow
-def test_a_server_that_is_killed_while_it_is_written_to_loses_nothing(neo4j_server, tmp_path):
-    if neo4j_server.container:
-        pytest.skip("a server of its own is needed here, and Docker gives it no process group")
-    server = start(tmp_path / "neo4j", owner=os.getpid())
-    try:
-        with closing(open_store(server, tmp_path / "store.db")) as store:
-            for number in range(4):
-                server = killed_while_it_is_written_to(server, store, number)
-        check_killed(server, tmp_path / "store.db", set())
-    finally:
-        kill(server, signal.SIGKILL)
-        stop(tmp_path / "neo4j")
+def test_a_server_that_is_killed_while_it_is_written_to_loses_nothing(own_neo4j, tmp_path):
+    with closing(open_store(own_neo4j, tmp_path / "store.db")) as store:
+        for number in range(4):
+            packed = store.feed.status.packed
+            for n in range(60):
+                entry = decided(pooled_order(60 * number + n), f"d{number}-{n}", flagged=n % 2 == 0)
+                store.append(entry)
+            # The first orders are there, and behavior nodes are being made.
+            until(lambda packed=packed: store.feed.status.packed > packed, 60)
+            kill(server_of(own_neo4j), signal.SIGKILL)
+            until(lambda: not alive(server_of(own_neo4j)))
+            store.append_outcomes([pooled_outcome(pooled_order(60 * number), 0, KINDS[0], None)])
+            again(own_neo4j)
+    check_killed(own_neo4j, tmp_path / "store.db", set())
 
 
-def killed_while_it_is_written_to(server: Server, store: Neo4jStore, number: int) -> Server:
-    """The server that was started on the folder of the one that was killed, at the same port."""
-    packed = store.feed.status.packed
-    for n in range(60):
-        store.append(decided(pooled_order(60 * number + n), f"d{number}-{n}", flagged=n % 2 == 0))
-    # The first orders are there, and behavior nodes are being made.
-    until(lambda: store.feed.status.packed > packed, 60)
-    kill(server, signal.SIGKILL)
-    until(lambda: not alive(server))
-    store.append_outcomes([pooled_outcome(pooled_order(60 * number), 0, KINDS[0], None)])
-    return start(Path(server.folder), urlsplit(server.uri).port or 0, owner=os.getpid())
+def server_of(first: Server) -> Server:
+    """The server that runs on the folder now: its process is another after each start."""
+    return of_folder(Path(first.folder)) or first

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from riskgraph.bench.fault_proxy import FaultProxy, Mode
@@ -90,10 +91,12 @@ class Neo4jMachine(StoreMachine):
         self.everything_is_fed(0)
 
     # ---- what services share ----------------------------------------------------------------------
-    @rule(number=NUMBERS, tries=TRIES, facts=FACTS, age=AGES)
+    @rule(number=NUMBERS, tries=TRIES, facts=FACTS, age=AGES, fed=st.booleans())
     def a_context_has_what_the_other_service_knows(
-        self, number: int, tries: int, facts: int, age: float
+        self, number: int, tries: int, facts: int, age: float, fed: bool
     ) -> None:
+        if fed:
+            self.everything_is_fed(0)
         store, model = self.at(0)
         order = self.asked(number, tries, facts, age)
         found = context_of(store, order)
