@@ -173,7 +173,7 @@ def announce(
     payload = {
         "subject_sha256": [sha256(account).hexdigest() for account in accounts],
         "order_sha256": _orders_named(keys, connection),
-        "outcome_sha256": _early_named(keys, connection),
+        "outcome_sha256": _outcomes_named(keys, connection),
         "decision_sha256": [sha256(name.encode()).hexdigest() for name in decisions],
         "optional_sha256": _orders_named(optional, connection),
     }
@@ -192,7 +192,7 @@ def order_sha256(past: PastOrder) -> str:
 
 
 def outcome_sha256(outcome: Outcome) -> str:
-    """What names an outcome whose order is not on record."""
+    """What names an outcome in a notice of erasure."""
     return sha256(encode_row(outcome)).hexdigest()
 
 
@@ -201,9 +201,9 @@ def _orders_named(keys: Sequence[str], connection: apsw.Connection) -> list[str]
     return [order_sha256(decode_past(facts)) for (facts,) in rows]
 
 
-def _early_named(keys: Sequence[str], connection: apsw.Connection) -> list[str]:
-    alone = "NOT EXISTS(SELECT 1 FROM orders WHERE key=order_key)"
-    query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE {alone} AND order_key IN"
+def _outcomes_named(keys: Sequence[str], connection: apsw.Connection) -> list[str]:
+    """Also those whose order is named: a reader may hold the outcome and never see its order."""
+    query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE order_key IN"
     return [outcome_sha256(outcome_of(row)) for row in select_in(connection, query, keys)]
 
 

@@ -210,7 +210,7 @@ class Notice:
     Attributes:
         subjects: Accounts; all of their orders go.
         orders: Orders that go.
-        outcomes: Outcomes whose order never came.
+        outcomes: Outcomes that go, also where their order is not there.
         decisions: Decisions that go; their orders stay.
         optional: Orders of which the optional values go.
     """
@@ -237,7 +237,7 @@ async def erase_some(tx: AsyncManagedTransaction, notice: Notice, limit: int = B
 
 
 async def erase_rest(tx: AsyncManagedTransaction, notice: Notice) -> None:
-    """Take out the decisions that a notice names, and outcomes whose order never came."""
+    """Take out the decisions that a notice names, and outcomes that are there without their order."""
     await (await tx.run(_TAKE_DECISIONS, names=list(notice.decisions))).consume()
     await (await tx.run(_TAKE_OUTCOMES, names=list(notice.outcomes))).consume()
 

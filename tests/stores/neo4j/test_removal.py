@@ -96,6 +96,14 @@ def test_an_outcome_whose_order_never_came_goes_too(fed):
     assert fed.ask("MATCH (x:Outcome) RETURN x.order_key") == [["m|web|other"]]
 
 
+def test_an_outcome_goes_whose_order_was_erased_before_it_was_fed(fed):
+    fed.store.append_outcomes([an_outcome("a1", "paid")])
+    fed.drain()
+    fed.add("a1")
+    erase(fed, ANN)
+    assert fed.ask("MATCH (x:Outcome) RETURN x.order_key") == []
+
+
 def test_a_person_with_more_orders_than_one_transaction_takes_goes_whole(fed):
     fed.feed._policy = nodes.Policy("flagged")
     for number in range(2 * removal.BATCH + 5):
