@@ -44,8 +44,10 @@ from riskgraph.reviewing import Reviews
 from riskgraph.service import Service
 from riskgraph.settings import Settings
 from riskgraph.shadow import Challengers
-from riskgraph.stores import Secrets, SqliteStore, open_store, store_path
+from riskgraph.stores import Neo4jOptions, Secrets, SqliteStore, open_store, store_path
 from riskgraph.stores.log import parse_head
+from riskgraph.stores.neo4j.connect import READ_S
+from riskgraph.stores.neo4j.nodes import Policy
 from riskgraph.stores.rotation import rotate_under
 from riskgraph.stores.verify import Verified, verify_file
 from riskgraph.subjects import Subjects
@@ -281,6 +283,18 @@ def open_secrets(settings: Settings) -> Secrets:
     return Secrets(wrapping_key, open_key_ring(settings))
 
 
+def neo4j_options(settings: Settings) -> Neo4jOptions:
+    """Who asks a Neo4j server, and what is kept in it.
+
+    Raises:
+        Invalid: If ``RISKGRAPH_NEO4J_NODES`` names no policy.
+    """
+    user, password_file = settings.neo4j_user, settings.neo4j_password_file
+    policy = Policy.parse(settings.neo4j_nodes)
+    deadline_s = min(READ_S, settings.deadline_ms / 2000)
+    return Neo4jOptions(user, password_file, policy, settings.neo4j_days, deadline_s)
+
+
 def open_verifier(settings: Settings, public_key: Path | None = None) -> Ed25519Verifier:
     """What checks signatures: an exported public key, else this installation's own.
 
@@ -328,7 +342,7 @@ def open_service(
     profile = profile or load_profile(settings)
     others = [load_model(folder) for folder in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.store, open_secrets(settings))
+    store = open_store(settings.store, open_secrets(settings), neo4j=neo4j_options(settings))
     shadow = Challengers(others, load_tree(settings), store) if others else None
     serving = open_serving(settings, store.enforced_merchants)
     if serving.problem:
@@ -425,9 +439,9 @@ def _last_head(path: Path) -> TreeHead | None:
 
 @contextmanager
 def open_keys(settings: Settings) -> Iterator[SqliteStore]:
-    """The store beside a service that may be running: the file is not rewritten at its opening."""
+    """The embedded store beside a service that may be running: its file is not rewritten at the opening."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.store, open_secrets(settings), wipe=False)
+    store = SqliteStore(store_path(settings.store), open_secrets(settings), wipe=False)
     try:
         yield store
     finally:

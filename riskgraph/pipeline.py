@@ -104,7 +104,7 @@ async def decide(
         StorageUnavailable: Nothing was committed, so nothing is answered.
     """
     stages = Stages(line.clock)
-    order, context, subgraph, availability = observe(body, line, stages)
+    order, context, subgraph, availability = await observe(body, line, stages)
 
     if context.source == "none":
         judgement = degraded("history_unavailable")
@@ -149,7 +149,7 @@ def conclude(
     )
 
 
-def observe(
+async def observe(
     body: Mapping[str, Any], line: Line, stages: Stages | None = None
 ) -> tuple[Order, OrderContext, OrderSubgraph, str]:
     """Parse, read the entity context, and build the subgraph with its availability class."""
@@ -157,7 +157,7 @@ def observe(
     order = parse_order(body, line.door)
     refuse_future(order, line.clock)
     stages.done("parse")
-    context = read_context(order, line)
+    context = await read_context(order, line)
     subgraph, availability = build_subgraph(order, context)
     stages.done("context")
     return order, context, subgraph, availability
@@ -173,10 +173,10 @@ def refuse_future(order: Order, clock: Clock) -> None:
         raise Invalid("placed_at lies more than a day in the future", field="placed_at")
 
 
-def read_context(order: Order, line: Line) -> OrderContext:
+async def read_context(order: Order, line: Line) -> OrderContext:
     """What the order shares with earlier ones; without a readable history, what the order alone tells."""
     try:
-        return line.store.context(order)
+        return await line.store.read_context(order)
     except Exception as failure:  # whatever the store raises, the shop gets a review
         _LOG.error("the history cannot be read: %s", type(failure).__name__)
         return context_without_history(order)

@@ -81,6 +81,9 @@ class GraphStore(Protocol):
 
     def context(self, order: Order) -> OrderContext: ...
 
+    async def read_context(self, order: Order) -> OrderContext:
+        """The same, without holding up the loop where another machine is asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

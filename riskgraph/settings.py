@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import quote
 
 from riskgraph.core.errors import Invalid
 
@@ -14,6 +15,7 @@ MAX_PORT = 65_535
 _WEB = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 # A thousand pairs ask a model some 200,000 times an order; beyond, one order could take all memory.
 MIN_PAIRS, MAX_PAIRS = 2, 1000
+MAX_DAYS = 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Settings:
     home: Path = Path("riskgraph-data")
     secrets: Path | None = None
     store_url: str = ""
+    neo4j_user: str = ""
+    neo4j_password_file: Path | None = None
+    neo4j_nodes: str = "flagged"
+    # More than the 365 d that B136 looks back.
+    neo4j_days: int = 400
     model: Path | None = None
     merchant: Path | None = None
     tree: Path | None = None
@@ -67,6 +74,9 @@ class Settings:
             name, most = "RISKGRAPH_PERMUTATION_PAIRS", MAX_PAIRS
             told = f"{name} must be {MIN_PAIRS} to {most}: of fewer than {MIN_PAIRS} no error can be told"
             raise Invalid(told, field=name)
+        if not 1 <= settings.neo4j_days <= MAX_DAYS:
+            name = "RISKGRAPH_NEO4J_DAYS"
+            raise Invalid(f"{name} must be 1 to {MAX_DAYS}", field=name)
         return settings
 
     @property
@@ -85,4 +95,9 @@ class Settings:
 
     @property
     def store(self) -> str:
-        return self.store_url or f"sqlite:///{self.home / 'riskgraph.db'}"
+        """The store's URL; a Neo4j server is named together with the journal beside it."""
+        journal = self.home / "riskgraph.db"
+        if not self.store_url:
+            return f"sqlite:///{journal}"
+        server = self.store_url.startswith(("neo4j", "bolt")) and "?" not in self.store_url
+        return f"{self.store_url}?journal={quote(str(journal))}" if server else self.store_url

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.cli import riskgraph
-from tests.support.once import made_once
+from tests.support.once import folder_of_run, made_once
 
 # make test-full asks for it: what a hundred examples do not find, five hundred may
 # A deadline is an assertion about time, which a busy machine breaks.
@@ -74,3 +74,22 @@ def case(promotable: Path, tmp_path: Path) -> Any:
         if part.is_dir():
             shutil.copytree(part, tmp_path / part.name)
     return Case(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def neo4j_server(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A real Neo4j, one for all workers; skips, and says why, where none can be had."""
+    pytest.importorskip("neo4j", reason="no Neo4j: its driver needs the extra neo4j")
+    from tests.support.neo4j import open_server
+
+    with open_server(folder_of_run(tmp_path_factory) / "neo4j") as server:
+        yield server
+
+
+@pytest.fixture
+def neo4j(neo4j_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The server without any node, for this test alone; the schema of an earlier one may be there."""
+    from tests.support.neo4j import emptied
+
+    with emptied(neo4j_server, folder_of_run(tmp_path_factory) / "neo4j" / "database") as server:
+        yield server

@@ -6,6 +6,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -16,6 +17,32 @@ from riskgraph import __version__
 from riskgraph.api import checkout, compliance, contest, errors, reviews, subjects, verify
 from riskgraph.core.errors import RiskgraphError
 from riskgraph.service import Service
+from riskgraph.stores.neo4j.store import Neo4jStore
+
+_NEO4J: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "breaker": {"enum": ["closed", "open"], "description": "while it is open no order asks Neo4j"},
+        "open_s": {"type": ["number", "null"], "description": "seconds since it opened"},
+        "erasure_pending": {"type": "boolean", "description": "contexts are local until Neo4j has erased"},
+        "feed_lag_events": {"type": ["integer", "null"], "description": "null: Neo4j was not reached yet"},
+        "last_error": {"type": ["string", "null"], "description": "of a read or a probe"},
+        "feed_error": {"type": ["string", "null"], "description": "of the feed; null while it works"},
+    },
+}
+_READY_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["ready", "problems"],
+    "properties": {
+        "ready": {"type": "boolean"},
+        "problems": {"type": "array", "items": {"type": "string"}},
+        "neo4j": _NEO4J,
+    },
+}
+_READY: dict[int | str, dict[str, Any]] = {
+    status: {"description": told, "content": {"application/json": {"schema": _READY_SCHEMA}}}
+    for status, told in ((200, "It can"), (503, "It cannot; ``problems`` says why"))
+}
 
 
 def create_app(service: Service) -> FastAPI:
@@ -52,11 +79,15 @@ def create_app(service: Service) -> FastAPI:
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/readyz", tags=["administration"], summary="The service can decide lawfully")
+    @app.get("/readyz", tags=["administration"], summary="The service can decide lawfully", responses=_READY)
     async def readyz() -> JSONResponse:
+        """``neo4j`` tells how the paths to a Neo4j are, where one is set; readiness depends on none of it."""
         problems = service.problems()
         status = 503 if problems else 200
-        return JSONResponse({"ready": not problems, "problems": problems}, status_code=status)
+        told: dict[str, Any] = {"ready": not problems, "problems": problems}
+        if isinstance(service.store, Neo4jStore):
+            told["neo4j"] = service.store.shared_state()
+        return JSONResponse(told, status_code=status)
 
     return app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ def latency(bench: Bench) -> list[Figure]:
     service = bootstrap.open_service(bench.settings, bootstrap.demo_profile())
     model = bootstrap.serving_model(bench.settings)[0]
     bodies = chain.held_out(bench.small_world, SCORED).requests
-    subgraphs = [observe(body, service.line)[2] for body in bodies]
+    subgraphs = [asyncio.run(observe(body, service.line))[2] for body in bodies]
     service.close()
     times = times_us(own_calls(model), subgraphs, ROUNDS)
     return own_figures(times, f"{len(subgraphs)} simulated orders, {ROUNDS} rounds")

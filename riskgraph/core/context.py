@@ -21,6 +21,7 @@ from riskgraph.core.order import Order
 from riskgraph.core.subgraph import State
 
 _Compute = Callable[[View], Any]
+_Rows = tuple[tuple[str, str, tuple[float, float] | None, _Compute], ...]
 _COMPUTE: dict[str, _Compute] = {
     **ORDER_NODES,
     **ACCOUNT_NODES,
@@ -37,6 +38,9 @@ _OF_PURPOSE = {
     for purpose in {row[1] for row in _NODES}
 }
 _ORDER_ONLY = tuple(row for row in _NODES if row[0] in ORDER_NODES)
+# What other accounts did over shared hashes: the nodes that a history shared by several services tells.
+SHARED_NODES = frozenset({"B131", "B132", "B133", "B134", "B136", "B137"})
+_SHARED = tuple(row for row in _NODES if row[0] in SHARED_NODES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,29 @@ def compute_context(order: Order, history: History, source: str = "local") -> Or
         history: Earlier orders and outcomes; later ones in it are never read.
         source: Where the history lives, for the answer.
     """
+    return OrderContext(*_read(order, history, _NODES), source)
+
+
+def share_context(context: OrderContext, order: Order, history: History) -> OrderContext:
+    """A context whose ``SHARED_NODES`` are computed anew from another history; the others stand.
+
+    Args:
+        context: What :func:`compute_context` gave for the order.
+        order: The order.
+        history: Where the shared nodes are read.
+    """
+    values, absent = _read(order, history, _SHARED)
+    values |= {node: value for node, value in context.values.items() if node not in SHARED_NODES}
+    absent |= {node: cause for node, cause in context.absent.items() if node not in SHARED_NODES}
+    return OrderContext(values, absent, context.source)
+
+
+def _read(order: Order, history: History, nodes: _Rows) -> tuple[dict[str, Any], dict[str, State]]:
     view = View(order, history)
-    values, absent = _compute(view, _NODES)
+    values, absent = _compute(view, nodes)
     # A ring holds its view: the pair is let go here, and does not wait for the collector.
     view.ring = None
-    return OrderContext(values, absent, source)
+    return values, absent
 
 
 def context_without_history(order: Order) -> OrderContext:
@@ -92,9 +114,7 @@ def _refused(order: Order) -> set[str]:
     return refused
 
 
-def _compute(
-    view: View, nodes: tuple[tuple[str, str, tuple[float, float] | None, _Compute], ...]
-) -> tuple[dict[str, Any], dict[str, State]]:
+def _compute(view: View, nodes: _Rows) -> tuple[dict[str, Any], dict[str, State]]:
     values: dict[str, Any] = {}
     absent: dict[str, State] = {}
     order, delivered = view.order, view.order.signals

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Protocol
 
@@ -24,6 +24,7 @@ HUB_ORDERS = 500
 # The longest windows held in memory: B112 looks back 180 d, all others at most 30 d.
 LONGEST_S = 180 * DAY_S
 MONTH_S = 30 * DAY_S
+FRAUD_S = 365 * DAY_S
 REASON = "reason"
 _at = attrgetter("at")
 
@@ -120,13 +121,20 @@ class FraudLinks:
         for link in past.links(BAD_LINK_KINDS):
             self._links.setdefault(link, []).append(past)
 
+    def orders(self, kind: str, digest: bytes) -> Sequence[PastOrder]:
+        """Of an entity, the orders that ever had a fraud outcome."""
+        return tuple(self._links.get((kind, digest), ()))
+
     def linked(self, kind: str, digest: bytes, at: float, skip: str) -> bool:
         """See :meth:`History.fraud_linked`."""
         rows = self._links.get((kind, digest))
-        if rows is None:
-            return False
-        since = at - 365 * DAY_S
-        return any(since <= p.at < at and p.key != skip and is_fraud(p, at) for p in tuple(rows))
+        return rows is not None and any_fraud(tuple(rows), at, skip)
+
+
+def any_fraud(orders: Iterable[PastOrder], at: float, skip: str) -> bool:
+    """Whether one of the last 365 d has a fraud label reported by ``at``, the order ``skip`` aside."""
+    since = at - FRAUD_S
+    return any(since <= p.at < at and p.key != skip and is_fraud(p, at) for p in orders)
 
 
 class IndexedHistory:

@@ -17,11 +17,12 @@ from typing import Any
 import apsw
 
 from riskgraph.core.errors import Conflict, StorageUnavailable
+from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import PastOrder
 from riskgraph.core.spelling import parts
-from riskgraph.stores.codec import decode_past
-from riskgraph.stores.graph import OUTBOX, After
-from riskgraph.stores.insert import insert
+from riskgraph.stores.codec import decode_past, encode_row
+from riskgraph.stores.graph import OUTBOX, OUTCOME_COLUMNS, After, outcome_of
+from riskgraph.stores.insert import insert, select_in
 from riskgraph.stores.log import Log, leaf_ranges
 from riskgraph.stores.rows import EVENT_VERSION, KIND_CODE
 
@@ -120,7 +121,9 @@ def erase(
     """
     whole = extent(accounts, keys, connection)
     refuse_held(whole.subjects, at, connection)
-    announced = announce(whole.accounts, whole.decision_ids, at, connection)
+    announced = announce(
+        at, connection, accounts=whole.accounts, keys=whole.keys, decisions=whole.decision_ids
+    )
     erased = remove_orders(whole.keys, connection, whole.accounts)
     erased = Erased(erased.orders, len(whole.decisions), erased.outcomes, erased.events)
     remove_decisions(whole.decisions, REQUEST, at, log, connection)
@@ -140,23 +143,68 @@ def erase(
 
 
 def announce(
-    accounts: Sequence[bytes], decisions: Sequence[str], at: float, connection: apsw.Connection
+    at: float,
+    connection: apsw.Connection,
+    *,
+    accounts: Sequence[bytes] = (),
+    keys: Sequence[str] = (),
+    decisions: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> str:
-    """Tell readers of the outbox what to erase; to be done first, since numbers of events never come again.
+    """Tell readers of the outbox what to erase; to be done before it is.
+
+    Rows must still be there to be named, and numbers of events never come again: the newest must stay.
 
     Readers hash what they hold and compare: the notice must not hold what it asks to erase. Digests of
-    accounts and ids of decisions have 128 random bits, so nobody can guess them from their hashes.
+    accounts and ids of decisions have 128 random bits, so nobody can guess them from their hashes; an order
+    is named as in :func:`order_sha256`.
+
+    Args:
+        at: Now, epoch seconds.
+        connection: The writing one.
+        accounts: Digests; all of their orders are meant.
+        keys: Keys of orders that go with their outcomes.
+        decisions: Ids of decisions that go; their orders stay unless they are named too.
+        optional: Keys of orders of which the optional values go.
 
     Returns:
         The event's id.
     """
     payload = {
         "subject_sha256": [sha256(account).hexdigest() for account in accounts],
+        "order_sha256": _orders_named(keys, connection),
+        "outcome_sha256": _early_named(keys, connection),
         "decision_sha256": [sha256(name.encode()).hexdigest() for name in decisions],
+        "optional_sha256": _orders_named(optional, connection),
     }
     name = f"{ERASED}:{secrets.token_hex(16)}"
     insert(connection, OUTBOX, [(name, ERASED, EVENT_VERSION, at, None, None, json.dumps(payload).encode())])
     return name
+
+
+def order_sha256(past: PastOrder) -> str:
+    """What names an order in a notice of erasure; whoever has not the order itself cannot guess it.
+
+    Over what never changes of it: not its device, which goes before the rest.
+    """
+    facts = (past.key, float(past.at), float(past.amount), past.account, past.card, past.address, past.phone)
+    return sha256(encode_row(facts)).hexdigest()
+
+
+def outcome_sha256(outcome: Outcome) -> str:
+    """What names an outcome whose order is not on record."""
+    return sha256(encode_row(outcome)).hexdigest()
+
+
+def _orders_named(keys: Sequence[str], connection: apsw.Connection) -> list[str]:
+    rows = select_in(connection, "SELECT facts FROM orders WHERE key IN", keys)
+    return [order_sha256(decode_past(facts)) for (facts,) in rows]
+
+
+def _early_named(keys: Sequence[str], connection: apsw.Connection) -> list[str]:
+    alone = "NOT EXISTS(SELECT 1 FROM orders WHERE key=order_key)"
+    query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE {alone} AND order_key IN"
+    return [outcome_sha256(outcome_of(row)) for row in select_in(connection, query, keys)]
 
 
 def note_purge(at: float, connection: apsw.Connection) -> None:

@@ -62,7 +62,7 @@ def _attach_early(connection: apsw.Connection, past: PastOrder) -> None:
     """Outcomes may be reported before their order is filed (``late``); what is on record stands."""
     outcomes = {o.outcome_id: o for o in past.outcomes}
     query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE order_key=?"
-    outcomes |= {o.outcome_id: o for o in map(_outcome, connection.execute(query, (past.key,)))}
+    outcomes |= {o.outcome_id: o for o in map(outcome_of, connection.execute(query, (past.key,)))}
     past.outcomes = list(outcomes.values())
     _write_facts(connection, past)
 
@@ -71,7 +71,8 @@ def _write_facts(connection: apsw.Connection, past: PastOrder) -> None:
     connection.execute("UPDATE orders SET facts=? WHERE key=?", (encode_past(past), past.key))
 
 
-def _outcome(row: tuple[object, ...]) -> Outcome:
+def outcome_of(row: tuple[object, ...]) -> Outcome:
+    """An outcome from its columns, as ``OUTCOME_COLUMNS`` names them."""
     order_key, outcome_id, *rest = row[:8]
     return Outcome(outcome_id, order_key, *rest)  # type: ignore[arg-type]
 
@@ -121,7 +122,7 @@ def write_outcomes(
 def _check_resent(connection: apsw.Connection, outcome: Outcome) -> None:
     query = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE order_key=? AND outcome_id=?"
     (kept,) = connection.execute(query, (outcome.order_key, outcome.outcome_id))
-    if _outcome(kept) != outcome:
+    if outcome_of(kept) != outcome:
         raise Conflict(
             f"outcome {outcome.outcome_id!r:.80} is on record with other facts: send a new outcome_id, with "
             "reverses if it takes the earlier one back",

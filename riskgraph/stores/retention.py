@@ -25,6 +25,7 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.stores import erasure
 from riskgraph.stores.codec import decode_past, decode_record, encode_past
 from riskgraph.stores.graph import After
+from riskgraph.stores.insert import select_in
 from riskgraph.stores.log import Log
 from riskgraph.stores.reads import SEALED_SELECT, opened
 from riskgraph.stores.rows import KIND_CODE
@@ -219,7 +220,7 @@ class RetentionBook:
 def _remove_reports(at: float, log: Log, reports: Sequence[_Decision], connection: apsw.Connection) -> int:
     free = [row for row in reports if not erasure.holds([row[2]], at, connection)]
     if free:
-        erasure.announce((), [name for _, name, _ in free], at, connection)
+        erasure.announce(at, connection, decisions=[name for _, name, _ in free])
         erasure.remove_decisions(free, erasure.RETENTION, at, log, connection)
         erasure.note_purge(at, connection)
     return len(free)
@@ -229,20 +230,18 @@ def _remove_orders(at: float, log: Log, keys: Sequence[str], connection: apsw.Co
     held = erasure.held_orders(at, connection)
     free = [key for key in keys if not _is_held(key, held, at, connection)]
     if free:
-        # A number of an event must never come again, so the newest must not be among those deleted.
-        erasure.announce((), (), at, connection)
+        # First: a number of an event must never come again, so the newest must not be among those deleted.
+        erasure.announce(at, connection, keys=free)
         erasure.remove_orders(free, connection)
         _note(log, "orders", len(free), at, connection)
     return len(free)
 
 
 def _strip(at: float, log: Log, keys: Sequence[str], connection: apsw.Connection) -> int:
-    stripped, held = 0, erasure.held_orders(at, connection)
-    for key in keys:
-        row = connection.execute("SELECT oid, facts, vec FROM orders WHERE key=?", (key,)).fetchone()
-        if row is None or _is_held(key, held, at, connection):
-            continue
-        oid, facts, vec = row
+    held = erasure.held_orders(at, connection)
+    free = [key for key in keys if not _is_held(key, held, at, connection)]
+    rows = list(select_in(connection, "SELECT oid, facts, vec FROM orders WHERE key IN", free))
+    for oid, facts, vec in rows:
         past = decode_past(facts)
         where = (KIND_CODE["device"], past.device, past.at, oid)
         connection.execute("DELETE FROM oe WHERE kind=? AND digest=? AND ts=? AND oid=?", where)
@@ -252,10 +251,10 @@ def _strip(at: float, log: Log, keys: Sequence[str], connection: apsw.Connection
             bare = bare.without(node)
         values = (encode_past(past), bare.pack(), oid)
         connection.execute("UPDATE orders SET facts=?, vec=? WHERE oid=?", values)
-        stripped += 1
-    if stripped:
-        _note(log, "optional", stripped, at, connection)
-    return stripped
+    if rows:
+        erasure.announce(at, connection, optional=free)
+        _note(log, "optional", len(rows), at, connection)
+    return len(rows)
 
 
 def _note(log: Log, what: str, count: int, at: float, connection: apsw.Connection) -> None:

@@ -77,6 +77,8 @@ def entry_rows(entry: Entry) -> EntryRows:
         "mode": decision.mode,
         "score": decision.score,
         "availability_class": decision.availability,
+        # The history does not keep it; readers of events may link orders by it.
+        "ip": None if order.entities.ip is None else order.entities.ip.hex(),
     }
     return EntryRows(
         past=past,
@@ -114,6 +116,8 @@ def outcome_event(outcome: Outcome, past: PastOrder | None) -> tuple[Any, ...]:
         "kind": outcome.kind,
         "reason": outcome.reason,
         "effective_at": outcome.effective_at,
+        "reported_at": outcome.reported_at,
+        "source": outcome.source,
         "reverses": outcome.reverses,
     }
     name = f"{outcome.order_key}|{outcome.outcome_id}"

@@ -139,6 +139,10 @@ class SqliteStore:
             lambda found: compute_context(order, SqliteHistory(found, self._indexes, self._decoded))
         )
 
+    async def read_context(self, order: Order) -> OrderContext:
+        """The same; a store that asks elsewhere meanwhile lets other work go on."""
+        return self.context(order)
+
     def submit(self, entry: Entry) -> Future[None]:
         """Commit a decision with all that belongs to it; the future is done after the commit.
 

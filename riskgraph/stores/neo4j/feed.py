@@ -1,0 +1,358 @@
+"""The one writer of the graph: what the journal's outbox tells, in its order, exactly once in effect.
+
+How far it came is committed in the graph with what it wrote, so nothing is repeated or left out after a lost
+acknowledgement or a kill; two processes of one journal take turns, since both lock the place first. It has
+two places: ``packed`` for orders, decisions, outcomes and erasures, and behind it ``nodes``, for behavior
+nodes, which are made while nothing else waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
+
+from riskgraph.core.outcome import Outcome
+from riskgraph.stores.erasure import ERASED
+from riskgraph.stores.neo4j import nodes, removal
+from riskgraph.stores.neo4j.journal import Anchor, Event, Journal
+from riskgraph.stores.neo4j.removal import Notice
+from riskgraph.stores.neo4j.rows import Packed, Written, decision_row, order_row, write_packed
+from riskgraph.stores.neo4j.schema import Writes, migrate
+
+if TYPE_CHECKING:
+    from neo4j import AsyncManagedTransaction
+
+_LOG = logging.getLogger("riskgraph.stores.neo4j")
+BATCH = 500
+STRIPPED = 50
+POLL_S = 0.25
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+DECIDED, REPORTED, REVIEWED = "decision.recorded", "outcome.recorded", "review.closed"
+T = TypeVar("T")
+
+_PLACE = """
+MERGE (f:Feed {name: $name})
+ON CREATE SET f.packed = 0, f.nodes = 0, f.event = $event, f.leaves = $leaves, f.root = $root
+RETURN f.packed, f.nodes, f.event, f.leaves, f.root
+"""
+# The first SET takes the lock; only then is the place compared.
+_MOVE_PACKED = """
+MATCH (f:Feed {name: $name})
+SET f.moved = true
+WITH f WHERE f.packed = $old
+SET f.packed = $new, f.event = $event, f.leaves = $leaves, f.root = $root
+RETURN f.packed
+"""
+_MOVE_NODES = """
+MATCH (f:Feed {name: $name})
+SET f.moved = true
+WITH f WHERE f.nodes = $old AND f.packed >= $new
+SET f.nodes = $new
+RETURN f.nodes
+"""
+_BACK = "MATCH (f:Feed {name: $name}) SET f.nodes = 0"
+
+
+class Overtaken(Exception):
+    """Another process moved the place, or the acknowledgement of our own move was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How the feed stands, since this process started.
+
+    Attributes:
+        name: The journal's, under which its place is kept; empty before Neo4j was first reached.
+        running: Whether the task runs.
+        packed: The newest event that the graph holds.
+        nodes: The newest event whose behavior nodes are made.
+        last: The newest event of the journal when the feed last looked.
+        orders: Orders that it wrote; the other counts likewise.
+        erased: Orders that it took out.
+        failures: Tries in a row that failed; 0 while all is well.
+        error: What the last failed try said; empty while all is well.
+        notice: What an operator has to know: that the journal did not go on from its place.
+    """
+
+    name: str = ""
+    running: bool = False
+    packed: int = 0
+    nodes: int = 0
+    last: int = 0
+    orders: int = 0
+    decisions: int = 0
+    outcomes: int = 0
+    materialised: int = 0
+    erased: int = 0
+    failures: int = 0
+    error: str = ""
+    notice: str = ""
+
+    @property
+    def lag(self) -> int:
+        """Events that the graph does not hold yet; numbers of erased events count too."""
+        return max(0, self.last - self.packed)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "lag": self.lag}
+
+
+class Feed:
+    """Reads the outbox of one journal and writes the graph.
+
+    Args:
+        journal: What is read.
+        neo4j: What is written.
+        policy: Of which orders behavior nodes are made.
+        jitter: From 0 to 1, for the length of pauses.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        neo4j: Writes,
+        policy: nodes.Policy,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._journal, self._neo4j, self._policy, self._jitter = journal, neo4j, policy, jitter
+        self.status = FeedStatus()
+        self._placed = False
+        self._migrated = False
+        self._stopping = asyncio.Event()
+        # Apart from the loop, on which hot reads run; one thread, since each opens the file anew.
+        self._thread = ThreadPoolExecutor(1, "riskgraph-feed")
+
+    async def run(self) -> None:
+        """Write until :meth:`stop`; whatever goes wrong is tried again, less and less often."""
+        self._note(running=True)
+        try:
+            while not self._stopping.is_set():
+                try:
+                    pause = 0.0 if await self.step() else POLL_S
+                    self._note(failures=0, error="")
+                except Exception as wrong:  # the task must outlive any failure of the server
+                    pause = self._failed(wrong)
+                if pause:
+                    await self._wait(pause)
+        finally:
+            self._note(running=False)
+            self._thread.shutdown(wait=False)
+
+    def stop(self) -> None:
+        """End :meth:`run` after the transaction in progress; to be called on its loop."""
+        self._stopping.set()
+
+    async def drain(self) -> None:
+        """Write all that waits, and raise what goes wrong."""
+        while await self.step():
+            pass
+
+    async def step(self) -> bool:
+        """Write one batch; False if nothing waits."""
+        try:
+            await self._find_place()
+            status = self.status
+            self._note(last=await self._off_loop(self._journal.last))
+            if self.status.last > status.packed:
+                return await self._step_packed()
+            return status.nodes < status.packed and await self._step_nodes()
+        except BaseException:
+            # Whether it was committed is not known: the place is read again, and tells.
+            self._placed = False
+            raise
+
+    async def again(self) -> None:
+        """Go through all events once more for behavior nodes, after they were taken out."""
+        await self._find_place()
+        await self._neo4j.write(_running(_BACK, name=self.status.name))
+        self._placed = False
+
+    def _failed(self, wrong: Exception) -> float:
+        """Take note, and say how long to wait."""
+        if isinstance(wrong, Overtaken):
+            return 0.0
+        failures = self.status.failures + 1
+        if failures == 1:
+            _LOG.warning("orders do not reach Neo4j and wait in the journal: %s", _told(wrong))
+        self._note(failures=failures, error=_told(wrong))
+        longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
+        return longest * (0.5 + 0.5 * self._jitter())
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args))
+
+    def _note(self, **changed: Any) -> None:
+        self.status = replace(self.status, **changed)
+
+    async def _find_place(self) -> None:
+        if self._placed:
+            return
+        if not self._migrated:
+            await migrate(self._neo4j)
+            self._migrated = True
+        name = await self._off_loop(self._journal.name)
+        packed, nodes_at, anchor = await self._read_place(name)
+        if not await self._off_loop(self._journal.goes_on, packed, anchor):
+            name = await self._take_other_name(name, packed)
+            packed, nodes_at, _ = await self._read_place(name)
+        self._note(name=name, packed=packed, nodes=nodes_at)
+        self._placed = True
+
+    async def _read_place(self, name: str) -> tuple[int, int, Anchor]:
+        anchor = await self._off_loop(self._journal.anchor, 0)
+        place = _running(_PLACE, name=name, **asdict(anchor))
+        ((packed, nodes_at, *rest),) = await self._neo4j.write(place)
+        return packed, nodes_at, Anchor(*rest)
+
+    async def _take_other_name(self, name: str, packed: int) -> str:
+        made = await self._off_loop(self._journal.rename, name)
+        notice = (
+            f"the journal does not go on from event {packed}, up to which Neo4j has it as {name}: it was put "
+            f"back from a backup or copied; as {made} it is fed from its beginning, and orders that it "
+            "lost stay in Neo4j"
+        )
+        _LOG.warning("%s", notice)
+        self._note(notice=notice)
+        return made
+
+    async def _step_packed(self) -> bool:
+        old, last = self.status.packed, self.status.last
+        events = await self._off_loop(self._journal.events, old, last, BATCH)
+        first = events[:1]
+        if first and first[0]["type"] == ERASED:
+            new = first[0]["seq"]
+            await self._erase(Notice.of(first[0]["payload"]), old, new)
+        else:
+            recorded = list(takewhile(lambda event: event["type"] != ERASED, events))
+            # Where nothing is left to read, the numbers up to the newest were those of erased events.
+            new = recorded[-1]["seq"] if recorded else last
+            await self._record(recorded, old, new)
+        self._note(packed=new)
+        return True
+
+    async def _record(self, events: Sequence[Event], old: int, new: int) -> None:
+        packed = await self._off_loop(self._packed, events)
+        move = await self._moving(old, new)
+
+        async def work(tx: AsyncManagedTransaction) -> Written:
+            await move(tx)
+            return await write_packed(tx, packed)
+
+        done = await self._neo4j.write(work)
+        self._count(orders=done.orders, decisions=done.decisions, outcomes=done.outcomes)
+
+    async def _erase(self, notice: Notice, old: int, new: int) -> None:
+        """In as many transactions as it takes; the place moves with the last, and all may be repeated."""
+        while count := await self._neo4j.write(partial(removal.erase_some, notice=notice)):
+            self._count(erased=count)
+        keys = await self._neo4j.write(partial(removal.optional_orders, notice=notice))
+        for start in range(0, len(keys), STRIPPED):
+            rows = await self._off_loop(self._journal.orders, keys[start : start + STRIPPED])
+            orders = [order_row(past, vec) for past, vec in rows.values()]
+            await self._neo4j.write(partial(removal.strip, orders=orders))
+        move = await self._moving(old, new)
+
+        async def work(tx: AsyncManagedTransaction) -> None:
+            await move(tx)
+            await removal.erase_rest(tx, notice)
+
+        await self._neo4j.write(work)
+
+    async def _moving(self, old: int, new: int) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
+        anchor = await self._off_loop(self._journal.anchor, new)
+        return _move(_MOVE_PACKED, name=self.status.name, old=old, new=new, **asdict(anchor))
+
+    def _packed(self, events: Sequence[Event]) -> Packed:
+        """What events tell; of what was taken out meanwhile, nothing."""
+        decided = [event for event in events if event["type"] == DECIDED]
+        rows = self._journal.orders([event["payload"]["order_key"] for event in decided])
+        packed = Packed()
+        for event in events:
+            told, key = event["payload"], event["payload"].get("order_key")
+            if event["type"] == DECIDED and key in rows:
+                packed.orders.append(order_row(*rows[key], told.get("ip")))
+                packed.decisions.append(decision_row(key, str(event["decision_id"]), event["at"], told))
+            elif event["type"] == REPORTED:
+                packed.outcomes.append(_outcome(event))
+            elif event["type"] == REVIEWED:
+                stands = {name: told[name] for name in ("verdict", "action", "mode")}
+                packed.reviews.append({"id": event["decision_id"], **stands})
+        return packed
+
+    async def _step_nodes(self) -> bool:
+        old = self.status.nodes
+        new, keys = await self._off_loop(self._chosen, old, self.status.packed)
+        move = _move(_MOVE_NODES, name=self.status.name, old=old, new=new)
+
+        async def work(tx: AsyncManagedTransaction) -> int:
+            await move(tx)
+            return await nodes.make_nodes(tx, keys) if keys else 0
+
+        self._count(materialised=await self._neo4j.write(work))
+        self._note(nodes=new)
+        return True
+
+    def _chosen(self, after: int, until: int) -> tuple[int, list[str]]:
+        """Keys of the next orders of which nodes are made, and the event up to which they are those."""
+        events = self._journal.events(after, until, BATCH)
+        keys: dict[str, None] = {}
+        for event in events:
+            told = event["payload"]
+            if event["type"] != DECIDED or not self._policy.chooses(told["order_key"], told["verdict"]):
+                continue
+            if len(keys) == nodes.BATCH and told["order_key"] not in keys:
+                return event["seq"] - 1, list(keys)
+            keys[told["order_key"]] = None
+        return events[-1]["seq"] if len(events) == BATCH else until, list(keys)
+
+    def _count(self, **more: int) -> None:
+        self._note(**{name: getattr(self.status, name) + count for name, count in more.items()})
+
+
+def _outcome(event: Event) -> Outcome:
+    told = event["payload"]
+    return Outcome(
+        told["outcome_id"], told["order_key"], told["kind"], told["effective_at"],
+        told.get("reported_at", event["at"]), told["reason"], told.get("source"), told["reverses"],
+    )  # fmt: skip
+
+
+def _running(
+    statement: LiteralString, **parameters: Any
+) -> Callable[[AsyncManagedTransaction], Coroutine[Any, Any, Any]]:
+    async def work(tx: AsyncManagedTransaction) -> list[list[Any]]:
+        return await (await tx.run(statement, parameters)).values()
+
+    return work
+
+
+def _move(
+    statement: LiteralString, **parameters: Any
+) -> Callable[[AsyncManagedTransaction], Awaitable[None]]:
+    """Lock the place and move it.
+
+    Raises:
+        Overtaken: If it is not where it was.
+    """
+
+    async def work(tx: AsyncManagedTransaction) -> None:
+        if not await (await tx.run(statement, parameters)).values():
+            raise Overtaken(f"the place of {parameters['name']} moved")
+
+    return work
+
+
+def _told(wrong: Exception) -> str:
+    return f"{type(wrong).__name__}: {wrong}"[:500]

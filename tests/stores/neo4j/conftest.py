@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("neo4j", reason="no Neo4j: its driver needs the extra neo4j")
+
+from riskgraph.stores.crash import synthetic_secrets
+from riskgraph.stores.neo4j.connect import Connection, parse_url
+from riskgraph.stores.neo4j.store import Neo4jOptions
+from tests.stores.neo4j.held import HeldStore
+from tests.support.until import until
+
+
+@pytest.fixture
+def open_beside(tmp_path, neo4j):
+    """Opens stores beside the server, or beside another address of it; they are closed after the test."""
+    opened = []
+
+    def open_one(name="a", uri=neo4j.uri, deadline_s=2.0, **given):
+        credentials = (neo4j.user, neo4j.password) if neo4j.user else None
+        connection = Connection(parse_url(f"{uri}?journal={name}.db"), credentials)
+        # Wide, since a test is no checkout and its machine is busy; what it cuts is cut all the same.
+        options = Neo4jOptions(deadline_s=deadline_s, days=3650)
+        store = HeldStore(tmp_path / f"{name}.db", synthetic_secrets(), connection, options, **given)
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def beside(open_beside):
+    """A store that reaches its server."""
+    store = open_beside()
+    until(store.shares)
+    return store

@@ -1,0 +1,123 @@
+"""Contexts with Neo4j's help are those that one store of all orders gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from riskgraph.core.context import SHARED_NODES
+from riskgraph.core.order import Order
+from riskgraph.stores.crash import synthetic_secrets
+from riskgraph.stores.sqlite import SqliteStore
+from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome
+from tests.stores.neo4j.held import context_of, record
+from tests.stores.streams import crowded_order, random_order, random_stream
+from tests.support.until import until
+
+EVER = 1e12
+
+
+def read(store, order):
+    context = context_of(store, order)
+    assert context.source == "neo4j"
+    return context
+
+
+def same(found, expected):
+    assert replace(found, source="") == replace(expected, source="")
+
+
+def probes(maker, seed, count=15):
+    chance = Random(1000 + seed)
+    return [maker(chance, 10_000 + n, NOW - chance.random() * 30 * DAY) for n in range(count)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("maker", [random_order, crowded_order])
+@pytest.mark.parametrize("seed", range(2))
+def test_of_one_service_they_are_the_local_ones_however_far_the_feed_is(beside, seed, maker, share):
+    for number, fact in enumerate(random_stream(seed, 120, make=maker)):
+        record(beside, fact, number)
+    beside.pump(share)
+    for order in probes(maker, seed):
+        same(read(beside, order), beside.context(order))
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("maker", [random_order, crowded_order])
+@pytest.mark.parametrize("seed", range(3))
+def test_of_two_services_the_shared_nodes_are_those_of_one_store_of_all_orders(
+    open_beside, tmp_path, seed, maker, share
+):
+    here, there = open_beside("a", keep_s=EVER), open_beside("b", keep_s=EVER)
+    whole = SqliteStore(tmp_path / "whole.db", synthetic_secrets(), keep_s=EVER)
+    chance = Random(seed)
+    homes = {}
+    for number, fact in enumerate(random_stream(seed, 120, make=maker)):
+        # Attempts of an order come where its first came: the two would otherwise record it with two facts.
+        # What becomes of an order may be told to either service; one that lags knows only what it was told.
+        key = fact.key if isinstance(fact, Order) else fact.order_key if share < 1 else f"x{number}"
+        store = homes.setdefault(key, chance.choice((here, there)))
+        for recorded in (store, whole):
+            record(recorded, fact, number)
+    there.pump()
+    here.pump(share)
+    until(here.shares)
+    for order in probes(maker, seed):
+        found, local, expected = read(here, order), here.context(order), whole.context(order)
+        # Whether B137 applies at all is told by the merchants of this service alone.
+        for node in SHARED_NODES - ({"B137"} - local.values.keys()):
+            assert found.values.get(node) == expected.values.get(node), node
+        assert {n: v for n, v in found.values.items() if n not in SHARED_NODES} == {
+            n: v for n, v in local.values.items() if n not in SHARED_NODES
+        }
+    whole.close()
+
+
+def test_two_services_see_one_anothers_orders_and_outcomes(open_beside):
+    here, there = open_beside("a"), open_beside("b")
+    record(there, an_order("x", HOUR, account="bob", card="c"), 1)
+    record(here, an_order("y", 2 * HOUR, account="eve", card="c"), 1)
+    there.pump()
+    until(here.shares)
+    seen = read(here, an_order(account="ann", card="c")).values
+    assert seen["B133"]["accounts_30d"] == 2
+    assert seen["B133"]["fraud_share"] == 0
+    assert seen["B136"] == "3+"
+    record(there, an_outcome("y", "chargeback_fraud", 60), 2)
+    here.pump()
+    there.pump()
+    seen = read(here, an_order(account="ann", card="c")).values
+    assert seen["B133"]["fraud_share"] == 0.5
+    assert seen["B136"] == "1"
+
+
+def test_an_order_of_another_service_is_no_part_of_its_own_history(open_beside):
+    here, there = open_beside("a"), open_beside("b")
+    record(there, an_order("x", HOUR, account="bob", card="c"), 1)
+    there.pump()
+    until(here.shares)
+    again = replace(an_order("x", account="bob", card="c"), attempt=2)
+    assert read(here, again).values["B133"]["orders_30d"] == 0
+
+
+def test_a_hub_of_another_service_is_a_hub_here(open_beside):
+    here, there = open_beside("a"), open_beside("b")
+    for number in range(502):
+        record(there, an_order(f"x{number}", HOUR + number, account=f"a{number}", address="locker"), number)
+    there.pump()
+    record(here, an_order("bad", DAY, account="eve", address="locker"), 1)
+    record(here, an_outcome("bad", "confirmed_fraud", HOUR), 2)
+    until(here.shares)
+    order = an_order(account="ann", address="locker")
+    assert here.context(order).values["B136"] == "1"
+    assert read(here, order).values["B136"] == "3+"
+    assert read(here, order).values["B132"]["orders_30d"] == 200
+    assert read(here, order).values["B134"]["component_size_log2"] == 0
+
+
+def test_an_order_without_entities_asks_nothing_and_is_local(beside):
+    context = context_of(beside, an_order(account=None))
+    assert context.source == "local"
