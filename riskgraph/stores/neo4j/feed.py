@@ -126,6 +126,9 @@ class Feed:
         self.status = FeedStatus()
         self._placed = False
         self._migrated = False
+        # Orders whose behavior nodes come next, read from the journal many at a time.
+        self._ahead: list[tuple[str, int]] = []
+        self._scanned = 0
         self._stopping = asyncio.Event()
         # Apart from the loop, on which hot reads run; one thread, since each opens the file anew.
         self._thread = ThreadPoolExecutor(1, "riskgraph-feed")
@@ -208,6 +211,7 @@ class Feed:
             name = await self._take_other_name(name, packed)
             packed, nodes_at, _ = await self._read_place(name)
         self._note(name=name, packed=packed, nodes=nodes_at)
+        self._ahead = []
         self._placed = True
 
     async def _read_place(self, name: str) -> tuple[int, int, Anchor]:
@@ -293,7 +297,10 @@ class Feed:
 
     async def _step_nodes(self) -> bool:
         old = self.status.nodes
-        new, keys = await self._off_loop(self._chosen, old, self.status.packed)
+        if not self._ahead:
+            self._ahead, self._scanned = await self._off_loop(self._scan, old, self.status.packed)
+        part, rest = self._ahead[: nodes.BATCH], self._ahead[nodes.BATCH :]
+        keys, new = [key for key, _ in part], rest[0][1] - 1 if rest else self._scanned
         move = _move(_MOVE_NODES, name=self.status.name, old=old, new=new)
 
         async def work(tx: AsyncManagedTransaction) -> int:
@@ -301,21 +308,19 @@ class Feed:
             return await nodes.make_nodes(tx, keys) if keys else 0
 
         self._count(materialised=await self._neo4j.write(work))
+        self._ahead = rest
         self._note(nodes=new)
         return True
 
-    def _chosen(self, after: int, until: int) -> tuple[int, list[str]]:
-        """Keys of the next orders of which nodes are made, and the event up to which they are those."""
+    def _scan(self, after: int, until: int) -> tuple[list[tuple[str, int]], int]:
+        """Orders of which nodes are made, each with its event, and the event up to which they are those."""
         events = self._journal.events(after, until, BATCH)
-        keys: dict[str, None] = {}
+        chosen: dict[str, int] = {}
         for event in events:
             told = event["payload"]
-            if event["type"] != DECIDED or not self._policy.chooses(told["order_key"], told["verdict"]):
-                continue
-            if len(keys) == nodes.BATCH and told["order_key"] not in keys:
-                return event["seq"] - 1, list(keys)
-            keys[told["order_key"]] = None
-        return events[-1]["seq"] if len(events) == BATCH else until, list(keys)
+            if event["type"] == DECIDED and self._policy.chooses(told["order_key"], told["verdict"]):
+                chosen.setdefault(told["order_key"], event["seq"])
+        return list(chosen.items()), events[-1]["seq"] if len(events) == BATCH else until
 
     def _count(self, **more: int) -> None:
         self._note(**{name: getattr(self.status, name) + count for name, count in more.items()})
