@@ -24,8 +24,10 @@ class Mode:
     """How the proxy behaves, towards connections that are open and towards new ones.
 
     Attributes:
-        fault: ``none`` passes all; ``delay`` passes each piece ``seconds`` late; ``cut`` passes the next
-            ``after`` bytes of the server's answers, then closes; ``half_open`` swallows all and says nothing;
+        fault: ``none`` passes all; ``delay`` passes each piece of the server's answers ``seconds`` late, or
+            as the next mode says once that is set; ``cut`` passes the next ``after`` bytes of the answers on
+            each connection, then closes it; ``half_open`` accepts, swallows all and says nothing, also where
+            no server is, and a connection that swallowed something stays silent until it is closed;
             ``reset`` answers with RST; ``refuse`` closes what is open and listens no more.
         seconds: Of ``delay``.
         after: Bytes of ``cut``: a number inside of a frame cuts it.
@@ -36,13 +38,23 @@ class Mode:
     after: int = 0
 
 
+@dataclass(slots=True)
+class _Link:
+    """What is remembered of one connection: whether bytes of it are lost, and what a cut still passes."""
+
+    silent: bool = False
+    changes: int = -1
+    left: int = 0
+
+
 class FaultProxy:
     """Listens on a port of loopback, in a thread of its own, and passes to ``host:port`` as its mode says."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._mode = Mode()
-        self._left = 0
+        self._changes = 0
+        self._changed = asyncio.Event()
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -73,71 +85,105 @@ class FaultProxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _set(self, mode: Mode) -> None:
-        self._mode, self._left = mode, mode.after
+        self._mode, self._changes = mode, self._changes + 1
+        self._changed.set()
+        self._changed = asyncio.Event()
         if mode.fault in ("reset", "refuse"):
-            await self._close_all(reset=mode.fault == "reset")
+            self._close_all(reset=mode.fault == "reset")
         if mode.fault == "refuse":
-            await self._stop_listening()
+            self._stop_listening()
         elif self._server is None:
             await self._listen()
 
-    async def _stop_listening(self) -> None:
+    def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
 
-    async def _close_all(self, *, reset: bool) -> None:
+    def _close_all(self, *, reset: bool) -> None:
         for writer in tuple(self._open):
             _close(writer, reset=reset)
 
     async def _end(self) -> None:
-        await self._stop_listening()
-        await self._close_all(reset=False)
+        self._stop_listening()
+        self._close_all(reset=False)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._open.add(writer)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            self._open.discard(writer)
+            _close(writer, reset=False)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mode.fault == "reset":
             _close(writer, reset=True)
+            return
+        if self._mode.fault == "half_open":
+            with suppress(OSError):
+                while await reader.read(_CHUNK):
+                    pass
             return
         try:
             theirs, ours = await asyncio.open_connection(*self._target)
         except OSError:
-            _close(writer, reset=False)
             return
-        pair = {writer, ours}
-        self._open |= pair
+        self._open.add(ours)
+        link = _Link()
         ways = [
-            asyncio.ensure_future(self._pass(reader, ours)),
-            asyncio.ensure_future(self._pass(theirs, writer, answers=True)),
+            asyncio.ensure_future(self._pass(link, reader, ours)),
+            asyncio.ensure_future(self._pass(link, theirs, writer, answers=True)),
         ]
-        self._tasks.update(ways)
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        self._tasks.difference_update(ways)
-        self._open -= pair
-        for end in pair:
-            _close(end, reset=False)
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self._open.discard(ours)
+            _close(ours, reset=False)
 
     async def _pass(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool = False
+        self,
+        link: _Link,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        *,
+        answers: bool = False,
     ) -> None:
         with suppress(OSError):
             while data := await source.read(_CHUNK):
-                mode = self._mode
-                if mode.fault == "half_open":
+                mode = await self._due() if answers else self._mode
+                link.silent |= mode.fault == "half_open"
+                if link.silent:
                     continue
-                if mode.fault == "delay":
-                    await asyncio.sleep(mode.seconds)
-                elif mode.fault == "cut" and answers:
-                    data, self._left = data[: self._left], self._left - len(data)
+                cut = mode.fault == "cut" and answers
+                if cut:
+                    if link.changes != self._changes:
+                        link.changes, link.left = self._changes, mode.after
+                    data = data[: link.left]
+                    link.left -= len(data)
                 sink.write(data)
                 await sink.drain()
-                if mode.fault == "cut" and answers and self._left <= 0:
+                if cut and link.left == 0:
                     return
+
+    async def _due(self) -> Mode:
+        """The mode by which a piece of an answer goes on, once it may."""
+        while (mode := self._mode).fault == "delay":
+            try:
+                await asyncio.wait_for(self._changed.wait(), mode.seconds)
+            except TimeoutError:
+                break
+        return mode
 
 
 def _close(writer: asyncio.StreamWriter, *, reset: bool) -> None:

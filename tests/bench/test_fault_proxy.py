@@ -6,6 +6,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -17,8 +18,9 @@ NOT_SOON_S = 0.3
 
 class Echo(socketserver.BaseRequestHandler):
     def handle(self) -> None:
-        while data := self.request.recv(4096):
-            self.request.sendall(data)
+        with suppress(OSError):
+            while data := self.request.recv(4096):
+                self.request.sendall(data)
 
 
 class EchoServer(socketserver.ThreadingTCPServer):
@@ -68,6 +70,71 @@ def test_an_answer_is_cut_inside_of_its_frame(proxy, client):
     proxy.set(Mode("cut", after=3))
     client.sendall(b"hello")
     assert received(client, 5) == b"hel"
+
+
+def test_a_cut_is_one_of_each_connection(proxy):
+    proxy.set(Mode("cut", after=3))
+    for _ in range(3):
+        with connected(proxy) as client:
+            client.sendall(b"hello")
+            assert received(client, 5) == b"hel"
+
+
+def test_a_cut_at_once_passes_nothing(proxy, client):
+    proxy.set(Mode("cut", after=0))
+    client.sendall(b"hello")
+    assert received(client, 5) == b""
+
+
+def test_a_delay_holds_an_answer_back_until_another_mode_is_set(proxy, client):
+    proxy.set(Mode("delay", seconds=3600))
+    client.sendall(b"hello")
+    client.settimeout(NOT_SOON_S)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+    proxy.set(Mode())
+    client.settimeout(DEADLINE_S)
+    assert received(client, 5) == b"hello"
+
+
+def test_what_a_half_open_connection_lost_does_not_come_back_but_others_pass(proxy, client):
+    proxy.set(Mode("half_open"))
+    client.sendall(b"lost")
+    client.settimeout(NOT_SOON_S)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+    proxy.set(Mode())
+    client.sendall(b"hello")
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+    with connected(proxy) as other:
+        assert echoed(other) == b"hello"
+
+
+def test_half_open_needs_no_server_behind_it():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with FaultProxy("127.0.0.1", port) as proxy:
+        proxy.set(Mode("half_open"))
+        with connected(proxy) as client:
+            client.sendall(b"hello")
+            client.settimeout(NOT_SOON_S)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+        proxy.set(Mode())
+        with connected(proxy) as client:
+            assert client.recv(1) == b""
+
+
+def test_leaving_ends_all_connections_and_its_thread(proxy):
+    with FaultProxy(*proxy._target) as other:
+        client = connected(other)
+        assert echoed(client) == b"hello"
+        other.set(Mode("delay", seconds=3600))
+        client.sendall(b"hello")
+    with client:
+        assert received(client, 5) == b""
+    assert other._thread.is_alive() is False
 
 
 def test_a_half_open_connection_says_nothing_and_stays(proxy, client):
