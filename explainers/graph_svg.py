@@ -33,6 +33,9 @@ GRAPH_CSS = """\
 .rg .edge.risk{fill:none;stroke:#c62828}.rg .edge.relief{fill:none;stroke:#1565c0}
 .rg .zero{fill:#8a94a0;stroke:#5d6670}.rg .absent{fill:none;stroke:#7d8792;stroke-width:1.3}
 .rg .na{fill:#7d8792;stroke:none}.rg .refused{fill:none;stroke:#7b3fa0;stroke-width:2.2}
+.rg .hair.typed{stroke-width:.8;opacity:.32}.rg .temporal_next{stroke:#2e7d32}.rg .same_page{stroke:#00838f}
+.rg .same_entity{stroke:#6a3fa0}.rg .causal{stroke:#b26a00}.rg .corroborates{stroke:#795548}
+.rg .consistency{stroke:#5c6bc0}.rg .found{stroke:#9e9d24}.rg .hair.key{stroke-width:3;opacity:.8}
 .rg .num{fill:#fff;font-size:11px;font-weight:700;text-anchor:middle}
 @media (prefers-color-scheme:dark){.rg{color:#e4e9ef}
 .rg .risk{fill:#d13438;stroke:#ff9a9d}.rg .relief{fill:#1f6fd0;stroke:#9cc7ff}
@@ -85,24 +88,32 @@ def graph_svg(record: DecisionReport, lang: str, *, standalone: bool = True) -> 
         lang: ``zh`` or ``en``.
         standalone: True for a file of its own; False inside a page that carries ``GRAPH_CSS``.
     """
-    subgraph = OrderSubgraph.unpack(record.subgraph)
-    attribution = attribution_of(record)
-    phi = np.zeros(len(_PLACES)) if attribution is None else attribution.phi
-    ranks = [i for i in np.argsort(-np.abs(phi), kind="stable")[:RANKED].tolist() if phi[i] != 0.0]
     title = say("heading.graph", lang)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="rg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-labelledby="rg-title rg-desc"><title id="rg-title">{escape(title)}</title>'
         f'<desc id="rg-desc">{escape(say("label.graph_caption", lang))}</desc>',
         f"<style>{GRAPH_CSS}</style>" if standalone else "",
-        *_sectors(lang),
-        *_edges(subgraph, attribution),
-        *(_node(node, subgraph, phi, ranks, lang) for node in catalog()),
-        *_ranking(phi, ranks, lang),
-        *_legend(lang),
+        *ring(OrderSubgraph.unpack(record.subgraph), attribution_of(record), lang),
         "</svg>",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def ring(
+    subgraph: OrderSubgraph, attribution: Attribution | None, lang: str, *, typed: bool = False
+) -> list[str]:
+    """The elements of the drawing, ``WIDTH`` by ``HEIGHT``; ``typed`` tells the types of edges by colour."""
+    phi = np.zeros(len(_PLACES)) if attribution is None else attribution.phi
+    ranks = [i for i in np.argsort(-np.abs(phi), kind="stable")[:RANKED].tolist() if phi[i] != 0.0]
+    return [
+        *_sectors(lang),
+        *_edges(subgraph, attribution, typed),
+        *(_node(node, subgraph, phi, ranks, lang) for node in catalog()),
+        *_ranking(phi, ranks, lang),
+        *_legend(lang),
+        *(_edge_legend(lang) if typed else ()),
+    ]
 
 
 def _sectors(lang: str) -> list[str]:
@@ -130,7 +141,7 @@ def _family_label(text: str, middle: float) -> str:
     )
 
 
-def _edges(subgraph: OrderSubgraph, attribution: Attribution | None) -> list[str]:
+def _edges(subgraph: OrderSubgraph, attribution: Attribution | None, typed: bool) -> list[str]:
     """Hairlines for every pair that is present, and a weighted curve where it counted."""
     g = np.zeros(len(catalog().pairs)) if attribution is None else attribution.pairs
     largest = float(np.abs(g).max()) or 1.0
@@ -142,7 +153,8 @@ def _edges(subgraph: OrderSubgraph, attribution: Attribution | None) -> list[str
         path = _curve(_PLACES[pair.a], _PLACES[pair.b])
         weight = abs(float(g[i])) / largest
         if weight < 0.02:
-            hairs.append(f'<path class="hair" d="{path}"/>')
+            kind = f" typed {pair.types[0]}" if typed else ""
+            hairs.append(f'<path class="hair{kind}" d="{path}"/>')
             continue
         sign = "risk" if g[i] > 0 else "relief"
         a, b = catalog().nodes[pair.a].id, catalog().nodes[pair.b].id
@@ -214,7 +226,7 @@ def _ranking(phi: np.ndarray[tuple[int], np.dtype[np.float64]], ranks: Sequence[
         top = y + 34 * place
         out.append(_shape(Place(x + 11, top - 5, 0.0), State.PRESENT, value, 11.0))
         out.append(f'<text class="num" x="{x + 11}" y="{top - 1}">{place + 1}</text>')
-        text = _short(label(node, lang), 18 if lang == "zh" else 36)
+        text = _short(label(node, lang), 18 if lang == "zh" else 40)
         out.append(f'<text class="rank" x="{x + 32}" y="{top}">{escape(text)}</text>')
         out.append(f'<text class="rank" x="{WIDTH - 16}" y="{top}" text-anchor="end">{value:+.2f}</text>')
     return out
@@ -239,4 +251,15 @@ def _legend(lang: str) -> list[str]:
         x, y = 861 + 170 * (i % 2), 640 + 32 * (i // 2)
         out.append(_shape(Place(x, y, 0.0), state, value, 7.0))
         out.append(f'<text class="note" x="{x + 18}" y="{y + 5}">{escape(text)}</text>')
+    return out
+
+
+def _edge_legend(lang: str) -> list[str]:
+    """Colours of edges that carry no contribution of their own."""
+    out = []
+    for i, kind in enumerate(catalog().edge_types):
+        x, y = 861 + 170 * (i % 2), 734 + 24 * (i // 2)
+        out.append(f'<path class="hair key {kind}" d="M{x - 8} {y}h16"/>')
+        text = escape(say(f"edge.{kind}", lang, "graph"))
+        out.append(f'<text class="note" x="{x + 18}" y="{y + 5}">{text}</text>')
     return out

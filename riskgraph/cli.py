@@ -14,8 +14,10 @@ from riskgraph.commands import (
     bench,
     catalog,
     demo,
+    graph,
     keys,
     model,
+    neo4j,
     retention,
     review,
     sandbox,
@@ -39,6 +41,7 @@ for _part in (
     demo,
     serve,
     score,
+    graph,
     retention,
     review,
     world,
@@ -49,6 +52,7 @@ for _part in (
     keys,
     subject,
     audit,
+    neo4j,
     bench,
 ):
     _part.register(app)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -12,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from riskgraph.core.canonical import canonical_json
-from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import ModelUnavailable, NotFound
 from riskgraph.core.report import DecisionReport
-from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.cache import RenderedReports
 from riskgraph.explainers.choices import Form
-from riskgraph.explainers.graph_svg import graph_svg
 from riskgraph.explainers.integrity import Evidence, Finding, check_report
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.explainers.render_html import render_html
@@ -199,26 +195,3 @@ def render_record(
     from riskgraph.explainers.render_pdf import render_pdf
 
     return render_pdf(record, **asked, standing=standing)
-
-
-def draw_graph(record: DecisionReport, lang: str) -> str:
-    """SVG of an order's behavior graph."""
-    return graph_svg(record, lang)
-
-
-def graph_json(record: DecisionReport) -> dict[str, Any]:
-    """States, values and present edges of an order's behavior graph."""
-    from riskgraph.models.exports import present_edges
-
-    subgraph = OrderSubgraph.unpack(record.subgraph)
-    nodes = catalog().nodes
-    edges = [
-        {"type": e.type, "from": nodes[e.source].id, "to": nodes[e.target].id}
-        for e in present_edges(subgraph)
-    ]
-    described = {
-        n.id: {"name": n.name, "state": subgraph.state(n.id).word, "value": subgraph.value(n.id)}
-        for n in nodes
-    }
-    states = Counter(row["state"] for row in described.values())
-    return {"nodes": described, "edges": edges, "states": dict(states)}

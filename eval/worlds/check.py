@@ -48,10 +48,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for name in ("files", "entities"):
         if not isinstance(manifest.get(name), dict):
             raise Invalid(f"manifest.json: {name} must be an object", field=f"manifest.json:{name}")
-    bad = [k for k, v in manifest["entities"].items() if v not in ("raw", "opaque")]
+    bad = [k for k, v in manifest["entities"].items() if v not in ("raw", "opaque", "hashed")]
     if bad:
         raise Invalid(
-            f"manifest.json: entities.{bad[0]} must be raw or opaque",
+            f"manifest.json: entities.{bad[0]} must be raw, opaque or hashed",
             field=f"manifest.json:entities.{bad[0]}",
         )
     return manifest

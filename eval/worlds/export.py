@@ -53,6 +53,8 @@ def export_ndjson(world: World, out: Path, progress: Progress = quiet, *, worker
         Invalid: Rows are out of time order or twice there, or hold what no body can; named by file.
         Conflict: If ``out`` is not empty.
     """
+    if world.packed:
+        raise Invalid("a packed world has no bodies to write: it keeps no raw values", field="packed")
     # What an import could not bring back in this order must not leave.
     for _ in world.parts(["placed_at", "order_id"]):
         pass

@@ -30,12 +30,14 @@ class EntityHasher:
 
     Args:
         door: Keyed hashing.
-        kinds: Entity kind to ``raw`` or ``opaque``, from the world's manifest.
+        kinds: Entity kind to ``raw``, ``opaque`` or ``hashed`` (keyed hashes as hex, taken as they are),
+            from the world's manifest.
     """
 
     def __init__(self, door: Door, kinds: Mapping[str, str]) -> None:
         self.door = door
         self._kinds = kinds
+        self._hashed = {kind for kind, word in kinds.items() if word == "hashed"}
         raw = {kind for kind, word in kinds.items() if word == "raw"}
         # Account, device and card tokens are hashed whole, opaque or not.
         self._plain = {kind: _Once(self._digest(kind)) for kind in ("account", "device", "card")}
@@ -45,18 +47,20 @@ class EntityHasher:
         self._phones: dict[str, _Once[_Phone]] = {}
 
     def _digest(self, kind: str) -> Callable[[str], bytes]:
+        if kind in self._hashed:
+            return bytes.fromhex
         return lambda text: self.door.digest(kind, text)
 
     def _raw_address(self, text: str) -> _Address:
         return *self.door.address(text), address_normality(text)
 
     def _opaque_address(self, text: str) -> _Address:
-        return self.door.digest("address", text), (), None
+        return self._digest("address")(text), (), None
 
     def _phones_of(self, jurisdiction: str) -> _Once[_Phone]:
-        door = self.door
+        door, digest = self.door, self._digest("phone")
         if not self._raw_phones:
-            return _Once(lambda text: (door.digest("phone", text), None))
+            return _Once(lambda text: (digest(text), None))
         return _Once(lambda text: (door.phone(text), door.phone_class(text, jurisdiction)))
 
     def plain(self, kind: str, texts: list[str | None]) -> list[bytes | None]:

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, NodeSpec, catalog
-from riskgraph.core.components import histogram_components
+from riskgraph.core.components import histogram_components, histogram_shares
 from riskgraph.core.door import Door
-from riskgraph.core.errors import Invalid, StorageUnavailable
-from riskgraph.core.order import JURISDICTIONS, PHASES, order_key
+from riskgraph.core.errors import Invalid, StorageUnavailable, SubgraphError
+from riskgraph.core.order import JURISDICTIONS, PHASES, Order, order_key
 from riskgraph.core.outcome import Outcome, label_at
-from riskgraph.core.subgraph import State
+from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.core.table import NODE_PURPOSES, OrderTable, let_go
 from riskgraph.eval.worlds.extras import arrow, parquet
 from riskgraph.eval.worlds.hashing import EntityHasher
+from riskgraph.eval.worlds.orders import part_orders
 from riskgraph.eval.worlds.reader import World
 from riskgraph.eval.worlds.replay import derived_files, replay
 from riskgraph.eval.worlds.schema import COMPUTED, PURPOSE_COLUMNS, node_columns
@@ -146,6 +147,56 @@ def components_and_states(
     return components, states
 
 
+def unpacked(table: Any, name: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """float32[M, 259] and uint8[M, 137] of one part of a packed world.
+
+    Raises:
+        Invalid: If a subgraph is missing or cannot be unpacked; file and column are named.
+    """
+    where = f"{name}:subgraph"
+    try:
+        graphs = [OrderSubgraph.unpack(packed or b"") for packed in table["subgraph"].to_pylist()]
+    except (KeyError, SubgraphError) as wrong:
+        raise Invalid(f"{where}: {wrong}", field=where) from wrong
+    width = len(catalog().components)
+    components = np.array([g.components for g in graphs], dtype=np.float32).reshape(-1, width)
+    return components, np.array([g.states for g in graphs], dtype=np.uint8).reshape(-1, NODE_COUNT)
+
+
+def part_subgraphs(world: World, table: Any, derived: Any, name: str) -> Iterator[OrderSubgraph]:
+    """The subgraphs of one part, in its order, with the shares of their histograms."""
+    if world.packed:
+        yield from (OrderSubgraph.unpack(packed) for packed in table["subgraph"].to_pylist())
+        return
+    components, states = components_and_states(table, derived, name)
+    shares = np.zeros((table.num_rows, catalog().histogram_count, BIN_COUNT), dtype=np.uint8)
+    for node, rows in zip(_NODES, catalog().histogram_slices, strict=True):
+        for row, column in zip(range(rows.start, rows.stop), node_columns(node), strict=False):
+            if column in table.column_names:
+                there, counts = _counts(table[column], f"{name}:{column}")
+                shares[there, row] = histogram_shares(counts)
+        # What was not granted is no value, and has no shares either.
+        shares[states[:, node.index] != State.PRESENT, rows] = 0
+    yield from map(OrderSubgraph, states, components, shares)
+
+
+def subgraph_parts(world: World, door: Door) -> Iterator[tuple[Any, Iterator[OrderSubgraph]]]:
+    """Arrow tables of the orders, file by file, each with the subgraphs of its rows."""
+    replay(world, door)
+    sizes = [parquet().read_metadata(p).num_rows for p in world.order_files]
+    parts = zip(world.parts(), _derived_parts(world, sizes), world.order_files, strict=True)
+    for table, derived, path in parts:
+        name = path.relative_to(world.path).as_posix()
+        yield table, part_subgraphs(world, table, derived, name)
+
+
+def orders_with_subgraphs(world: World, door: Door) -> Iterator[tuple[Order, OrderSubgraph]]:
+    """Orders in time order, each with its subgraph, computed nodes included."""
+    hasher = world.hasher(door)
+    for table, graphs in subgraph_parts(world, door):
+        yield from zip(part_orders(table, hasher, signals=False), graphs, strict=True)
+
+
 def _codes(digests: list[bytes | None]) -> NDArray[np.int64]:
     """63 bits of each digest, the same in every world hashed with the same key; -1 for none."""
     return np.array([-1 if d is None else int.from_bytes(d[:8]) >> 1 for d in digests], dtype=np.int64)
@@ -209,6 +260,9 @@ def _availability(table: Any, states: NDArray[np.uint8], name: str) -> NDArray[n
 
 def _derived_parts(world: World, sizes: list[int]) -> Iterator[Any]:
     """The computed nodes of each part, a file at a time."""
+    if world.packed:
+        yield from [None] * len(sizes)
+        return
     files = derived_files(world)
     held = parquet().read_table(files[0])
     unread = iter(files[1:])
@@ -265,7 +319,8 @@ def order_table(
     for i, (table, derived) in enumerate(zip(world.parts(), _derived_parts(world, sizes), strict=True)):
         progress("order table", i, len(sizes))
         name = world.order_files[i].relative_to(world.path).as_posix()
-        components, states = components_and_states(table, derived, name)
+        both = unpacked(table, name) if world.packed else components_and_states(table, derived, name)
+        components, states = both
         purposes = _purposes(table)
         columns = {
             "order_id": np.array(table["order_id"].to_pylist(), dtype=object),

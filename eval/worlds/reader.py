@@ -70,6 +70,11 @@ class World:
         return self.simulated and float(share) >= NATURAL_BELOW
 
     @property
+    def packed(self) -> bool:
+        """Orders hold their subgraphs whole, computed nodes too: nothing is replayed."""
+        return bool(self.manifest.get("packed", False))
+
+    @property
     def order_files(self) -> list[Path]:
         return sorted((self.path / "observed").glob("orders-*.parquet"))
 

@@ -144,7 +144,7 @@ def shares(total: int, count: int, rows: int) -> list[tuple[int, int]]:
 
 
 def replay(world: World, door: Door, progress: Progress = quiet, processes: int | None = None) -> Path:
-    """Write ``derived/orders-*.parquet``; nothing is done where it is up to date.
+    """Write ``derived/orders-*.parquet``; nothing is done where it is up to date, or the world is packed.
 
     Args:
         world: The world.
@@ -157,7 +157,7 @@ def replay(world: World, door: Door, progress: Progress = quiet, processes: int 
         The folder ``derived``.
     """
     target = world.path / "derived"
-    if up_to_date(world, door):
+    if world.packed or up_to_date(world, door):
         return target
     total = sum(parquet().read_metadata(p).num_rows for p in world.order_files)
     if processes is None:

@@ -78,9 +78,9 @@ def order_types() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def all_order_types() -> dict[str, Any]:
-    """Every column that a world's orders may have."""
+    """Every column that a world's orders may have; ``subgraph`` stands for all nodes of a packed world."""
     nodes = {name: node_type(n) for n in catalog() for name in node_columns(n)}
-    return {**order_types(), **nodes}
+    return {**order_types(), "subgraph": arrow().binary(), **nodes}
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""``riskgraph score``, ``report`` and ``graph``: one order at the command line."""
+"""``riskgraph score`` and ``report``: one order at the command line."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from rich.table import Table
 from riskgraph import bootstrap
 from riskgraph.api.body import parse_body
 from riskgraph.commands.ui import AsJson, emit
-from riskgraph.core.errors import CheckFailed, Invalid, NotFound, TooLarge
+from riskgraph.core.errors import CheckFailed, Invalid, TooLarge
 from riskgraph.explainers.choices import Audience, Form, Lang, Law
 from riskgraph.pipeline import decide
 from riskgraph.replaying import Given, replay_stored
-from riskgraph.reports import draw_graph, graph_json
 from riskgraph.settings import Settings
 
 reports = typer.Typer(help="Decision reports.", no_args_is_help=True)
-graphs = typer.Typer(help="Behavior graphs.", no_args_is_help=True)
 MAX_BYTES = 65_536
 PATIENCE_MS = 60_000
 
@@ -34,7 +32,6 @@ PATIENCE_MS = 60_000
 def register(root: typer.Typer) -> None:
     root.command("score")(score)
     root.add_typer(reports, name="report")
-    root.add_typer(graphs, name="graph")
 
 
 def score(
@@ -167,22 +164,3 @@ def difference_text(difference: dict[str, Any]) -> str:
     """One difference in one line."""
     recorded, recomputed = (f"{difference[key]!r:.80}" for key in ("recorded", "recomputed"))
     return f"{difference['field']} was recorded as {recorded} and comes out as {recomputed}"
-
-
-@graphs.command("order")
-def show_graph(
-    decision_id: str,
-    as_json: AsJson = False,
-    out: Annotated[Path | None, typer.Option(help="SVG file to write.")] = None,
-    lang: Lang = Lang.EN,
-) -> None:
-    """The behavior graph of a stored decision: present edges, or a picture with --out."""
-    with bootstrap.open_keys(Settings.from_environment()) as store:
-        found = store.read_record(decision_id)
-    if found is None:
-        raise NotFound(f"no decision {decision_id}")
-    if out is not None:
-        out.write_text(draw_graph(found.report, lang.value), encoding="utf-8")
-    graph = graph_json(found.report)
-    counts = graph["states"]
-    emit(graph, as_json, lambda console: console.print(counts, f"{len(graph['edges'])} edges"))

@@ -1,4 +1,4 @@
-"""PDF/UA-1 by typst: data goes in as an input, never spliced into markup."""
+"""PDF/UA-1 and PNG by typst: data goes in as an input, never spliced into markup."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from riskgraph.core.errors import ExtraMissing
 from riskgraph.core.fonts import font_file
 
 _LOCK = Lock()
+_SHEET = b"""\
+#set page(width: float(sys.inputs.width) * 1pt, height: float(sys.inputs.height) * 1pt)
+#set page(margin: 0pt, fill: white)
+#image(bytes(sys.inputs.svg), format: "svg", width: 100%)
+"""
 
 
 def typeset(template: bytes, data: Mapping[str, Any], moment: datetime) -> bytes:
@@ -34,6 +39,29 @@ def typeset(template: bytes, data: Mapping[str, Any], moment: datetime) -> bytes
             sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
             pdf_standards=["ua-1"],
             timestamp=int(moment.timestamp()),
+        )
+    return bytes(made)
+
+
+def rasterize(svg: str, width: int, height: int, scale: float = 2.0) -> bytes:
+    """A PNG of an SVG on white, in the report font, which has Latin and Chinese characters.
+
+    Args:
+        svg: The drawing.
+        width: Of its view, in CSS pixels, as ``height``.
+        height: See ``width``.
+        scale: Pixels of the PNG to a CSS pixel.
+
+    Raises:
+        ExtraMissing: If typst or the font is not installed (extra ``pdf``).
+    """
+    compiler = _compiler()
+    with _LOCK:
+        made = compiler.compile(
+            input=_SHEET,
+            format="png",
+            ppi=72.0 * scale,
+            sys_inputs={"svg": svg, "width": str(width), "height": str(height)},
         )
     return bytes(made)
 

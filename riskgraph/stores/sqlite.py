@@ -18,13 +18,14 @@ import msgspec
 
 from riskgraph.core.context import OrderContext, compute_context
 from riskgraph.core.errors import StorageUnavailable
+from riskgraph.core.links import OrderLinks
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.tree_head import TreeHead
 from riskgraph.ports import Entry, Progress, ShadowScore
-from riskgraph.stores import keys, shadow
+from riskgraph.stores import keys, links, shadow
 from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
@@ -230,6 +231,14 @@ class SqliteStore:
         for (packed,) in self._fetch("SELECT vec FROM orders WHERE key=?", order_key):
             return OrderSubgraph.unpack(packed)
         return None
+
+    def links(self, order_key: str, most: int) -> OrderLinks | None:
+        """An order with at most ``most`` others behind its entities, as of now; None if it is not there."""
+        return self._read(partial(links.links_of, order_key, most))
+
+    def decision_of(self, order_key: str) -> str | None:
+        """Id of the newest decision on an order; None if there is none."""
+        return self._read(partial(links.decision_of, order_key))
 
     def events(self, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
         """Outbox rows with ``seq > after``, oldest first; ``payload`` decoded (contracts, section 6)."""

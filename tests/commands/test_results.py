@@ -129,7 +129,7 @@ def test_a_stored_report_prints_as_one_value_or_as_a_file(decided, tmp_path):
 @pytest.mark.parametrize("command", [("report", "show"), ("graph", "order")], ids=" ".join)
 def test_a_report_or_picture_that_cannot_be_written_is_named(command, decided, tmp_path):
     home, decision = decided
-    out = tmp_path / "nope" / "x"
+    out = tmp_path / "nope" / "x.svg"
     ran = riskgraph(*command, decision, "--out", out, home=home)
     assert (ran.code, ran.err) == (1, f"error: {out}: No such file or directory\n")
 

@@ -254,6 +254,17 @@ class Connection:
         running.add_done_callback(self._asked.discard)
         return answer
 
+    async def rows(
+        self, query: LiteralString, parameters: Mapping[str, Any], timeout_s: float
+    ) -> list[dict[str, Any]]:
+        """Rows by column of one read of the background, tried once; the server gives up at ``timeout_s``."""
+        read = self._neo4j.Query(query, timeout=timeout_s)
+        access = self._neo4j.READ_ACCESS
+        async with self._writer.session(
+            database=self._target.database, default_access_mode=access
+        ) as session:
+            return await (await session.run(read, dict(parameters))).data()
+
     async def read(self, work: Work[T]) -> T:
         """A managed reading transaction of the background, with retries."""
         async with self._writer.session(database=self._target.database) as session:

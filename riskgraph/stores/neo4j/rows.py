@@ -43,7 +43,8 @@ CREATE (d:Decision)-[:ABOUT]->(o) SET d = row.properties
 _REVIEWS = """
 UNWIND $rows AS row
 MATCH (d:Decision {id: row.id})
-SET d.verdict = row.verdict, d.action = row.action, d.mode = row.mode
+SET d.decided = coalesce(d.decided, d.verdict), d.verdict = row.verdict, d.action = row.action,
+  d.mode = row.mode
 """
 _OUTCOMES = "UNWIND $rows AS row CREATE (x:Outcome) SET x = row"
 _ATTACH = """

@@ -1,0 +1,344 @@
+"""Neo4j and whole worlds, models and journals: loading, exporting, checking and keeping the graph.
+
+Beside ``chain`` the only module that brings the offline parts and a store together; worlds need the extra
+``lab``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from riskgraph import bootstrap
+from riskgraph.core.door import Door
+from riskgraph.core.errors import Invalid, NotFound, Unavailable
+from riskgraph.core.links import OrderLinks
+from riskgraph.core.order import Order
+from riskgraph.core.outcome import FRAUD_KINDS, Outcome
+from riskgraph.core.past import PastOrder
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.eval import worlds
+from riskgraph.models import Model
+from riskgraph.ports import Progress
+from riskgraph.settings import Settings
+from riskgraph.stores.neo4j import links, nodes, removal
+from riskgraph.stores.neo4j.connect import FORM, Connection, is_neo4j, parse_url, read_credentials
+from riskgraph.stores.neo4j.feed import Feed
+from riskgraph.stores.neo4j.journal import Journal
+from riskgraph.stores.neo4j.load import BATCH, Loaded, Part, load
+from riskgraph.stores.neo4j.queries import AnalystQuery, run_query
+from riskgraph.stores.neo4j.rows import OrderRow, decode_outcome, order_row
+from riskgraph.stores.neo4j.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from neo4j import AsyncManagedTransaction
+
+T = TypeVar("T")
+ANSWER_S = 5.0
+DAY_S = 86_400
+NOTHING = "none"
+CHECKED_AT_ONCE = 20
+
+_PING = "RETURN 1"
+_COUNTS = """
+RETURN COUNT { (:Order) } AS orders, COUNT { MATCH (o:Order) WHERE o.nodes } AS with_nodes,
+  COUNT { (:Decision) } AS decisions, COUNT { (:Outcome) } AS outcomes,
+  COUNT { (:Behavior) } AS behavior_nodes,
+  COUNT { (:Account) } AS accounts, COUNT { (:Device) } AS devices, COUNT { (:Fraud) } AS fraud_orders,
+  coalesce(head(COLLECT { MATCH (s:Schema) RETURN s.version }), 0) AS schema
+"""
+# Of a day at a time, since days have an index; a shop's busiest day fits in memory.
+_SPAN = """
+MATCH (o:Order)
+RETURN min(CASE WHEN o.jurisdiction IS NOT NULL THEN o.day END),
+  max(CASE WHEN o.jurisdiction IS NOT NULL THEN o.day END), count(o.jurisdiction),
+  count(CASE WHEN o.jurisdiction IS NULL THEN 1 END)
+"""
+_DAY = """
+MATCH (o:Order {day: $day}) WHERE o.jurisdiction IS NOT NULL
+RETURN o { .* } AS o ORDER BY o.at, o.key
+"""
+_FEEDS = "MATCH (f:Feed) RETURN f.name AS name, f.packed AS packed, f.nodes AS nodes ORDER BY name"
+_SHOWN = """
+MATCH (o:Order) WHERE o.nodes
+WITH o ORDER BY o.key LIMIT $sample
+OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
+WITH o, collect(d { .score, .availability, .id }) AS decisions
+RETURN o.key, o.vec, decisions
+"""
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Connection]:
+    """The way to the configured server, which has answered once.
+
+    Raises:
+        Invalid: If the configured store has no Neo4j.
+        Unavailable: If it does not answer within five seconds.
+        ExtraMissing: If the driver is not installed.
+    """
+    if not is_neo4j(settings.store):
+        raise Invalid(f"no Neo4j is configured: set RISKGRAPH_STORE_URL={FORM}", field="RISKGRAPH_STORE_URL")
+    target = parse_url(settings.store)
+    credentials = read_credentials(target.uri, settings.neo4j_user, settings.neo4j_password_file)
+    connection = Connection(target, credentials)
+    try:
+        wait(connection, connection.fetch(_PING, {}, ANSWER_S), target.uri, ANSWER_S)
+        yield connection
+    finally:
+        connection.close()
+
+
+def wait(
+    connection: Connection, work: Coroutine[Any, Any, T], uri: str = "", limit: float | None = None
+) -> T:
+    """The result of work on the connection's loop.
+
+    Raises:
+        Unavailable: If the server does not.
+        Invalid: If the server refuses the statement.
+    """
+    from neo4j.exceptions import ClientError, DriverError, Neo4jError
+
+    future = connection.submit(work)
+    try:
+        return future.result(limit)
+    except TimeoutError:
+        future.cancel()
+        raise Unavailable(_unreached("no answer", uri)) from None
+    except ClientError as wrong:
+        if "TimedOut" in (wrong.code or "") or "Terminated" in (wrong.code or ""):
+            raise Unavailable("Neo4j ended the statement at its time limit: ask for less") from wrong
+        raise Unavailable(f"Neo4j refused: {wrong.code}: {wrong.message:.200}") from wrong
+    except (DriverError, Neo4jError) as wrong:
+        raise Unavailable(_unreached(type(wrong).__name__, uri)) from wrong
+
+
+def _unreached(what: str, uri: str) -> str:
+    return (
+        f"Neo4j {uri or 'server'} cannot be reached ({what}): start it, or mend RISKGRAPH_STORE_URL; "
+        "decisions do not need it and wait in the journal"
+    )
+
+
+def ask(settings: Settings, query: AnalystQuery, given: dict[str, str]) -> list[dict[str, Any]]:
+    """Rows of an analyst's query."""
+    query.parameters_of(given)  # what is wrong with them needs no server
+    with connected(settings) as neo4j:
+        return wait(neo4j, run_query(neo4j, query, given))
+
+
+@dataclass(frozen=True)
+class GraphOrders:
+    """Orders as the graph has them, for a picture."""
+
+    neo4j: Connection
+
+    def subgraph(self, order_key: str) -> OrderSubgraph | None:
+        vec = wait(self.neo4j, self.neo4j.read(partial(links.read_vec, key=order_key)))
+        return None if vec is None else OrderSubgraph.unpack(vec)
+
+    def links(self, order_key: str, most: int) -> OrderLinks | None:
+        return wait(self.neo4j, self.neo4j.read(partial(links.read_links, key=order_key, most=most)))
+
+
+def load_world(settings: Settings, folder: Path, shown: str, progress: Progress) -> dict[str, Any]:
+    """Put a world's orders, outcomes and subgraphs into the graph; a second time adds nothing.
+
+    Args:
+        settings: Where Neo4j is, and the key that entities are hashed with.
+        folder: The world.
+        shown: Of which orders behavior nodes are made: ``all``, ``flagged`` (a fraud outcome is on record,
+            since a world has no verdicts), ``sample:P`` or ``none``.
+        progress: Called with (step, done, total).
+    """
+    policy = None if shown == NOTHING else nodes.Policy.parse(shown)
+    world = worlds.World.open(folder)
+    door = bootstrap.open_door(settings)
+    worlds.replay(world, door, progress)
+    total = worlds.row_counts(world)["orders"]
+    began = time.monotonic()
+    with connected(settings) as neo4j:
+        done = wait(neo4j, _load(neo4j, _parts(world, door, policy), total, progress))
+    took = time.monotonic() - began
+    return {
+        "orders": done.read, "new_orders": done.orders, "new_outcomes": done.outcomes,
+        "materialised": done.materialised, "seconds": round(took, 1), "orders_s": round(done.read / took, 1),
+    }  # fmt: skip
+
+
+async def _load(neo4j: Connection, parts: Iterator[Part], total: int, progress: Progress) -> Loaded:
+    done = Loaded()
+    progress("load", 0, total)
+    async with aclosing(load(neo4j, parts)) as steps:
+        async for done in steps:
+            progress("load", min(done.read, total), total)
+    return done
+
+
+def _parts(world: worlds.World, door: Door, policy: nodes.Policy | None) -> Iterator[Part]:
+    by_order: dict[str, list[Outcome]] = {}
+    for outcome in world.outcomes():
+        by_order.setdefault(outcome.order_key, []).append(outcome)
+    rows: list[OrderRow] = []
+    outcomes: list[Outcome] = []
+    shown: list[str] = []
+    for order, graph in worlds.orders_with_subgraphs(world, door):
+        rows.append(_row(order, graph, world.simulated))
+        mine = by_order.pop(order.key, [])
+        outcomes += mine
+        fraud = any(outcome.kind in FRAUD_KINDS for outcome in mine)
+        if policy is not None and policy.chooses(order.key, "reject" if fraud else "accept"):
+            shown.append(order.key)
+        if len(rows) == BATCH:
+            yield Part(rows, outcomes, shown)
+            rows, outcomes, shown = [], [], []
+    yield Part(rows, [*outcomes, *(o for rest in by_order.values() for o in rest)], shown)
+
+
+def _row(order: Order, graph: OrderSubgraph, simulated: bool) -> OrderRow:
+    """The order, with what a release must know of its shopper's choices."""
+    ip = order.entities.ip
+    row = order_row(PastOrder.of(order), graph.pack(), None if ip is None else ip.hex())
+    answers = order.consent.purposes
+    row.properties.update(
+        jurisdiction=order.jurisdiction,
+        phase=order.phase,
+        objected=order.consent.objected,
+        granted=sorted(purpose for purpose, answer in answers.items() if answer),
+        refused=sorted(purpose for purpose, answer in answers.items() if answer is False),
+        simulated=simulated,
+    )
+    return row
+
+
+def export_world(settings: Settings, out: Path, progress: Progress) -> dict[str, Any]:
+    """Write orders and outcomes of the graph as a packed world, from which the sandbox can release.
+
+    An order of which the graph does not know what its shopper granted is left out, and counted: nothing may
+    be learned from it (see ``docs/neo4j.md``).
+    """
+    with connected(settings) as neo4j:
+        ((first, last, total, unknown),) = wait(neo4j, neo4j.fetch(_SPAN, {}, 4 * ANSWER_S))
+        if first is None:
+            raise NotFound("the graph has no orders that a world can be made of: load one first")
+        outcomes: list[Outcome] = []
+        facts: dict[str, Any] = {}
+
+        def orders() -> Iterator[dict[str, Any]]:
+            done, simulated = 0, False
+            for day in range(first, last + 1):
+                for order in wait(neo4j, neo4j.rows(_DAY, {"day": day}, 4 * ANSWER_S)):
+                    row = order["o"]
+                    simulated = simulated or row["simulated"]
+                    outcomes.extend(map(decode_outcome, row.get("outcomes", ())))
+                    done += 1
+                    yield _world_row(row)
+                progress("export", done, total)
+            facts["provenance"] = "simulated" if simulated else "merchant"
+
+        counts = worlds.write_packed_world(out, orders(), outcomes, facts)
+    return {**counts, **facts, "left_out": unknown, "world": str(out)}
+
+
+def _world_row(order: Mapping[str, Any]) -> dict[str, Any]:
+    merchant, channel, number = order["key"].split("|")
+    answers = dict.fromkeys(order["granted"], True) | dict.fromkeys(order["refused"], False)
+    return {
+        "merchant_id": merchant, "order_id": number, "channel_code": channel, "phase": order["phase"],
+        "placed_at": order["at"], "jurisdiction": order["jurisdiction"], "amount_value": order["amount"],
+        "amount_currency": order["currency"], "objected": order["objected"], "subgraph": bytes(order["vec"]),
+        **{kind: order.get(kind) for kind in worlds.ENTITY_COLUMNS},
+        **{column: answers.get(purpose) for purpose, column in worlds.PURPOSE_COLUMNS.items()},
+    }  # fmt: skip
+
+
+@contextmanager
+def _feeding(settings: Settings) -> Iterator[tuple[Connection, Feed, Journal]]:
+    with bootstrap.open_keys(settings) as store, connected(settings) as neo4j:
+        journal = Journal(store._read, store._writer)
+        yield neo4j, Feed(journal, neo4j, nodes.Policy.parse(settings.neo4j_nodes)), journal
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """What the graph holds, and how far each feed came."""
+    with _feeding(settings) as (neo4j, _, journal):
+        (counts,) = wait(neo4j, neo4j.rows(_COUNTS, {}, 4 * ANSWER_S))
+        feeds = wait(neo4j, neo4j.rows(_FEEDS, {}, ANSWER_S))
+        last, name = journal.last(), journal.name()
+    mine = next((feed["packed"] for feed in feeds if feed["name"] == name), 0)
+    return {**counts, "schema_known": SCHEMA_VERSION, "journal": name, "lag": last - mine, "feeds": feeds}
+
+
+def drain(settings: Settings) -> dict[str, Any]:
+    """Write all that waits in the journal, now; a service beside it takes turns with this."""
+    with _feeding(settings) as (neo4j, feed, _):
+        wait(neo4j, feed.drain())
+        return feed.status.to_json()
+
+
+def rebuild(settings: Settings) -> dict[str, Any]:
+    """Take out all behavior nodes, and make those that the policy asks for from the packed subgraphs."""
+    with _feeding(settings) as (neo4j, feed, _):
+        cleared, after = 0, ""
+        while (last := wait(neo4j, neo4j.write(partial(nodes.clear_some, after=after)))) is not None:
+            after, cleared = last, cleared + 1
+        wait(neo4j, feed.again())
+        wait(neo4j, feed.drain())
+        return feed.status.to_json()
+
+
+def retain(settings: Settings, days: int, *, dry_run: bool) -> dict[str, Any]:
+    """Take out orders that were placed more than ``days`` days ago, with all that hangs on them."""
+    today = int(time.time() // DAY_S)
+    with connected(settings) as neo4j:
+        count = wait(neo4j, removal.retain(neo4j, today - days, dry_run=dry_run))
+    before = (datetime.fromtimestamp(today * DAY_S, UTC) - timedelta(days=days)).date().isoformat()
+    return {"before": before, "orders": count, "dry_run": dry_run}
+
+
+def check(settings: Settings, sample: int, progress: Progress) -> dict[str, Any]:
+    """Read orders' 137 nodes and edges back, and compare them with the packed subgraph and the stored score.
+
+    Returns:
+        ``checked`` orders; of these ``equal`` in nodes and edges; ``scored`` have a decision by the model
+        that serves, and ``same_score`` come to its score again; ``differ`` names the first that do not.
+    """
+    model = bootstrap.serving_model(settings)[0]
+    told: dict[str, Any] = {"checked": 0, "equal": 0, "scored": 0, "same_score": 0, "differ": []}
+    with connected(settings) as neo4j:
+        rows = wait(neo4j, neo4j.fetch(_SHOWN, {"sample": sample}, 12 * ANSWER_S))
+        progress("check", 0, len(rows))
+        for start in range(0, len(rows), CHECKED_AT_ONCE):
+            part = rows[start : start + CHECKED_AT_ONCE]
+            read = wait(neo4j, neo4j.read(partial(_read_back, keys=[key for key, *_ in part])))
+            for (key, vec, decisions), (graph, edges) in zip(part, read, strict=True):
+                packed = OrderSubgraph.unpack(bytes(vec))
+                equal = graph == packed and sorted(edges) == sorted(nodes.template_edges(packed))
+                told["checked"] += 1
+                told["equal"] += equal
+                scores = [_same(model, graph, decision) for decision in decisions if graph is not None]
+                told["scored"] += len(scores)
+                told["same_score"] += sum(scores)
+                if not equal or not all(scores):
+                    told["differ"] = [*told["differ"], key][:10]
+            progress("check", start + len(part), len(rows))
+    return told
+
+
+def _same(model: Model, graph: OrderSubgraph, decision: Mapping[str, Any]) -> bool:
+    if decision["score"] is None:
+        return True
+    return bool(model.score(graph, decision["availability"]).probability == decision["score"])
+
+
+async def _read_back(
+    tx: AsyncManagedTransaction, keys: Sequence[str]
+) -> list[tuple[OrderSubgraph | None, list[nodes.Edge]]]:
+    return [(await nodes.read_nodes(tx, key), await nodes.read_edges(tx, key)) for key in keys]

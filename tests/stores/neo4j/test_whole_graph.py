@@ -1,0 +1,121 @@
+"""Worlds into the graph and out of it, the nodes read back, the analysts' queries, at the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from riskgraph import bootstrap
+from riskgraph.eval.worlds import World
+from riskgraph.settings import Settings
+from riskgraph.stores.neo4j.queries import queries
+from tests.support.cli import riskgraph
+from tests.support.neo4j import connect
+
+pytest.importorskip("pyarrow")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    home = tmp_path_factory.mktemp("whole")
+    told = riskgraph("simulate", "--orders", 400, "--out", home / "world", "--json", home=home / "home")
+    assert told.code == 0, told.err
+    return home / "world"
+
+
+@pytest.fixture
+def beside(neo4j, world, tmp_path):
+    """Runs a command beside an empty graph, with the key that the world is hashed with."""
+    given = {"RISKGRAPH_STORE_URL": neo4j.uri}
+    if neo4j.user:
+        (tmp_path / "password").write_text(neo4j.password)
+        given |= {
+            "RISKGRAPH_NEO4J_USER": neo4j.user,
+            "RISKGRAPH_NEO4J_PASSWORD_FILE": str(tmp_path / "password"),
+        }
+
+    def run(*arguments):
+        return riskgraph(*arguments, home=world.parent / "home", environment=given)
+
+    return run
+
+
+@pytest.fixture
+def write(neo4j):
+    """Runs a statement on the graph."""
+    with connect(neo4j) as driver:
+        yield driver.execute_query
+
+
+def test_a_load_that_is_repeated_adds_nothing(beside, world):
+    first = beside("neo4j", "load", world, "--nodes", "none", "--json").json()
+    assert first["new_orders"] == first["orders"] > 300
+    again = beside("neo4j", "load", world, "--nodes", "none", "--json").json()
+    assert (again["orders"], again["new_orders"], again["new_outcomes"]) == (first["orders"], 0, 0)
+    held = beside("neo4j", "status", "--json").json()
+    assert (held["orders"], held["outcomes"]) == (first["new_orders"], first["new_outcomes"])
+
+
+def test_an_exported_world_gives_the_sandbox_the_same_table(beside, world, tmp_path):
+    beside("neo4j", "load", world, "--nodes", "none")
+    told = beside("neo4j", "export", "--out", tmp_path / "back", "--json").json()
+    assert (told["provenance"], told["left_out"]) == ("simulated", 0)
+    refused = beside("world", "export", tmp_path / "back", "--ndjson", tmp_path / "lines")
+    assert "packed" in refused.error
+    door = bootstrap.open_door(Settings(home=world.parent / "home"))
+    there, back = (World.open(path).table(None, door) for path in (world, tmp_path / "back"))
+    there, back = (t.take(np.argsort(t.order_id.astype(str))) for t in (there, back))
+    for name in ("order_id", "placed_at", "states", "availability", "account", "device", "card", "address",
+                 "label", "training_consent", "jurisdiction", "purposes", "objected"):  # fmt: skip
+        assert np.array_equal(getattr(there, name), getattr(back, name)), name
+    assert np.array_equal(there.components, back.components, equal_nan=True)
+
+
+def test_nodes_that_were_read_back_equal_what_is_packed_and_a_changed_one_is_found(beside, world, write):
+    beside("neo4j", "load", world, "--nodes", "sample:0.1")
+    told = beside("neo4j", "check", "--json").json()
+    assert told["checked"] == told["equal"] > 10
+    write(
+        "MATCH (b:Behavior {state: 'present'}) WITH b LIMIT 1 SET b.components = [x IN b.components | x + 1]"
+    )
+    found = beside("neo4j", "check", "--json")
+    assert found.code == 3
+    assert "1 orders differ" in found.error
+
+
+def test_retention_says_first_and_then_does(beside, world):
+    beside("neo4j", "load", world, "--nodes", "none")
+    everything = beside("neo4j", "retain", "--days", 1, "--dry-run", "--json").json()["orders"]
+    assert beside("neo4j", "status", "--json").json()["orders"] == everything > 0
+    assert beside("neo4j", "retain", "--days", 1, "--json").json()["orders"] == everything
+    assert beside("neo4j", "status", "--json").json()["orders"] == 0
+
+
+def test_each_query_runs_and_a_ring_over_a_shared_card_is_found(beside, world, write):
+    beside("neo4j", "load", world, "--nodes", "sample:0.1")
+    write(
+        "CREATE (:Account {digest: 'aa', orders: 1})<-[:PLACED_BY]-(:Order {key: 'm|w|1', at: 1.0, day: 0})"
+        "-[:PAID_WITH]->(c:Card {digest: 'cc', hub: false}) CREATE (:Account {digest: 'bb', orders: 1})"
+        "<-[:PLACED_BY]-(:Order:Fraud {key: 'm|w|2', at: 2.0, day: 0, card: 'cc'})-[:PAID_WITH]->(c)"
+    )
+    given = {"order": "m|w|1", "digest": "cc", "card": "B093<1e9:1"}
+    rows = {}
+    for name, query in queries().items():
+        needed = [("--param", f"{p.name}={given[p.name]}") for p in query.parameters if p.default is None]
+        rows[name] = beside("neo4j", "query", name, *sum(needed, ()), "--json").json()
+    assert [(row["account"], row["over"], row["fraud"]) for row in rows["gang_ring"]] == [
+        ("bb", ["PAID_WITH"], 1)
+    ]
+    assert rows["path_to_fraud"][0]["way"] == ["m|w|1", "Card cc", "m|w|2"]
+    assert [row["order"] for row in rows["behind"]] == ["m|w|2"]
+    assert rows["pattern"]
+    assert all(row["points"] >= 1 for row in rows["pattern"])
+
+
+def test_an_order_is_drawn_from_the_graph_as_it_was_loaded(beside, world):
+    beside("neo4j", "load", world, "--nodes", "none")
+    order = next(World.open(world).orders(bootstrap.open_door(Settings(home=world.parent / "home"))))
+    data = beside("graph", "order", order.key, "--from", "neo4j", "--json").json()
+    labels = [node["label"] for node in data["nodes"]]
+    assert (labels.count("Behavior"), labels.count("Account")) == (137, 1)
+    assert {edge["key"] for edge in data["edges"]} >= {"HAS", "PLACED_BY"}
