@@ -6,7 +6,15 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from riskgraph.bench import Figure, measure, stores_lookups, stores_writes
+from riskgraph.bench import (
+    Figure,
+    measure,
+    stores_feed,
+    stores_lookups,
+    stores_outage,
+    stores_shared,
+    stores_writes,
+)
 from riskgraph.bench.asks import at_least, at_most, beside_asks
 from riskgraph.bench.stores_ground import QUICK, Ground, Sizes
 from riskgraph.core.errors import Invalid
@@ -16,6 +24,9 @@ from riskgraph.ports import Progress
 PARTS: dict[Callable[[Ground], list[Figure]], tuple[str, ...]] = {
     **stores_lookups.PARTS,
     **stores_writes.PARTS,
+    **stores_feed.PARTS,
+    **stores_shared.PARTS,
+    **stores_outage.PARTS,
 }
 ASKS = {
     "two_hop_p50_us": at_most(200),
@@ -27,7 +38,26 @@ ASKS = {
     "bytes_per_order": at_most(1_600),
     "kills": at_least(200),
     "lost_acknowledged": at_most(0),
+    "packed_orders_s": at_least(1_500),
+    "backlog_10k_s": at_most(60),
+    "duplicates": at_most(0),
+    "lost": at_most(0),
+    "materialise_orders_s": at_least(80),
+    "materialise_ratio": at_least(0.8),
+    "roundtrip_equal": at_least(1),
+    "neo4j_context_p50_ms": at_most(5),
+    "neo4j_context_p99_ms": at_most(30),
+    "outage_failed": at_most(0),
+    "outage_p99_ratio": at_most(2),
+    "outage_added_ms": at_most(60),
+    "breaker_open_ms": at_most(1_000),
+    "breaker_close_s": at_most(10),
 }
+
+
+def part_name(part: Callable[[Ground], list[Figure]]) -> str:
+    """What a part is called on the command line: its function, with dashes."""
+    return part.__name__.replace("_", "-")
 
 
 def figures_of(parts: Iterable[str]) -> set[str]:
@@ -36,7 +66,7 @@ def figures_of(parts: Iterable[str]) -> set[str]:
     Raises:
         Invalid: If there is no part of that name.
     """
-    known = {part.__name__: names for part, names in PARTS.items()}
+    known = {part_name(part): names for part, names in PARTS.items()}
     unknown = sorted(set(parts) - known.keys())
     if unknown:
         raise Invalid(f"unknown part {', '.join(unknown)}; known: {', '.join(known)}", field="--part")

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import apsw
 
-from riskgraph import bootstrap
 from riskgraph.bench import Figure
-from riskgraph.bench.stores_ground import Ground, decide_all
+from riskgraph.bench.stores_ground import Ground
 from riskgraph.core.report import DecisionReport
 from riskgraph.ports import Entry, Progress
 from riskgraph.stores import open_store
@@ -68,14 +67,7 @@ def _rate(path: Path, entries: Iterable[Entry]) -> float:
 
 def sizes(ground: Ground) -> list[Figure]:
     """Bytes of the file, page by page, after every order of a world was decided."""
-    settings, orders = replace(ground.settings, home=ground.folder / "home-sizes"), ground.sizes.decided
-    service = bootstrap.open_service(settings, bootstrap.demo_profile())
-    try:
-        for done, _ in enumerate(decide_all(ground.bodies(orders), service.line), 1):
-            ground.progress("decide", done, orders)
-    finally:
-        service.close()
-    path = service.store.path
+    path, orders = ground.decided, ground.sizes.decided
     pages = bytes_by_table(path)
     parts = {name: pages.get(name, 0) / orders for name in (*PACKED, *INDEXED)}
     told = ", ".join(f"{name} {size:,.0f}" for name, size in parts.items())

@@ -1,0 +1,153 @@
+"""A Neo4j server for figures, and a service beside it; the server's data are wiped."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
+
+from riskgraph import bootstrap
+from riskgraph.core.errors import CheckFailed, Conflict, Unavailable
+from riskgraph.service import Service
+from riskgraph.settings import Settings
+from riskgraph.stores.neo4j.store import Neo4jStore
+
+HOW = (
+    "no Neo4j is given: start one with make neo4j, then set RISKGRAPH_NEO4J_URI, RISKGRAPH_NEO4J_USER and "
+    "RISKGRAPH_NEO4J_PASSWORD_FILE; all that it holds is wiped"
+)
+POLL_S = 0.005
+LIMIT_S = 600.0
+# Nothing of ours: a database that holds it belongs to somebody.
+_FOREIGN = "MATCH (n) WITH count(n) AS nodes, count(n:RiskgraphBench) AS marks RETURN nodes > 0 AND marks = 0"
+_MARK = "MERGE (:RiskgraphBench)"
+_WIPE = "MATCH (n) WHERE NOT n:RiskgraphBench CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 500 ROWS"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server answers; without a user it asks for nobody."""
+
+    uri: str
+    user: str = ""
+    password_file: Path | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Server:
+        """The server that ``RISKGRAPH_NEO4J_URI`` names.
+
+        Raises:
+            Unavailable: If it is not set; the message says how to start one.
+        """
+        uri = environment.get("RISKGRAPH_NEO4J_URI", "")
+        if not uri:
+            raise Unavailable(HOW)
+        path = environment.get("RISKGRAPH_NEO4J_PASSWORD_FILE")
+        return cls(uri, environment.get("RISKGRAPH_NEO4J_USER", ""), Path(path) if path else None)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.uri)
+        return parts.hostname or "127.0.0.1", parts.port or 7687
+
+    def settings(self, base: Settings, journal: Path, nodes: str, port: int | None = None) -> Settings:
+        """Of a service with this journal, by way of another port of this machine if one is given.
+
+        Args:
+            base: Where its secrets are.
+            journal: The embedded store's file.
+            nodes: Of which orders behavior nodes are made.
+            port: Of a proxy.
+        """
+        host, own = self.address
+        # Without routing: the server tells its own address, and the next call would pass by the proxy.
+        uri = f"bolt://{host}:{own}" if port is None else f"bolt://127.0.0.1:{port}"
+        return replace(
+            base,
+            home=journal.parent,
+            secrets=base.secret_folder,
+            store_url=f"{uri}?journal={journal}",
+            neo4j_user=self.user,
+            neo4j_password_file=self.password_file,
+            neo4j_nodes=nodes,
+        )
+
+
+class Graph:
+    """What a server holds, over a driver of its own; it is empty at first.
+
+    Raises:
+        Unavailable: If the server does not answer.
+        Conflict: If it holds data that are not of an earlier bench.
+    """
+
+    def __init__(self, server: Server) -> None:
+        import neo4j
+
+        password = server.password_file.read_text("utf-8").strip() if server.password_file else ""
+        auth = (server.user, password) if server.user else None
+        self._driver = neo4j.GraphDatabase.driver(server.uri, auth=auth)
+        try:
+            if self.ask(_FOREIGN)[0][0]:
+                raise Conflict(f"{server.uri} holds data, and a bench would wipe them: give it an empty one")
+        except (neo4j.exceptions.DriverError, neo4j.exceptions.Neo4jError) as wrong:
+            raise Unavailable(f"{server.uri} does not answer: {type(wrong).__name__}; {HOW}") from wrong
+        self.ask(_MARK)
+        self.wipe()
+
+    def ask(self, query: LiteralString, **parameters: Any) -> list[list[Any]]:
+        """Rows of one statement."""
+        return [list(record) for record in self._driver.execute_query(query, parameters).records]
+
+    def alone(self, query: LiteralString) -> None:
+        """One statement that makes its own transactions."""
+        with self._driver.session() as session:
+            session.run(query).consume()
+
+    def wipe(self) -> None:
+        """Take out all data; indexes stay."""
+        self.alone(_WIPE)
+
+    def close(self) -> None:
+        self._driver.close()
+
+
+@contextmanager
+def graph_of(server: Server) -> Iterator[Graph]:
+    """An empty graph; it is wiped again afterwards."""
+    graph = Graph(server)
+    try:
+        yield graph
+        graph.wipe()
+    finally:
+        graph.close()
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[tuple[Service, Neo4jStore]]:
+    """A service with Neo4j beside its journal."""
+    service = bootstrap.open_service(settings, bootstrap.demo_profile())
+    try:
+        assert isinstance(service.store, Neo4jStore)
+        yield service, service.store
+    finally:
+        service.close()
+
+
+def until(holds: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> float:
+    """Wait for something; seconds that it took.
+
+    Raises:
+        CheckFailed: If it does not come to pass in time.
+    """
+    start = time.perf_counter()
+    while not holds():
+        if time.perf_counter() - start > limit_s:
+            raise CheckFailed(f"{what} did not come to pass within {limit_s:g} s")
+        time.sleep(POLL_S)
+    return time.perf_counter() - start
