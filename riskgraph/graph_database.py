@@ -283,15 +283,21 @@ def drain(settings: Settings) -> dict[str, Any]:
         return feed.status.to_json()
 
 
+def again(settings: Settings) -> dict[str, Any]:
+    """Go through all events once more, and make the behavior nodes that the policy asks for by now."""
+    with _feeding(settings) as (neo4j, feed, _):
+        wait(neo4j, feed.again())
+        wait(neo4j, feed.drain())
+        return feed.status.to_json()
+
+
 def rebuild(settings: Settings) -> dict[str, Any]:
     """Take out all behavior nodes, and make those that the policy asks for from the packed subgraphs."""
     with _feeding(settings) as (neo4j, feed, _):
         cleared, after = 0, ""
         while (last := wait(neo4j, neo4j.write(partial(nodes.clear_some, after=after)))) is not None:
             after, cleared = last, cleared + 1
-        wait(neo4j, feed.again())
-        wait(neo4j, feed.drain())
-        return feed.status.to_json()
+    return again(settings)
 
 
 def retain(settings: Settings, days: int, *, dry_run: bool) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from riskgraph.stores.reads import (
     DECISION_COLUMNS,
     DECISION_SELECT,
     SEALED_SELECT,
+    Decoded,
     SqliteHistory,
     StoredDecision,
     enforced,
@@ -77,7 +78,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, secrets: Secrets, *, keep_s: float = KEEP_S, wipe: bool = True) -> None:
         self.path = path
-        self._local = threading.local()
+        self._local, self._decoded = threading.local(), Decoded()
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._closed = False
         self._keys: dict[str, tuple[float, dict[str, Any]]] = {}
@@ -116,6 +117,7 @@ class SqliteStore:
 
     def _reload(self, connection: apsw.Connection) -> None:
         self._indexes.replace(load_indexes(connection, self._keep_s))
+        self._decoded.forget()
         for forget in self.when_erased:
             forget()
 
@@ -134,7 +136,9 @@ class SqliteStore:
 
     def context(self, order: Order) -> OrderContext:
         """The computed nodes of an order, as things stood just before it was placed."""
-        return self._read(lambda connection: compute_context(order, SqliteHistory(connection, self._indexes)))
+        return self._read(
+            lambda found: compute_context(order, SqliteHistory(found, self._indexes, self._decoded))
+        )
 
     async def read_context(self, order: Order) -> OrderContext:
         """The same; a store that asks elsewhere meanwhile lets other work go on."""

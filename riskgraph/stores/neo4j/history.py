@@ -21,7 +21,7 @@ from riskgraph.core.past import BAD_LINK_KINDS, LINK_KINDS, PastOrder
 from riskgraph.core.spelling import parts, unique_alike
 from riskgraph.stores.codec import decode_bands, decode_past
 from riskgraph.stores.neo4j.rows import decode_outcome
-from riskgraph.stores.reads import SqliteHistory
+from riskgraph.stores.reads import Decoded, SqliteHistory
 
 _Link = tuple[str, bytes]
 _Rows = Sequence[Sequence[Any]]
@@ -36,11 +36,14 @@ class SharedHistory(SqliteHistory):
     Args:
         connection: A connection to the journal; all calls come from its thread.
         indexes: The journal's indexes in memory.
+        kept: The journal's orders that were read lately.
         order: The order whose history it is: every call is about what came before it.
     """
 
-    def __init__(self, connection: apsw.Connection, indexes: IndexedHistory, order: Order) -> None:
-        super().__init__(connection, indexes)
+    def __init__(
+        self, connection: apsw.Connection, indexes: IndexedHistory, kept: Decoded, order: Order
+    ) -> None:
+        super().__init__(connection, indexes, kept)
         self._order = order
         self._own: tuple[PastOrder | None] | None = None
         self._local: dict[_Link, tuple[float, Sequence[PastOrder]]] = {}

@@ -121,7 +121,7 @@ class Neo4jStore(SqliteStore):
             return self.context(order)
 
         def look(connection: apsw.Connection) -> tuple[SharedHistory, OrderContext]:
-            history = SharedHistory(connection, self._indexes, order)
+            history = SharedHistory(connection, self._indexes, self._decoded, order)
             return history, compute_context(order, history)
 
         history, local = self._read(look)
