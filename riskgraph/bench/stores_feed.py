@@ -176,15 +176,14 @@ def compared(graph: Graph, journal: Path) -> tuple[Counter[str], Counter[str]]:
         flagged = _flagged(connection)
     finally:
         connection.close()
-    wanted = {
-        "orders": (Counter(past.key for past in orders), _ORDERS),
-        "decisions": (Counter(name for (name,) in decisions), _DECISIONS),
-        "outcomes": (Counter(name for (name,) in outcomes), _OUTCOMES),
-        "links": (links_of(orders), _LINKS),
+    both: dict[str, tuple[Counter[Any], Counter[Any]]] = {
+        "orders": (Counter(past.key for past in orders), _counted(graph, _ORDERS)),
+        "decisions": (Counter(name for (name,) in decisions), _counted(graph, _DECISIONS)),
+        "outcomes": (Counter(name for (name,) in outcomes), _counted(graph, _OUTCOMES)),
+        "links": (links_of(orders), _counted(graph, _LINKS)),
     }
     doubled, lost = Counter[str](), Counter[str]()
-    for kind, (here, query) in wanted.items():
-        there = _counted(graph, query)
+    for kind, (here, there) in both.items():
         doubled[kind] = (there - here).total()
         lost[kind] = (here - there).total()
     shown = {key: (count, different) for key, count, different in graph.ask(_SHOWN)}

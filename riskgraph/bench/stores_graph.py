@@ -26,6 +26,7 @@ LIMIT_S = 600.0
 # Nothing of ours: a database that holds it belongs to somebody.
 _FOREIGN = "MATCH (n) WITH count(n) AS nodes, count(n:RiskgraphBench) AS marks RETURN nodes > 0 AND marks = 0"
 _MARK = "MERGE (:RiskgraphBench)"
+_UNMARK = "MATCH (n:RiskgraphBench) DELETE n"
 _WIPE = "MATCH (n) WHERE NOT n:RiskgraphBench CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 500 ROWS"
 
 
@@ -119,12 +120,13 @@ class Graph:
 
 @contextmanager
 def graph_of(server: Server) -> Iterator[Graph]:
-    """An empty graph; it is wiped again afterwards."""
+    """An empty graph; it is wiped again afterwards, and belongs to no bench any more."""
     graph = Graph(server)
     try:
         yield graph
-        graph.wipe()
     finally:
+        graph.wipe()
+        graph.ask(_UNMARK)
         graph.close()
 
 

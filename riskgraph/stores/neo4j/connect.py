@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from riskgraph.core.errors import ExtraMissing, Invalid
 
 if TYPE_CHECKING:
-    from neo4j import AsyncDriver, AsyncManagedTransaction
+    from neo4j import AsyncDriver, AsyncManagedTransaction, AsyncSession
 
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 SETTING = "RISKGRAPH_STORE_URL"
@@ -32,6 +32,7 @@ DATABASE = "neo4j"
 READ_S = 0.05
 # How long a read that nobody waits for any more may go on before its connection is given up.
 LEFT_S = 3.0
+BACKGROUND_S = 30.0
 CLOSE_S = 2.0
 # Limits in seconds; every one of the driver's own defaults is unfit for a checkout.
 _BOTH: dict[str, Any] = {
@@ -165,18 +166,22 @@ class Connection:
     Args:
         target: The server.
         credentials: Name and password, if it asks for them.
+        limit_s: The most that one transaction of the background takes: on a connection that is half-open
+            the driver itself waits for minutes.
 
     Raises:
         ExtraMissing: If the package ``neo4j`` is not installed.
     """
 
-    def __init__(self, target: Target, credentials: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, target: Target, credentials: tuple[str, str] | None = None, *, limit_s: float = BACKGROUND_S
+    ) -> None:
         try:
             import neo4j
         except ImportError:
             raise ExtraMissing("a store in Neo4j", "neo4j") from None
         self._neo4j = neo4j
-        self._target = target
+        self._target, self._limit_s = target, limit_s
         # Held, since a loop refers to its tasks weakly.
         self._asked: set[Future[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -266,14 +271,17 @@ class Connection:
             return await (await session.run(read, dict(parameters))).data()
 
     async def read(self, work: Work[T]) -> T:
-        """A managed reading transaction of the background, with retries."""
-        async with self._writer.session(database=self._target.database) as session:
+        """A managed reading transaction of the background, with retries; TimeoutError at its limit."""
+        async with asyncio.timeout(self._limit_s), self._session() as session:
             return await session.execute_read(work)
 
     async def write(self, work: Work[T]) -> T:
-        """A managed writing transaction of the background, with retries."""
-        async with self._writer.session(database=self._target.database) as session:
+        """A managed writing transaction of the background, with retries; TimeoutError at its limit."""
+        async with asyncio.timeout(self._limit_s), self._session() as session:
             return await session.execute_write(work)
+
+    def _session(self) -> AsyncSession:
+        return self._writer.session(database=self._target.database)
 
     def close(self) -> None:
         """Stop what runs and let the drivers go, in a few seconds at most whatever the server does."""

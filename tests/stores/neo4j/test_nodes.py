@@ -96,8 +96,8 @@ def test_an_order_of_which_nothing_is_known_has_137_nodes_and_no_edge(held):
 
 def test_every_type_of_edge_can_be_written():
     for kind in (*EDGE_TYPES, FOUND):
-        assert f"UNWIND row.{kind} AS edge" in nodes._WRITE
-        assert f"-[:{kind.upper()}]->" in nodes._WRITE
+        assert f"UNWIND row.{kind} AS edge" in nodes.WRITE
+        assert f"-[:{kind.upper()}]->" in nodes.WRITE
 
 
 def test_each_node_says_what_it_is_and_what_it_is_worth(held):
