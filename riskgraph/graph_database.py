@@ -30,7 +30,7 @@ from riskgraph.settings import Settings
 from riskgraph.stores.neo4j import links, nodes, removal
 from riskgraph.stores.neo4j.connect import FORM, Connection, is_neo4j, parse_url, read_credentials
 from riskgraph.stores.neo4j.feed import Feed
-from riskgraph.stores.neo4j.journal import Journal
+from riskgraph.stores.journal import Journal
 from riskgraph.stores.neo4j.load import BATCH, Loaded, Part, load
 from riskgraph.stores.neo4j.queries import AnalystQuery, run_query
 from riskgraph.stores.neo4j.rows import OrderRow, decode_outcome, order_row
@@ -206,15 +206,7 @@ def _row(order: Order, graph: OrderSubgraph, simulated: bool) -> OrderRow:
     """The order, with what a release must know of its shopper's choices."""
     ip = order.entities.ip
     row = order_row(PastOrder.of(order), graph.pack(), None if ip is None else ip.hex())
-    answers = order.consent.purposes
-    row.properties.update(
-        jurisdiction=order.jurisdiction,
-        phase=order.phase,
-        objected=order.consent.objected,
-        granted=sorted(purpose for purpose, answer in answers.items() if answer),
-        refused=sorted(purpose for purpose, answer in answers.items() if answer is False),
-        simulated=simulated,
-    )
+    row.properties.update(training_facts(order, simulated=simulated))
     return row
 
 
@@ -262,7 +254,7 @@ def _world_row(order: Mapping[str, Any]) -> dict[str, Any]:
 @contextmanager
 def _feeding(settings: Settings) -> Iterator[tuple[Connection, Feed, Journal]]:
     with bootstrap.open_keys(settings) as store, connected(settings) as neo4j:
-        journal = Journal(store._read, store._writer)
+        journal = store.journal()
         yield neo4j, Feed(journal, neo4j, nodes.Policy.parse(settings.neo4j_nodes)), journal
 
 
