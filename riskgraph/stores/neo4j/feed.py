@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import PastOrder
 from riskgraph.stores.erasure import ERASED
-from riskgraph.stores.neo4j import nodes, removal
 from riskgraph.stores.journal import Anchor, Event, Journal
+from riskgraph.stores.neo4j import nodes, removal
 from riskgraph.stores.neo4j.removal import Notice
 from riskgraph.stores.neo4j.rows import OrderRow, Packed, Written, decision_row, order_row, write_packed
 from riskgraph.stores.neo4j.schema import Writes, migrate
