@@ -234,9 +234,10 @@ def materialise(ground: Ground) -> list[Figure]:
     note = f"{made:,} simulated orders through the feed, policy all; baseline: {len(rows)} of the same rows "
     note += f"in one raw UNWIND, {RAW_AT_ONCE} a transaction, half before and half after"
     same, size = checked["decisions"][graph_check.SAME], ground.sizes.read_back
-    equal = checked["checked"] - checked["without_nodes"] - len(checked["first_that_differ"])
+    differ = checked["differ"]
+    equal = checked["checked"] - checked["without_nodes"] - differ["nodes"] - differ["edges"]
     found = ", ".join(f"{count:,} {name}" for name, count in checked["decisions"].items() if count)
-    read = f"{checked['checked']:,} orders, differing: {checked['differ']}; decisions: {found}"
+    read = f"{checked['checked']:,} orders, differing: {differ}; decisions: {found}"
     return [
         Figure("materialise_orders_s", rate, "1/s", note, baseline=raw),
         Figure("materialise_ratio", rate / raw, "1", note),
