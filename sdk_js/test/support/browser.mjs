@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+export const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
+/** Why browser tests cannot run, or false. */
+export const skip = existsSync(CHROMIUM)
+  ? false
+  : `no browser at ${CHROMIUM}: apt-get install chromium, or set CHROMIUM`;
+
+export const launch = (options = {}) =>
+  chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',
+    ],
+    ...options,
+  });
+
+/** Wait for a condition of the stub or the page without a fixed pause. */
+export const until = async (holds, what = 'condition', timeoutMs = 5000) => {
+  const end = Date.now() + timeoutMs;
+  for (;;) {
+    const value = await holds();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`${what} did not come within ${timeoutMs} ms`);
+    await new Promise((ready) => setTimeout(ready, 10));
+  }
+};
+
+/** The page has begun to collect: its session is open. */
+export const collecting = (page) => page.waitForFunction(() => collector.token());
+
+/** Listeners on window, document, html and body, as the browser itself counts them. */
+export const listeners = async (page) => {
+  const cdp = await page.context().newCDPSession(page);
+  let all = [];
+  for (const expression of ['window', 'document', 'document.documentElement', 'document.body']) {
+    const { result } = await cdp.send('Runtime.evaluate', { expression });
+    const found = await cdp.send('DOMDebugger.getEventListeners', { objectId: result.objectId });
+    all = all.concat(found.listeners.map(({ type }) => type));
+  }
+  await cdp.detach();
+  return all;
+};
