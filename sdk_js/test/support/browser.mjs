@@ -37,15 +37,18 @@ export const until = async (holds, what = 'condition', timeoutMs = 5000) => {
 /** The page has begun to collect: its session is open. */
 export const collecting = (page) => page.waitForFunction(() => collector.token());
 
-/** Listeners on window, document, html and body, as the browser itself counts them. */
+/** Types of the SDK's listeners on window, document, html and body, as the browser itself counts them. */
 export const listeners = async (page) => {
   const cdp = await page.context().newCDPSession(page);
-  let all = [];
+  const ours = new Set();
+  cdp.on('Debugger.scriptParsed', ({ scriptId, url }) => url.includes('/sdk/') && ours.add(scriptId));
+  await cdp.send('Debugger.enable');
+  const all = [];
   for (const expression of ['window', 'document', 'document.documentElement', 'document.body']) {
     const { result } = await cdp.send('Runtime.evaluate', { expression });
     const found = await cdp.send('DOMDebugger.getEventListeners', { objectId: result.objectId });
-    all = all.concat(found.listeners.map(({ type }) => type));
+    all.push(...found.listeners);
   }
   await cdp.detach();
-  return all;
+  return all.filter(({ scriptId }) => ours.has(scriptId)).map(({ type }) => type);
 };
