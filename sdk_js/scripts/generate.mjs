@@ -44,7 +44,7 @@ const schemaOf = ({ HISTOGRAMS, COUNTERS, WORDS }) => {
         v: { const: 1 },
         session: opaque,
         nonce: opaque,
-        seq: { type: 'integer', minimum: 0, maximum: 100000 },
+        seq: { type: 'integer', minimum: 0, maximum: 1e9 },
         consent_id: opaque,
         ...words,
         zones: closed(zones),
@@ -108,7 +108,7 @@ Only after consent to the purpose; only deltas of counts, sums and 16-bin histog
 values, key identities, clipboard text, addresses of pages and their queries, coordinates, time series.
 
 随每次发送 · With each flush: \`v\`, \`session\`, \`nonce\`, \`seq\`, \`consent_id\`, \`modality\` (行为 behavior), \`device_class\` (设备 device).
-本标签页内 · In this tab: one \`sessionStorage\` entry with the same session, nonce and sequence, and keyed marks of
+本标签页内 · In this tab: one \`sessionStorage\` entry with the same session and nonce, and keyed marks of
 pages for the next page; deleted at the order, at withdrawal and at expiry. 下单、撤回或过期时删除。
 
 | 字段 field | 内容 | what | 形式 form | 目的 purpose | 模块 bundle | 节点 nodes |

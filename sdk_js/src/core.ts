@@ -1,8 +1,9 @@
-import { type ConsentPolicy, type ConsentRecord, type Purpose, purposesOf, type State } from './consent';
+import { type ConsentPolicy, type ConsentRecord, purposesOf, type State } from './consent';
 import type { Act, EventMap, Moments, Page, Shown, Signal, Stage, Zone } from './page';
+import { createSession, type Given } from './session';
 import { createTally } from './tally';
 import { createTransport, type Wire } from './transport';
-import { newVisit, type Shelf, type Visit } from './visit';
+import type { Shelf, Visit } from './visit';
 
 export interface Options {
   /** Where riskgraph answers, without a path: `https://risk.shop.example`. */
@@ -63,24 +64,23 @@ export interface Core extends Collector {
   resume(): void;
 }
 
-const OPEN_MS = 5000;
 const FLUSH_BYTES = 4096;
 
+type Hooks = { [M in keyof Moments]?: Moments[M][] };
+
 export const createCore = (options: Options, host: Host, signals: readonly Signal[]): Core => {
-  const { endpoint, merchantKey: key, locale } = options;
+  const { endpoint, merchantKey, locale } = options;
   const tally = createTally();
   const transport = createTransport(host.wire, `${endpoint}/v1/behavior`);
+  const session = createSession(endpoint, merchantKey, host.wire, host.shelf);
   let state: State = 'unknown';
-  let record: ConsentRecord;
-  let purposes: Purpose[] = [];
-  let visit: Visit | undefined;
+  let given: Given | undefined;
   let page: Page | undefined;
   let abort = new AbortController();
-  let hooks: { [M in keyof Moments]?: Moments[M][] } = {};
+  let hooks: Hooks = {};
   let zone: Zone | undefined;
-  let opening = false;
-  let submitted = false;
   let shown: Shown;
+  let seq = 0;
   let began = 0;
   let hiddenSince = 0;
 
@@ -88,39 +88,18 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     for (const hook of hooks[moment] || []) (hook as (...a: Parameters<Moments[M]>) => void)(...args);
   };
 
-  const keep = () => {
-    if (visit?.session && !submitted) host.shelf.save(visit);
-  };
-
-  const erase = ({ session, nonce }: Visit) => {
-    if (session) host.wire.erase(`${endpoint}/v1/behavior/${encodeURIComponent(session)}`, JSON.stringify({ nonce }));
-  };
-
-  const open = async () => {
-    if (opening || !visit) return;
-    opening = true;
-    const mine = visit;
-    const { id, policyVersion, at } = record;
-    const granted = Object.fromEntries(purposes.map((purpose) => [purpose, true]));
-    const body = { v: 1, key, consent: { record_id: id, policy_version: policyVersion, at, purposes: granted } };
-    const { json } = await host.wire
-      .post(`${endpoint}/v1/sessions`, JSON.stringify(body), OPEN_MS)
-      .catch(() => ({ json: undefined }));
-    opening = false;
-    const answer = json as { session?: string; nonce?: string; expires_in?: number } | undefined;
-    if (!answer?.session || !answer.nonce) return;
-    mine.session = answer.session;
-    mine.nonce = answer.nonce;
-    mine.expires = Date.now() + (answer.expires_in || 1800) * 1e3;
-    if (mine === visit) keep();
-    else erase(mine); // withdrawn while the server was opening
+  /**
+   * Numbers of flushes rise with time, so that pages and tabs of a visit need not agree on them: a browser may
+   * show the next page before the last one has hidden.
+   */
+  const number = ({ since }: Visit) => {
+    seq = Math.max(seq + 1, Date.now() - since);
   };
 
   /** Bodies of the next flush; counters go by themselves where one flush would be too large. */
-  const bodies = (): string[] => {
-    const deltas = visit && tally.deltas();
-    if (!visit || !deltas) return [];
-    const { session, nonce, seq, consent } = visit;
+  const bodies = ({ session, nonce, consent }: Visit): string[] => {
+    const deltas = tally.deltas();
+    if (!deltas) return [];
     const envelope = { v: 1, session, nonce, consent_id: consent, ...page?.words };
     const whole = JSON.stringify({ ...envelope, seq, ...deltas });
     if (whole.length <= FLUSH_BYTES) return [whole];
@@ -131,23 +110,26 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     ];
   };
 
+  /** Move the counts into the queue. Without a session, or with a full queue, they go on adding up. */
   const take = () => {
     emit('flush');
-    if (!visit) return;
-    if (visit.session && visit.expires < Date.now()) {
-      visit = newVisit(record.id);
-      host.shelf.remove();
+    if (session.visit?.session && session.visit.expires < Date.now()) {
+      session.submit();
+      session.begin(undefined, given as Given);
     }
+    const { visit } = session;
+    if (!visit) return;
     if (!visit.session) {
-      open();
+      session.open(given as Given);
     } else if (!transport.full()) {
-      for (const body of bodies()) {
+      for (const body of bodies(visit)) {
         transport.push(body);
-        visit.seq++;
+        seq++;
       }
+      number(visit);
       tally.clear();
     }
-    keep();
+    session.keep();
   };
 
   const flush = async (): Promise<boolean> => {
@@ -158,19 +140,24 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
   const halt = () => {
     abort.abort();
     hooks = {};
-    page = visit = undefined;
+    page = undefined;
+    session.end();
     tally.clear();
     transport.clear();
+  };
+
+  const enter = (view: boolean) => {
+    number(session.visit as Visit);
+    emit('enter', view);
+    session.keep();
   };
 
   const act: Moments['act'] = (name, choice) => {
     if (!page) return;
     emit('act', name, choice);
-    if (name === 'order') {
-      flush();
-      submitted = true;
-      host.shelf.remove();
-    }
+    if (name !== 'order') return;
+    flush();
+    session.submit();
   };
 
   const newPage = (signal: AbortSignal): Page => ({
@@ -183,7 +170,7 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     act,
     signal,
     get visit() {
-      return visit as Visit;
+      return session.visit as Visit;
     },
     get shown() {
       return shown;
@@ -194,55 +181,55 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     visible: () => (hiddenSince || performance.now()) - began,
     within: (target, name) => zone === name || host.within(target, name),
     level: (counter, value) => {
-      const { kept } = visit as Visit;
+      const { kept } = session.visit as Visit;
       tally.add(counter, value - (kept[counter] || 0));
       kept[counter] = value;
     },
   });
 
-  const start = (signal: AbortSignal) => {
+  const start = (signal: AbortSignal, now: Given) => {
     if (signal.aborted) return;
-    visit = host.shelf.load();
-    if (visit?.consent !== record.id) visit = newVisit(record.id);
-    submitted = false;
+    session.begin(session.held(now), now);
     shown = host.shown();
     began = performance.now();
     hiddenSince = host.hidden() ? began : 0;
     page = newPage(signal);
     for (const one of [...signals, ...(options.addons || []).flat()]) {
-      if (purposes.includes(one.purpose)) one.listen(page);
+      if (now.purposes.includes(one.purpose)) one.listen(page);
     }
     host.follow(core, page);
-    if (!visit.session) open();
-    emit('enter', true);
+    if (!session.visit?.session) session.open(now);
+    enter(true);
   };
 
   const core: Core = {
     get state() {
       return state;
     },
-    grant: (given) => {
-      const allowed = host.off() ? [] : purposesOf(given, options.consent);
-      if (state === 'granted' && given.id === record.id && `${allowed}` === `${purposes}`) return state;
-      if (!allowed.length) {
-        if (visit || host.shelf.load()) core.withdraw();
+    grant: (record) => {
+      const purposes = host.off() ? [] : purposesOf(record, options.consent);
+      const same = record.id === given?.record.id && `${purposes}` === `${given.purposes}`;
+      if (state === 'granted' && same) return state;
+      if (!purposes.length) {
+        if (session.withdraw() || state === 'granted') state = 'withdrawn';
+        halt();
         return state;
       }
+      // A purpose that is no longer granted is withdrawn: what was sent under it goes.
+      if (given?.purposes.some((purpose) => !purposes.includes(purpose))) session.withdraw();
       halt();
       state = 'granted';
-      record = given;
-      purposes = allowed;
+      const now = { record, purposes };
+      given = now;
       abort = new AbortController();
       const { signal } = abort;
-      host.defer(() => start(signal));
+      host.defer(() => start(signal, now));
       return state;
     },
     withdraw: () => {
-      const held = visit || host.shelf.load();
       state = 'withdrawn';
+      session.withdraw();
       halt();
-      if (held) erase(held);
-      host.shelf.remove();
     },
     zone: (name) => {
       zone = name;
@@ -255,14 +242,14 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       emit('leave', view);
       flush();
       shown = found;
-      emit('enter', view);
+      enter(view);
     },
     event: act,
     snapshot: () => {
       emit('flush');
-      return bodies().join('\n');
+      return session.visit ? bodies(session.visit).join('\n') : '';
     },
-    token: () => visit?.session || undefined,
+    token: () => session.visit?.session || undefined,
     flush,
     stop: () => {
       if (page) core.leave();
@@ -286,15 +273,15 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       transport.leave();
     },
     resume: () => {
-      const held = host.shelf.load();
+      const held = given && session.held(given);
       // Submitted or withdrawn on another page meanwhile: begin again only when granted again.
-      if (held?.consent !== record.id) {
+      if (!held) {
         halt();
         state = 'unknown';
         return;
       }
-      visit = held;
-      emit('enter', true);
+      session.begin(held, given as Given);
+      enter(true);
     },
   };
   return core;

@@ -1,6 +1,6 @@
 /**
  * What one visit carries from page to page, in this tab only and only after consent: the server's nonce
- * and what the next page needs to go on counting. Nothing of it but session, nonce and sequence is sent.
+ * and what the next page needs to go on counting. Nothing of it but session and nonce is sent.
  */
 export interface Visit {
   session: string;
@@ -9,8 +9,6 @@ export interface Visit {
   consent: string;
   /** Unix ms after which the server no longer takes the nonce. */
   expires: number;
-  /** Number of the next flush. */
-  seq: number;
   /** Unix ms of the first page under consent. */
   since: number;
   /** Key of the marks below: equal pages of two visits have unequal marks. */
@@ -28,7 +26,6 @@ export const newVisit = (consent: string): Visit => ({
   nonce: '',
   consent,
   expires: 0,
-  seq: 0,
   since: Date.now(),
   salt: (Math.random() * 2 ** 32) >>> 0,
   kept: {},

@@ -136,6 +136,7 @@ describe('consent', { skip }, () => {
     await run(() => collector.grant(record({ purposes: { behavior: true } })));
     await collecting(at.page);
     assert.ok(!(await listeners(at.page)).includes('devicemotion'));
+    assert.equal(at.stub.erased.length, 1, 'what was sent under it goes');
   });
 
   it('ends where the shop withdraws by a refused grant', async () => {
@@ -184,7 +185,7 @@ describe('consent', { skip }, () => {
     it('lets a GPP opt-out turn it off and never on', async () => {
       await open('/checkout');
       await run(() => {
-        window.__gpp = (command, back) => {
+        window.__gpp = (_command, back) => {
           window.tell = (section) =>
             back({ listenerId: 1, pingData: { signalStatus: 'ready', parsedSections: { usnat: section } } }, true);
         };
