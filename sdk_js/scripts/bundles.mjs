@@ -16,16 +16,28 @@ export const ADDONS = {
   gpp: 'consent',
 };
 
-export const SCRIPTS = {
-  riskgraph: './src/index',
-  'riskgraph-full': './src/full',
-  ...Object.fromEntries(Object.keys(ADDONS).map((name) => [`riskgraph-${name}`, `./src/addons/${name}`])),
+/** What each classic script puts on `riskgraph`. */
+const EXPORTS = {
+  device: ['device'],
+  motion: ['motion', 'askForMotion'],
+  pipl: ['manualRecord'],
+  tcf: ['followTcf'],
+  gpp: ['followGpp'],
 };
 
-/** One script of the classic kind: its exports land on `riskgraph`, in whatever order scripts load. */
-export const classic = (entry) => ({
+/** Name of each classic script: its module and what it exports. */
+export const SCRIPTS = {
+  riskgraph: ['./src/index', ['createCollector']],
+  'riskgraph-full': ['./src/full', ['createCollector', 'behavior']],
+  ...Object.fromEntries(
+    Object.keys(ADDONS).map((name) => [`riskgraph-${name}`, [`./src/addons/${name}`, EXPORTS[name] || [name]]]),
+  ),
+};
+
+/** A classic script; scripts may load in any order. */
+export const classic = ([entry, names]) => ({
   stdin: {
-    contents: `import * as exported from '${entry}'; Object.assign((globalThis.riskgraph ||= {}), exported);`,
+    contents: `import { ${names} } from '${entry}'; Object.assign((globalThis.riskgraph ||= {}), { ${names} });`,
     resolveDir: new URL('..', import.meta.url).pathname,
     sourcefile: 'script.ts',
     loader: 'ts',

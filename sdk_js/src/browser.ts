@@ -25,8 +25,9 @@ const follow = (core: Core, page: Page): void => {
   marks(page);
   let gone = false;
   page.on('visibilitychange', () => {
+    if (gone) return; // an unload is no hiding
     if (document.hidden) core.hide();
-    else if (!gone) core.show();
+    else core.show();
   });
   page.on('pagehide', () => {
     gone = true;

@@ -137,6 +137,17 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     return transport.deliver();
   };
 
+  const sleep = () => {
+    take();
+    transport.leave();
+    hiddenSince ||= performance.now();
+  };
+
+  const wake = () => {
+    if (hiddenSince) began += performance.now() - hiddenSince;
+    hiddenSince = 0;
+  };
+
   const halt = () => {
     abort.abort();
     hooks = {};
@@ -257,20 +268,16 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       state = 'unknown';
     },
     show: () => {
-      if (hiddenSince) began += performance.now() - hiddenSince;
-      hiddenSince = 0;
+      wake();
       emit('show');
     },
     hide: () => {
-      hiddenSince ||= performance.now();
       emit('hide');
-      take();
-      transport.leave();
+      sleep();
     },
     leave: () => {
       emit('leave', true);
-      take();
-      transport.leave();
+      sleep();
     },
     resume: () => {
       const held = given && session.held(given);
@@ -280,6 +287,7 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
         state = 'unknown';
         return;
       }
+      wake();
       session.begin(held, given as Given);
       enter(true);
     },

@@ -33,6 +33,12 @@ interface TouchLike {
   changedTouches: { identifier: number; clientX: number; clientY: number }[];
 }
 
+export interface MiniOptions extends Options {
+  request: Request;
+  /** What is on the screen now; its path never leaves the device. */
+  shown(): Shown;
+}
+
 export interface MiniCollector extends Collector {
   /** Pass the touch events of a page's root view: touchstart, touchmove, touchend, touchcancel. */
   touch(event: TouchLike): void;
@@ -92,18 +98,17 @@ const TYPES: Record<string, 'pointerdown' | 'pointermove' | 'pointerup' | 'point
  * The same collector where there is no DOM: pages, stages, choices and touches are told to it, and the
  * payload is the same. Signals that need a DOM (fields, keys, clipboard, mouse) are not measured.
  */
-export const createMiniCollector = (options: Options & { request: Request }): MiniCollector => {
+export const createMiniCollector = (options: MiniOptions): MiniCollector => {
   const handlers: { [type: string]: ((event: never) => void)[] } = {};
   const feed = (type: keyof EventMap, event: object) => {
     for (const handler of handlers[type] || []) handler({ isTrusted: true, ...event } as never);
   };
-  const nowhere: Shown = { kind: 'other', stage: 'entry', path: '', entry: 'mini_program' };
   const host: Host = {
     wire: wireOf(options.request),
     shelf: memoryShelf(),
     off: () => false,
     defer: (start) => start(),
-    shown: () => nowhere,
+    shown: () => ({ entry: 'mini_program', ...options.shown() }),
     hidden: () => false,
     on: (type, handler, signal) => {
       (handlers[type] ||= []).push(handler);

@@ -73,6 +73,7 @@ describe('a visit over several pages', { skip }, () => {
     assert.equal(at.stub.duplicates, 0);
     const { B001, B011, B076 } = values();
     assert.deepEqual([B001.n, B011, B076], [2, 1, 1]);
+    assert.equal(values().B071, 0, 'leaving a page is no hiding');
   });
 
   it('does not come back to life from the cache where consent was withdrawn meanwhile', async () => {

@@ -7,27 +7,23 @@ export const dwell: Signal = {
   listen: (page) => {
     let stayed = 0;
     let viewed = 0;
+    let told = 0;
+    const payment = () => {
+      const now = page.visible();
+      if (page.shown.stage === 'payment') page.add('payment_s', (now - told) / 1e3);
+      told = now;
+    };
     page.at('enter', (view) => {
-      stayed = page.visible();
+      told = stayed = page.visible();
       if (view) viewed = stayed;
       page.add(`stage_${page.shown.stage}`);
     });
+    page.at('flush', payment);
     page.at('leave', (view) => {
-      const now = page.visible();
+      payment();
       const { kind, stage } = page.shown;
-      if (kind === 'product' && view) log2(page.hist('product.dwell'), (now - viewed) / 1e3);
-      if (!/entry|browse/.test(stage)) log2(page.hist('checkout.dwell'), (now - stayed) / 1e3);
-    });
-    let told = 0;
-    page.at('flush', () => {
-      const now = page.visible();
-      if (page.shown.stage === 'payment') page.add('payment_s', (now - Math.max(told, stayed)) / 1e3);
-      told = now;
-    });
-    page.at('leave', () => {
-      const now = page.visible();
-      if (page.shown.stage === 'payment') page.add('payment_s', (now - Math.max(told, stayed)) / 1e3);
-      told = now;
+      if (kind === 'product' && view) log2(page.hist('product.dwell'), (told - viewed) / 1e3);
+      if (!/entry|browse/.test(stage)) log2(page.hist('checkout.dwell'), (told - stayed) / 1e3);
     });
   },
 };

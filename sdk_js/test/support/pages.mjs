@@ -6,7 +6,7 @@ const CONSENT = {
   purposes: { behavior: true, device: true, motion: true, location: true },
 };
 
-const start = `
+export const BOOT = `
   window.make = (more) => riskgraph.createCollector({
     endpoint: location.origin, merchantKey: 'pk_test', consent: { policyVersion: '2026-10' },
     zones: ['search', 'policy', 'address', 'name', 'phone', 'card'], locale: document.documentElement.lang,
@@ -47,7 +47,20 @@ const BODIES = {
 
 const LINKS = ['home', 'list', 'product', 'policy', 'cart', 'checkout'];
 
+/** A page that runs only scripts of the given hashes. */
+const strictPage = (search) => {
+  const scripts = ['full', 'device', 'frames', 'motion', 'location']
+    .map((name) => {
+      const integrity = search.get(name);
+      return `<script src="/sdk/riskgraph-${name}.min.js" integrity="${integrity}" crossorigin="anonymous"></script>`;
+    })
+    .join('');
+  return `<!doctype html><html lang="en"><head><title>strict</title></head>
+<body data-rg-page="checkout">${PAYMENT.replace(/ onclick="[^"]*"/, '')}${scripts}<script src="/boot.js"></script></body></html>`;
+};
+
 export const pageOf = (url) => {
+  if (url.pathname === '/strict') return strictPage(url.searchParams);
   const [, kind = 'home', stage, name = ''] = /^\/(\w+)(?:-(\w+))?(?:\/(\w+))?/.exec(url.pathname) || [];
   const { searchParams } = url;
   const head =
@@ -57,7 +70,7 @@ export const pageOf = (url) => {
         ['device', 'frames', 'motion', 'location', 'pipl', 'tcf', 'gpp']
           .map((addon) => `<script src="/sdk/riskgraph-${addon}.min.js"></script>`)
           .join('') +
-        `<script>${start}</script>`;
+        `<script>${BOOT}</script>`;
   const links = LINKS.map((to) => `<a id="to-${to}" href="/${to}?auto">${to}</a>`).join(' ');
   return `<!doctype html><html lang="${searchParams.get('lang') || 'en'}"><head><meta charset="utf-8"><title>${kind}</title>
 <link rel="icon" href="data:,"></head>

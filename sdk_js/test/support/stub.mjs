@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import Ajv from 'ajv/dist/2020.js';
-import { pageOf } from './pages.mjs';
+import { BOOT, pageOf } from './pages.mjs';
 
 const ROOT = new URL('../..', import.meta.url);
 export const VERSION = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')).version;
@@ -42,6 +42,8 @@ export class Stub {
   /** Status to answer with instead, per path prefix. */
   answer = {};
   headers = {};
+
+  static addUp = addUp;
 
   static async start() {
     const stub = new Stub();
@@ -124,6 +126,10 @@ export class Stub {
     if (url.pathname.startsWith('/sdk/')) {
       response.writeHead(200, { 'content-type': 'text/javascript', 'access-control-allow-origin': '*' });
       return response.end(readFileSync(new URL(url.pathname.slice(5), SCRIPT)));
+    }
+    if (url.pathname === '/boot.js') {
+      response.writeHead(200, { 'content-type': 'text/javascript' });
+      return response.end(BOOT);
     }
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', ...this.headers });
     return response.end(pageOf(url));
