@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { collecting, listeners, skip, until } from './support/browser.mjs';
+import { collecting, listeners, skip, stays, until } from './support/browser.mjs';
 import { harness } from './support/harness.mjs';
 import { nodesOf } from './support/nodes.mjs';
 
@@ -118,7 +118,7 @@ describe('a visit over several pages', { skip }, () => {
       collector.event('order');
     });
     await at.page.close();
-    await until(() => at.stub.visit.counters.stage_submit, 'the flush');
+    await until(() => stays(at.stub) === 4, 'the flush');
     const { B001, B003, B005, B012, B062, B090 } = values();
     assert.deepEqual([B001.n, B003, B012.n >= 3, B005], [1, 4, true, 2]);
     assert.ok(B062 >= 0 && B090 >= 0);

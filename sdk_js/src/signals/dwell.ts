@@ -16,7 +16,8 @@ export const dwell: Signal = {
     page.at('enter', (view) => {
       told = stayed = page.visible();
       if (view) viewed = stayed;
-      page.add(`stage_${page.shown.stage}`);
+      const { stage } = page.shown;
+      if (stage === 'cart' || stage === 'payment') page.add(`stage_${stage}`);
     });
     page.at('flush', payment);
     page.at('leave', (view) => {

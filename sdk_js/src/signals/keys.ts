@@ -28,8 +28,8 @@ export const keys: Signal = {
       down.clear();
     });
     page.on('keydown', ({ target, code, key, repeat, timeStamp, isTrusted }) => {
-      if (!isTrusted || target !== field || repeat || MODIFIERS.test(key)) return;
-      if (!code) return page.add('keys_virtual'); // a virtual keyboard names no physical key
+      // A virtual keyboard names no physical key.
+      if (!code || !isTrusted || target !== field || repeat || MODIFIERS.test(key)) return;
       page.add('keys');
       if (down.size) page.add('key_rollovers');
       down.set(code, timeStamp);

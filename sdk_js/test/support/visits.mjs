@@ -1,5 +1,5 @@
 /** Whole visits as people make them, with real input events of the browser. */
-import { collecting, until } from './browser.mjs';
+import { collecting, stays, until } from './browser.mjs';
 
 export const visit = async (page, stub, path) => {
   await page.goto(`${stub.origin}${path}?auto&lang=zh`);
@@ -105,7 +105,7 @@ export const desktopVisit = async ({ page, stub }) => {
   await press(page, '#order');
   await until(() => stub.visit.counters.order_presses, 'the order');
   await page.close();
-  await until(() => stub.visit.counters.stage_submit, 'the last flush');
+  await until(() => stays(stub) === 4, 'the last flush');
 };
 
 /** With one finger and a virtual keyboard. The sensors are events of the page: headless has none. */
