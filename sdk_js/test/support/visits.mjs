@@ -93,7 +93,11 @@ export const desktopVisit = async ({ page, stub }) => {
   await page.keyboard.press('Control+V');
   await jitter(page);
   await page.setViewportSize({ width: 1000, height: 700 });
-  await page.waitForFunction(() => collector.snapshot().includes('frames_stable'));
+  await until(
+    async () => stub.visit.counters.frames || (await page.evaluate(() => collector.snapshot().includes('"frames"'))),
+    '120 frames',
+    20000,
+  );
   await page.evaluate(() => collector.stage('payment'));
   await page.selectOption('#method', 'wallet');
   await page.selectOption('#method', 'card');
