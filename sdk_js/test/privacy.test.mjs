@@ -1,84 +1,18 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { skip, until } from './support/browser.mjs';
+import { fuzz } from './support/fuzz.mjs';
 import { harness } from './support/harness.mjs';
 import { validator } from './support/stub.mjs';
-
-const ROUNDS = 3;
-const FIELDS = ['#name', '#phone', '#province', '#city', '#street', '#note', '#card', '#secret', '#q'];
-const secret = (letters) => [...randomBytes(10)].map((byte) => letters[byte % letters.length]).join('');
-// No field name has four of these in a row.
-const LETTERS = 'qxzjvwk';
-const HAN = '王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗';
-
-/** Pieces of a secret that would tell it: every run of 4 characters. */
-const pieces = (text) => Array.from({ length: text.length - 3 }, (_, i) => text.slice(i, i + 4));
+import { DESKTOP } from './support/visits.mjs';
 
 describe('privacy', { skip }, () => {
-  const at = harness({ context: { permissions: ['clipboard-read', 'clipboard-write'] } });
-
-  /** Everything the SDK let out of its hands: requests with their headers' values, snapshot, storage. */
-  const told = async () =>
-    JSON.stringify([
-      at.stub.requests.map(({ url, body }) => [url, body]),
-      await at.run(() => [collector.snapshot(), Object.entries(sessionStorage), document.cookie]),
-    ]);
-
-  const enter = async (field, how, text) => {
-    await at.page.focus(field);
-    if (how === 'type') await at.page.keyboard.type(text);
-    if (how === 'fill') await at.page.fill(field, text);
-    if (how === 'paste') {
-      await at.run((value) => navigator.clipboard.writeText(value), text);
-      await at.page.keyboard.press('Control+V');
-    }
-    if (how === 'compose') {
-      const cdp = await at.context.newCDPSession(at.page);
-      await cdp.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
-      await cdp.send('Input.insertText', { text });
-      await cdp.detach();
-    }
-    await at.page.keyboard.press('Control+A');
-    await at.page.keyboard.press('Control+C');
-  };
+  const at = harness({ context: DESKTOP });
 
   it('never lets out what is typed, pasted, composed or filled, nor queries and fragments', async () => {
-    const secrets = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      const [query, fragment] = [secret(LETTERS), secret(LETTERS)];
-      secrets.push(query, fragment);
-      for (const path of ['home', 'checkout']) {
-        await at.open(`/${path}?auto&q=${query}#${fragment}`);
-        await at.page.waitForFunction(() => collector.token());
-        for (const field of FIELDS) {
-          if (!(await at.page.$(field))) continue;
-          for (const how of ['type', 'paste', 'compose', 'fill']) {
-            const text = secret(
-              field === '#phone' || field === '#card' ? '0123456789' : how === 'compose' ? HAN : LETTERS,
-            );
-            secrets.push(text);
-            await enter(field, how, text);
-          }
-        }
-        if (path === 'home') await at.page.click('#go');
-        else await at.page.click('#order');
-      }
-    }
-    await until(() => at.stub.flushes.length >= ROUNDS, 'flushes');
-    const everything = await told();
-    const found = secrets.flatMap(pieces).filter((piece) => everything.includes(piece));
-    assert.ok(secrets.length > 100 && everything.length > 2000);
-    // Four digits may occur in a count by chance, six of the same secret not.
-    assert.deepEqual(
-      found.filter((piece) => /\D/.test(piece)),
-      [],
-    );
-    const digits = secrets.filter((text) => /^\d+$/.test(text));
-    assert.deepEqual(
-      digits.filter((text) => everything.includes(text.slice(0, 6)) || everything.includes(text.slice(-6))),
-      [],
-    );
+    const { secrets, bytes, found } = await fuzz(at, 3);
+    assert.ok(secrets > 100 && bytes > 2000);
+    assert.deepEqual(found, []);
     assert.deepEqual(at.stub.invalid, []);
   });
 

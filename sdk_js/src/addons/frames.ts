@@ -25,7 +25,7 @@ export const frames: Signal = {
       requestAnimationFrame(next);
     };
     const tell = () => {
-      const median = gaps.toSorted()[FRAMES / 2 - 1];
+      const median = gaps.slice().sort()[FRAMES / 2 - 1];
       page.visit.kept.frames = 1;
       page.add('frames', gaps.length);
       page.add('frames_stable', gaps.filter((gap) => Math.abs(gap - median) <= 0.1 * median).length);

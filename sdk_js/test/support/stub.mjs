@@ -42,6 +42,8 @@ export class Stub {
   /** Status to answer with instead, per path prefix. */
   answer = {};
   headers = {};
+  /** Added to the length of session and nonce: as long as real ones in the bench. */
+  tokenBytes = 0;
 
   static addUp = addUp;
 
@@ -94,8 +96,9 @@ export class Stub {
   }
 
   #open({ consent }) {
-    const session = `s-${++this.#count}`;
-    const nonce = `n-${this.#count}`;
+    const pad = '-'.repeat(this.tokenBytes);
+    const session = `s-${++this.#count}${pad}`;
+    const nonce = `n-${this.#count}${pad}`;
     this.visits.set(session, { nonce, consent, seen: new Set(), histograms: {}, counters: {}, words: {} });
     return { session, nonce, expires_in: 14400 };
   }

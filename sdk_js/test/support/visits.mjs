@@ -155,3 +155,26 @@ export const PHONE = {
   permissions: ['geolocation'],
   geolocation: { latitude: 30, longitude: 120 },
 };
+
+/** What a buyer does, page by page: product, cart, address, payment, submit. */
+export const buyerVisit = async ({ page, stub }) => {
+  await visit(page, stub, '/product/shoes');
+  for (let i = 0; i < 20; i++) await page.mouse.wheel(0, 60);
+  await press(page, '#add');
+  await visit(page, stub, '/cart');
+  await press(page, '#plus');
+  await visit(page, stub, '/checkout-address');
+  await press(page, '#name');
+  const texts = { '#name': 'zhangsan', '#phone': '13800000000', '#province': 'zhejiang', '#city': 'hangzhou' };
+  for (const [field, text] of Object.entries(texts)) await type(page, field, text);
+  await press(page, '#street');
+  await type(page, '#street', 'wensanlu 1');
+  await visit(page, stub, '/checkout-payment');
+  await page.selectOption('#method', 'wallet');
+  await type(page, '#card', '4111111111111111');
+  await visit(page, stub, '/checkout-submit');
+  await press(page, '#order');
+  await until(() => stub.visit.counters.order_presses, 'the order');
+  await page.close();
+  await until(() => stays(stub) === 4, 'the last flush');
+};
