@@ -38,6 +38,7 @@ const inContext = async ({ browser, stub }, options, act) => {
 /** Time every handler that the SDK adds, by event: what one event costs is the SDK's part of one task. */
 const timeHandlers = () => {
   window.costs = [];
+  window.startMs = 0;
   let event;
   const add = EventTarget.prototype.addEventListener;
   EventTarget.prototype.addEventListener = function (type, handler, options) {
@@ -57,7 +58,7 @@ const timeHandlers = () => {
     idle(() => {
       const before = performance.now();
       start();
-      window.startMs = performance.now() - before;
+      window.startMs = Math.max(window.startMs, performance.now() - before);
     });
 };
 
@@ -76,6 +77,11 @@ const handlers = part(['handler_ms_per_min', 'handler_p99_ms', 'longest_task_ms'
       if (late > 0) await new Promise((ready) => setTimeout(ready, late));
       await send(300 + 200 * Math.cos(i / 17), 300 + 150 * Math.sin(i / 11));
     }
+    const flushMs = await page.evaluate(() => {
+      const before = performance.now();
+      collector.flush();
+      return performance.now() - before;
+    });
     const { costs, startMs, isolated } = await page.evaluate(() => ({
       costs: window.costs,
       startMs: window.startMs,
@@ -88,8 +94,8 @@ const handlers = part(['handler_ms_per_min', 'handler_p99_ms', 'longest_task_ms'
     return [
       figure('handler_ms_per_min', (sum * 60) / seconds, 'ms', { note: `non-stop mouse moves; ${note}` }),
       figure('handler_p99_ms', sorted[Math.floor(sorted.length * 0.99)], 'ms', { note }),
-      figure('longest_task_ms', Math.max(sorted.at(-1), startMs), 'ms', {
-        note: `the SDK's part of one task; start ${startMs.toFixed(2)} ms, longest event ${sorted.at(-1).toFixed(2)} ms`,
+      figure('longest_task_ms', Math.max(sorted.at(-1), startMs, flushMs), 'ms', {
+        note: `the SDK's part of one task; start ${startMs.toFixed(2)} ms, flush ${flushMs.toFixed(2)} ms, longest event ${sorted.at(-1).toFixed(2)} ms`,
       }),
     ];
   });

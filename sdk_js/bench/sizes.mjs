@@ -66,7 +66,8 @@ const WITH = 'esbuild, minified, IIFE, ES2020, gzip -9';
 
 export const measureSizes = async (figure) => {
   const own = {};
-  for (const [name, script] of Object.entries(SCRIPTS)) own[name] = await sizeOf(classic(script));
+  for (const [name, script] of Object.entries(SCRIPTS))
+    own[name] = await sizeOf({ ...classic(script), target: 'es2020' });
   const addons = Object.keys(ADDONS).map((name) => [name, own[`riskgraph-${name}`].gzip]);
   const [largest, most] = addons.reduce((a, b) => (b[1] > a[1] ? b : a));
   const peers = await peerSizes();

@@ -45,7 +45,7 @@ export const classic = ([entry, names]) => ({
   bundle: true,
   minify: true,
   format: 'iife',
-  target: 'es2020',
+  target: 'es2021',
   charset: 'utf8',
   legalComments: 'none',
 });

@@ -198,19 +198,29 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     },
   });
 
+  /** Begin in slices, one signal in each idle moment, so that no task of the page grows long. */
   const start = (signal: AbortSignal, now: Given) => {
     if (signal.aborted) return;
     session.begin(session.held(now), now);
+    if (!session.visit?.session) session.open(now);
     shown = host.shown();
     began = performance.now();
     hiddenSince = host.hidden() ? began : 0;
-    page = newPage(signal);
-    for (const one of [...signals, ...(options.addons || []).flat()]) {
-      if (now.purposes.includes(one.purpose)) one.listen(page);
-    }
-    host.follow(core, page);
-    if (!session.visit?.session) session.open(now);
-    enter(true);
+    const fresh = newPage(signal);
+    const rest = [...signals, ...(options.addons || []).flat()].filter((one) => now.purposes.includes(one.purpose));
+    const next = () => {
+      if (signal.aborted) return;
+      const one = rest.shift();
+      if (one) {
+        one.listen(fresh);
+        host.defer(next);
+        return;
+      }
+      page = fresh;
+      host.follow(core, fresh);
+      enter(true);
+    };
+    next();
   };
 
   const core: Core = {

@@ -20,4 +20,7 @@ export const inPaymentStage = (page: Page, target: unknown): boolean =>
 /** Whether an input event put something in (nothing says so where a script or autofill did it). */
 export const inserts = ({ inputType }: { inputType?: string }): boolean => !inputType || inputType.startsWith('insert');
 
+/** Whether the main pointer is a finger. Asking makes the browser compute styles: not while a page starts. */
+export const coarse = (): boolean => typeof matchMedia === 'function' && matchMedia('(pointer: coarse)').matches;
+
 export const autofilled = (field: HTMLElement): boolean => field.matches(':autofill');

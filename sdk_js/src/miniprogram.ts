@@ -7,6 +7,7 @@ import { entry } from './signals/entry';
 import { moves } from './signals/moves';
 import { pages } from './signals/pages';
 import { returns } from './signals/returns';
+import { search } from './signals/search';
 import { touch } from './signals/touch';
 import type { Wire } from './transport';
 import type { Shelf, Visit } from './visit';
@@ -119,7 +120,7 @@ export const createMiniCollector = (options: MiniOptions): MiniCollector => {
     within: (target, zone: Zone) => (target as { zone?: Zone } | undefined)?.zone === zone,
     follow: () => {},
   };
-  const core = createCore(options, host, [...CORE, entry, pages, moves, returns, touch, motion]);
+  const core = createCore(options, host, [...CORE, entry, pages, moves, search, returns, touch, motion]);
   return Object.assign(core, {
     touch: ({ type, timeStamp, changedTouches }: TouchLike) => {
       for (const { identifier, clientX, clientY } of changedTouches) {

@@ -39,13 +39,12 @@ export const createSession = (endpoint: string, key: string, wire: Wire, shelf: 
     },
     keep,
     /** Ask the server for a session and its nonce; without an answer the next flush asks again. */
-    open: async ({ record, purposes }: Given) => {
+    open: async ({ record }: Given) => {
       if (opening || !visit) return;
       opening = true;
       const mine = visit;
-      const { id, policyVersion, at } = record;
-      const granted = Object.fromEntries(purposes.map((purpose) => [purpose, true]));
-      const body = { v: 1, key, consent: { record_id: id, policy_version: policyVersion, at, purposes: granted } };
+      const { id, policyVersion, at, purposes } = record;
+      const body = { v: 1, key, consent: { record_id: id, policy_version: policyVersion, at, purposes } };
       const { json } = await wire
         .post(`${endpoint}/v1/sessions`, JSON.stringify(body), OPEN_MS)
         .catch(() => ({ json: undefined }));

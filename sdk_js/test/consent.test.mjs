@@ -127,7 +127,7 @@ describe('consent', { skip }, () => {
     const { counters, zones, modality, device_class } = JSON.parse(await run(() => collector.snapshot()));
     assert.deepEqual([zones, modality, device_class], [{}, undefined, 'desktop']);
     assert.equal(counters.automation_checks, 1);
-    assert.deepEqual(JSON.parse(at.stub.requests[0].body).consent.purposes, { device: true });
+    assert.deepEqual(JSON.parse(at.stub.requests[0].body).consent.purposes, { device: true, motion: false });
   });
 
   it('ends a purpose when a later record no longer opens it', async () => {

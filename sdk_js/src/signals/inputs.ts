@@ -1,4 +1,4 @@
-import { autofilled, inserts, isText } from '../field';
+import { autofilled, coarse, inserts, isText } from '../field';
 import type { Signal } from '../page';
 
 const CAUSE_MS = 1000;
@@ -9,7 +9,7 @@ export const inputs: Signal = {
   purpose: 'behavior',
   listen: (page) => {
     const causes = new WeakMap<EventTarget, number>();
-    let virtual = matchMedia('(pointer: coarse)').matches;
+    let virtual: boolean | undefined;
     const cause = ({ target, timeStamp }: Event) => {
       if (target) causes.set(target, timeStamp);
     };
@@ -24,6 +24,7 @@ export const inputs: Signal = {
     page.on('input', (event) => {
       const { target, timeStamp, isTrusted } = event;
       const { inputType = '' } = event as InputEvent;
+      virtual ??= coarse();
       if (!isTrusted || virtual || !target || !isText(target) || !inserts(event as InputEvent)) return;
       page.add('inputs');
       const caused = timeStamp - (causes.get(target) ?? -CAUSE_MS - 1) <= CAUSE_MS;

@@ -1,3 +1,4 @@
+import { coarse } from '../field';
 import type { Signal } from '../page';
 
 const KEY_MS = 1000;
@@ -9,6 +10,7 @@ export const modality: Signal = {
     const counts = { mouse: 0, touch: 0, key: 0, other: 0 };
     let pointer = '';
     let key = -KEY_MS;
+    let told = false;
     page.words.modality = 'none';
     page.on('pointerdown', ({ pointerType }) => {
       pointer = pointerType;
@@ -25,6 +27,9 @@ export const modality: Signal = {
       const most = (Object.keys(counts) as (keyof typeof counts)[]).find((name) => counts[name] >= 0.8 * all);
       page.words.modality = most || 'mixed';
     });
-    if (typeof matchMedia === 'function' && matchMedia('(pointer: coarse)').matches) page.add('coarse_pages');
+    page.at('flush', () => {
+      if (!told && coarse()) page.add('coarse_pages');
+      told = true;
+    });
   },
 };

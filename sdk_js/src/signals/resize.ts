@@ -1,3 +1,4 @@
+import { coarse } from '../field';
 import type { Signal } from '../page';
 
 const QUIET_MS = 500;
@@ -9,8 +10,8 @@ export const resize: Signal = {
     let width = innerWidth;
     let portrait = innerWidth < innerHeight;
     let then = -QUIET_MS;
-    const touch = matchMedia('(pointer: coarse)').matches;
     page.on('resize', ({ timeStamp }) => {
+      const touch = coarse();
       const turned = touch && portrait !== innerWidth < innerHeight;
       if (!turned && !(touch && width === innerWidth) && timeStamp - then >= QUIET_MS) page.add('resizes');
       width = innerWidth;

@@ -1,5 +1,6 @@
 import { linear, log2 } from '../bins';
 import type { Signal } from '../page';
+import { samplesOf } from '../samples';
 
 const TAP_PX = 10;
 const TAP_MS = 2000;
@@ -45,8 +46,8 @@ export const touch: Signal = {
     page.on('pointermove', (event) => {
       const way = finger(event) && down.get(event.pointerId);
       if (!way) return;
-      const samples = event.getCoalescedEvents?.();
-      for (const { clientX, clientY } of samples?.length ? samples : [event]) {
+      const samples = samplesOf(event);
+      for (const { clientX, clientY } of samples.length ? samples : [event]) {
         const [dx, dy] = [clientX - way.lastX, clientY - way.lastY];
         const far = Math.hypot(dx, dy);
         if (far < 2) continue; // below that the angle is the screen's grid

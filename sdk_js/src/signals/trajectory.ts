@@ -1,5 +1,6 @@
 import { type Bins, linear, log2 } from '../bins';
 import type { Signal } from '../page';
+import { samplesOf } from '../samples';
 
 const STEP_MS = 100;
 const GAP_MS = 1000;
@@ -18,7 +19,15 @@ export const trajectory: Signal = {
       turn: page.hist('address.ptr_turn'),
       pause: page.hist('address.ptr_pause'),
     };
-    let [x, y, t, dx, dy, length, speed, took] = [0, 0, -1, 0, 0, 0, 0, 0];
+    // One assignment each: destructuring of arrays costs more than the arithmetic.
+    let x = 0;
+    let y = 0;
+    let t = -1;
+    let dx = 0;
+    let dy = 0;
+    let length = 0;
+    let speed = 0;
+    let took = 0;
     let over = false;
     let focused = false;
 
@@ -43,7 +52,11 @@ export const trajectory: Signal = {
           if (turn > Math.PI / 2) page.add('micro_reversals');
         }
       }
-      [dx, dy, length, speed, took] = [sx, sy, far, now, dt];
+      dx = sx;
+      dy = sy;
+      length = far;
+      speed = now;
+      took = dt;
     };
 
     const sample = ({ clientX, clientY, timeStamp }: PointerEvent) => {
@@ -55,17 +68,19 @@ export const trajectory: Signal = {
       }
       if (t >= 0 && dt > 0 && dt <= STEP_MS) step(clientX - x, clientY - y, dt, address);
       else took = 0;
-      [x, y, t] = [clientX, clientY, timeStamp];
+      x = clientX;
+      y = clientY;
+      t = timeStamp;
     };
 
     page.on('pointermove', (event) => {
       if (event.pointerType !== 'mouse') return;
-      const samples = event.getCoalescedEvents?.();
-      if (samples) {
+      const samples = samplesOf(event);
+      if ('getCoalescedEvents' in event) {
         page.add('moves');
         page.add('move_samples', samples.length || 1);
       }
-      if (samples?.length) samples.forEach(sample);
+      if (samples.length) for (const one of samples) sample(one);
       else sample(event);
     });
     page.on('pointerover', ({ target }) => {

@@ -37,8 +37,8 @@ export const until = async (holds, what = 'condition', timeoutMs = 5000) => {
 /** Stays in checkout stages that have arrived at the stub: the last one comes with the page's end. */
 export const stays = (stub) => (stub.visit.histograms['checkout.dwell'] || []).reduce((a, b) => a + b, 0);
 
-/** The page has begun to collect: its session is open. */
-export const collecting = (page) => page.waitForFunction(() => collector.token());
+/** The page has begun to collect: its session is open, and every signal listens. */
+export const collecting = (page) => page.waitForFunction(() => collector.token() && collector.snapshot());
 
 /** Types of the SDK's listeners on window, document, html and body, as the browser itself counts them. */
 export const listeners = async (page) => {
