@@ -112,13 +112,13 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
 
   /** Move the counts into the queue. Without a session, or with a full queue, they go on adding up. */
   const take = () => {
+    if (!page) return;
     emit('flush');
     if (session.visit?.session && session.visit.expires < Date.now()) {
       session.submit();
       session.begin(undefined, given as Given);
     }
-    const { visit } = session;
-    if (!visit) return;
+    const visit = session.visit as Visit;
     if (!visit.session) {
       session.open(given as Given);
     } else if (!transport.full()) {
@@ -267,8 +267,9 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     },
     event: act,
     snapshot: () => {
+      if (!page) return '';
       emit('flush');
-      return session.visit ? bodies(session.visit).join('\n') : '';
+      return bodies(page.visit).join('\n');
     },
     token: () => session.visit?.session || undefined,
     flush,
