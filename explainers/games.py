@@ -30,8 +30,11 @@ _OPTIONAL = np.array([node.consent_needed for node in catalog()])
 class AnyExplainer:
     """The method that fits a score: closed form of terms, leaves of trees, else permutations.
 
-    Args:
+    Attributes:
         pairs: Permutations with their reverses, for a model that is neither terms nor trees.
+
+    Args:
+        pairs: As the attribute.
         seed: Of the permutations, the same for every order so that a replay gives the same values.
 
     Raises:
@@ -41,7 +44,7 @@ class AnyExplainer:
     def __init__(self, pairs: int = PAIRS, seed: int = SEED) -> None:
         if pairs < 2:
             raise Invalid(f"an error needs at least 2 pairs of permutations, got {pairs}", field="pairs")
-        self._pairs, self._seed = pairs, seed
+        self.pairs, self._seed = pairs, seed
         self._exact = ExactExplainer()
 
     def explain(self, score: OrderScore) -> Attribution:
@@ -50,7 +53,7 @@ class AnyExplainer:
             return self._exact.explain(score)
         if score.leaves is not None:
             return _attribution(score, leaf_values(score.leaves()), Explained(TREES))
-        phi, error, asked = permutation_values(score, self._pairs, self._seed)
+        phi, error, asked = permutation_values(score, self.pairs, self._seed)
         return _attribution(score, phi, Explained(PERMUTATIONS, self._seed, 1 + asked, error))
 
 

@@ -56,7 +56,7 @@ class Finding:
         what: ``digest``, ``signature``, ``tree_head``, ``inclusion`` or ``log``.
         result: ``holds``, ``fails`` or ``unknown``.
         why: A code for the page's sentence about it.
-        retired_at: When the key of the signature was retired, ISO 8601; None where it signs now.
+        retired_at: When the key of a signature that holds was retired, ISO 8601; None where it signs now.
     """
 
     what: str
@@ -111,7 +111,7 @@ def check_report(
     findings = [_digest(report, told), _signature(told, keys, retired_at)]
     log = told.get("log")
     if isinstance(log, Mapping):
-        findings += _proof(log, keys)
+        findings += _proof(log, keys, retired_at)
         findings.append(_place(log, report, place))
     return findings
 
@@ -150,7 +150,7 @@ def _signature(told: Mapping[str, Any], keys: Keys, retired_at: RetiredAt) -> Fi
     return Finding("signature", HOLDS, "signature_retired" if retired else "signature_holds", retired)
 
 
-def _proof(log: Mapping[str, Any], keys: Keys) -> list[Finding]:
+def _proof(log: Mapping[str, Any], keys: Keys, retired_at: RetiredAt) -> list[Finding]:
     """Tree head and inclusion proof, where the reader's report has them (RFC 9162, section 2.1.3.2)."""
     if "tree_head" not in log:
         return []
@@ -168,7 +168,8 @@ def _proof(log: Mapping[str, Any], keys: Keys) -> list[Finding]:
     if known is None:
         signed = Finding("tree_head", UNKNOWN, "key_unknown")
     elif known.verify(head.signed, head.signature):
-        signed = Finding("tree_head", HOLDS, "tree_head_holds")
+        retired = retired_at(head.key_id)
+        signed = Finding("tree_head", HOLDS, "tree_head_retired" if retired else "tree_head_holds", retired)
     else:
         signed = Finding("tree_head", FAILS, "tree_head_fails")
     return [signed, Finding("inclusion", HOLDS if there else FAILS, f"inclusion_{HOLDS if there else FAILS}")]

@@ -17,7 +17,8 @@ from riskgraph.models.card import Card, calibration_of
 from riskgraph.models.compiled import class_offsets, sigmoid
 
 _COMPONENT_NODE = np.array(catalog().component_node)
-_COMPONENTS = len(catalog().components)
+# float32[1, 259]: an order without any node.
+ABSENT = np.full((1, len(catalog().components)), np.nan, dtype=np.float32)
 
 
 class GameModel:
@@ -32,7 +33,7 @@ class GameModel:
         self.card = card
         self.raw = raw
         self.versions = card.versions
-        nothing = float(raw(np.full((1, _COMPONENTS), np.nan, dtype=np.float32))[0])
+        nothing = float(raw(ABSENT)[0])
         self._shifts = {name: c.offset for name, c in card.classes.items()}
         self._classes = {name: Scale(c.offset + nothing, c.thresholds) for name, c in card.classes.items()}
 

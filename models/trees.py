@@ -17,7 +17,7 @@ from riskgraph.core.errors import ModelUnavailable
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import GameScore
 from riskgraph.models.card import CARD_FILE, Card, read_card
-from riskgraph.models.game import GameModel
+from riskgraph.models.game import ABSENT, GameModel
 from riskgraph.models.kinds import TREES
 from riskgraph.models.neighbours import NeighbourInputs
 from riskgraph.models.stored import Arrays, read_arrays, write_arrays
@@ -36,7 +36,6 @@ INPUT_COUNT = _COMPONENTS + NODE_COUNT
 INPUT_NODE = np.concatenate([np.array(catalog().component_node), np.arange(NODE_COUNT)])
 _KINDS = dict.fromkeys(("feature", "left", "right", "roots", "depth"), "i")
 _KINDS |= dict.fromkeys(("threshold", "value", "baseline"), "f") | {"missing_left": "b"}
-_ABSENT = np.full((1, _COMPONENTS), np.nan, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +125,7 @@ class TreeModel(GameModel):
         super().__init__(card, lambda components: forest.logits(components, neighbours))
         self.forest = forest
         # An aggregate speaks of several nodes at once, so no leaf is a matter of single ones.
-        self._paths = None if neighbours else LeafPaths(forest, INPUT_NODE, tree_inputs(_ABSENT)[0])
+        self._paths = None if neighbours else LeafPaths(forest, INPUT_NODE, tree_inputs(ABSENT)[0])
 
     def score(self, subgraph: OrderSubgraph, availability: str) -> GameScore:
         """Score one order; without neighbours its leaves come along, from which exact reasons follow.
@@ -156,7 +155,7 @@ class TreeModel(GameModel):
         try:
             forest = Forest(**{f.name: arrays[f.name] for f in fields(Forest)})
             neighbours = NeighbourInputs(arrays["bin_edges"]) if card.kind == "xgbgraph" else None
-            values = _ABSENT if neighbours is None else neighbours(_ABSENT)
+            values = ABSENT if neighbours is None else neighbours(ABSENT)
             check_forest(forest, tree_inputs(values).shape[1])
         except KeyError as missing:
             raise ModelUnavailable(f"{folder / TREES_FILE}: the array {missing} is missing") from missing

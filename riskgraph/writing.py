@@ -22,6 +22,11 @@ from riskgraph.recorded import policy_digest
 SIMULATED = "simulated"
 
 
+def class_without_consent(availability: str) -> str:
+    """Availability class of the same order had the shopper refused all optional data."""
+    return availability.replace("/front_end", "/refused")
+
+
 @dataclass(frozen=True)
 class MerchantReportWriter:
     """Writes report records under one merchant's profile."""
@@ -54,7 +59,7 @@ class MerchantReportWriter:
         """What the order would have been judged on had the shopper refused all optional data."""
         if score is None or self.scorer is None:
             return None
-        return self.scorer.scale(score.availability.replace("/front_end", "/refused"))
+        return self.scorer.scale(class_without_consent(score.availability))
 
     def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
         if self.mode(order.merchant_id) == "observe":

@@ -74,3 +74,23 @@ def case(promotable: Path, tmp_path: Path) -> Any:
         if part.is_dir():
             shutil.copytree(part, tmp_path / part.name)
     return Case(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def neo4j_server(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A real Neo4j; skips, and says why, where none can be had."""
+    pytest.importorskip("neo4j", reason="no Neo4j: its driver needs the extra neo4j")
+    from tests.support.neo4j import open_server
+
+    with open_server(tmp_path_factory.mktemp("neo4j")) as server:
+        yield server
+
+
+@pytest.fixture
+def neo4j(neo4j_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The server without any node; the schema of an earlier test may be there."""
+    from tests.support.neo4j import emptied
+
+    shared = tmp_path_factory.getbasetemp().parent if neo4j_server.pid is None else Path(neo4j_server.folder)
+    with emptied(neo4j_server, shared / "riskgraph-neo4j.lock") as server:
+        yield server

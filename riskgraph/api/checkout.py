@@ -124,13 +124,18 @@ def _replay(service: Service, name: str, digest: str) -> Response | None:
 async def get_decision(decision_id: str, request: Request) -> Response:
     """The stored bytes of the answer; once there was a review, ``review`` says beside it what stands now."""
     service, key = admit(request, "read_own")
+    answer = await run_in_threadpool(_standing_answer, service, decision_id, key)
+    return Response(answer, media_type="application/json")
+
+
+def _standing_answer(service: Service, decision_id: str, key: ApiKey) -> bytes:
+    """The answer of the decision as stored, with its review beside it where there was one."""
     row = service.decision(decision_id, key)
     if row is None:
         raise NotFound(f"no decision {decision_id[:64]}", field="decision_id")
-    answer, review = row["answer"], service.reviews.stands(decision_id)
-    if review is not None:
-        answer = msgspec.json.encode(msgspec.json.decode(answer) | {"review": review})
-    return Response(answer, media_type="application/json")
+    answer: bytes = row["answer"]
+    review = service.reviews.stands(decision_id)
+    return answer if review is None else msgspec.json.encode(msgspec.json.decode(answer) | {"review": review})
 
 
 @router.post(

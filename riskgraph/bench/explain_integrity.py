@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import apsw
 
 from riskgraph.bench import Figure
+from riskgraph.bench.explain_ground import Ground
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.subgraph import OrderSubgraph
@@ -35,15 +36,6 @@ AUDITED = {
         "subject", "sealed",
     ),
 }  # fmt: skip
-
-
-class Ground(Protocol):
-    """What a bench hands to its parts."""
-
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def progress(self) -> Progress: ...
 
 
 def tampering(ground: Ground) -> list[Figure]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from time import perf_counter_ns, thread_time_ns
+from collections.abc import Mapping
+from time import thread_time_ns
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,62 +14,53 @@ from riskgraph.bench.explain_ground import Ground, Judged, spread
 from riskgraph.core.catalog import catalog
 from riskgraph.core.report import Counterfactual
 from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.core.verdict import DecisionTree
+from riskgraph.core.verdict import DecisionTree, OrderScore, Verdict
 from riskgraph.explainers.acts import Option, changed, options
 from riskgraph.explainers.brute import brute_force, keep_only
 from riskgraph.explainers.counterfactual import find_counterfactual
 from riskgraph.explainers.games import AnyExplainer
 from riskgraph.explainers.reasons import choose_reasons
 from riskgraph.models import Model
+from riskgraph.models.timing import times_us
+from riskgraph.writing import class_without_consent
 
 ROUNDS = 3
 BRUTE_ORDERS, PLAYERS = 6, 12
 RANDOM_NODES, DRAWS, SEED = 4, 5, 0
 SMALL = 3
+_CONSENT = np.array([node.consent_needed for node in catalog()])
 
 
 def inline(ground: Ground) -> list[Figure]:
     """Explanation, choice of reasons and counterfactual of flagged orders, beside the first two alone."""
-    wall, cpu = _times_ms(ground, ground.flagged, with_counterfactual=True)
-    bare, _ = _times_ms(ground, ground.flagged, with_counterfactual=False)
-    accepted, _ = _times_ms(ground, [j for j in ground.judged if not j.flagged], with_counterfactual=True)
+    explainer = AnyExplainer()
+
+    def bare(j: Judged) -> None:
+        choose_reasons(explainer.explain(j.score), j.subgraph, j.walk.verdict)
+
+    def whole(j: Judged) -> None:
+        bare(j)
+        find_counterfactual(j.subgraph, j.score, j.walk, ground.model, ground.tree)
+
+    calls = {"whole": whole, "bare": bare}
+    flagged, accepted = ground.flagged, [j for j in ground.judged if not j.flagged]
+    wall = _ms(times_us(calls, flagged, ROUNDS), 50, 99)
+    cpu = _ms(times_us({"cpu": whole}, flagged, ROUNDS, clock_ns=thread_time_ns), 50, 99)["cpu"]
+    beside = _ms(times_us({"accepted": whole}, accepted, ROUNDS), 50)["accepted"]
     note = (
-        f"{len(ground.flagged)} flagged simulated orders, {ROUNDS} rounds, one thread, score not counted; "
-        f"CPU time of the thread p50 {np.quantile(cpu, 0.5):.3f}, p99 {np.quantile(cpu, 0.99):.3f}; accepted "
-        f"orders, which have no counterfactual: p50 {np.quantile(accepted, 0.5):.3f}; baseline: without it"
+        f"{len(flagged)} flagged simulated orders, {ROUNDS} rounds, one thread, score not counted; CPU time "
+        f"of the thread p50 {cpu[0]:.3f}, p99 {cpu[1]:.3f}; accepted orders, which have no counterfactual: "
+        f"p50 {beside[0]:.3f}; baseline: without it"
     )
     return [
-        Figure(
-            f"inline_ms_p{percent}",
-            _percentile(wall, percent),
-            "ms",
-            note,
-            baseline=_percentile(bare, percent),
-        )
-        for percent in (50, 99)
+        Figure(f"inline_ms_p{percent}", own, "ms", note, baseline=without)
+        for percent, own, without in zip((50, 99), wall["whole"], wall["bare"], strict=True)
     ]
 
 
-def _percentile(ms: NDArray[np.float64], percent: int) -> float:
-    return float(np.percentile(ms, percent))
-
-
-def _times_ms(
-    ground: Ground, judged: Sequence[Judged], *, with_counterfactual: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Milliseconds float64[rounds * orders] by the clock on the wall and by that of the thread."""
-    explainer, spent = AnyExplainer(), []
-    for step in range(ROUNDS + 1):
-        for j in judged:
-            wall, cpu = perf_counter_ns(), thread_time_ns()
-            choose_reasons(explainer.explain(j.score), j.subgraph, j.walk.verdict)
-            if with_counterfactual:
-                find_counterfactual(j.subgraph, j.score, j.walk, ground.model, ground.tree)
-            # The first round fills caches and maps the tables; it is not what a service pays.
-            if step:
-                spent.append((perf_counter_ns() - wall, thread_time_ns() - cpu))
-    walls, cpus = np.array(spent, dtype=np.float64).T / 1e6
-    return walls, cpus
+def _ms(times: Mapping[str, NDArray[np.float64]], *percents: int) -> dict[str, list[float]]:
+    """Percentiles of microseconds, in milliseconds."""
+    return {name: [float(np.percentile(us, p)) / 1e3 for p in percents] for name, us in times.items()}
 
 
 def additivity(ground: Ground) -> list[Figure]:
@@ -126,6 +117,33 @@ def _turns(ground: Ground, judged: Judged, without: set[int]) -> bool:
     return ground.tree.walk(score).verdict.milder(judged.walk.verdict)
 
 
+def without_consent(ground: Ground) -> list[Figure]:
+    """Rejects of which the report says that they are none without all data given by consent (0034).
+
+    Each is scored again without these data, on the scale of orders that refuse them, by bands as the report
+    says it; beside that with the tree's gates, and on the order's own scale.
+    """
+    rejects = [judged for judged in ground.judged if judged.walk.verdict is Verdict.REJECT]
+    band, walked, own = [], [], []
+    for judged in rejects:
+        kept = keep_only(judged.subgraph, np.flatnonzero(judged.subgraph.present & ~_CONSENT).tolist())
+        score = ground.model.score(kept, class_without_consent(judged.score.availability))
+        band.append(_below_reject(score))
+        walked.append(ground.tree.walk(score).verdict is not Verdict.REJECT)
+        own.append(_below_reject(ground.model.score(kept, judged.score.availability)))
+    optional = sum(bool((judged.subgraph.present & _CONSENT).any()) for judged in rejects)
+    note = (
+        f"{sum(band)} of {len(rejects)} simulated rejects, of which {optional} have data given by consent; "
+        f"on the scale of refusers, by bands as the report says it; with the tree's gates {sum(walked)}; "
+        f"on the scale of the order itself {sum(own)}"
+    )
+    return [Figure("rejects_flip_without_consent", float(np.mean(band)), "1", note)]
+
+
+def _below_reject(score: OrderScore) -> bool:
+    return score.probability < score.thresholds.reject
+
+
 def counterfactuals(ground: Ground) -> list[Figure]:
     """Counterfactuals scored again by a model loaded anew, from subgraphs that were packed and unpacked."""
     model, tree = bootstrap.serving_model(ground.settings)[0], bootstrap.load_tree(ground.settings)
@@ -179,5 +197,6 @@ PARTS = {
     additivity: ("additivity",),
     brute_force_error: ("brute_force_error",),
     fidelity: ("fid_plus_4",),
+    without_consent: ("rejects_flip_without_consent",),
     counterfactuals: ("counterfactual_verified", "counterfactual_small"),
 }

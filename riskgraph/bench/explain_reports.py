@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from statistics import median
-from time import perf_counter
 from typing import Any
+
+import numpy as np
 
 from riskgraph import bootstrap
 from riskgraph.bench import Figure
@@ -15,6 +15,7 @@ from riskgraph.core.report import DecisionReport
 from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.render_html import render_html
 from riskgraph.explainers.render_json import render
+from riskgraph.models.timing import times_us
 
 RECORDS, TIMED = 60, 20
 # They name the reader's language and law, or digest the whole.
@@ -94,7 +95,7 @@ def sourced(ground: Ground) -> list[Figure]:
 
 def html(ground: Ground) -> list[Figure]:
     """Milliseconds of an HTML page from its record, when others were made before it."""
-    return [_timed("html_ms", ground, render_html)]
+    return [_page_ms("html_ms", ground, render_html)]
 
 
 def pdf(ground: Ground) -> list[Figure]:
@@ -102,20 +103,18 @@ def pdf(ground: Ground) -> list[Figure]:
     # Here, so that the other figures work without the extra pdf.
     from riskgraph.explainers.render_pdf import render_pdf
 
-    return [_timed("pdf_warm_ms", ground, render_pdf)]
+    return [_page_ms("pdf_warm_ms", ground, render_pdf)]
 
 
-def _timed(name: str, ground: Ground, make: Callable[..., object]) -> Figure:
-    records, merchant, times = ground.records(TIMED), bootstrap.demo_profile(), []
-    for warm in (False, True):
-        for record in records[: None if warm else 2]:
-            for lang in Lang:
-                start = perf_counter()
-                make(record, audience="subject", law="both", lang=lang.value, merchant=merchant)
-                if warm:
-                    times.append(perf_counter() - start)
+def _page_ms(name: str, ground: Ground, make: Callable[..., object]) -> Figure:
+    records, merchant = ground.records(TIMED), bootstrap.demo_profile()
+
+    def page(job: tuple[DecisionReport, Lang]) -> None:
+        make(job[0], audience="subject", law="both", lang=job[1].value, merchant=merchant)
+
+    times = times_us({name: page}, [(record, lang) for record in records for lang in Lang], rounds=1)[name]
     note = f"median of {len(records)} simulated reports in two languages, subject, warm, nothing kept"
-    return Figure(name, 1e3 * median(times), "ms", note)
+    return Figure(name, float(np.median(times)) / 1e3, "ms", note)
 
 
 PARTS = {parity: ("parity_zh_en",), sourced: ("fields_sourced",), html: ("html_ms",), pdf: ("pdf_warm_ms",)}

@@ -65,7 +65,7 @@ def adult_like(rows: int, seed: int) -> Ints:
 def ours(values: Ints) -> Output:
     """Our partition of plain records."""
     partition_records(values[: 2 * K], K)
-    return _timed(lambda: partition_records(values, K).astype(np.int64))
+    return _with_cpu_seconds(lambda: partition_records(values, K).astype(np.int64))
 
 
 def anonypy(values: Ints) -> Output:
@@ -87,7 +87,7 @@ def anonypy(values: Ints) -> Output:
             group[np.asarray(members)] = number
         return group
 
-    return _timed(run)
+    return _with_cpu_seconds(run)
 
 
 def anjana(values: Ints) -> Output:
@@ -116,7 +116,7 @@ def anjana(values: Ints) -> Output:
             return Output(float(out["seconds"]), group)
 
 
-def _timed(call: Callable[[], Ints]) -> Output:
+def _with_cpu_seconds(call: Callable[[], Ints]) -> Output:
     start = time.process_time()
     group = call()
     return Output(time.process_time() - start, group)

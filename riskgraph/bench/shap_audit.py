@@ -21,6 +21,7 @@ from riskgraph.explainers.brute import keep_only
 from riskgraph.explainers.games import AnyExplainer, leaf_values
 from riskgraph.explainers.referee import MAX_EXACT, Deviation, deviation, shap_values
 from riskgraph.models import Model
+from riskgraph.models.game import ABSENT
 from riskgraph.models.tree_leaves import LeafPaths
 from riskgraph.models.trees import INPUT_COUNT, Forest, TreeModel, tree_inputs
 from riskgraph.ports import Progress, Scorer
@@ -28,11 +29,10 @@ from riskgraph.ports import Progress, Scorer
 CLASS = "pre_auth/front_end"
 # By the largest value, of exact methods.
 MAX_ERROR, MAX_ADDITIVITY = 1e-6, 1e-9
-# Of estimates, whose permutations add up whatever their values: so many of the standard errors that they
-# state, and a share of the largest value, since an error from few pairs may by chance be far too small.
+# Of estimates, whose permutations add up whatever their values: as far off as a normal deviate of so many
+# standard errors is unlikely, and a share of the largest value.
 STANDARD_ERRORS, ESTIMATE_ERROR = 4.0, 0.06
 TREES, TREE_ROWS = 30, 1_500
-_ABSENT = np.full(len(catalog().components), np.nan, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Check:
         additivity: Largest gap to the score by the sum of the sizes of all values.
         exact: Whether our side is exact, else an estimate.
         of_limit: Largest difference of a value by what is allowed there: 1e-6 of the largest value, for an
-            estimate 4 standard errors of the value and 6 % of the largest. Above 1 the check fails.
+            estimate ``standard_errors`` of the value (at least of all values, root mean square) and 6 % of
+            the largest. Above 1 the check fails.
     """
 
     model: str
@@ -119,14 +120,27 @@ def _compared(
         exact = exact and told.how.method != PERMUTATIONS
         reference, base = shap_values(order, model, CLASS, seed)
         found.append(deviation(told.phi, reference, base, score.logit))
-        limits.append(_of_limit(told, reference, found[-1]))
+        limits.append(_of_limit(told, reference, found[-1], explainer.pairs))
     return _check(name, "nodes", which, found, limits, exact=exact)
 
 
-def _of_limit(told: Attribution, reference: NDArray[np.float64], found: Deviation) -> float:
+def standard_errors(pairs: int) -> float:
+    """How many standard errors an estimate may be off: Student's t with ``pairs - 1`` degrees of freedom.
+
+    As unlikely as 4 of a normal: with 2 pairs 10,050, with 4 pairs 32.6, with 23 pairs 4.9.
+    """
+    from scipy.stats import norm, t
+
+    return float(t.isf(norm.sf(STANDARD_ERRORS), pairs - 1))
+
+
+def _of_limit(told: Attribution, reference: NDArray[np.float64], found: Deviation, pairs: int) -> float:
     if told.how.error is None:
         return found.error / MAX_ERROR
-    allowed = STANDARD_ERRORS * told.how.error + ESTIMATE_ERROR * np.abs(reference).max()
+    # Few permutations may by chance agree on one node, whose error then is zero; hardly on all.
+    pooled = np.sqrt(np.mean(told.how.error[reference != 0] ** 2)) if reference.any() else 0.0
+    spread = np.maximum(told.how.error, pooled)
+    allowed = standard_errors(pairs) * spread + ESTIMATE_ERROR * np.abs(reference).max()
     missed = np.abs(told.phi - reference)
     # Where nothing is allowed and nothing differs, nothing is wrong.
     return float(np.max(missed / np.where((allowed == 0) & (missed == 0), 1.0, allowed)))
@@ -134,13 +148,13 @@ def _of_limit(told: Attribution, reference: NDArray[np.float64], found: Deviatio
 
 def _inputs(name: str, forest: Forest, orders: Sequence[OrderSubgraph], progress: Progress) -> Check:
     """Inputs of trees as players, by ``shap.TreeExplainer`` against one reference row."""
-    paths = LeafPaths(forest, np.arange(INPUT_COUNT), tree_inputs(_ABSENT[None])[0])
+    paths = LeafPaths(forest, np.arange(INPUT_COUNT), tree_inputs(ABSENT)[0])
     theirs, found = tree_shap(forest), []
     for place, order in enumerate(orders):
         progress(f"shap: {name}, tree", place, len(orders))
         values = leaf_values(paths.of(tree_inputs(order.components[None])[0]))
         phi = np.pad(values, (0, INPUT_COUNT - len(values)))
-        base, logit = (float(forest.logits(row[None])[0]) for row in (_ABSENT, order.components))
+        base, logit = (float(forest.logits(row[None])[0]) for row in (ABSENT[0], order.components))
         found.append(deviation(phi, theirs(order), base, logit))
     return _check(name, "inputs", "tree", found, [f.error / MAX_ERROR for f in found], exact=True)
 
@@ -159,12 +173,16 @@ def _largest(order: OrderSubgraph, phi: NDArray[np.float64]) -> OrderSubgraph:
 
 def fitted_trees(seed: int) -> Forest:
     """Trees over many inputs: labels without a pattern, so that nearly every node is asked for."""
+    rows = drawn_components(TREE_ROWS, seed)
+    return fit_trees(rows, np.random.default_rng(seed).integers(0, 2, TREE_ROWS), TREES)
+
+
+def fit_trees(rows: NDArray[np.float32], label: NDArray[np.int64], count: int) -> Forest:
+    """So many trees on rows float32[N, 259] of drawn orders with labels 0 and 1."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
-    rows = drawn_components(TREE_ROWS, seed)
-    label = np.random.default_rng(seed).integers(0, 2, TREE_ROWS)
-    classifier = HistGradientBoostingClassifier(max_iter=TREES, min_samples_leaf=5, random_state=0)
+    classifier = HistGradientBoostingClassifier(max_iter=count, min_samples_leaf=5, random_state=0)
     # So few rows are fitted sooner than threads are woken.
     with threadpool_limits(limits=1):
         return Forest.of(classifier.fit(tree_inputs(rows), label))

@@ -13,11 +13,11 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.referee import shap_library
 from riskgraph.models import CompiledModel
 from riskgraph.models.compiled import table_logits
+from riskgraph.models.game import ABSENT
 from riskgraph.models.trees import Forest, tree_inputs
 
 _FEATURE = "shap beside the closed form"
 _COMPONENT_NODE = np.array(catalog().component_node)
-_ABSENT = np.full((1, len(_COMPONENT_NODE)), np.nan, dtype=np.float32)
 
 
 def tree_shap(forest: Forest) -> Callable[[OrderSubgraph], NDArray[np.float64]]:
@@ -28,7 +28,7 @@ def tree_shap(forest: Forest) -> Callable[[OrderSubgraph], NDArray[np.float64]]:
     """
     explainer = shap_library(_FEATURE).TreeExplainer(
         {"trees": _shap_trees(forest), "base_offset": float(forest.baseline[0])},
-        data=tree_inputs(_ABSENT).astype(np.float64),
+        data=tree_inputs(ABSENT).astype(np.float64),
         feature_perturbation="interventional",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import threading
 import time
@@ -97,7 +98,21 @@ def run(out: Path, seed: int, orders: int | None, console: Console) -> dict[str,
     show.result["seconds"] = round(time.monotonic() - started, 1)
     console.rule("[bold]done", align="left")
     console.print(f"{show.result['seconds']:.0f} s; everything lies in {target}", soft_wrap=True)
+    show.result["serve"] = serve_command(show.settings)
+    console.print(
+        f"links in its reports (to object, to check a report) lead to {show.settings.contest_address(True)}; "
+        f"they work while this runs:\n{show.result['serve']}",
+        soft_wrap=True,
+        markup=False,
+    )
     return show.result
+
+
+def serve_command(settings: Settings) -> str:
+    """What serves the demo's shop again, where the links in its reports lead to."""
+    folders = {"RISKGRAPH_HOME": settings.home, "RISKGRAPH_SECRETS": settings.secret_folder}
+    named = " ".join(f"{name}={shlex.quote(str(path.absolute()))}" for name, path in folders.items())
+    return f"{named} riskgraph serve --demo-merchant --host {settings.host} --port {settings.port}"
 
 
 def next_folder(out: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -62,6 +63,28 @@ def overturn(shop, decision, **changes):
         "evidence": ["identity checked by phone", "bill of the same address"],
     }  # fmt: skip
     return step(shop, decision, "decide", **ruling | changes)
+
+
+def test_a_decision_and_its_review_are_read_off_the_event_loop(shop, decision, monkeypatch):
+    readers = []
+
+    def note(kind, name):
+        read = getattr(kind, name)
+
+        def noted(*given):
+            try:
+                readers.append((name, asyncio.get_running_loop()))
+            except RuntimeError:
+                readers.append((name, None))
+            return read(*given)
+
+        monkeypatch.setattr(kind, name, noted)
+
+    note(type(shop.service), "decision")
+    note(type(shop.service.reviews), "stands")
+    path = f"/v1/decisions/{decision['decision_id']}"
+    assert shop.client.get(path, headers=shop.headers("checkout")).status_code == 200
+    assert readers == [("decision", None), ("stands", None)]
 
 
 def queue(shop, role="reviewer", **query):

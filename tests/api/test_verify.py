@@ -11,6 +11,7 @@ import pytest
 
 from riskgraph import bootstrap
 from riskgraph.explainers.integrity import signed_bytes
+from riskgraph.explainers.texts import say
 from riskgraph.governance.signing import parse_public_key
 from riskgraph.subjects import who_is
 from tests.api.conftest import order
@@ -53,16 +54,27 @@ def test_a_report_of_yesterday_holds_after_more_decisions_and_another_key(shop):
     assert {"signature_holds", "tree_head_holds"} < set(why(check(shop, later)))
 
 
-def test_that_a_key_was_retired_is_told_with_the_day(shop):
-    report = report_of(shop, "subject")
+@pytest.mark.parametrize("what", ["signature", "tree_head"])
+def test_that_a_key_was_retired_is_told_with_the_day_of_report_and_tree_head_alike(shop, what):
+    report = report_of(shop)
     retired = bootstrap.rotate_report_key(shop.settings)
-    (signature,) = [row for row in check(shop, report)["findings"] if row["what"] == "signature"]
-    assert (signature["why"], signature["retired_at"]) == ("signature_retired", retired.retired_at)
-    for lang, said in (("zh", "停用"), ("en", "was retired on")):
+    told = check(shop, report)
+    (finding,) = [row for row in told["findings"] if row["what"] == what]
+    assert (told["result"], finding["why"]) == ("holds", f"{what}_retired")
+    assert finding["retired_at"] == retired.retired_at
+    for lang in ("zh", "en"):
         page = shop.client.post("/verify", params={"lang": lang}, data={"report": json.dumps(report)})
-        assert said in page.text
-        assert retired.retired_at[:10] in page.text
-        assert "{day}" not in page.text
+        assert say(f"finding.{what}_retired", lang, "verify", day=retired.retired_at[:10]) in page.text
+        assert say(f"finding.{what}_holds", lang, "verify") not in page.text
+
+
+def test_a_tree_head_that_does_not_fit_is_of_no_retired_key(shop):
+    report = report_of(shop)
+    bootstrap.rotate_report_key(shop.settings)
+    head = report["integrity"]["log"]["tree_head"]
+    head["size"] += 1
+    (finding,) = [row for row in check(shop, report)["findings"] if row["what"] == "tree_head"]
+    assert finding == {"what": "tree_head", "result": "fails", "why": "tree_head_fails"}
 
 
 def test_anyone_can_check_with_the_published_keys_alone(shop):

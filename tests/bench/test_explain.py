@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
+from riskgraph import bootstrap
 from riskgraph.bench import explain, explain_integrity, explain_reasons, explain_reports, measure
 from riskgraph.bench.explain_ground import Ground
 from riskgraph.core.fonts import PACKAGE
@@ -118,6 +119,20 @@ def test_a_counterfactual_that_does_not_hold_shows_in_the_figures(
     monkeypatch.setattr(explain_reasons, "find_counterfactual", wrong)
     verified, small = measure(explain.PARTS, ground, {"counterfactual_verified", "counterfactual_small"})
     assert (verified.value, small.value) == (0.0, 0.0)
+
+
+def test_rejects_that_flip_without_consent_are_those_of_which_the_report_says_so(ground: Ground) -> None:
+    said = []
+    for record in ground.records(2 * len(ground.flagged)):
+        if record.score["verdict"] == "reject":
+            told = explain_reports.render(
+                record, audience="compliance", law="both", lang="en", merchant=bootstrap.demo_profile()
+            )
+            said.append(told["compliance"]["optional_data"]["flips"])
+    (figure,) = explain_reasons.without_consent(ground)
+    assert 0 < figure.value < 1
+    assert figure.value == pytest.approx(sum(said) / len(said))
+    assert f"{sum(said)} of {len(said)} simulated rejects" in figure.note
 
 
 def test_a_field_that_one_language_lacks_shows_in_the_figures() -> None:

@@ -38,7 +38,7 @@ def test_a_key_that_is_cut_short_is_named_and_left_as_it_was(tmp_path: Path) -> 
     assert path.read_bytes() == b"short"
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o440, 0o602])
 def test_a_key_that_others_can_reach_is_refused_and_named(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "signing.key"
     made = read_or_create_secret(path)
@@ -46,7 +46,9 @@ def test_a_key_that_others_can_reach_is_refused_and_named(tmp_path: Path, mode: 
     with pytest.raises(Invalid, match=rf"signing\.key has mode {mode:04o}.*0600"):
         read_or_create_secret(path)
     path.chmod(0o400)
-    assert read_or_create_secret(path) == made
+    link = tmp_path / "mounted.key"
+    link.symlink_to(path)
+    assert read_or_create_secret(path) == read_or_create_secret(link) == made
 
 
 def test_the_name_of_a_new_key_is_on_the_disk_before_it_is_used(tmp_path, monkeypatch):

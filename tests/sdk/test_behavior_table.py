@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -115,3 +116,11 @@ def test_a_signed_counter_is_the_only_one_that_may_fall():
     counters = SCHEMA["properties"]["counters"]["properties"]
     falling = {key for key, row in counters.items() if row["minimum"] < 0}
     assert falling == {key for key, row in MAP["counters"].items() if row["signed"]}
+
+
+def test_the_golden_flush_fits_the_schema_and_each_histogram_adds_up():
+    flush = json.loads((Path(__file__).parents[1] / "golden/flush.json").read_text("utf-8"))
+    jsonschema.validate(flush, SCHEMA)
+    histograms = [histogram for zone in flush["zones"].values() for histogram in zone.values()]
+    assert histograms
+    assert all(histogram["n"] == sum(histogram["h"]) for histogram in histograms)
