@@ -133,9 +133,18 @@ describe('transport', { skip }, () => {
     for (const { headers } of at.stub.requests) assert.match(headers['content-type'], /^text\/plain/);
   });
 
-  it('splits a flush that would exceed 4096 bytes', async () => {
-    await at.visit('/checkout');
-    const lines = await at.run(() => collector.snapshot());
-    assert.ok(lines.split('\n').every((line) => line.length <= 4096));
+  it('splits a flush that would exceed 4096 bytes into histograms and counters, with two numbers', async () => {
+    await at.open('/checkout');
+    // Real counts stay below: a long consent id fills the envelope.
+    await at.run(() => collector.grant(record({ id: 'c'.repeat(3800) })));
+    await collecting(at.page);
+    await at.page.focus('#name');
+    await at.page.keyboard.type('abc');
+    const [first, second, ...more] = (await at.run(() => collector.snapshot()))
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual([first.counters, second.zones, more], [{}, {}, []]);
+    assert.ok(first.zones.any.key_hold.n === 3 && second.counters.keys === 3);
+    assert.equal(second.seq, first.seq + 1);
   });
 });
