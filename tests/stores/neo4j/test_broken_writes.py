@@ -114,7 +114,7 @@ def one_kill(server: Server, path: Path, number: int, chance: random.Random) -> 
         command, stdout=subprocess.PIPE, text=True, env=os.environ | _environment(server, path)
     )
     assert child.stdout is not None
-    promised, fed, last = set(), 0, chance.randint(1, PATIENCE_S)
+    promised, fed, last = set(), 0, chance.randint(1, 60)
     try:
         for line in child.stdout:
             what, name = line.split()
