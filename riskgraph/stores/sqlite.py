@@ -29,6 +29,7 @@ from riskgraph.stores import keys, links, shadow
 from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
+from riskgraph.stores.journal import Journal
 from riskgraph.stores.log import place_of, proof_of
 from riskgraph.stores.migration import migrate
 from riskgraph.stores.reads import (
@@ -241,6 +242,10 @@ class SqliteStore:
         query = f"SELECT {', '.join(EVENT_COLUMNS)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
         events = [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in self._fetch(query, after, limit)]
         return [{**event, "payload": msgspec.json.decode(event["payload"])} for event in events]
+
+    def journal(self) -> Journal:
+        """The store as a feed reads it, for as long as it is open."""
+        return Journal(self._read, self._writer)
 
     def metered(self, since: float = 0.0, until: float = float("inf")) -> dict[tuple[str, str], int]:
         """Billed calls by ``(merchant_id, key_id)`` of orders placed in ``since <= t < until``."""

@@ -61,6 +61,9 @@ UNWIND $rows AS row
 MATCH (o:Order {key: row.key})
 SET o.device = null, o.facts = row.facts, o.vec = row.vec
 WITH o
+OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
+REMOVE d.first
+WITH DISTINCT o
 MATCH (o)-[r:ON_DEVICE]->() DELETE r
 """
 _DEVICES = "MATCH (o:Order) WHERE o.key IN $keys AND o.device IS NOT NULL RETURN o { .device }"

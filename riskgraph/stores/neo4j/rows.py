@@ -38,13 +38,21 @@ _ORDERS = "UNWIND $rows AS row CREATE (o:Order) SET o = row"
 _DECISIONS = """
 UNWIND $rows AS row
 MATCH (o:Order {key: row.order_key})
-CREATE (d:Decision)-[:ABOUT]->(o) SET d = row.properties
+CREATE (d:Decision)-[:ABOUT]->(o) SET d = row.properties, d.first = row.first
 """
 _REVIEWS = """
 UNWIND $rows AS row
 MATCH (d:Decision {id: row.id})
 SET d.decided = coalesce(d.decided, d.verdict), d.verdict = row.verdict, d.action = row.action,
   d.mode = row.mode
+"""
+# An objection reaches the orders of a person through any of them, also one of which nothing else is known.
+_OBJECTED = """
+UNWIND $rows AS row
+MATCH (o:Order {key: row.order_key})
+SET o.objected = true, o.jurisdiction = coalesce(o.jurisdiction, row.facts.jurisdiction),
+  o.phase = coalesce(o.phase, row.facts.phase), o.simulated = coalesce(o.simulated, row.facts.simulated),
+  o.granted = coalesce(o.granted, []), o.refused = coalesce(o.refused, [])
 """
 _OUTCOMES = "UNWIND $rows AS row CREATE (x:Outcome) SET x = row"
 _ATTACH = """
@@ -162,12 +170,15 @@ class Packed:
         decisions: See :func:`decision_row`; only those of orders that are there or among ``orders``.
         outcomes: Each id once; their orders may come later.
         reviews: ``id`` of a decision with the ``verdict``, ``action`` and ``mode`` that stand now.
+        objections: ``order_key`` and ``facts`` (as ``stores.rows.training_facts`` has them) of orders whose
+            shopper objected, at whichever attempt.
     """
 
     orders: list[OrderRow] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     reviews: list[Row] = field(default_factory=list)
+    objections: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,15 +225,16 @@ def past_of(facts: bytes, outcomes: Iterable[str] | None) -> PastOrder:
 
 
 def decision_row(order_key: str, decision_id: str, at: float, told: Mapping[str, Any]) -> Row:
-    """A decision, from its event's payload."""
+    """A decision, from its event's payload; ``first`` if it was made on the order as the history has it."""
     properties = {
         "id": decision_id,
         "erasure_key": sha256(decision_id.encode()).hexdigest(),
         "at": at,
         **{name: told.get(name) for name in ("verdict", "action", "mode", "score")},
         "availability": told.get("availability_class"),
+        "model": told.get("model_sha256"),
     }
-    return {"order_key": order_key, "properties": properties}
+    return {"order_key": order_key, "first": told.get("first", False), "properties": properties}
 
 
 def outcome_row(outcome: Outcome) -> Row:
@@ -262,15 +274,19 @@ async def write_packed(tx: AsyncManagedTransaction, packed: Packed) -> Written:
     made = [row for row in packed.decisions if row["properties"]["id"] not in set(decisions)]
     fresh = {name: pair for name, pair in outcomes.items() if name not in set(known)}
     await _write_orders(tx, new)
+    created = {row.key for row in new}
     if made:
-        await (await tx.run(_DECISIONS, rows=made)).consume()
+        # The subgraph of an order that was there already is not the one that this decision was made from.
+        rows = [{**row, "first": row["first"] and row["order_key"] in created or None} for row in made]
+        await (await tx.run(_DECISIONS, rows=rows)).consume()
     if fresh:
         await (await tx.run(_OUTCOMES, rows=[row for row, _ in fresh.values()])).consume()
-    created = {row.key for row in new}
     waited = [_outcome_of(row) for row in early if row["order_key"] in created]
     attached = [_attached(outcome) for outcome in [*waited, *(pair[1] for pair in fresh.values())]]
     if attached:
         await (await tx.run(_ATTACH, rows=attached)).consume()
+    if packed.objections:
+        await (await tx.run(_OBJECTED, rows=packed.objections)).consume()
     if packed.reviews:
         await (await tx.run(_REVIEWS, rows=packed.reviews)).consume()
     return Written(len(new), len(made), len(fresh))

@@ -26,7 +26,6 @@ from riskgraph.stores.neo4j.breaker import Breaker
 from riskgraph.stores.neo4j.connect import CLOSE_S, READ_S, Connection, Target, is_refusal, read_credentials
 from riskgraph.stores.neo4j.feed import Feed
 from riskgraph.stores.neo4j.history import SharedHistory, parameters
-from riskgraph.stores.neo4j.journal import Journal
 from riskgraph.stores.neo4j.nodes import Policy
 from riskgraph.stores.neo4j.removal import retain
 from riskgraph.stores.sealing import Secrets
@@ -94,13 +93,10 @@ class Neo4jStore(SqliteStore):
         except BaseException:
             connection.close()
             raise
-        self.feed = Feed(self._journal(), connection, options.policy)
+        self.feed = Feed(self.journal(), connection, options.policy)
         # Held, since a loop refers to its tasks weakly.
         self._feeding = connection.submit(self.feed.run())
         self._beside = [connection.submit(task) for task in (self._probe(), self._retain())]
-
-    def _journal(self) -> Journal:
-        return Journal(self._read, self._writer)
 
     def close(self) -> None:
         """Let the feed end its transaction, for seconds at most, then close the journal."""

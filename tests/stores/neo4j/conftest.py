@@ -8,6 +8,8 @@ from riskgraph.stores.crash import synthetic_secrets
 from riskgraph.stores.neo4j.connect import Connection, parse_url
 from riskgraph.stores.neo4j.store import Neo4jOptions
 from tests.stores.neo4j.held import HeldStore
+from tests.support.cli import riskgraph
+from tests.support.neo4j import connect
 from tests.support.until import until
 
 
@@ -36,3 +38,31 @@ def beside(open_beside):
     store = open_beside()
     until(store.shares)
     return store
+
+
+@pytest.fixture
+def command_line(neo4j, tmp_path):
+    """Runs commands of a home beside an empty graph."""
+    given = {"RISKGRAPH_STORE_URL": neo4j.uri}
+    if neo4j.user:
+        (tmp_path / "password").write_text(neo4j.password)
+        given |= {
+            "RISKGRAPH_NEO4J_USER": neo4j.user,
+            "RISKGRAPH_NEO4J_PASSWORD_FILE": str(tmp_path / "password"),
+        }
+
+    def of_home(home):
+        def run(*arguments, nodes="flagged"):
+            environment = given | {"RISKGRAPH_NEO4J_NODES": nodes}
+            return riskgraph(*arguments, home=home, environment=environment)
+
+        return run
+
+    return of_home
+
+
+@pytest.fixture
+def write(neo4j):
+    """Runs a statement on the graph."""
+    with connect(neo4j) as driver:
+        yield driver.execute_query

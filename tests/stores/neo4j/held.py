@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from riskgraph.core.order import Order
 from riskgraph.stores.crash import synthetic_entry
-from riskgraph.stores.neo4j.journal import Journal
+from riskgraph.stores.journal import Journal
 from riskgraph.stores.neo4j.store import Neo4jStore
 from tests.support.until import until
 
@@ -22,7 +22,7 @@ class HeldJournal(Journal):
 
 
 class HeldStore(Neo4jStore):
-    def _journal(self):
+    def journal(self):
         self.held = HeldJournal(self._read, self._writer)
         return self.held
 

@@ -132,14 +132,11 @@ def test_nodes_taken_out_for_a_rebuild_are_made_again(neo4j, tmp_path):
             fed.add(f"a{number}", golden())
         fed.drain()
         before = fed.everything()
-        last = ""
-        while (
-            last := fed.wait(fed.connection.write(lambda tx, at=last: nodes.clear_some(tx, at, 2)))
-        ) is not None:
-            pass
-        assert fed.one("MATCH (b:Behavior) RETURN count(b)") == 0
-        fed.wait(fed.feed.again())
-        fed.drain()
+
+        async def again():
+            return [step async for step in nodes.rebuild(fed.connection, Policy.parse("all"))]
+
+        assert fed.wait(again()) == [(3, 3, 3)]
         assert fed.everything() == before
 
 
