@@ -54,14 +54,26 @@ SET o.objected = true, o.jurisdiction = coalesce(o.jurisdiction, row.facts.juris
   o.phase = coalesce(o.phase, row.facts.phase), o.simulated = coalesce(o.simulated, row.facts.simulated),
   o.granted = coalesce(o.granted, []), o.refused = coalesce(o.refused, [])
 """
-_OUTCOMES = "UNWIND $rows AS row CREATE (x:Outcome) SET x = row"
+# An order at a time: a list that grows outcome by outcome is written anew each time.
+_OUTCOMES = """
+UNWIND $rows AS row
+OPTIONAL MATCH (o:Order {key: row.order_key})
+SET o.outcomes = coalesce(o.outcomes, []) + row.records
+FOREACH (_ IN CASE WHEN o IS NOT NULL AND row.fraud THEN [1] ELSE [] END | SET o:Fraud)
+WITH o, row
+UNWIND row.outcomes AS properties
+CREATE (x:Outcome) SET x = properties
+FOREACH (_ IN CASE WHEN o IS NULL THEN [] ELSE [1] END | CREATE (x)-[:OF]->(o))
+"""
 _ATTACH = """
 UNWIND $rows AS row
-MATCH (x:Outcome {id: row.id})
 MATCH (o:Order {key: row.order_key})
-CREATE (x)-[:OF]->(o)
-SET o.outcomes = coalesce(o.outcomes, []) + row.record
+SET o.outcomes = coalesce(o.outcomes, []) + row.records
 FOREACH (_ IN CASE WHEN row.fraud THEN [1] ELSE [] END | SET o:Fraud)
+WITH o, row
+UNWIND row.outcomes AS properties
+MATCH (x:Outcome {id: properties.id})
+CREATE (x)-[:OF]->(o)
 """
 # Setting last_seen locks the entity, so what is counted next is what stays.
 _LINK: dict[str, LiteralString] = {
@@ -263,7 +275,7 @@ def _outcome_of(row: Mapping[str, Any]) -> Outcome:
 
 async def write_packed(tx: AsyncManagedTransaction, packed: Packed) -> Written:
     """Write what is not there yet; a second time there is nothing to do but what reviews say."""
-    outcomes = {row["id"]: (row, outcome) for outcome in packed.outcomes for row in [outcome_row(outcome)]}
+    outcomes = {outcome_row(outcome)["id"]: outcome for outcome in packed.outcomes}
     asked = {
         "orders": [row.key for row in packed.orders],
         "decisions": [row["properties"]["id"] for row in packed.decisions],
@@ -272,19 +284,19 @@ async def write_packed(tx: AsyncManagedTransaction, packed: Packed) -> Written:
     ((orders, decisions, known, early),) = await (await tx.run(_THERE, asked)).values()
     new = _missing(packed.orders, set(orders))
     made = [row for row in packed.decisions if row["properties"]["id"] not in set(decisions)]
-    fresh = {name: pair for name, pair in outcomes.items() if name not in set(known)}
+    there = set(known)
+    fresh = [outcome for name, outcome in outcomes.items() if name not in there]
     await _write_orders(tx, new)
     created = {row.key for row in new}
     if made:
         # The subgraph of an order that was there already is not the one that this decision was made from.
         rows = [{**row, "first": row["first"] and row["order_key"] in created or None} for row in made]
         await (await tx.run(_DECISIONS, rows=rows)).consume()
-    if fresh:
-        await (await tx.run(_OUTCOMES, rows=[row for row, _ in fresh.values()])).consume()
     waited = [_outcome_of(row) for row in early if row["order_key"] in created]
-    attached = [_attached(outcome) for outcome in [*waited, *(pair[1] for pair in fresh.values())]]
-    if attached:
-        await (await tx.run(_ATTACH, rows=attached)).consume()
+    if waited:
+        await (await tx.run(_ATTACH, rows=_by_order(waited))).consume()
+    if fresh:
+        await (await tx.run(_OUTCOMES, rows=_by_order(fresh))).consume()
     if packed.objections:
         await (await tx.run(_OBJECTED, rows=packed.objections)).consume()
     if packed.reviews:
@@ -336,10 +348,17 @@ def _entity(kind: str, digest: str, orders: list[OrderRow]) -> Row:
     return entity
 
 
-def _attached(outcome: Outcome) -> Row:
-    return {
-        "id": f"{outcome.order_key}|{outcome.outcome_id}",
-        "order_key": outcome.order_key,
-        "record": msgspec.json.encode(outcome).decode(),
-        "fraud": outcome.kind in FRAUD_KINDS,
-    }
+def _by_order(outcomes: Iterable[Outcome]) -> list[Row]:
+    """A row an order, sorted, so that two writers lock alike."""
+    found: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        found.setdefault(outcome.order_key, []).append(outcome)
+    return [
+        {
+            "order_key": key,
+            "outcomes": [outcome_row(outcome) for outcome in mine],
+            "records": [msgspec.json.encode(outcome).decode() for outcome in mine],
+            "fraud": any(outcome.kind in FRAUD_KINDS for outcome in mine),
+        }
+        for key, mine in sorted(found.items())
+    ]
