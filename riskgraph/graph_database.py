@@ -54,7 +54,8 @@ _SPAN = """
 MATCH (o:Order)
 RETURN min(CASE WHEN o.jurisdiction IS NOT NULL THEN o.day END),
   max(CASE WHEN o.jurisdiction IS NOT NULL THEN o.day END), count(o.jurisdiction),
-  count(CASE WHEN o.jurisdiction IS NULL THEN 1 END)
+  count(CASE WHEN o.jurisdiction IS NULL THEN 1 END),
+  count(CASE WHEN o.jurisdiction IS NOT NULL AND o.simulated THEN 1 END)
 """
 _DAY = """
 MATCH (o:Order {day: $day}) WHERE o.jurisdiction IS NOT NULL
@@ -206,32 +207,48 @@ def export_world(settings: Settings, out: Path, progress: Progress) -> dict[str,
     An order of which the graph does not know what its shopper granted is left out, and counted: nothing may
     be learned from it (see ``docs/neo4j.md``). So is an order whose number another one has too, of another
     channel or merchant, since a world holds each once (contracts, section 5): the earlier one stays.
+
+    Raises:
+        Invalid: If some orders are simulated and others are not. Of a simulated world a release says that
+            nobody stands behind it: its noise needs no key, and no ledger counts what its people gave.
+        NotFound: If there is nothing to export.
     """
     with connected(settings) as neo4j:
-        ((first, last, total, unknown),) = wait(neo4j, neo4j.fetch(_SPAN, {}, 4 * ANSWER_S))
+        ((first, last, total, unknown, made_up),) = wait(neo4j, neo4j.fetch(_SPAN, {}, 4 * ANSWER_S))
         if first is None:
             raise NotFound("the graph has no orders that a world can be made of: load one first")
+        simulated = made_up == total
+        if made_up and not simulated:
+            raise _mixed(f"{made_up} of {total} orders are simulated")
         outcomes: list[Outcome] = []
-        facts: dict[str, Any] = {}
+        facts = {"provenance": "simulated" if simulated else "merchant"}
         numbers: set[str] = set()
 
         def orders() -> Iterator[dict[str, Any]]:
-            done, simulated = 0, False
+            done = 0
             for day in range(first, last + 1):
                 for order in wait(neo4j, neo4j.rows(_DAY, {"day": day}, 4 * ANSWER_S)):
+                    if order["o"]["simulated"] != simulated:
+                        raise _mixed("an order of the other kind came meanwhile")
                     row, done = _world_row(order["o"]), done + 1
                     if row["order_id"] in numbers:
                         continue
                     numbers.add(row["order_id"])
-                    simulated = simulated or order["o"]["simulated"]
                     outcomes.extend(map(decode_outcome, order["o"].get("outcomes", ())))
                     yield row
                 progress("export", done, total)
-            facts["provenance"] = "simulated" if simulated else "merchant"
 
         counts = worlds.write_packed_world(out, orders(), outcomes, facts)
     left = {"unknown_consent": unknown, "same_number": total - len(numbers)}
     return {**counts, **facts, "left_out": left, "world": str(out)}
+
+
+def _mixed(what: str) -> Invalid:
+    return Invalid(
+        f"simulated orders and a merchant's make no world together: {what}; keep simulated ones in a "
+        "Neo4j of their own, and load each into an empty one",
+        field="RISKGRAPH_STORE_URL",
+    )
 
 
 def _world_row(order: Mapping[str, Any]) -> dict[str, Any]:

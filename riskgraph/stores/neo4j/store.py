@@ -25,7 +25,7 @@ from riskgraph.stores.neo4j.asking import ASK
 from riskgraph.stores.neo4j.breaker import Breaker
 from riskgraph.stores.neo4j.connect import CLOSE_S, READ_S, Connection, Target, is_refusal, read_credentials
 from riskgraph.stores.neo4j.feed import Feed
-from riskgraph.stores.neo4j.history import SharedHistory, parameters
+from riskgraph.stores.neo4j.history import SharedHistory, TooMuchAsked, parameters
 from riskgraph.stores.neo4j.nodes import Policy
 from riskgraph.stores.neo4j.removal import retain
 from riskgraph.stores.sealing import Secrets
@@ -126,6 +126,8 @@ class Neo4jStore(SqliteStore):
         try:
             async with asyncio.timeout(wait):
                 context = await self._ask(order, history, local, asked)
+        except TooMuchAsked:  # by a large ring, which is no fault of the server's
+            pass
         except TimeoutError:
             # An answer that was there, and that this busy loop did not get to, says nothing of the server.
             if not _answered(asked[-1]):
@@ -145,7 +147,7 @@ class Neo4jStore(SqliteStore):
         while (questions := history.questions()) is not None:
             asked.append(self._connection.ask(ASK, questions, self._deadline_s))
             answers = await asyncio.wrap_future(asked[-1])
-            if history.take(answers):
+            if self._read(lambda _, told=answers: history.take(told)):
                 context = self._read(lambda _: share_context(local, order, history))
             context = replace(context, source="neo4j")
         return context

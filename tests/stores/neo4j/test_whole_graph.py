@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,20 @@ def test_an_exported_world_gives_the_sandbox_the_same_table(beside, world, tmp_p
                  "label", "training_consent", "jurisdiction", "purposes", "objected"):  # fmt: skip
         assert np.array_equal(getattr(there, name), getattr(back, name)), name
     assert np.array_equal(there.components, back.components, equal_nan=True)
+
+
+def test_simulated_orders_beside_a_merchants_are_exported_as_neither(beside, world, tmp_path):
+    other = tmp_path / "merchant"
+    beside("simulate", "--orders", 400, "--seed", 8, "--out", other, "--json").json()
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(manifest | {"provenance": "merchant"}))
+    beside("neo4j", "load", other, "--nodes", "none")
+    assert beside("neo4j", "export", "--out", tmp_path / "own", "--json").json()["provenance"] == "merchant"
+    beside("neo4j", "load", world, "--nodes", "none")
+    refused = beside("neo4j", "export", "--out", tmp_path / "both")
+    assert refused.code == 2
+    assert "are simulated" in refused.error
+    assert sorted(path.name for path in tmp_path.iterdir() if "both" in path.name) == []
 
 
 def test_nodes_that_were_read_back_equal_what_is_packed_and_a_changed_one_is_found(beside, world, write):
