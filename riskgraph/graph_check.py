@@ -106,14 +106,15 @@ def _order(
 
     Returns:
         Its key as ``order``; ``same_nodes`` and ``same_edges``, None without behavior nodes; the
-        ``probability`` by the model that serves; and its ``decisions`` with the score that each had and what
-        comparing gives.
+        ``probability`` by the model that serves, None where that does not know the order's class; and its
+        ``decisions`` with the score that each had and what comparing gives.
     """
     packed = OrderSubgraph.unpack(bytes(order["vec"]))
     graph, edges = read or (None, [])
     first = next((d["availability"] for d in decisions if d.get("first")), None)
     availability = first or availability_of(order["phase"] or "pre_auth", packed)
-    again = model.score(packed if graph is None else graph, availability).probability
+    known = model.scale(availability) is not None
+    again = model.score(packed if graph is None else graph, availability).probability if known else None
     return {
         "order": order["key"],
         "same_nodes": None if read is None else graph == packed,
@@ -126,7 +127,7 @@ def _order(
     }
 
 
-def _compared(model: Model, decision: Mapping[str, Any], again: float) -> str:
+def _compared(model: Model, decision: Mapping[str, Any], again: float | None) -> str:
     if decision.get("score") is None:
         return NO_SCORE
     if not decision.get("first"):

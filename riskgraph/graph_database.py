@@ -154,10 +154,10 @@ def load_world(settings: Settings, folder: Path, shown: str, progress: Progress)
     door = bootstrap.open_door(settings)
     worlds.replay(world, door, progress)
     total = worlds.row_counts(world)["orders"]
-    began = time.monotonic()
     with connected(settings) as neo4j:
+        began = time.monotonic()
         done = wait(neo4j, _load(neo4j, _parts(world, door, policy), total, progress))
-    took = time.monotonic() - began
+        took = time.monotonic() - began
     return {
         "orders": done.read, "new_orders": done.orders, "new_outcomes": done.outcomes,
         "materialised": done.materialised, "seconds": round(took, 1), "orders_s": round(done.read / took, 1),

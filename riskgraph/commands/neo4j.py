@@ -194,7 +194,11 @@ def _checked(console: Console, told: dict[str, Any]) -> None:
     totals = {name: value for name, value in told.items() if name not in ("orders", "first_that_differ")}
     show_world(console, totals, "Read back")
     for row in told.get("orders", ()):
-        console.print(f"{row['order']}: probability {row['probability']:.6f}", soft_wrap=True)
+        console.print(f"{row['order']}: probability {_score(row['probability'])}", soft_wrap=True)
         for made in row["decisions"]:
-            score = "none" if made["score"] is None else f"{made['score']:.6f}"
-            console.print(f"  decision {made['decision']}: {score}, {made['found']}", soft_wrap=True)
+            told_score = f"{_score(made['score'])}, {made['found']}"
+            console.print(f"  decision {made['decision']}: {told_score}", soft_wrap=True)
+
+
+def _score(score: float | None) -> str:
+    return "none" if score is None else f"{score:.6f}"

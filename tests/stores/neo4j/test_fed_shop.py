@@ -96,6 +96,17 @@ def test_an_exported_world_is_the_orders_as_they_were_decided(beside, shop, tmp_
     }
 
 
+def test_of_two_channels_with_one_order_number_the_earlier_order_is_exported(beside, write, tmp_path):
+    beside("neo4j", "drain")
+    changed = "o { .*, key: $new, at: o.at + 1 }"
+    copy = f"MATCH (o:Order {{key: $key}}) CREATE (n:Order {{key: $new}}) SET n = {changed}"
+    write(copy, key=KEYS[0], new="m-17|app|S-0")
+    write("MATCH (o:Order {key: $key}) REMOVE o.jurisdiction", key=KEYS[1])
+    told = beside("neo4j", "export", "--out", tmp_path / "back", "--json").json()
+    assert (told["orders"], told["left_out"]) == (4, {"unknown_consent": 1, "same_number": 1})
+    assert {outcome.order_key for outcome in World.open(tmp_path / "back").outcomes()} == {KEYS[0], KEYS[3]}
+
+
 def test_orders_are_scored_again_from_their_nodes_and_further_attempts_are_told_apart(beside, shop, write):
     _, ids = shop
     beside("neo4j", "drain", nodes="all")

@@ -180,6 +180,8 @@ def test_what_the_journal_has_kept_for_long_enough_goes_from_the_graph_by_its_cl
         "MATCH (o:Order {key: 'm|web|bare'}) RETURN o.facts, o.outcomes, o.device"
     )
     assert (past_of(facts, outcomes).device, device) == (None, None)
+    first = "MATCH (d:Decision)-[:ABOUT]->(o) RETURN o.key, d.first, o.jurisdiction ORDER BY o.key"
+    assert fed.ask(first) == [["m|web|bare", None, "CN"], ["m|web|new", True, "CN"]]
 
 
 def test_a_report_s_end_takes_its_decision_and_leaves_the_order(fed):
