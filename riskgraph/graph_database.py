@@ -6,6 +6,7 @@ Beside ``chain`` the only module that brings the offline parts and a store toget
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import aclosing, contextmanager
@@ -36,6 +37,7 @@ from riskgraph.stores.neo4j.rows import OrderRow, decode_outcome, order_row
 from riskgraph.stores.neo4j.schema import SCHEMA_VERSION
 from riskgraph.stores.rows import training_facts
 
+_LOG = logging.getLogger("riskgraph.stores.neo4j")
 T = TypeVar("T")
 ANSWER_S = 5.0
 DAY_S = 86_400
@@ -142,6 +144,8 @@ class GraphOrders:
 def load_world(settings: Settings, folder: Path, shown: str, progress: Progress) -> dict[str, Any]:
     """Put a world's orders, outcomes and subgraphs into the graph; a second time adds nothing.
 
+    Orders over ``neo4j_days`` are counted and warned of: a service beside the graph takes them out.
+
     Args:
         settings: Where Neo4j is, and the key that entities are hashed with.
         folder: The world.
@@ -156,12 +160,33 @@ def load_world(settings: Settings, folder: Path, shown: str, progress: Progress)
     total = worlds.row_counts(world)["orders"]
     with connected(settings) as neo4j:
         began = time.monotonic()
-        done = wait(neo4j, _load(neo4j, _parts(world, door, policy), total, progress))
+        ages = _Ages(int(time.time() // DAY_S) - settings.neo4j_days)
+        done = wait(neo4j, _load(neo4j, ages.seen(_parts(world, door, policy)), total, progress))
         took = time.monotonic() - began
+    if ages.over:
+        _LOG.warning(
+            "%d orders were placed over %d days ago: a service beside this graph takes them out within the "
+            "hour, unless RISKGRAPH_NEO4J_DAYS there is higher",
+            ages.over,
+            settings.neo4j_days,
+        )
     return {
         "orders": done.read, "new_orders": done.orders, "new_outcomes": done.outcomes,
         "materialised": done.materialised, "seconds": round(took, 1), "orders_s": round(done.read / took, 1),
+        "over_days": ages.over,
     }  # fmt: skip
+
+
+class _Ages:
+    """Counts orders placed before a day, in days since the epoch."""
+
+    def __init__(self, day: int) -> None:
+        self._day, self.over = day, 0
+
+    def seen(self, parts: Iterator[Part]) -> Iterator[Part]:
+        for part in parts:
+            self.over += sum(row.properties["day"] < self._day for row in part.orders)
+            yield part
 
 
 async def _load(neo4j: Connection, parts: Iterator[Part], total: int, progress: Progress) -> Loaded:

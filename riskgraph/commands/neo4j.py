@@ -93,7 +93,10 @@ def load(
     ] = "flagged",
     as_json: AsJson = False,
 ) -> None:
-    """Load a whole world: orders, outcomes, entities, subgraphs. A second time adds nothing."""
+    """Load a whole world: orders, outcomes, entities, subgraphs. A second time adds nothing.
+
+    A service beside the graph takes out orders placed over RISKGRAPH_NEO4J_DAYS days ago.
+    """
     bootstrap.require_extra("riskgraph neo4j load")
     from riskgraph import graph_database
 
@@ -139,7 +142,7 @@ def rebuild(as_json: AsJson = False) -> None:
     """Make behavior nodes anew, of decided orders and of loaded ones, by the policy RISKGRAPH_NEO4J_NODES.
 
     Of orders without a decision "flagged" chooses those with fraud on record. Orders that the policy does not
-    choose have no behavior nodes afterwards.
+    choose have no behavior nodes afterwards, those of other services beside the graph included.
     """
     from riskgraph import graph_database
 

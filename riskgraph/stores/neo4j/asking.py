@@ -7,7 +7,8 @@ Written out, since names of properties are no parameters. Traps, each measured:
 - A list that is a parameter itself has its length in the key of the plan cache, and planning takes longer
   than an order waits; so there is one map. For the same reason a plan is kept when statistics change.
 - Over 500 orders with fraud make a hub, which counts for nothing: null stands for them, and none is read.
-- The hints name the indexes: where one is missing, no order waits for a scan.
+- The hints name the indexes, since a plan that is kept must not rest on the statistics of an empty graph. A
+  missing index is no error: the server scans.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from riskgraph.core.errors import ExtraMissing, Invalid
 if TYPE_CHECKING:
     from neo4j import AsyncDriver, AsyncManagedTransaction, AsyncSession
 
+_LOG = logging.getLogger("riskgraph.stores")
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 SETTING = "RISKGRAPH_STORE_URL"
 FORM = "neo4j://HOST[:PORT][/DATABASE][?journal=PATH]"
@@ -149,6 +150,18 @@ def _on_this_machine(host: str) -> bool:
         return False
 
 
+def _warn_if_open(uri: str) -> None:
+    """Say once, at opening, that whoever sits between may read along."""
+    parts = urlsplit(uri)
+    if "+" not in parts.scheme and not _on_this_machine(parts.hostname or ""):
+        _LOG.warning(
+            "%s is not encrypted and leaves this machine: password and hashes can be read on the way; "
+            "use %s+s:// unless the network is private",
+            uri,
+            parts.scheme,
+        )
+
+
 def is_refusal(failure: BaseException | None) -> bool:
     """Whether the server turned a caller away, so that the next one need not try."""
     while failure is not None:
@@ -180,6 +193,7 @@ class Connection:
             import neo4j
         except ImportError:
             raise ExtraMissing("a store in Neo4j", "neo4j") from None
+        _warn_if_open(target.uri)
         self._neo4j = neo4j
         self._target, self._limit_s = target, limit_s
         # Held, since a loop refers to its tasks weakly.

@@ -147,7 +147,7 @@ class Neo4jStore(SqliteStore):
         while (questions := history.questions()) is not None:
             asked.append(self._connection.ask(ASK, questions, self._deadline_s))
             answers = await asyncio.wrap_future(asked[-1])
-            if self._read(lambda _, told=answers: history.take(told)):
+            if history.take(answers):
                 context = self._read(lambda _: share_context(local, order, history))
             context = replace(context, source="neo4j")
         return context

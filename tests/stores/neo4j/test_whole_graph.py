@@ -24,6 +24,10 @@ def world(tmp_path_factory):
     return home / "world"
 
 
+def door_of(world):
+    return bootstrap.open_door(Settings(home=world.parent / "home"))
+
+
 @pytest.fixture
 def beside(command_line, world):
     """Runs a command beside an empty graph, with the key that the world is hashed with."""
@@ -45,7 +49,7 @@ def test_an_exported_world_gives_the_sandbox_the_same_table(beside, world, tmp_p
     assert (told["provenance"], told["left_out"]) == ("simulated", {"unknown_consent": 0, "same_number": 0})
     refused = beside("world", "export", tmp_path / "back", "--ndjson", tmp_path / "lines")
     assert "packed" in refused.error
-    door = bootstrap.open_door(Settings(home=world.parent / "home"))
+    door = door_of(world)
     there, back = (World.open(path).table(None, door) for path in (world, tmp_path / "back"))
     there, back = (t.take(np.argsort(t.order_id.astype(str))) for t in (there, back))
     for name in ("order_id", "placed_at", "states", "availability", "account", "device", "card", "address",
@@ -81,6 +85,17 @@ def test_nodes_that_were_read_back_equal_what_is_packed_and_a_changed_one_is_fou
     assert "1 in nodes, 0 in edges, 0 in score" in found.error
 
 
+def test_a_load_says_how_many_of_its_orders_a_service_takes_out_for_their_age(
+    beside, world, monkeypatch, caplog
+):
+    newest = max(order.placed_at for order in World.open(world).orders(door_of(world)))
+    monkeypatch.setattr("riskgraph.graph_database.time.time", lambda: newest + 399 * 86_400)
+    told = beside("neo4j", "load", world, "--nodes", "none", "--json")
+    over = beside("neo4j", "retain", "--dry-run", "--json").json()["orders"]
+    assert 0 < over == told.json()["over_days"] < told.json()["orders"]
+    assert f"{over} orders were placed over 400 days ago" in caplog.text
+
+
 def test_retention_says_first_and_then_does(beside, world):
     beside("neo4j", "load", world, "--nodes", "none")
     everything = beside("neo4j", "retain", "--days", 1, "--dry-run", "--json").json()["orders"]
@@ -112,7 +127,7 @@ def test_each_query_runs_and_a_ring_over_a_shared_card_is_found(beside, world, w
 
 def test_an_order_is_drawn_from_the_graph_as_it_was_loaded(beside, world):
     beside("neo4j", "load", world, "--nodes", "none")
-    order = next(World.open(world).orders(bootstrap.open_door(Settings(home=world.parent / "home"))))
+    order = next(World.open(world).orders(door_of(world)))
     data = beside("graph", "order", order.key, "--from", "neo4j", "--json").json()
     labels = [node["label"] for node in data["nodes"]]
     assert (labels.count("Behavior"), labels.count("Account")) == (137, 1)
