@@ -10,7 +10,7 @@ RUN = $(VENV)/bin
 TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
 
 .PHONY: demo test test-full matrix lowest lint types check neo4j neo4j-stop neo4j-jars champion tables docs \
-	docs-pictures bench measure clean
+	docs-pictures bench measure sdk test-sdk bench-sdk chromium clean
 
 ## ---- for everyone -----------------------------------------------------------------------------
 demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtest: at most three minutes
@@ -88,9 +88,25 @@ bench: $(VENV)/.lab         ## the figures of this release
 measure: ## what cannot be measured from inside: install sizes and the demo's time
 	sh tests/measure.sh
 
+sdk: sdk_js/node_modules    ## the browser SDK: modules, scripts with their hashes, types
+	cd sdk_js && npm run -s build
+
+test-sdk: sdk chromium      ## its tests, in a real browser where one is there
+	cd sdk_js && npm run -s lint && npm test
+
+bench-sdk: sdk chromium     ## its figures as JSON, beside peers from npm
+	@cd sdk_js && npm run -s bench
+
+chromium:                   ## Debian's browser; without one the browser tests say that they are skipped
+	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium || true
+
+sdk_js/node_modules: sdk_js/package-lock.json
+	cd sdk_js && npm ci --no-audit --no-fund
+	@touch $@
+
 clean:
 	@[ ! -e build/neo4j/server.json ] || $(PYTHON) -m $(NEO4J) stop
-	rm -rf build dist demo-out *.egg-info
+	rm -rf build dist demo-out *.egg-info sdk_js/dist
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

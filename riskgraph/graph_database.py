@@ -6,6 +6,7 @@ Beside ``chain`` the only module that brings the offline parts and a store toget
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from riskgraph import bootstrap
 from riskgraph.core.door import Door
@@ -24,26 +25,23 @@ from riskgraph.core.outcome import FRAUD_KINDS, Outcome
 from riskgraph.core.past import PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.eval import worlds
-from riskgraph.models import Model
 from riskgraph.ports import Progress
 from riskgraph.settings import Settings
+from riskgraph.stores.journal import Journal
 from riskgraph.stores.neo4j import links, nodes, removal
 from riskgraph.stores.neo4j.connect import FORM, Connection, is_neo4j, parse_url, read_credentials
 from riskgraph.stores.neo4j.feed import Feed
-from riskgraph.stores.neo4j.journal import Journal
 from riskgraph.stores.neo4j.load import BATCH, Loaded, Part, load
 from riskgraph.stores.neo4j.queries import AnalystQuery, run_query
 from riskgraph.stores.neo4j.rows import OrderRow, decode_outcome, order_row
 from riskgraph.stores.neo4j.schema import SCHEMA_VERSION
+from riskgraph.stores.rows import training_facts
 
-if TYPE_CHECKING:
-    from neo4j import AsyncManagedTransaction
-
+_LOG = logging.getLogger("riskgraph.stores.neo4j")
 T = TypeVar("T")
 ANSWER_S = 5.0
 DAY_S = 86_400
 NOTHING = "none"
-CHECKED_AT_ONCE = 20
 
 _PING = "RETURN 1"
 _COUNTS = """
@@ -58,20 +56,15 @@ _SPAN = """
 MATCH (o:Order)
 RETURN min(CASE WHEN o.jurisdiction IS NOT NULL THEN o.day END),
   max(CASE WHEN o.jurisdiction IS NOT NULL THEN o.day END), count(o.jurisdiction),
-  count(CASE WHEN o.jurisdiction IS NULL THEN 1 END)
+  count(CASE WHEN o.jurisdiction IS NULL THEN 1 END),
+  count(CASE WHEN o.jurisdiction IS NOT NULL AND o.simulated THEN 1 END)
 """
 _DAY = """
 MATCH (o:Order {day: $day}) WHERE o.jurisdiction IS NOT NULL
 RETURN o { .* } AS o ORDER BY o.at, o.key
 """
+_ORDERS = "MATCH (o:Order) RETURN count(o)"
 _FEEDS = "MATCH (f:Feed) RETURN f.name AS name, f.packed AS packed, f.nodes AS nodes ORDER BY name"
-_SHOWN = """
-MATCH (o:Order) WHERE o.nodes
-WITH o ORDER BY o.key LIMIT $sample
-OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
-WITH o, collect(d { .score, .availability, .id }) AS decisions
-RETURN o.key, o.vec, decisions
-"""
 
 
 @contextmanager
@@ -151,6 +144,8 @@ class GraphOrders:
 def load_world(settings: Settings, folder: Path, shown: str, progress: Progress) -> dict[str, Any]:
     """Put a world's orders, outcomes and subgraphs into the graph; a second time adds nothing.
 
+    Orders over ``neo4j_days`` are counted and warned of: a service beside the graph takes them out.
+
     Args:
         settings: Where Neo4j is, and the key that entities are hashed with.
         folder: The world.
@@ -163,14 +158,35 @@ def load_world(settings: Settings, folder: Path, shown: str, progress: Progress)
     door = bootstrap.open_door(settings)
     worlds.replay(world, door, progress)
     total = worlds.row_counts(world)["orders"]
-    began = time.monotonic()
     with connected(settings) as neo4j:
-        done = wait(neo4j, _load(neo4j, _parts(world, door, policy), total, progress))
-    took = time.monotonic() - began
+        began = time.monotonic()
+        ages = _Ages(int(time.time() // DAY_S) - settings.neo4j_days)
+        done = wait(neo4j, _load(neo4j, ages.seen(_parts(world, door, policy)), total, progress))
+        took = time.monotonic() - began
+    if ages.over:
+        _LOG.warning(
+            "%d orders were placed over %d days ago: a service beside this graph takes them out within the "
+            "hour, unless RISKGRAPH_NEO4J_DAYS there is higher",
+            ages.over,
+            settings.neo4j_days,
+        )
     return {
         "orders": done.read, "new_orders": done.orders, "new_outcomes": done.outcomes,
         "materialised": done.materialised, "seconds": round(took, 1), "orders_s": round(done.read / took, 1),
+        "over_days": ages.over,
     }  # fmt: skip
+
+
+class _Ages:
+    """Counts orders placed before a day, in days since the epoch."""
+
+    def __init__(self, day: int) -> None:
+        self._day, self.over = day, 0
+
+    def seen(self, parts: Iterator[Part]) -> Iterator[Part]:
+        for part in parts:
+            self.over += sum(row.properties["day"] < self._day for row in part.orders)
+            yield part
 
 
 async def _load(neo4j: Connection, parts: Iterator[Part], total: int, progress: Progress) -> Loaded:
@@ -206,15 +222,7 @@ def _row(order: Order, graph: OrderSubgraph, simulated: bool) -> OrderRow:
     """The order, with what a release must know of its shopper's choices."""
     ip = order.entities.ip
     row = order_row(PastOrder.of(order), graph.pack(), None if ip is None else ip.hex())
-    answers = order.consent.purposes
-    row.properties.update(
-        jurisdiction=order.jurisdiction,
-        phase=order.phase,
-        objected=order.consent.objected,
-        granted=sorted(purpose for purpose, answer in answers.items() if answer),
-        refused=sorted(purpose for purpose, answer in answers.items() if answer is False),
-        simulated=simulated,
-    )
+    row.properties.update(training_facts(order, simulated=simulated))
     return row
 
 
@@ -222,29 +230,50 @@ def export_world(settings: Settings, out: Path, progress: Progress) -> dict[str,
     """Write orders and outcomes of the graph as a packed world, from which the sandbox can release.
 
     An order of which the graph does not know what its shopper granted is left out, and counted: nothing may
-    be learned from it (see ``docs/neo4j.md``).
+    be learned from it (see ``docs/neo4j.md``). So is an order whose number another one has too, of another
+    channel or merchant, since a world holds each once (contracts, section 5): the earlier one stays.
+
+    Raises:
+        Invalid: If some orders are simulated and others are not. Of a simulated world a release says that
+            nobody stands behind it: its noise needs no key, and no ledger counts what its people gave.
+        NotFound: If there is nothing to export.
     """
     with connected(settings) as neo4j:
-        ((first, last, total, unknown),) = wait(neo4j, neo4j.fetch(_SPAN, {}, 4 * ANSWER_S))
+        ((first, last, total, unknown, made_up),) = wait(neo4j, neo4j.fetch(_SPAN, {}, 4 * ANSWER_S))
         if first is None:
             raise NotFound("the graph has no orders that a world can be made of: load one first")
+        simulated = made_up == total
+        if made_up and not simulated:
+            raise _mixed(f"{made_up} of {total} orders are simulated")
         outcomes: list[Outcome] = []
-        facts: dict[str, Any] = {}
+        facts = {"provenance": "simulated" if simulated else "merchant"}
+        numbers: set[str] = set()
 
         def orders() -> Iterator[dict[str, Any]]:
-            done, simulated = 0, False
+            done = 0
             for day in range(first, last + 1):
                 for order in wait(neo4j, neo4j.rows(_DAY, {"day": day}, 4 * ANSWER_S)):
-                    row = order["o"]
-                    simulated = simulated or row["simulated"]
-                    outcomes.extend(map(decode_outcome, row.get("outcomes", ())))
-                    done += 1
-                    yield _world_row(row)
+                    if order["o"]["simulated"] != simulated:
+                        raise _mixed("an order of the other kind came meanwhile")
+                    row, done = _world_row(order["o"]), done + 1
+                    if row["order_id"] in numbers:
+                        continue
+                    numbers.add(row["order_id"])
+                    outcomes.extend(map(decode_outcome, order["o"].get("outcomes", ())))
+                    yield row
                 progress("export", done, total)
-            facts["provenance"] = "simulated" if simulated else "merchant"
 
         counts = worlds.write_packed_world(out, orders(), outcomes, facts)
-    return {**counts, **facts, "left_out": unknown, "world": str(out)}
+    left = {"unknown_consent": unknown, "same_number": total - len(numbers)}
+    return {**counts, **facts, "left_out": left, "world": str(out)}
+
+
+def _mixed(what: str) -> Invalid:
+    return Invalid(
+        f"simulated orders and a merchant's make no world together: {what}; keep simulated ones in a "
+        "Neo4j of their own, and load each into an empty one",
+        field="RISKGRAPH_STORE_URL",
+    )
 
 
 def _world_row(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,7 +291,7 @@ def _world_row(order: Mapping[str, Any]) -> dict[str, Any]:
 @contextmanager
 def _feeding(settings: Settings) -> Iterator[tuple[Connection, Feed, Journal]]:
     with bootstrap.open_keys(settings) as store, connected(settings) as neo4j:
-        journal = Journal(store._read, store._writer)
+        journal = store.journal()
         yield neo4j, Feed(journal, neo4j, nodes.Policy.parse(settings.neo4j_nodes)), journal
 
 
@@ -297,15 +326,21 @@ def drain(settings: Settings) -> dict[str, Any]:
         return feed.status.to_json()
 
 
-def rebuild(settings: Settings) -> dict[str, Any]:
-    """Take out all behavior nodes, and make those that the policy asks for from the packed subgraphs."""
+def rebuild(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Make all behavior nodes anew that the policy asks for, of decided orders and of loaded ones."""
     with _feeding(settings) as (neo4j, feed, _):
-        cleared, after = 0, ""
-        while (last := wait(neo4j, neo4j.write(partial(nodes.clear_some, after=after)))) is not None:
-            after, cleared = last, cleared + 1
-        wait(neo4j, feed.again())
         wait(neo4j, feed.drain())
-        return feed.status.to_json()
+        policy = nodes.Policy.parse(settings.neo4j_nodes)
+        return wait(neo4j, _rebuild(neo4j, policy, progress))
+
+
+async def _rebuild(neo4j: Connection, policy: nodes.Policy, progress: Progress) -> dict[str, Any]:
+    total, told = (await neo4j.fetch(_ORDERS, {}, 4 * ANSWER_S))[0][0], (0, 0, 0)
+    progress("rebuild", 0, total)
+    async with aclosing(nodes.rebuild(neo4j, policy)) as steps:
+        async for told in steps:
+            progress("rebuild", min(told[0], total), total)
+    return dict(zip(("orders", "materialised", "had_nodes"), told, strict=True))
 
 
 def retain(settings: Settings, days: int, *, dry_run: bool) -> dict[str, Any]:
@@ -315,44 +350,3 @@ def retain(settings: Settings, days: int, *, dry_run: bool) -> dict[str, Any]:
         count = wait(neo4j, removal.retain(neo4j, today - days, dry_run=dry_run))
     before = (datetime.fromtimestamp(today * DAY_S, UTC) - timedelta(days=days)).date().isoformat()
     return {"before": before, "orders": count, "dry_run": dry_run}
-
-
-def check(settings: Settings, sample: int, progress: Progress) -> dict[str, Any]:
-    """Read orders' 137 nodes and edges back, and compare them with the packed subgraph and the stored score.
-
-    Returns:
-        ``checked`` orders; of these ``equal`` in nodes and edges; ``scored`` have a decision by the model
-        that serves, and ``same_score`` come to its score again; ``differ`` names the first that do not.
-    """
-    model = bootstrap.serving_model(settings)[0]
-    told: dict[str, Any] = {"checked": 0, "equal": 0, "scored": 0, "same_score": 0, "differ": []}
-    with connected(settings) as neo4j:
-        rows = wait(neo4j, neo4j.fetch(_SHOWN, {"sample": sample}, 12 * ANSWER_S))
-        progress("check", 0, len(rows))
-        for start in range(0, len(rows), CHECKED_AT_ONCE):
-            part = rows[start : start + CHECKED_AT_ONCE]
-            read = wait(neo4j, neo4j.read(partial(_read_back, keys=[key for key, *_ in part])))
-            for (key, vec, decisions), (graph, edges) in zip(part, read, strict=True):
-                packed = OrderSubgraph.unpack(bytes(vec))
-                equal = graph == packed and sorted(edges) == sorted(nodes.template_edges(packed))
-                told["checked"] += 1
-                told["equal"] += equal
-                scores = [_same(model, graph, decision) for decision in decisions if graph is not None]
-                told["scored"] += len(scores)
-                told["same_score"] += sum(scores)
-                if not equal or not all(scores):
-                    told["differ"] = [*told["differ"], key][:10]
-            progress("check", start + len(part), len(rows))
-    return told
-
-
-def _same(model: Model, graph: OrderSubgraph, decision: Mapping[str, Any]) -> bool:
-    if decision["score"] is None:
-        return True
-    return bool(model.score(graph, decision["availability"]).probability == decision["score"])
-
-
-async def _read_back(
-    tx: AsyncManagedTransaction, keys: Sequence[str]
-) -> list[tuple[OrderSubgraph | None, list[nodes.Edge]]]:
-    return [(await nodes.read_nodes(tx, key), await nodes.read_edges(tx, key)) for key in keys]

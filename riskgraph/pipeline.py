@@ -116,7 +116,8 @@ async def decide(
     texts = line.writer.texts(decision.report, subgraph, order.lang)
     answer = encode_answer(decision, texts, line.writer.provenance, stages.ms)
     due = line.writer.review_due(decision)
-    entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id, due)
+    simulated = line.writer.simulated
+    entry = Entry(order, subgraph, decision, idempotency_key, body_sha256, answer, key_id, simulated, due)
     await asyncio.wrap_future(line.ledger.submit(entry))
     stages.done("commit")
     if line.shadow is not None:

@@ -51,6 +51,10 @@ class ReportWriter(Protocol):
     def provenance(self) -> str:
         """``simulated`` when the model or the merchant is, else ``merchant``."""
 
+    @property
+    def simulated(self) -> bool:
+        """Whether the merchant is, and so are all orders."""
+
     def action_for(self, order: Order, walk: Walk, *, degraded: bool) -> tuple[str, str]:
         """``(action, mode)``: none | step_up | hold | block, and observe | enforce."""
 
@@ -90,8 +94,8 @@ class Entry:
     """All that one decision commits in one transaction.
 
     ``answer`` is the exact response body kept for idempotent replays; ``body_sha256`` tells
-    another body under the same key. ``review_due`` is until when a person must have looked at it, where
-    the decision holds the order.
+    another body under the same key. ``simulated`` tells orders of a simulated shop. ``review_due`` is until
+    when a person must have looked at it, where the decision holds the order.
     """
 
     order: Order
@@ -101,6 +105,7 @@ class Entry:
     body_sha256: str
     answer: bytes
     key_id: str
+    simulated: bool
     review_due: float | None = None
 
 

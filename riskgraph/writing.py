@@ -51,6 +51,10 @@ class MerchantReportWriter:
         own = self.scorer is None or self.scorer.provenance != SIMULATED
         return "merchant" if own else SIMULATED
 
+    @property
+    def simulated(self) -> bool:
+        return self.profile.simulated
+
     @cached_property
     def provenance(self) -> str:
         return SIMULATED if self.profile.simulated else self.model_provenance

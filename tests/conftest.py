@@ -93,3 +93,13 @@ def neo4j(neo4j_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     with emptied(neo4j_server, folder_of_run(tmp_path_factory) / "neo4j" / "database") as server:
         yield server
+
+
+@pytest.fixture
+def own_neo4j(tmp_path: Path) -> Any:
+    """A server for one test, which may kill it and start it again on its folder."""
+    pytest.importorskip("neo4j", reason="no Neo4j: its driver needs the extra neo4j")
+    from tests.support.neo4j import own_server
+
+    with own_server(tmp_path / "own-neo4j") as server:
+        yield server

@@ -17,7 +17,7 @@ import click
 import pytest
 import typer
 
-from riskgraph.bench import explain, line, models, sandbox, worlds
+from riskgraph.bench import explain, line, models, sandbox, stores, worlds
 from riskgraph.cli import app
 from riskgraph.commands.catalog import markdown_page
 from riskgraph.core import errors
@@ -98,7 +98,7 @@ def test_error_codes_made_outside_the_hierarchy_are_in_the_api_page() -> None:
 def test_every_figure_of_the_bench_is_in_the_figures_page() -> None:
     page = text("docs/figures.md")
     groups = [*line.PARTS.values(), *worlds.PARTS.values(), *sandbox.PARTS.values(), *models.PARTS.values()]
-    groups += explain.PARTS.values()
+    groups += [*explain.PARTS.values(), *stores.PARTS.values()]
     missing = [name for names in groups for name in names if f"`{name}`" not in page]
     assert missing == []
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 Fault = Literal["none", "delay", "cut", "half_open", "reset", "refuse"]
+Side = Literal["answers", "requests"]
 T = TypeVar("T")
 _CHUNK = 65_536
 # Closing with a linger of zero seconds sends RST instead of FIN.
@@ -54,6 +55,9 @@ class FaultProxy:
         self._target = (host, port)
         self._mode = Mode()
         self._changes = 0
+        # What comes once so many more bytes of one side have passed.
+        self._later: tuple[Mode, Side] | None = None
+        self._left = 0
         self._changed = asyncio.Event()
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,6 +81,16 @@ class FaultProxy:
         """Behave so from now on; returns once it holds."""
         self._call(self._set(mode))
 
+    def set_later(self, mode: Mode, after: int, side: Side = "answers") -> None:
+        """Pass all until ``after`` bytes of a side have passed over all connections, then behave so."""
+        self._call(self._set(Mode()))
+        self._left, self._later = after, (mode, side)
+
+    @property
+    def struck(self) -> bool:
+        """Whether no fault is still to come."""
+        return self._later is None
+
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
@@ -85,7 +99,7 @@ class FaultProxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _set(self, mode: Mode) -> None:
-        self._mode, self._changes = mode, self._changes + 1
+        self._mode, self._changes, self._later = mode, self._changes + 1, None
         self._changed.set()
         self._changed = asyncio.Event()
         if mode.fault in ("reset", "refuse"):
@@ -139,8 +153,8 @@ class FaultProxy:
         self._open.add(ours)
         link = _Link()
         ways = [
-            asyncio.ensure_future(self._pass(link, reader, ours)),
-            asyncio.ensure_future(self._pass(link, theirs, writer, answers=True)),
+            asyncio.ensure_future(self._pass(link, reader, ours, "requests")),
+            asyncio.ensure_future(self._pass(link, theirs, writer, "answers")),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -152,15 +166,15 @@ class FaultProxy:
             _close(ours, reset=False)
 
     async def _pass(
-        self,
-        link: _Link,
-        source: asyncio.StreamReader,
-        sink: asyncio.StreamWriter,
-        *,
-        answers: bool = False,
+        self, link: _Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, side: Side
     ) -> None:
+        answers = side == "answers"
         with suppress(OSError):
             while data := await source.read(_CHUNK):
+                if self._later is not None and self._later[1] == side:
+                    data = await self._pass_before(data, sink)
+                    if self._later is not None or sink.is_closing():
+                        continue
                 mode = await self._due() if answers else self._mode
                 link.silent |= mode.fault == "half_open"
                 if link.silent:
@@ -175,6 +189,16 @@ class FaultProxy:
                 await sink.drain()
                 if cut and link.left == 0:
                     return
+
+    async def _pass_before(self, data: bytes, sink: asyncio.StreamWriter) -> bytes:
+        """What comes after the last byte before the fault, which is there then."""
+        assert self._later is not None
+        sink.write(data[: self._left])
+        await sink.drain()
+        rest, self._left = data[self._left :], max(0, self._left - len(data))
+        if self._left == 0:
+            await self._set(self._later[0])
+        return rest
 
     async def _due(self) -> Mode:
         """The mode by which a piece of an answer goes on, once it may."""

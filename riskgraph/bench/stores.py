@@ -6,7 +6,15 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from riskgraph.bench import Figure, measure, stores_graph, stores_lookups, stores_outage, stores_writes
+from riskgraph.bench import (
+    Figure,
+    measure,
+    stores_feed,
+    stores_lookups,
+    stores_outage,
+    stores_shared,
+    stores_writes,
+)
 from riskgraph.bench.asks import at_least, at_most, beside_asks
 from riskgraph.bench.stores_ground import QUICK, Ground, Sizes
 from riskgraph.core.errors import Invalid
@@ -16,7 +24,8 @@ from riskgraph.ports import Progress
 PARTS: dict[Callable[[Ground], list[Figure]], tuple[str, ...]] = {
     **stores_lookups.PARTS,
     **stores_writes.PARTS,
-    **stores_graph.PARTS,
+    **stores_feed.PARTS,
+    **stores_shared.PARTS,
     **stores_outage.PARTS,
 }
 ASKS = {
@@ -46,13 +55,18 @@ ASKS = {
 }
 
 
+def part_name(part: Callable[[Ground], list[Figure]]) -> str:
+    """What a part is called on the command line: its function, with dashes."""
+    return part.__name__.replace("_", "-")
+
+
 def figures_of(parts: Iterable[str]) -> set[str]:
     """Names of the figures of some parts.
 
     Raises:
         Invalid: If there is no part of that name.
     """
-    known = {part.__name__: names for part, names in PARTS.items()}
+    known = {part_name(part): names for part, names in PARTS.items()}
     unknown = sorted(set(parts) - known.keys())
     if unknown:
         raise Invalid(f"unknown part {', '.join(unknown)}; known: {', '.join(known)}", field="--part")

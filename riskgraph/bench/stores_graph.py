@@ -1,272 +1,162 @@
-"""What Neo4j takes from the journal, whether all of it arrives once, and what it tells a decision."""
+"""A Neo4j server for figures, and a service beside it; the server's data are wiped."""
 
 from __future__ import annotations
 
-import asyncio
-import random
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
 
-import numpy as np
-
-from riskgraph import bootstrap, graph_database
-from riskgraph.bench import Figure
-from riskgraph.bench.fault_proxy import Fault, FaultProxy, Mode
-from riskgraph.bench.stores_ground import Ground
-from riskgraph.bench.stores_server import ANSWER_S, Server, count, run
-from riskgraph.core.order import Order
-from riskgraph.core.past import PastOrder
-from riskgraph.core.subgraph import OrderSubgraph
-from riskgraph.ports import Progress
-from riskgraph.stores import open_store
-from riskgraph.stores.crash import synthetic_secrets
-from riskgraph.stores.neo4j import nodes
-from riskgraph.stores.neo4j.connect import Connection
-from riskgraph.stores.neo4j.feed import Feed
-from riskgraph.stores.neo4j.journal import Journal
-from riskgraph.stores.neo4j.load import Part, load
-from riskgraph.stores.neo4j.rows import order_row
+from riskgraph import bootstrap
+from riskgraph.core.errors import CheckFailed, Conflict, Unavailable
+from riskgraph.service import Service
+from riskgraph.settings import Settings
 from riskgraph.stores.neo4j.store import Neo4jStore
-from riskgraph.stores.sqlite import SqliteStore
 
-if TYPE_CHECKING:
-    from neo4j import AsyncManagedTransaction
-
-NO_NODES, FLAGGED, ALL = nodes.Policy("sample", 0.0), nodes.Policy("flagged"), nodes.Policy("all")
-FAULTS = 40
-BROKEN: tuple[Fault, ...] = ("cut", "reset", "refuse", "cut")
-READY_S = 120.0
-_ORDERS = "MATCH (o:Order) RETURN count(o)"
-_DISTINCT = "MATCH (o:Order) RETURN count(DISTINCT o.key)"
-_DECISIONS = "MATCH (d:Decision)-[:ABOUT]->(:Order) RETURN count(d)"
-_DECISIONS_DISTINCT = "MATCH (d:Decision) RETURN count(DISTINCT d.id)"
-_MADE = "MATCH (o:Order) WHERE o.nodes RETURN count(o)"
-_BEHAVIORS = "MATCH (:Order)-[:HAS]->(b:Behavior) RETURN count(b)"
-_LINKS = "MATCH (:Order)-[r:PLACED_BY|ON_DEVICE|PAID_WITH|DELIVERED_TO|REACHED_AT]->() RETURN count(r)"
-_LINKS_DISTINCT = """
-MATCH (o:Order)-[r:PLACED_BY|ON_DEVICE|PAID_WITH|DELIVERED_TO|REACHED_AT]->(e)
-WITH DISTINCT o, type(r) AS kind, e RETURN count(*)
+HOW = (
+    "no Neo4j is given: start one with make neo4j, then set RISKGRAPH_NEO4J_URI, RISKGRAPH_NEO4J_USER and "
+    "RISKGRAPH_NEO4J_PASSWORD_FILE; all that it holds is wiped"
+)
+POLL_S = 0.005
+LIMIT_S = 600.0
+# What neither a bench nor the project's tests have left: a database that holds it belongs to somebody.
+_FOREIGN = """
+MATCH (n) WITH count(n) AS nodes, count(CASE WHEN n:RiskgraphBench OR n:RiskgraphTest THEN 1 END) AS marks
+RETURN nodes > 0 AND marks = 0
 """
-_KEYS = "MATCH (o:Order) RETURN o.key ORDER BY o.key LIMIT $limit"
-_VECS = "MATCH (o:Order) WHERE o.key IN $keys RETURN o.key, o.vec"
+_MARK = "MERGE (:RiskgraphBench)"
+_UNMARK = "MATCH (n:RiskgraphBench) DELETE n"
+# Small, since an order's 137 nodes and their edges go in a transaction's memory.
+_WIPE = """
+MATCH (n) WHERE NOT n:RiskgraphBench AND NOT n:RiskgraphTest
+CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 500 ROWS
+"""
 
 
-def feeding(ground: Ground) -> list[Figure]:
-    """Orders through the outbox: packed alone, and with the behavior nodes that the policy flags."""
-    with _journal(ground) as journal:
-        packed = _drained(ground, journal, NO_NODES)
-        backlog = _drained(ground, journal, FLAGGED)
-    orders, note = ground.sizes.backlog, f"{ground.sizes.backlog:,} decisions of simulated orders"
-    told = f"{note}; {backlog.status.materialised} flagged orders got their 137 nodes"
-    return [
-        Figure("packed_orders_s", orders / packed.seconds, "1/s", f"{note}, feed from an empty graph"),
-        Figure("backlog_10k_s", backlog.seconds * 10_000 / orders, "s", told),
-    ]
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server answers; without a user it asks for nobody."""
+
+    uri: str
+    user: str = ""
+    password_file: Path | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Server:
+        """The server that ``RISKGRAPH_NEO4J_URI`` names.
+
+        Raises:
+            Unavailable: If it is not set; the message says how to start one.
+        """
+        uri = environment.get("RISKGRAPH_NEO4J_URI", "")
+        if not uri:
+            raise Unavailable(HOW)
+        path = environment.get("RISKGRAPH_NEO4J_PASSWORD_FILE")
+        return cls(uri, environment.get("RISKGRAPH_NEO4J_USER", ""), Path(path) if path else None)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.uri)
+        return parts.hostname or "127.0.0.1", parts.port or 7687
+
+    def settings(self, base: Settings, journal: Path, nodes: str, port: int | None = None) -> Settings:
+        """Of a service with this journal, by way of another port of this machine if one is given.
+
+        Args:
+            base: Where its secrets are.
+            journal: The embedded store's file.
+            nodes: Of which orders behavior nodes are made.
+            port: Of a proxy.
+        """
+        host, own = self.address
+        # Without routing: the server tells its own address, and the next call would pass by the proxy.
+        uri = f"bolt://{host}:{own}" if port is None else f"bolt://127.0.0.1:{port}"
+        return replace(
+            base,
+            home=journal.parent,
+            secrets=base.secret_folder,
+            store_url=f"{uri}?journal={journal}",
+            neo4j_user=self.user,
+            neo4j_password_file=self.password_file,
+            neo4j_nodes=nodes,
+        )
 
 
-def exactly_once(ground: Ground) -> list[Figure]:
-    """Rows twice and rows missing after the feed wrote through a proxy that cut, reset and refused."""
-    server = Server.given()
-    server.wiped()
-    with _journal(ground) as journal, FaultProxy(*server.address) as proxy:
-        behind = server.at(proxy.port)
-        failures = 0
-        with behind.connected() as neo4j:
-            failures = _through_faults(Feed(journal, neo4j, FLAGGED), neo4j, proxy, ground.progress)
-        with server.connected() as neo4j:
-            twice = _twice(neo4j)
-            there = count(neo4j, _ORDERS), count(neo4j, _DECISIONS)
-        last = journal.events(0, journal.last(), 10**9)
-    keys = {event["payload"]["order_key"] for event in last if event["type"] == "decision.recorded"}
-    decided = sum(event["type"] == "decision.recorded" for event in last)
-    lost = max(0, len(keys) - there[0]) + max(0, decided - there[1])
-    note = f"{len(keys):,} orders and {decided:,} decisions in the journal; {failures} writes failed"
-    return [
-        Figure("duplicates", twice, "rows", f"{note}; orders, decisions, edges and behavior nodes"),
-        Figure("lost", lost, "rows", note),
-    ]
+class Graph:
+    """What a server holds, over a driver of its own; it is empty at first.
 
+    Raises:
+        Unavailable: If the server does not answer.
+        Conflict: If it holds data that are not of an earlier bench.
+    """
 
-def _twice(neo4j: Connection) -> int:
-    made, behaviors = count(neo4j, _MADE), count(neo4j, _BEHAVIORS)
-    return (
-        count(neo4j, _ORDERS)
-        - count(neo4j, _DISTINCT)
-        + count(neo4j, _DECISIONS)
-        - count(neo4j, _DECISIONS_DISTINCT)
-        + count(neo4j, _LINKS)
-        - count(neo4j, _LINKS_DISTINCT)
-        + abs(behaviors - 137 * made)
-    )
+    def __init__(self, server: Server) -> None:
+        import neo4j
 
-
-def _through_faults(feed: Feed, neo4j: Connection, proxy: FaultProxy, progress: Progress) -> int:
-    """Drain while faults come and go; returns how many steps failed."""
-    chance, failures = random.Random(7), 0
-    for number in range(FAULTS):
-        progress("faults", number, FAULTS)
-        kind = chance.choice(BROKEN)
-        proxy.set(Mode(kind, after=chance.randrange(4_000)))
+        password = server.password_file.read_text("utf-8").strip() if server.password_file else ""
+        auth = (server.user, password) if server.user else None
+        self._driver = neo4j.GraphDatabase.driver(server.uri, auth=auth, notifications_min_severity="OFF")
         try:
-            run(neo4j, asyncio.wait_for(feed.step(), 20.0))
-        except Exception:  # that is what the faults are for
-            failures += 1
-        proxy.set(Mode())
-        run(neo4j, feed.step())
-    run(neo4j, feed.drain())
-    return failures
+            if self.ask(_FOREIGN)[0][0]:
+                raise Conflict(f"{server.uri} holds data, and a bench would wipe them: give it an empty one")
+        except (neo4j.exceptions.DriverError, neo4j.exceptions.Neo4jError) as wrong:
+            raise Unavailable(f"{server.uri} does not answer: {type(wrong).__name__}; {HOW}") from wrong
+        self.ask(_MARK)
+        self.wipe()
 
+    def ask(self, query: LiteralString, **parameters: Any) -> list[list[Any]]:
+        """Rows of one statement."""
+        return [list(record) for record in self._driver.execute_query(query, parameters).records]
 
-def materialising(ground: Ground) -> list[Figure]:
-    """Behavior nodes and edges through the feed, beside the same rows by bare statements of the same size."""
-    size = ground.sizes.shown
-    server = Server.given()
-    with _journal(ground) as journal:
-        _drained(ground, journal, NO_NODES)
-        with server.connected() as neo4j:
-            feed = Feed(journal, neo4j, ALL)
-            run(neo4j, feed.again())
-            through, began = 0, time.perf_counter()
-            while through < size and run(neo4j, feed.step()):
-                through = feed.status.materialised
-                ground.progress("behavior nodes", through, size)
-            seconds = time.perf_counter() - began
-            edges = count(neo4j, "MATCH (:Behavior)-[r]->(:Behavior) RETURN count(r)") / max(through, 1)
-        _drained(ground, journal, NO_NODES)
-        with server.connected() as neo4j:
-            bare = _bare_rate(neo4j, through)
-    note = f"{through:,} simulated orders, 137 nodes and {edges:.0f} edges each"
-    rate = through / seconds
-    return [
-        Figure("materialise_orders_s", rate, "1/s", note + "; baseline: bare UNWIND", baseline=bare),
-        Figure(
-            "materialise_ratio", rate / bare, "1", f"{note}; by a bare UNWIND of the same rows, {bare:.0f}/s"
-        ),
-    ]
+    def alone(self, query: LiteralString) -> None:
+        """One statement that makes its own transactions."""
+        with self._driver.session() as session:
+            session.run(query).consume()
 
+    def wipe(self) -> None:
+        """Take out all data; indexes stay."""
+        self.alone(_WIPE)
 
-def _bare_rate(neo4j: Connection, orders: int) -> float:
-    """Orders a second whose rows lie ready, written by the one statement and nothing else."""
-    keys = [key for (key,) in run(neo4j, neo4j.fetch(_KEYS, {"limit": orders}, ANSWER_S))]
-    vecs = run(neo4j, neo4j.fetch(_VECS, {"keys": keys}, ANSWER_S))
-    rows = [nodes.behavior_row(key, OrderSubgraph.unpack(bytes(vec))) for key, vec in vecs]
-
-    async def write(tx: AsyncManagedTransaction, part: Sequence[Any]) -> None:
-        await (await tx.run(nodes.WRITE, rows=part)).consume()
-
-    began = time.perf_counter()
-    for start in range(0, len(rows), nodes.BATCH):
-        run(neo4j, neo4j.write(partial(write, part=rows[start : start + nodes.BATCH])))
-    return len(rows) / (time.perf_counter() - began)
-
-
-def round_trip(ground: Ground) -> list[Figure]:
-    """Nodes and edges read back beside the packed subgraph, and their score beside the stored one."""
-    size = ground.sizes.returned
-    server = Server.given()
-    with _journal(ground) as journal:
-        _drained(ground, journal, NO_NODES)
-        with server.connected() as neo4j:
-            feed = Feed(journal, neo4j, ALL)
-            run(neo4j, feed.again())
-            while feed.status.materialised < size and run(neo4j, feed.step()):
-                ground.progress("behavior nodes", feed.status.materialised, size)
-    settings = server.settings(ground.settings, ground.backlog, "all")
-    told = graph_database.check(settings, size, ground.progress)
-    equal = min(told["equal"], told["same_score"]) / told["checked"]
-    note = (
-        f"{told['checked']:,} simulated orders: {told['equal']:,} equal in nodes and edges, "
-        f"{told['same_score']:,} of {told['scored']:,} with the stored score"
-    )
-    return [Figure("roundtrip_equal", equal, "1", note)]
-
-
-def reading(ground: Ground) -> list[Figure]:
-    """Contexts that Neo4j takes part in, orders asked one after another."""
-    server, held = Server.given(), ground.shared
-    server.wiped()
-    with server.connected() as neo4j:
-        run(neo4j, _load(neo4j, ground))
-    settings = server.settings(ground.settings, held.store.path, "sample:0")
-    held.store.close()
-    store = open_store(settings.store, synthetic_secrets(), neo4j=bootstrap.neo4j_options(settings))
-    assert isinstance(store, Neo4jStore)
-    try:
-        _await_ready(store)
-        ms, shared = asyncio.run(_timed(store, held.next_orders))
-    finally:
-        store.close()
-    note = (
-        f"{len(ms)} simulated orders, each once, after {held.orders:,} of which {held.hub_orders:,} went to "
-        f"one address; {shared} answered by Neo4j within its deadline"
-    )
-    return [Figure(f"neo4j_context_p{q}_ms", float(np.quantile(ms, q / 100)), "ms", note) for q in (50, 99)]
-
-
-def _await_ready(store: Neo4jStore) -> None:
-    until = time.monotonic() + READY_S
-    while not store.shares():
-        if time.monotonic() > until:
-            raise TimeoutError(f"Neo4j was not ready in {READY_S:.0f} s: {store.shared_state()}")
-        time.sleep(0.05)
-
-
-async def _timed(store: Neo4jStore, orders: Sequence[Order]) -> tuple[list[float], int]:
-    warm = len(orders) // 10
-    taken, shared = [], 0
-    for number, order in enumerate(orders):
-        began = time.perf_counter()
-        context = await store.read_context(order)
-        if number >= warm:
-            taken.append((time.perf_counter() - began) * 1e3)
-            shared += context.source == "neo4j"
-    return taken, shared
-
-
-async def _load(neo4j: Connection, ground: Ground) -> None:
-    size, vec = ground.sizes.shared, OrderSubgraph.build({}, {}).pack()
-    parts = (
-        Part([order_row(PastOrder.of(order), vec) for order in orders], outcomes)
-        for orders, outcomes in ground.history(size)
-    )
-    async for done in load(neo4j, parts):
-        ground.progress("load into Neo4j", done.read, size)
-
-
-class _Drained:
-    """How a feed wrote all that waited."""
-
-    def __init__(self, feed: Feed, seconds: float) -> None:
-        self.status, self.seconds = feed.status, seconds
-
-
-def _drained(ground: Ground, journal: Journal, policy: nodes.Policy) -> _Drained:
-    """Write the whole journal into an empty graph."""
-    server = Server.given()
-    server.wiped()
-    with server.connected() as neo4j:
-        feed, began = Feed(journal, neo4j, policy), time.perf_counter()
-        while run(neo4j, feed.step()):
-            ground.progress("feed", feed.status.packed, feed.status.last)
-        return _Drained(feed, time.perf_counter() - began)
+    def close(self) -> None:
+        self._driver.close()
 
 
 @contextmanager
-def _journal(ground: Ground) -> Iterator[Journal]:
-    store = SqliteStore(ground.backlog, bootstrap.open_secrets(ground.settings))
+def graph_of(server: Server) -> Iterator[Graph]:
+    """An empty graph; it is wiped again afterwards, and belongs to no bench any more."""
+    graph = Graph(server)
     try:
-        yield Journal(store._read, store._writer)
+        yield graph
     finally:
-        store.close()
+        graph.wipe()
+        graph.ask(_UNMARK)
+        graph.close()
 
 
-PARTS = {
-    feeding: ("packed_orders_s", "backlog_10k_s"),
-    exactly_once: ("duplicates", "lost"),
-    materialising: ("materialise_orders_s", "materialise_ratio"),
-    round_trip: ("roundtrip_equal",),
-    reading: ("neo4j_context_p50_ms", "neo4j_context_p99_ms"),
-}
+@contextmanager
+def serving(settings: Settings) -> Iterator[tuple[Service, Neo4jStore]]:
+    """A service with Neo4j beside its journal."""
+    service = bootstrap.open_service(settings, bootstrap.demo_profile())
+    try:
+        assert isinstance(service.store, Neo4jStore)
+        yield service, service.store
+    finally:
+        service.close()
+
+
+def until(holds: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> float:
+    """Wait for something; seconds that it took.
+
+    Raises:
+        CheckFailed: If it does not come to pass in time.
+    """
+    start = time.perf_counter()
+    while not holds():
+        if time.perf_counter() - start > limit_s:
+            raise CheckFailed(f"{what} did not come to pass within {limit_s:g} s")
+        time.sleep(POLL_S)
+    return time.perf_counter() - start

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -25,7 +28,8 @@ from riskgraph.stores import SqliteStore, open_store
 from riskgraph.stores.crash import synthetic_secrets
 
 CONFIG, SEED = "bench", 211
-CHUNK = 50_000
+BATCH = 2_000
+SPARE_S = 20.0
 TOGETHER = 32
 KEY_ID = "bench"
 
@@ -38,31 +42,44 @@ class Sizes:
         orders: In the embedded store that lookups are made on; every ``hub_every``-th goes to one address.
         lookups: Orders that are looked up, each once.
         durable: Orders of each series of durable commits.
-        decided: Orders that are decided, with all that a decision commits.
+        decided: Orders that are decided, with all that a decision commits; the backlog of an outage.
         kills: Writing processes that are killed.
-        shared: Orders in Neo4j, with a hub as above, behind which contexts are read.
-        backlog: Decisions that wait for Neo4j.
-        shown: Orders whose behavior nodes are made while it is timed.
-        returned: Orders that are read back from their behavior nodes.
-        outage_s: How long Neo4j is down while orders come, in seconds; it is slow and half-open for half.
+        disturbed: Orders that are decided before the outage, and again as many while connections break.
+        raw: Orders whose behavior nodes are written by one raw statement.
+        read_back: Orders whose behavior nodes are read back.
+        shared: Orders in Neo4j that its contexts are read on.
+        rate: Orders a second before and in outages.
+        normal_s, outage_s: Seconds of that rate before the first fault, and of each fault.
     """
 
     orders: int = 1_000_000
     hub_every: int = 10
     lookups: int = 2_000
     durable: int = 6_000
-    decided: int = 20_000
+    decided: int = 10_000
     kills: int = 200
+    disturbed: int = 1_000
+    raw: int = 1_000
+    read_back: int = 5_000
     shared: int = 200_000
-    backlog: int = 10_000
-    shown: int = 2_000
-    returned: int = 5_000
+    rate: float = 50.0
+    normal_s: float = 30.0
     outage_s: float = 60.0
+
+    @property
+    def in_outages(self) -> int:
+        """Orders that suffice for all faults, with time for the breaker to open and to close after each."""
+        return int(self.rate * (3 * self.normal_s + 3 * (self.outage_s + SPARE_S)))
+
+    @property
+    def served(self) -> int:
+        """Orders of the world from which decisions are made."""
+        return self.decided + 2 * self.disturbed + self.in_outages
 
 
 QUICK = Sizes(
-    orders=50_000, lookups=500, durable=2_000, decided=2_000, kills=20,
-    shared=10_000, backlog=1_000, shown=200, returned=300, outage_s=6.0,
+    orders=50_000, lookups=500, durable=2_000, decided=1_000, kills=20, disturbed=200, raw=200,
+    read_back=500, shared=10_000, normal_s=10.0, outage_s=10.0,
 )  # fmt: skip
 
 
@@ -91,49 +108,28 @@ class Ground:
 
     @cached_property
     def hubbed(self) -> Hubbed:
-        return self._hubbed("hubbed", self.sizes.orders)
-
-    @cached_property
-    def shared(self) -> Hubbed:
-        """The journal of the store whose contexts Neo4j takes part in."""
-        return self._hubbed("shared", self.sizes.shared)
-
-    def _hubbed(self, name: str, size: int) -> Hubbed:
-        store = open_store(f"sqlite:///{self.folder / name}.db", synthetic_secrets())
+        store = open_store(f"sqlite:///{self.folder / 'hubbed.db'}", synthetic_secrets())
+        world, size = self.world(self.sizes.orders + self.sizes.lookups), self.sizes.orders
+        stream = self.with_hub(world, self.sizes.hub_every)
         done, seconds = 0, 0.0
-        for part, known in self.history(size):
+        for orders, outcomes in with_outcomes(stream, world, size):
             start = time.perf_counter()
-            store.load(part, known, lambda *_: None)
+            store.load(orders, outcomes, lambda *_: None)
             seconds += time.perf_counter() - start
-            done += len(part)
+            done += len(orders)
             self.progress("history", done, size)
-        stream = self.with_hub(self.world(size + self.sizes.lookups), self.sizes.hub_every)
-        return Hubbed(
-            store, list(islice(stream, size, None)), done, -(-done // self.sizes.hub_every), seconds
-        )
-
-    def history(self, size: int) -> Iterator[tuple[list[Order], list[Outcome]]]:
-        """So many orders before those that are looked up, in parts, each with the outcomes of its orders."""
-        world = self.world(size + self.sizes.lookups)
-        outcomes: dict[str, list[Outcome]] = {}
-        for outcome in world.outcomes():
-            outcomes.setdefault(outcome.order_key, []).append(outcome)
-        stream = islice(self.with_hub(world, self.sizes.hub_every), size)
-        while part := list(islice(stream, CHUNK)):
-            yield part, [outcome for order in part for outcome in outcomes.pop(order.key, ())]
+        return Hubbed(store, list(stream), done, -(-done // self.sizes.hub_every), seconds)
 
     @cached_property
-    def backlog(self) -> Path:
-        """A journal of decided orders that no Neo4j has seen; closed."""
-        return self.decided("backlog", self.sizes.backlog)
-
-    def decided(self, name: str, orders: int) -> Path:
-        """The closed store of a service that decided every order of a world."""
-        secrets = self.settings.secret_folder
-        settings = replace(self.settings, home=self.folder / f"home-{name}", secrets=secrets)
-        service = bootstrap.open_service(settings, bootstrap.demo_profile())
+    def decided(self) -> Path:
+        """A journal in which the first orders of a world were decided, without any server."""
+        settings, orders = replace(self.settings, home=self.folder / "decided"), self.sizes.decided
+        bodies = self.bodies(0, orders)
+        service = bootstrap.open_service(
+            replace(settings, secrets=self.settings.secret_folder), bootstrap.demo_profile()
+        )
         try:
-            for done, _ in enumerate(decide_all(self.bodies(orders), service.line), 1):
+            for done, _ in enumerate(decide_all(bodies, service.line), 1):
                 self.progress("decide", done, orders)
         finally:
             service.close()
@@ -158,9 +154,39 @@ class Ground:
             who = replace(order.entities, address=hub.address, bands=hub.bands)
             yield replace(order, entities=who, cell=first.cell)
 
-    def bodies(self, orders: int) -> Iterator[dict[str, Any]]:
-        """A world's orders as a checkout would send them."""
-        return worlds.requests(self.world(orders))
+    def bodies(self, first: int, count: int) -> Iterator[dict[str, Any]]:
+        """Orders of the world that is decided, as a checkout would send them."""
+        return islice(worlds.requests(self.world(self.sizes.served)), first, first + count)
+
+    def journal(self, name: str) -> Path:
+        """A copy of the decided journal, in a folder of its own."""
+        path = self.folder / name / self.decided.name
+        path.parent.mkdir()
+        shutil.copy(self.decided, path)
+        return path
+
+
+def with_outcomes(
+    stream: Iterator[Order], world: worlds.World, count: int, at_once: int = BATCH
+) -> Iterator[tuple[list[Order], list[Outcome]]]:
+    """So many orders in parts, each with what became of its orders, whenever that was reported."""
+    by_key: dict[str, list[Outcome]] = {}
+    for outcome in world.outcomes():
+        by_key.setdefault(outcome.order_key, []).append(outcome)
+    while count and (part := list(islice(stream, min(at_once, count)))):
+        count -= len(part)
+        yield part, [outcome for order in part for outcome in by_key.pop(order.key, ())]
+
+
+@contextmanager
+def frozen() -> Iterator[None]:
+    """What is there now is left out of garbage collection, as in the service from its start on."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def decide_all(bodies: Iterable[dict[str, Any]], line: Line) -> Iterator[Answer]:
@@ -175,9 +201,10 @@ def decide_all(bodies: Iterable[dict[str, Any]], line: Line) -> Iterator[Answer]
 
 
 async def _together(bodies: Sequence[dict[str, Any]], line: Line) -> list[Answer]:
-    return await asyncio.gather(*(_one(body, line) for body in bodies))
+    return await asyncio.gather(*(decide_one(body, line) for body in bodies))
 
 
-async def _one(body: dict[str, Any], line: Line) -> Answer:
+async def decide_one(body: dict[str, Any], line: Line) -> Answer:
+    """Take one order down the line; its idempotency key is the digest of its body."""
     digest = sha256(msgspec.json.encode(body)).hexdigest()
     return await decide(body, line, key_id=KEY_ID, idempotency_key=digest, body_sha256=digest)

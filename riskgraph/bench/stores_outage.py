@@ -1,166 +1,190 @@
-"""What orders get while Neo4j is down, slow or half-open: decided at a steady rate, through a proxy."""
+"""What orders notice of a Neo4j that is down, slow or silent, at a steady rate of decisions."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
-from itertools import cycle
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from riskgraph import bootstrap
 from riskgraph.bench import Figure
 from riskgraph.bench.fault_proxy import FaultProxy, Mode
-from riskgraph.bench.stores_ground import KEY_ID, Ground
-from riskgraph.bench.stores_server import Server
-from riskgraph.pipeline import decide
-from riskgraph.service import Service
-from riskgraph.stores.neo4j.store import Neo4jStore
+from riskgraph.bench.stores_graph import Server, graph_of, serving, until
+from riskgraph.bench.stores_ground import Ground, decide_one, frozen
+from riskgraph.core.errors import CheckFailed, RiskgraphError
+from riskgraph.pipeline import Line
+from riskgraph.stores.neo4j.breaker import Breaker
 
-RATE_S = 40.0
+FAULTS = {"down": Mode("refuse"), "slow": Mode("delay", seconds=5.0), "half-open": Mode("half_open")}
 LOOK_S = 0.002
-READY_S = 120.0
-SLOW_S = 5.0
-FAULTS = {"down": Mode("refuse"), "slow": Mode("delay", seconds=SLOW_S), "half-open": Mode("half_open")}
+OPEN_LIMIT_S, CLOSE_LIMIT_S = 10.0, 120.0
+# Connections are opened, and plans are made, in the first seconds.
+WARM_UP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One order: when it was due, how long it took from then, where its history was read, what went wrong."""
+
+    due: float
+    ms: float
+    context: str
+    wrong: str = ""
+
+
+@dataclass(slots=True)
+class Outage:
+    """One fault, in seconds of the performance counter."""
+
+    name: str
+    onset: float
+    opened: float = 0.0
+    over: float = 0.0
+    closed: float = 0.0
 
 
 @dataclass
-class _Seen:
-    """What became of the orders of one phase, and when the breaker turned, in seconds of its start."""
+class Run:
+    """What was seen."""
 
-    before_ms: list[float] = field(default_factory=list)
-    open_ms: list[float] = field(default_factory=list)
-    failed: int = 0
-    opened_s: float | None = None
-    closed_s: float | None = None
+    shots: list[Shot] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+
+    def between(self, since: float, before: float) -> list[Shot]:
+        return [shot for shot in self.shots if since <= shot.due < before]
 
 
 def outage(ground: Ground) -> list[Figure]:
-    """Three faults one after another, each with its end; every order is decided and committed."""
-    server = Server.given()
-    server.wiped()
-    with FaultProxy(*server.address) as proxy:
-        settings = server.at(proxy.port).settings(ground.settings, ground.folder / "outage.db", "flagged")
-        service = bootstrap.open_service(settings, bootstrap.demo_profile())
-        try:
-            return asyncio.run(_phases(service, proxy, ground))
-        finally:
-            service.close()
+    """Three faults, one after the other, under a steady rate of decisions."""
+    server, sizes = Server.from_environment(), ground.sizes
+    journal = ground.journal("outage")
+    with graph_of(server), FaultProxy(*server.address) as proxy:
+        settings = server.settings(ground.settings, journal, "flagged", proxy.port)
+        with serving(settings) as (service, store):
+            last = store.feed_end()
+            until(lambda: store.shares() and store.feed.status.nodes >= last, "the feed's end")
+            bodies = list(ground.bodies(sizes.decided + sizes.disturbed, sizes.in_outages))
+            with frozen():
+                run = asyncio.run(_measured(ground, service.line, store.breaker, proxy, bodies))
+            last = store.feed_end()
+            drained = until(lambda: store.feed.status.packed >= last, "the feed's end")
+    return figures(run, ground, drained)
 
 
-async def _phases(service: Service, proxy: FaultProxy, ground: Ground) -> list[Figure]:
-    store, whole = service.store, ground.sizes.outage_s
-    assert isinstance(store, Neo4jStore)
-    bodies = _bodies(ground)
-    await _until(store.shares, READY_S)
-    # The model, the pages of the store and the server's plans are warm after some orders.
-    await _phase(service, bodies, whole / 6)
-    calm = await _phase(service, bodies, whole / 2)
-    seen: dict[str, _Seen] = {}
-    for name, mode in FAULTS.items():
-        ground.progress("outage", len(seen), len(FAULTS))
-        proxy.set(mode)
-        seen[name] = await _phase(service, bodies, whole if name == "down" else whole / 2)
-        proxy.set(Mode())
-        # The next fault begins once all is as it was.
-        after = await _phase(service, bodies, READY_S, until_closed=True)
-        seen[name].closed_s, seen[name].failed = after.closed_s, seen[name].failed + after.failed
-    return _figures(calm, seen)
-
-
-def _bodies(ground: Ground) -> Iterator[dict[str, Any]]:
-    """Orders without end: a world's, under numbers of their own."""
-    some = list(ground.bodies(ground.sizes.lookups))
-    for number, body in enumerate(cycle(some)):
-        yield body | {"order_id": f"outage-{number}", "placed_at": _now()}
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-
-
-async def _until(holds: Any, limit_s: float) -> None:
-    async with asyncio.timeout(limit_s):
-        while not holds():
-            await asyncio.sleep(0.05)
-
-
-async def _phase(
-    service: Service, bodies: Iterator[dict[str, Any]], seconds: float, *, until_closed: bool = False
-) -> _Seen:
-    """Send orders at the rate, whatever becomes of earlier ones."""
-    seen, began, sent, store = _Seen(), time.perf_counter(), [], service.store
-    assert isinstance(store, Neo4jStore)
-    watching = asyncio.ensure_future(_watch(store, seen, began))
-    for number in range(int(seconds * RATE_S)):
-        await asyncio.sleep(max(0.0, began + number / RATE_S - time.perf_counter()))
-        if until_closed and store.breaker.closed:
-            break
-        sent.append(asyncio.ensure_future(_one(service, next(bodies), seen)))
-    await asyncio.gather(*sent)
-    watching.cancel()
-    return seen
-
-
-async def _watch(store: Neo4jStore, seen: _Seen, began: float) -> None:
-    while True:
-        closed = store.breaker.closed
-        if not closed and seen.opened_s is None:
-            seen.opened_s = time.perf_counter() - began
-        if closed and seen.closed_s is None:
-            seen.closed_s = time.perf_counter() - began
-        await asyncio.sleep(LOOK_S)
-
-
-async def _one(service: Service, body: dict[str, Any], seen: _Seen) -> None:
-    digest = sha256(msgspec.json.encode(body)).hexdigest()
-    store, began = service.store, time.perf_counter()
-    assert isinstance(store, Neo4jStore)
-    asks = store.breaker.closed
-    try:
-        answer = await decide(body, service.line, key_id=KEY_ID, idempotency_key=digest, body_sha256=digest)
-    except Exception:  # what a checkout would have got an error for
-        seen.failed += 1
-        return
-    seen.failed += answer.decision.degraded_cause is not None
-    (seen.before_ms if asks else seen.open_ms).append((time.perf_counter() - began) * 1e3)
-
-
-def _figures(calm: _Seen, seen: dict[str, _Seen]) -> list[Figure]:
-    usual, usual_p99 = np.quantile(calm.before_ms, [0.5, 0.99])
-    during = [ms for phase in seen.values() for ms in phase.open_ms]
-    orders = sum(len(phase.before_ms) + len(phase.open_ms) for phase in seen.values())
-    p99 = float(np.quantile(during, 0.99))
-    rate = f"{RATE_S:g} simulated orders/s, {orders:,} in all"
-    added = max(float(np.median(phase.before_ms)) for phase in seen.values() if phase.before_ms) - usual
-    failed = sum(phase.failed for phase in seen.values())
-    opened, closed = [p.opened_s for p in seen.values()], [p.closed_s for p in seen.values()]
-    told = f"once the breaker is open {p99:.1f} ms, with Neo4j {usual_p99:.1f} ms"
-    before = f"before it opens, median, worst fault; with Neo4j {usual:.1f} ms"
+def figures(run: Run, ground: Ground, drained_s: float) -> list[Figure]:
+    """The figures of one run; each fault counts, and the worst is told."""
+    start = run.shots[0].due
+    normal = run.between(start + min(WARM_UP_S, ground.sizes.normal_s / 2), run.outages[0].onset)
+    usual, p50 = _quantile(normal, 0.99), _quantile(normal, 0.5)
+    opened = {o.name: (o.opened - o.onset) * 1e3 for o in run.outages}
+    closed = {o.name: o.closed - o.over for o in run.outages}
+    p99 = {o.name: _quantile(run.between(o.opened, o.over), 0.99) for o in run.outages}
+    added = {o.name: _most(run.between(o.onset, o.opened)) - p50 for o in run.outages}
+    wrong = Counter(shot.wrong for shot in run.shots if shot.wrong)
+    sources = Counter(s.context for o in run.outages for s in run.between(o.opened, o.over))
+    sizes = ground.sizes
+    note = f"{len(run.shots):,} simulated orders at {sizes.rate:g}/s, {sizes.outage_s:g} s of each fault"
+    told = f"{note}; failures: {_words(wrong, '{}') or 'none'}; context in outages: {_words(sources, '{}')}; "
+    told += f"the feed had the rest {drained_s:.1f} s after the end"
     return [
-        Figure("outage_failed", failed, "orders", f"{rate}; errors and degraded answers"),
-        Figure("outage_p99_ratio", p99 / float(usual_p99), "1", told),
-        Figure("outage_added_ms", added, "ms", before),
-        Figure("breaker_open_ms", 1e3 * _worst(opened), "ms", _each(seen, "opened_s", 1e3)),
-        Figure("breaker_close_s", _worst(closed), "s", _each(seen, "closed_s", 1.0)),
-    ]
+        Figure("outage_failed", float(wrong.total()), "", told),
+        Figure(
+            "outage_p99_ratio", max(p99.values()) / usual, "1",
+            f"{note}; p99 once the breaker is open, by {usual:.1f} ms before: {_words(p99, '{:.1f} ms')}",
+        ),
+        Figure(
+            "outage_added_ms", max(added.values()), "ms",
+            f"{note}; slowest order before the breaker opened less {p50:.1f} ms: {_words(added, '{:.0f}')}",
+        ),
+        Figure("breaker_open_ms", max(opened.values()), "ms", f"{note}; {_words(opened, '{:.0f}')}"),
+        Figure("breaker_close_s", max(closed.values()), "s", f"{note}; {_words(closed, '{:.1f}')}"),
+    ]  # fmt: skip
 
 
-def _worst(found: Sequence[float | None]) -> float:
-    return max(float("inf") if value is None else value for value in found)
+def _words(values: dict[str, Any] | Counter[str], form: str) -> str:
+    return ", ".join(f"{name} {form.format(value)}" for name, value in values.items())
 
 
-def _each(seen: dict[str, _Seen], name: str, factor: float) -> str:
-    found = {fault: getattr(phase, name) for fault, phase in seen.items()}
-    return ", ".join(
-        f"{fault} {'not' if value is None else format(factor * value, ',.4g')}"
-        for fault, value in found.items()
-    )
+def _quantile(shots: Sequence[Shot], q: float) -> float:
+    if not shots:
+        raise CheckFailed("no order was decided in a window: the rate or its seconds are too small")
+    return float(np.quantile([shot.ms for shot in shots], q))
+
+
+def _most(shots: Sequence[Shot]) -> float:
+    return max((shot.ms for shot in shots), default=0.0)
+
+
+async def _measured(
+    ground: Ground, line: Line, breaker: Breaker, proxy: FaultProxy, bodies: Sequence[dict[str, Any]]
+) -> Run:
+    run, ended = Run(), asyncio.Event()
+    load = asyncio.create_task(_steady(line, bodies, ground.sizes.rate, ended, run.shots))
+    try:
+        await _faults(ground, breaker, proxy, run.outages)
+    finally:
+        ended.set()
+        await load
+    return run
+
+
+async def _faults(ground: Ground, breaker: Breaker, proxy: FaultProxy, outages: list[Outage]) -> None:
+    sizes = ground.sizes
+    await asyncio.sleep(sizes.normal_s)
+    for number, (name, mode) in enumerate(FAULTS.items()):
+        ground.progress("faults", number, len(FAULTS))
+        await _when(lambda: breaker.closed, CLOSE_LIMIT_S, f"before {name}: a closed breaker")
+        await asyncio.to_thread(proxy.set, mode)
+        now = Outage(name, time.perf_counter())
+        outages.append(now)
+        now.opened = await _when(lambda: not breaker.closed, OPEN_LIMIT_S, f"{name}: an open breaker")
+        await asyncio.sleep(max(0.0, now.onset + sizes.outage_s - time.perf_counter()))
+        await asyncio.to_thread(proxy.set, Mode())
+        now.over = time.perf_counter()
+        now.closed = await _when(lambda: breaker.closed, CLOSE_LIMIT_S, f"{name}: a closed breaker")
+        await asyncio.sleep(sizes.normal_s / 3)
+    ground.progress("faults", len(FAULTS), len(FAULTS))
+
+
+async def _when(holds: Callable[[], bool], limit_s: float, what: str) -> float:
+    start = time.perf_counter()
+    while not holds():
+        if time.perf_counter() - start > limit_s:
+            raise CheckFailed(f"{what} did not come to pass within {limit_s:g} s")
+        await asyncio.sleep(LOOK_S)
+    return time.perf_counter()
+
+
+async def _steady(
+    line: Line, bodies: Iterable[dict[str, Any]], rate: float, ended: asyncio.Event, shots: list[Shot]
+) -> None:
+    """One order after the other leaves on schedule, whatever became of those before."""
+    start, running = time.perf_counter(), set[asyncio.Task[None]]()
+    for number, body in enumerate(bodies):
+        due = start + number / rate
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        if ended.is_set():
+            break
+        task = asyncio.create_task(_shoot(line, body, due, shots))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    await asyncio.gather(*running)
+    if not ended.is_set():
+        raise CheckFailed("there were too few orders for all faults")
+
+
+async def _shoot(line: Line, body: dict[str, Any], due: float, shots: list[Shot]) -> None:
+    try:
+        decision = (await decide_one(body, line)).decision
+    except RiskgraphError as failure:
+        context, wrong = "none", type(failure).__name__
+    else:
+        context, wrong = decision.context, decision.degraded_cause or ""
+    shots.append(Shot(due, (time.perf_counter() - due) * 1e3, context, wrong))
 
 
 PARTS = {

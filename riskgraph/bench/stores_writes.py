@@ -67,8 +67,7 @@ def _rate(path: Path, entries: Iterable[Entry]) -> float:
 
 def sizes(ground: Ground) -> list[Figure]:
     """Bytes of the file, page by page, after every order of a world was decided."""
-    orders = ground.sizes.decided
-    path = ground.decided("sizes", orders)
+    path, orders = ground.decided, ground.sizes.decided
     pages = bytes_by_table(path)
     parts = {name: pages.get(name, 0) / orders for name in (*PACKED, *INDEXED)}
     told = ", ".join(f"{name} {size:,.0f}" for name, size in parts.items())

@@ -98,7 +98,10 @@ def bench_stores(
         list[str] | None, typer.Option(help="A part; give it again for more. Default all.")
     ] = None,
 ) -> None:
-    """Storing orders and finding them again: time, bytes, kills. About 20 minutes on 2 cores."""
+    """Storing orders and finding them again: time, bytes, kills; with RISKGRAPH_NEO4J_URI Neo4j too.
+
+    That server has to be empty, and is wiped. About 45 minutes on 2 cores.
+    """
     bootstrap.require_extra("riskgraph bench stores")
     from riskgraph.bench import stores
 

@@ -93,7 +93,10 @@ def load(
     ] = "flagged",
     as_json: AsJson = False,
 ) -> None:
-    """Load a whole world: orders, outcomes, entities, subgraphs. A second time adds nothing."""
+    """Load a whole world: orders, outcomes, entities, subgraphs. A second time adds nothing.
+
+    A service beside the graph takes out orders placed over RISKGRAPH_NEO4J_DAYS days ago.
+    """
     bootstrap.require_extra("riskgraph neo4j load")
     from riskgraph import graph_database
 
@@ -151,14 +154,16 @@ def drain(as_json: AsJson = False) -> None:
 
 @app.command("rebuild")
 def rebuild(as_json: AsJson = False) -> None:
-    """Make the behavior nodes of decided orders again, by the policy RISKGRAPH_NEO4J_NODES.
+    """Make behavior nodes anew, of decided orders and of loaded ones, by the policy RISKGRAPH_NEO4J_NODES.
 
-    All behavior nodes go first, those of loaded worlds too.
+    Of orders without a decision "flagged" chooses those with fraud on record. Orders that the policy does not
+    choose have no behavior nodes afterwards, those of other services beside the graph included.
     """
     from riskgraph import graph_database
 
-    told = graph_database.rebuild(Settings.from_environment())
-    emit(told, as_json, lambda console: show_world(console, told, "Feed"))
+    with progress_bars() as progress:
+        told = graph_database.rebuild(Settings.from_environment(), progress)
+    emit(told, as_json, lambda console: show_world(console, told, "Rebuilt"))
 
 
 @app.command("retain")
@@ -179,19 +184,39 @@ def retain(
 
 @app.command("check")
 def check(
-    sample: Annotated[int, typer.Option(min=1, help="At most so many orders, by key.")] = 5000,
+    order: Annotated[
+        list[str] | None, typer.Argument(metavar="[ORDER_KEY]...", help="Orders by key; without it a sample.")
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, help="At most so many orders with nodes, by key.")] = 5000,
     as_json: AsJson = False,
 ) -> None:
-    """Read behavior nodes and edges back, and compare with the packed subgraph and the stored score.
+    """Read behavior nodes and edges back, compare them with the packed subgraph, and score the orders again.
 
-    Exit code 3 when an order differs.
+    Given orders are each shown with their probability. Exit code 3 when an order differs.
     """
-    from riskgraph import graph_database
+    from riskgraph import graph_check
 
-    with progress_bars() as progress:
-        told = graph_database.check(Settings.from_environment(), sample, progress)
-    emit(told, as_json, lambda console: show_world(console, told, "Read back"))
-    if told["differ"]:
-        raise CheckFailed(
-            f"{told['checked'] - told['equal']} orders differ, the first is {told['differ'][0]}"
-        )
+    settings = Settings.from_environment()
+    if order:
+        told = graph_check.check_orders(settings, order)
+    else:
+        with progress_bars() as progress:
+            told = graph_check.check_sample(settings, sample, progress)
+    emit(told, as_json, lambda console: _checked(console, told))
+    if told["first_that_differ"]:
+        counts = ", ".join(f"{count} in {name}" for name, count in told["differ"].items())
+        raise CheckFailed(f"orders differ: {counts}; the first is {told['first_that_differ'][0]}")
+
+
+def _checked(console: Console, told: dict[str, Any]) -> None:
+    totals = {name: value for name, value in told.items() if name not in ("orders", "first_that_differ")}
+    show_world(console, totals, "Read back")
+    for row in told.get("orders", ()):
+        console.print(f"{row['order']}: probability {_score(row['probability'])}", soft_wrap=True)
+        for made in row["decisions"]:
+            told_score = f"{_score(made['score'])}, {made['found']}"
+            console.print(f"  decision {made['decision']}: {told_score}", soft_wrap=True)
+
+
+def _score(score: float | None) -> str:
+    return "none" if score is None else f"{score:.6f}"

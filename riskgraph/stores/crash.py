@@ -88,7 +88,9 @@ def synthetic_entry(order: Order, decision_id: str, subgraph: OrderSubgraph | No
     )
     answer = f'{{"decision_id":"{decision_id}","verdict":"accept"}}'.encode()
     key = f"{order.key}|{order.attempt}|{order.phase}"
-    return Entry(order, graph, decision, key, sha256(key.encode()).hexdigest(), answer, "key-1")
+    return Entry(
+        order, graph, decision, key, sha256(key.encode()).hexdigest(), answer, "key-1", simulated=True
+    )
 
 
 class _PublicSigner:

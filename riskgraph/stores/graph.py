@@ -26,11 +26,15 @@ OUTCOME_COLUMNS = "order_key, outcome_id, kind, effective_at, reported_at, reaso
 
 def write_orders(
     connection: apsw.Connection, rows: Sequence[OrderRows], indexes: IndexedHistory, after: After
-) -> None:
-    """Insert the orders that are not there yet: a further attempt or phase adds nothing."""
+) -> list[OrderRows]:
+    """Insert the orders that are not there yet: a further attempt or phase adds nothing.
+
+    Returns:
+        Those that were inserted.
+    """
     values = [(r.past.key, r.past.at, r.facts, r.vec) for r in rows]
     written = {key: rest for key, *rest in insert_new(connection, ORDERS, values, WRITTEN)}
-    new: list[PastOrder] = []
+    inserted: list[OrderRows] = []
     links: list[tuple[int, bytes, float, int]] = []
     for row in rows:
         past = row.past
@@ -39,14 +43,16 @@ def write_orders(
             continue
         if early:
             _attach_early(connection, past)
-        new.append(past)
+        inserted.append(row)
         links += [(KIND_CODE[kind], digest, past.at, oid) for kind, digest in past.links()]
-    if not new:
-        return
+    if not inserted:
+        return []
+    new = [row.past for row in inserted]
     insert(connection, "oe(kind, digest, ts, oid)", links)
     _note_spellings(connection, new)
     _note_merchants(connection, new, indexes)
     after.append(partial(_index, indexes, new))
+    return inserted
 
 
 def _note_spellings(connection: apsw.Connection, new: Sequence[PastOrder]) -> None:

@@ -38,6 +38,7 @@ _NEWEST = (
 )
 _SPELLED = "SELECT address, bands FROM spellings WHERE part IN (?,?,?,?)"
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM oe WHERE kind=? AND digest=? AND ts < ? LIMIT ?)"
+DECODED = 8192
 DECISION_COLUMNS = (
     "decision_id",
     "order_key",
@@ -98,13 +99,40 @@ def enforced(row: tuple[Any, ...], vault: Vault) -> bool:
     return bool(answer["mode"] == "enforce" and answer.get("provenance") != "simulated")
 
 
+class Decoded:
+    """Orders that were read lately, decoded: those behind a hub are read again for each of its orders.
+
+    An order is found by its number and its very bytes, so none that was changed since is given out. It is
+    shared by all readers and must not be changed by them.
+    """
+
+    def __init__(self) -> None:
+        self._orders: dict[int, tuple[bytes, PastOrder]] = {}
+
+    def get(self, oid: int, facts: bytes) -> PastOrder:
+        """The order of these bytes."""
+        kept = self._orders.get(oid)
+        if kept is not None and kept[0] == facts:
+            return kept[1]
+        if len(self._orders) >= DECODED:
+            # no order of use is kept: what is read often is soon here again
+            self._orders = {}
+        past = decode_past(facts)
+        self._orders[oid] = facts, past
+        return past
+
+    def forget(self) -> None:
+        """Keep nothing, as after an erasure."""
+        self._orders = {}
+
+
 class SqliteHistory(IndexedHistory):
     """The history of one order, on one connection; one statement reads it, hub counts apart."""
 
-    def __init__(self, connection: apsw.Connection, indexes: IndexedHistory) -> None:
+    def __init__(self, connection: apsw.Connection, indexes: IndexedHistory, kept: Decoded) -> None:
         self.activity, self.frauds, self.reports = indexes.activity, indexes.frauds, indexes.reports
         self.sales, self.doors = indexes.sales, indexes.doors
-        self._connection = connection
+        self._connection, self._kept = connection, kept
         # an account's orders come back through its device, card, address and phone
         self._decoded: dict[int, PastOrder] = {}
 
@@ -129,7 +157,7 @@ class SqliteHistory(IndexedHistory):
     def _past(self, oid: int, facts: bytes) -> PastOrder:
         past = self._decoded.get(oid)
         if past is None:
-            past = self._decoded[oid] = decode_past(facts)
+            past = self._decoded[oid] = self._kept.get(oid, facts)
         return past
 
     def newest(

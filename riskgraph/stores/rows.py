@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 
 from riskgraph.core.door import DIGEST_BYTES
 from riskgraph.core.merkle import HASH_BYTES, leaf_hash
+from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import LINK_KINDS, PastOrder
 from riskgraph.core.review import BY_HOLD, Case, Stands
@@ -19,9 +21,10 @@ from riskgraph.stores.codec import encode_past, encode_plain, encode_record
 
 KIND_CODE = {kind: code for code, kind in enumerate(LINK_KINDS)}
 EVENT_VERSION = 1
+TRAINING_FACTS = ("phase", "jurisdiction", "granted", "refused", "objected", "simulated")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OrderRows:
     """What an order leaves in the history: its facts, encoded, and its packed subgraph."""
 
@@ -30,18 +33,19 @@ class OrderRows:
     vec: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EntryRows(OrderRows):
     """Rows of one entry, without the numbers and the seal that the writer gives out.
 
-    ``plain`` is what gets sealed beside the row ``decision``; ``leaf`` is its hash in the log.
+    ``plain`` is what gets sealed beside the row ``decision``; ``leaf`` is its hash in the log; ``told`` is
+    what its event says.
     """
 
     decision: tuple[Any, ...]
     plain: bytes
     leaf: bytes
     subject: bytes
-    event: tuple[Any, ...]
+    told: dict[str, Any]
     meter: tuple[Any, ...]
     decision_id: str
     idempotency_key: str
@@ -68,7 +72,7 @@ def entry_rows(entry: Entry) -> EntryRows:
     record, nonce = encode_record(decision.report), os.urandom(HASH_BYTES)
     # Nothing links two orders of guests, so each is a subject of its own.
     subject = past.account or os.urandom(DIGEST_BYTES)
-    payload = {
+    told = {
         "order_key": past.key,
         "trace_id": decision.trace_id,
         "merchant_id": order.merchant_id,
@@ -77,8 +81,10 @@ def entry_rows(entry: Entry) -> EntryRows:
         "mode": decision.mode,
         "score": decision.score,
         "availability_class": decision.availability,
+        "model_sha256": decision.report.versions.get("model_sha256"),
         # The history does not keep it; readers of events may link orders by it.
         "ip": None if order.entities.ip is None else order.entities.ip.hex(),
+        **training_facts(order, simulated=entry.simulated),
     }
     return EntryRows(
         past=past,
@@ -98,14 +104,39 @@ def entry_rows(entry: Entry) -> EntryRows:
         subject=subject,
         plain=encode_plain(nonce, record, entry.answer),
         leaf=leaf_hash(nonce + record),
-        event=_event(
-            "decision.recorded", decision.decision_id, order.placed_at, decision.decision_id, past, payload
-        ),
+        told=told,
         meter=(order.placed_at, entry.key_id, order.merchant_id, order.line, decision.decision_id),
         decision_id=decision.decision_id,
         idempotency_key=entry.idempotency_key,
         held=held_case(entry),
     )
+
+
+def training_facts(order: Order, *, simulated: bool) -> dict[str, Any]:
+    """What a release of training data must know of an order beside its values (contracts, sections 5 and 6).
+
+    A purpose that is neither ``granted`` nor ``refused`` was not asked for.
+    """
+    answers = order.consent.purposes
+    return {
+        "phase": order.phase,
+        "jurisdiction": order.jurisdiction,
+        "granted": sorted(purpose for purpose, answer in answers.items() if answer),
+        "refused": sorted(purpose for purpose, answer in answers.items() if answer is False),
+        "objected": order.consent.objected,
+        "simulated": simulated,
+    }
+
+
+def training_facts_of(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The same from an event's payload."""
+    return {name: told[name] for name in TRAINING_FACTS}
+
+
+def decision_event(rows: EntryRows, *, first: bool) -> tuple[Any, ...]:
+    """Outbox row of a decision; ``first`` if the history's order is the one that it was made on."""
+    name, payload = rows.decision_id, {**rows.told, "first": first}
+    return _event("decision.recorded", name, rows.past.at, name, rows.past, payload)
 
 
 def outcome_event(outcome: Outcome, past: PastOrder | None) -> tuple[Any, ...]:

@@ -30,12 +30,14 @@ from riskgraph.stores import keys, links, shadow
 from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
+from riskgraph.stores.journal import Journal
 from riskgraph.stores.log import place_of, proof_of
 from riskgraph.stores.migration import migrate
 from riskgraph.stores.reads import (
     DECISION_COLUMNS,
     DECISION_SELECT,
     SEALED_SELECT,
+    Decoded,
     SqliteHistory,
     StoredDecision,
     enforced,
@@ -78,7 +80,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, secrets: Secrets, *, keep_s: float = KEEP_S, wipe: bool = True) -> None:
         self.path = path
-        self._local = threading.local()
+        self._local, self._decoded = threading.local(), Decoded()
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._closed = False
         self._keys: dict[str, tuple[float, dict[str, Any]]] = {}
@@ -122,6 +124,7 @@ class SqliteStore:
 
     def _reload(self, connection: apsw.Connection) -> None:
         self._indexes.replace(load_indexes(connection, self._keep_s))
+        self._decoded.forget()
         for forget in self.when_erased:
             forget()
 
@@ -140,7 +143,9 @@ class SqliteStore:
 
     def context(self, order: Order) -> OrderContext:
         """The computed nodes of an order, as things stood just before it was placed."""
-        return self._read(lambda connection: compute_context(order, SqliteHistory(connection, self._indexes)))
+        return self._read(
+            lambda found: compute_context(order, SqliteHistory(found, self._indexes, self._decoded))
+        )
 
     async def read_context(self, order: Order) -> OrderContext:
         """The same; a store that asks elsewhere meanwhile lets other work go on."""
@@ -247,6 +252,10 @@ class SqliteStore:
         query = f"SELECT {', '.join(EVENT_COLUMNS)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
         events = [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in self._fetch(query, after, limit)]
         return [{**event, "payload": msgspec.json.decode(event["payload"])} for event in events]
+
+    def journal(self) -> Journal:
+        """The store as a feed reads it, for as long as it is open."""
+        return Journal(self._read, self._writer)
 
     def metered(self, since: float = 0.0, until: float = float("inf")) -> dict[tuple[str, str], int]:
         """Billed calls by ``(merchant_id, key_id)`` of orders placed in ``since <= t < until``."""

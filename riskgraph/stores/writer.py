@@ -26,7 +26,7 @@ from riskgraph.stores.graph import OUTBOX, After, write_orders
 from riskgraph.stores.insert import insert, insert_new
 from riskgraph.stores.log import Log
 from riskgraph.stores.reviews import open_held
-from riskgraph.stores.rows import EntryRows
+from riskgraph.stores.rows import EntryRows, decision_event
 from riskgraph.stores.schema import connect, storage_errors, unavailable
 from riskgraph.stores.sealing import Secrets, Vault
 
@@ -216,8 +216,8 @@ class Writer:
         fresh = self._insert_decisions(jobs)
         if not fresh:
             return
-        write_orders(self._connection, fresh, self._indexes, after)
-        insert(self._connection, OUTBOX, [r.event for r in fresh])
+        first = set(write_orders(self._connection, fresh, self._indexes, after))
+        insert(self._connection, OUTBOX, [decision_event(r, first=r in first) for r in fresh])
         insert(self._connection, METER, [r.meter for r in fresh])
         open_held([r.held for r in fresh if r.held is not None], self._connection)
 

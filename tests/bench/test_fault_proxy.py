@@ -168,3 +168,18 @@ def test_a_refusing_proxy_closes_what_is_open_and_comes_back_on_its_port(proxy, 
     assert proxy.port == port
     with connected(proxy) as other:
         assert echoed(other) == b"hello"
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset", "refuse", "half_open"])
+def test_a_fault_comes_after_so_many_bytes_of_what_is_asked(proxy, client, fault):
+    proxy.set_later(Mode(fault), 8, "requests")
+    assert echoed(client) == b"hello"
+    assert not proxy.struck
+    client.sendall(b"hello")
+    client.settimeout(NOT_SOON_S)
+    with suppress(OSError):  # how much of the answer comes through before the end is a matter of time
+        assert received(client, 5) in (b"", b"h", b"he", b"hel")
+    assert proxy.struck
+    proxy.set(Mode())
+    with connected(proxy) as other:
+        assert echoed(other) == b"hello"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from riskgraph import graph_check
 from riskgraph.core.errors import Invalid
+from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.stores.neo4j.queries import find_query, queries
 from tests.support.cli import riskgraph
 
@@ -63,3 +67,18 @@ def test_a_server_that_is_down_is_named_with_what_to_do(tmp_path):
     ran = riskgraph("neo4j", "query", "hot_devices", home=tmp_path, environment=given)
     assert ran.code == 1
     assert "127.0.0.1:1 cannot be reached" in ran.error
+
+
+def test_an_order_of_a_class_that_the_model_does_not_know_has_no_probability():
+    model = SimpleNamespace(scale=lambda availability: None, versions={"model_sha256": "a"})
+    order = {"key": "m|w|1", "vec": OrderSubgraph.build({}, {}).pack(), "phase": "post_auth", "nodes": None}
+    decision = {
+        "id": "d",
+        "score": 0.5,
+        "first": True,
+        "model": "b",
+        "availability": "post_auth/no_front_end",
+    }
+    row = graph_check._order(model, order, [decision], None)
+    assert (row["probability"], row["same_nodes"]) == (None, None)
+    assert [made["found"] for made in row["decisions"]] == ["of_another_model"]

@@ -12,8 +12,10 @@ import apsw
 import pytest
 
 from riskgraph.core.errors import Invalid, StorageUnavailable
+from riskgraph.core.past import PastOrder
 from riskgraph.ports import ShadowScore
-from riskgraph.stores import open_store, shadow
+from riskgraph.stores import open_store, reads, shadow
+from riskgraph.stores.codec import encode_past
 from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
 from riskgraph.stores.insert import insert, present
 from riskgraph.stores.schema import check_sqlite
@@ -314,3 +316,24 @@ def test_a_store_closes_while_a_thread_reads_it(tmp_path):
         thread.join()
         store._writer.close()
     assert len(told) == 1
+
+
+def test_an_order_that_was_read_before_shows_what_was_reported_since(store):
+    store.append(entry("a", ago=DAY))
+    later = an_order("b")
+    before = store.context(later)
+    assert store.context(later).values == before.values
+    store.append_outcomes([an_outcome("a", "confirmed_fraud", ago=60.0)])
+    assert (before.values["B136"], store.context(later).values["B136"]) == ("3+", "1")
+
+
+def test_orders_that_are_kept_decoded_are_told_by_their_bytes_and_stay_few(monkeypatch):
+    monkeypatch.setattr(reads, "DECODED", 2)
+    kept = reads.Decoded()
+    facts = {name: encode_past(PastOrder.of(an_order(name))) for name in "abc"}
+    first = kept.get(1, facts["a"])
+    assert kept.get(1, facts["a"]) is first
+    assert kept.get(1, facts["b"]).key != first.key
+    kept.get(2, facts["b"])
+    kept.get(3, facts["c"])
+    assert kept.get(1, facts["a"]) is not first

@@ -10,7 +10,7 @@ import pytest
 from neo4j import Driver, GraphDatabase, Query
 
 from tests.support.neo4j_jars import Refused, Unavailable, locked
-from tests.support.neo4j_server import Server, answer, running
+from tests.support.neo4j_server import Server, Wanted, answer, running, start, stop
 from tests.support.neo4j_shared import shared
 
 # Nothing of ours: a database that holds it belongs to somebody.
@@ -46,6 +46,26 @@ def _refuse_foreign(given: Server) -> None:
         if not marked and driver.execute_query(FOREIGN).records[0]["nodes"]:
             raise Refused(f"{given.uri} holds data, and tests would wipe them: give them an empty one")
         driver.execute_query(MARK)
+
+
+@contextmanager
+def own_server(folder: Path) -> Iterator[Server]:
+    """A server that a test may kill."""
+    try:
+        server = start(folder, Wanted(tied=True))
+    except Unavailable as wrong:
+        pytest.skip(f"no Neo4j: {wrong}")
+    try:
+        if server.pid is None:
+            pytest.skip("no Neo4j that may be killed: one in a container has no process group here")
+        yield server
+    finally:
+        stop(folder)
+
+
+def again(server: Server) -> Server:
+    """Start the server that was killed or stopped on its folder, at the port that it had."""
+    return start(Path(server.folder), Wanted(tied=True))
 
 
 def connect(server: Server) -> Driver:

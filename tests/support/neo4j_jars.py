@@ -21,6 +21,7 @@ PARTS = ROOT / "deploy" / "neo4j"
 VERSION = re.findall(r"<neo4j>([\d.]+)</neo4j>", (PARTS / "pom.xml").read_text())[0]
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JAVAS = ("17", "21")
+FETCH_S = 600.0
 INSTALLED = Path("/usr/lib/jvm")
 
 
@@ -44,8 +45,12 @@ def cache() -> Path:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Alone among the processes that lock this file; one that dies lets go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as wrong:
+        raise Unavailable(f"the cache for the server's jars cannot be written: {wrong}") from wrong
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -73,7 +78,10 @@ def _fetch(place: Path) -> None:
     say(f"fetching Neo4j {VERSION} (123 MB) into {place}")
     command = ["mvn", "-q", "-B", "-f", str(PARTS / "pom.xml"), COPY, "-DincludeScope=runtime"]
     command += [f"-DoutputDirectory={part}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FETCH_S)
+    except subprocess.TimeoutExpired as wrong:
+        raise Unavailable(f"Maven did not fetch Neo4j {VERSION} within {FETCH_S:.0f} s") from wrong
     if done.returncode:
         told = [line for line in done.stdout.splitlines() if "ERROR" in line] or [done.stderr.strip()]
         raise Unavailable(f"Maven could not fetch Neo4j {VERSION}: {told[0][:400]}")

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,16 @@ class Reply:
 
 @dataclass
 class Server:
-    """``riskgraph serve --demo-merchant`` on a home folder."""
+    """``riskgraph serve --demo-merchant`` on a home folder, with more settings in its environment."""
 
     home: Path
     log: Path
     port: int = field(default_factory=free_port)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Server:
         environment = {**os.environ, "RISKGRAPH_HOME": str(self.home), "RISKGRAPH_DEADLINE_MS": "60000"}
+        environment |= self.settings
         command = [sys.executable, "-m", "riskgraph", "serve", "--demo-merchant", "--port", str(self.port)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

@@ -22,8 +22,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from riskgraph.core.errors import ExtraMissing, Invalid
 
 if TYPE_CHECKING:
-    from neo4j import AsyncDriver, AsyncManagedTransaction
+    from neo4j import AsyncDriver, AsyncManagedTransaction, AsyncSession
 
+_LOG = logging.getLogger("riskgraph.stores")
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 SETTING = "RISKGRAPH_STORE_URL"
 FORM = "neo4j://HOST[:PORT][/DATABASE][?journal=PATH]"
@@ -32,6 +33,7 @@ DATABASE = "neo4j"
 READ_S = 0.05
 # How long a read that nobody waits for any more may go on before its connection is given up.
 LEFT_S = 3.0
+BACKGROUND_S = 30.0
 CLOSE_S = 2.0
 # Limits in seconds; every one of the driver's own defaults is unfit for a checkout.
 _BOTH: dict[str, Any] = {
@@ -148,6 +150,18 @@ def _on_this_machine(host: str) -> bool:
         return False
 
 
+def _warn_if_open(uri: str) -> None:
+    """Say once, at opening, that whoever sits between may read along."""
+    parts = urlsplit(uri)
+    if "+" not in parts.scheme and not _on_this_machine(parts.hostname or ""):
+        _LOG.warning(
+            "%s is not encrypted and leaves this machine: password and hashes can be read on the way; "
+            "use %s+s:// unless the network is private",
+            uri,
+            parts.scheme,
+        )
+
+
 def is_refusal(failure: BaseException | None) -> bool:
     """Whether the server turned a caller away, so that the next one need not try."""
     while failure is not None:
@@ -165,18 +179,23 @@ class Connection:
     Args:
         target: The server.
         credentials: Name and password, if it asks for them.
+        limit_s: The most that one transaction of the background takes: on a connection that is half-open
+            the driver itself waits for minutes.
 
     Raises:
         ExtraMissing: If the package ``neo4j`` is not installed.
     """
 
-    def __init__(self, target: Target, credentials: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, target: Target, credentials: tuple[str, str] | None = None, *, limit_s: float = BACKGROUND_S
+    ) -> None:
         try:
             import neo4j
         except ImportError:
             raise ExtraMissing("a store in Neo4j", "neo4j") from None
+        _warn_if_open(target.uri)
         self._neo4j = neo4j
-        self._target = target
+        self._target, self._limit_s = target, limit_s
         # Held, since a loop refers to its tasks weakly.
         self._asked: set[Future[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -266,14 +285,17 @@ class Connection:
             return await (await session.run(read, dict(parameters))).data()
 
     async def read(self, work: Work[T]) -> T:
-        """A managed reading transaction of the background, with retries."""
-        async with self._writer.session(database=self._target.database) as session:
+        """A managed reading transaction of the background, with retries; TimeoutError at its limit."""
+        async with asyncio.timeout(self._limit_s), self._session() as session:
             return await session.execute_read(work)
 
     async def write(self, work: Work[T]) -> T:
-        """A managed writing transaction of the background, with retries."""
-        async with self._writer.session(database=self._target.database) as session:
+        """A managed writing transaction of the background, with retries; TimeoutError at its limit."""
+        async with asyncio.timeout(self._limit_s), self._session() as session:
             return await session.execute_write(work)
+
+    def _session(self) -> AsyncSession:
+        return self._writer.session(database=self._target.database)
 
     def close(self) -> None:
         """Stop what runs and let the drivers go, in a few seconds at most whatever the server does."""

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,12 +22,22 @@ from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from riskgraph.core.errors import StorageUnavailable
 from riskgraph.core.outcome import Outcome
+from riskgraph.core.past import PastOrder
 from riskgraph.stores.erasure import ERASED
+from riskgraph.stores.journal import Anchor, Event, Journal
 from riskgraph.stores.neo4j import nodes, removal
-from riskgraph.stores.neo4j.journal import Anchor, Event, Journal
 from riskgraph.stores.neo4j.removal import Notice
-from riskgraph.stores.neo4j.rows import Packed, Written, decision_row, join_waiting, order_row, write_packed
+from riskgraph.stores.neo4j.rows import (
+    OrderRow,
+    Packed,
+    Written,
+    decision_row,
+    join_waiting,
+    order_row,
+    write_packed,
+)
 from riskgraph.stores.neo4j.schema import Writes, migrate
+from riskgraph.stores.rows import training_facts_of
 
 if TYPE_CHECKING:
     from neo4j import AsyncManagedTransaction
@@ -68,7 +78,6 @@ WITH f WHERE f.nodes = $old AND f.packed >= $new
 SET f.nodes = $new
 RETURN f.nodes
 """
-_BACK = "MATCH (f:Feed {name: $name}) SET f.nodes = 0"
 
 
 class Overtaken(Exception):
@@ -205,12 +214,6 @@ class Feed:
             self._placed = False
             raise
 
-    async def again(self) -> None:
-        """Go through all events once more for behavior nodes, after they were taken out."""
-        await self._find_place()
-        await self._neo4j.write(_running(_BACK, name=self.status.name))
-        self._placed = False
-
     def _failed(self, wrong: Exception) -> float:
         """Take note, and say how long to wait."""
         if isinstance(wrong, Overtaken):
@@ -344,7 +347,9 @@ class Feed:
         for event in events:
             told, key = event["payload"], event["payload"].get("order_key")
             if event["type"] == DECIDED and key in rows:
-                packed.orders.append(order_row(*rows[key], told.get("ip")))
+                packed.orders.append(_order(*rows[key], told))
+                if told.get("objected"):
+                    packed.objections.append({"order_key": key, "facts": training_facts_of(told)})
                 packed.decisions.append(decision_row(key, str(event["decision_id"]), event["at"], told))
             elif event["type"] == REPORTED:
                 packed.outcomes.append(_outcome(event))
@@ -382,6 +387,14 @@ class Feed:
 
     def _count(self, **more: int) -> None:
         self._note(**{name: getattr(self.status, name) + count for name, count in more.items()})
+
+
+def _order(past: PastOrder, vec: bytes, told: Mapping[str, Any]) -> OrderRow:
+    """The order; what its shopper granted is known of the values that this decision was made from alone."""
+    row = order_row(past, vec, told.get("ip"))
+    if told.get("first"):
+        row.properties.update(training_facts_of(told))
+    return row
 
 
 def _outcome(event: Event) -> Outcome:

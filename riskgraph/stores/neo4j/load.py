@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,8 +38,11 @@ class Loaded:
 async def load(neo4j: Writes, parts: Iterable[Part]) -> AsyncGenerator[Loaded, None]:
     """Write parts, and tell after each how far it came."""
     await migrate(neo4j)
-    done = Loaded()
-    for part in parts:
+    done, left = Loaded(), iter(parts)
+    # While the server writes one part the next is made.
+    coming = asyncio.create_task(asyncio.to_thread(next, left, None))
+    while (part := await coming) is not None:
+        coming = asyncio.create_task(asyncio.to_thread(next, left, None))
         written = Written()
         for packed in _batches(part):
             more = await neo4j.write(partial(write_packed, packed=packed))

@@ -7,8 +7,9 @@ made from that again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from riskgraph.core.catalog import BIN_COUNT, NODE_COUNT, Form, NodeSpec, catalog
 from riskgraph.core.errors import CheckFailed, Invalid
 from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.stores.neo4j.schema import Writes
 
 if TYPE_CHECKING:
     from neo4j import AsyncManagedTransaction
@@ -25,6 +27,7 @@ SETTING = "RISKGRAPH_NEO4J_NODES"
 # Small, since the driver packs a transaction's parameters in one go on the loop that hot reads share; larger
 # ones were no faster.
 BATCH = 10
+PAGE = 500
 Row = dict[str, Any]
 Edge = tuple[str, str, str]
 _STATES = {state.word: state for state in State}
@@ -116,7 +119,13 @@ WITH o
 MATCH (o)-[:HAS]->(b:Behavior)
 DETACH DELETE b
 """
-_SOME = "MATCH (o:Order) WHERE o.key > $after AND o.nodes RETURN o.key ORDER BY o.key LIMIT $limit"
+# What a verdict was before a review changed it is what the feed goes by.
+_PAGE = """
+MATCH (o:Order) WHERE o.key > $after
+WITH o ORDER BY o.key LIMIT $limit
+OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
+RETURN o.key, o:Fraud, o.nodes, collect(coalesce(d.decided, d.verdict)) ORDER BY o.key
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,12 +265,39 @@ async def clear_nodes(tx: AsyncManagedTransaction, keys: Sequence[str]) -> None:
     await (await tx.run(_CLEAR, keys=list(keys))).consume()
 
 
-async def clear_some(tx: AsyncManagedTransaction, after: str, limit: int = 50) -> str | None:
-    """Take out the nodes of the next orders by key, for a rebuild.
+async def rebuild(neo4j: Writes, policy: Policy) -> AsyncGenerator[tuple[int, int, int], None]:
+    """Make the nodes of all orders anew that a policy chooses, and take out the others'.
 
-    Returns:
-        The last key, from which to go on; None at the end.
+    An order without a decision, as a loaded world has them, counts as accepted unless fraud is on record.
+    It may be repeated, and another writer may make nodes meanwhile.
+
+    Yields:
+        After some orders how many were looked at, how many have nodes now, and how many had some before.
     """
-    keys = [key for (key,) in await (await tx.run(_SOME, after=after, limit=limit)).values()]
-    await clear_nodes(tx, keys)
-    return keys[-1] if keys else None
+    looked, made, cleared, after = 0, 0, 0, ""
+    while page := await neo4j.write(partial(_page, after=after)):
+        for start in range(0, len(page), BATCH):
+            part = page[start : start + BATCH]
+            there = [key for key, _, nodes, _ in part if nodes]
+            chosen = [key for key, fraud, _, verdicts in part if policy.chooses(key, _worst(verdicts, fraud))]
+            if there or chosen:
+                made += await neo4j.write(partial(_remake, there=there, chosen=chosen))
+            cleared += len(there)
+        looked, after = looked + len(page), page[-1][0]
+        yield looked, made, cleared
+
+
+def _worst(verdicts: Sequence[str], fraud: bool) -> str:
+    """A verdict that stands for all: not accept if any is not."""
+    if not verdicts:
+        return "reject" if fraud else "accept"
+    return next((verdict for verdict in verdicts if verdict != "accept"), "accept")
+
+
+async def _page(tx: AsyncManagedTransaction, after: str) -> list[list[Any]]:
+    return await (await tx.run(_PAGE, after=after, limit=PAGE)).values()
+
+
+async def _remake(tx: AsyncManagedTransaction, there: Sequence[str], chosen: Sequence[str]) -> int:
+    await clear_nodes(tx, there)
+    return await make_nodes(tx, chosen)

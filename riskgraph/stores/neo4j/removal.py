@@ -79,6 +79,9 @@ UNWIND $rows AS row
 MATCH (o:Order {key: row.key})
 SET o.device = null, o.facts = row.facts, o.vec = row.vec
 WITH o
+OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
+REMOVE d.first
+WITH DISTINCT o
 MATCH (o)-[r:ON_DEVICE]->() DELETE r
 """
 # What is counted down must be what this transaction takes away: it is read under the order's lock.

@@ -56,7 +56,7 @@ _ORDERS = "UNWIND $rows AS row CREATE (o:Order) SET o = row"
 _DECISIONS = """
 UNWIND $rows AS row
 MATCH (o:Order {key: row.order_key})
-CREATE (d:Decision)-[:ABOUT]->(o) SET d = row.properties
+CREATE (d:Decision)-[:ABOUT]->(o) SET d = row.properties, d.first = row.first
 """
 _REVIEWS = """
 UNWIND $rows AS row
@@ -64,14 +64,34 @@ MATCH (d:Decision {id: row.id})
 SET d.decided = coalesce(d.decided, d.verdict), d.verdict = row.verdict, d.action = row.action,
   d.mode = row.mode
 """
-_OUTCOMES = "UNWIND $rows AS row CREATE (x:Outcome) SET x = row"
+# An objection reaches the orders of a person through any of them, also one of which nothing else is known.
+_OBJECTED = """
+UNWIND $rows AS row
+MATCH (o:Order {key: row.order_key})
+SET o.objected = true, o.jurisdiction = coalesce(o.jurisdiction, row.facts.jurisdiction),
+  o.phase = coalesce(o.phase, row.facts.phase), o.simulated = coalesce(o.simulated, row.facts.simulated),
+  o.granted = coalesce(o.granted, []), o.refused = coalesce(o.refused, [])
+"""
+# An order at a time: a list that grows outcome by outcome is written anew each time.
+_OUTCOMES = """
+UNWIND $rows AS row
+OPTIONAL MATCH (o:Order {key: row.order_key})
+SET o.outcomes = coalesce(o.outcomes, []) + row.records
+FOREACH (_ IN CASE WHEN o IS NOT NULL AND row.fraud THEN [1] ELSE [] END | SET o:Fraud)
+WITH o, row
+UNWIND row.outcomes AS properties
+CREATE (x:Outcome) SET x = properties
+FOREACH (_ IN CASE WHEN o IS NULL THEN [] ELSE [1] END | CREATE (x)-[:OF]->(o))
+"""
 _ATTACH = """
 UNWIND $rows AS row
-MATCH (x:Outcome {id: row.id})
 MATCH (o:Order {key: row.order_key})
-CREATE (x)-[:OF]->(o)
-SET o.outcomes = coalesce(o.outcomes, []) + row.record
+SET o.outcomes = coalesce(o.outcomes, []) + row.records
 FOREACH (_ IN CASE WHEN row.fraud THEN [1] ELSE [] END | SET o:Fraud)
+WITH o, row
+UNWIND row.outcomes AS properties
+MATCH (x:Outcome {id: properties.id})
+CREATE (x)-[:OF]->(o)
 """
 # Setting last_seen locks the entity, so what is counted next is what stays.
 _LINK: dict[str, LiteralString] = {
@@ -180,12 +200,15 @@ class Packed:
         decisions: See :func:`decision_row`; only those of orders that are there or among ``orders``.
         outcomes: Each id once; their orders may come later.
         reviews: ``id`` of a decision with the ``verdict``, ``action`` and ``mode`` that stand now.
+        objections: ``order_key`` and ``facts`` (as ``stores.rows.training_facts`` has them) of orders whose
+            shopper objected, at whichever attempt.
     """
 
     orders: list[OrderRow] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     reviews: list[Row] = field(default_factory=list)
+    objections: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,15 +255,16 @@ def past_of(facts: bytes, outcomes: Iterable[str] | None) -> PastOrder:
 
 
 def decision_row(order_key: str, decision_id: str, at: float, told: Mapping[str, Any]) -> Row:
-    """A decision, from its event's payload."""
+    """A decision, from its event's payload; ``first`` if it was made on the order as the history has it."""
     properties = {
         "id": decision_id,
         "erasure_key": sha256(decision_id.encode()).hexdigest(),
         "at": at,
         **{name: told.get(name) for name in ("verdict", "action", "mode", "score")},
         "availability": told.get("availability_class"),
+        "model": told.get("model_sha256"),
     }
-    return {"order_key": order_key, "properties": properties}
+    return {"order_key": order_key, "first": told.get("first", False), "properties": properties}
 
 
 def outcome_row(outcome: Outcome) -> Row:
@@ -286,7 +310,7 @@ async def join_waiting(tx: AsyncManagedTransaction, limit: int = 500) -> int:
 
 async def write_packed(tx: AsyncManagedTransaction, packed: Packed) -> Written:
     """Write what is not there yet; a second time there is nothing to do but what reviews say."""
-    outcomes = {row["id"]: (row, outcome) for outcome in packed.outcomes for row in [outcome_row(outcome)]}
+    outcomes = {outcome_row(outcome)["id"]: outcome for outcome in packed.outcomes}
     asked = {
         "orders": [row.key for row in packed.orders],
         "decisions": [row["properties"]["id"] for row in packed.decisions],
@@ -295,17 +319,21 @@ async def write_packed(tx: AsyncManagedTransaction, packed: Packed) -> Written:
     ((orders, decisions, known, early),) = await (await tx.run(_THERE, asked)).values()
     new = _missing(packed.orders, set(orders))
     made = [row for row in packed.decisions if row["properties"]["id"] not in set(decisions)]
-    fresh = {name: pair for name, pair in outcomes.items() if name not in set(known)}
+    there = set(known)
+    fresh = [outcome for name, outcome in outcomes.items() if name not in there]
     await _write_orders(tx, new)
-    if made:
-        await (await tx.run(_DECISIONS, rows=made)).consume()
-    if fresh:
-        await (await tx.run(_OUTCOMES, rows=[row for row, _ in fresh.values()])).consume()
     created = {row.key for row in new}
+    if made:
+        # The subgraph of an order that was there already is not the one that this decision was made from.
+        rows = [{**row, "first": row["first"] and row["order_key"] in created or None} for row in made]
+        await (await tx.run(_DECISIONS, rows=rows)).consume()
     waited = [_outcome_of(row) for row in early if row["order_key"] in created]
-    attached = [_attached(outcome) for outcome in [*waited, *(pair[1] for pair in fresh.values())]]
-    if attached:
-        await (await tx.run(_ATTACH, rows=attached)).consume()
+    if waited:
+        await (await tx.run(_ATTACH, rows=_by_order(waited))).consume()
+    if fresh:
+        await (await tx.run(_OUTCOMES, rows=_by_order(fresh))).consume()
+    if packed.objections:
+        await (await tx.run(_OBJECTED, rows=packed.objections)).consume()
     if packed.reviews:
         await (await tx.run(_REVIEWS, rows=packed.reviews)).consume()
     return Written(len(new), len(made), len(fresh))
@@ -355,10 +383,17 @@ def _entity(kind: str, digest: str, orders: list[OrderRow]) -> Row:
     return entity
 
 
-def _attached(outcome: Outcome) -> Row:
-    return {
-        "id": f"{outcome.order_key}|{outcome.outcome_id}",
-        "order_key": outcome.order_key,
-        "record": msgspec.json.encode(outcome).decode(),
-        "fraud": outcome.kind in FRAUD_KINDS,
-    }
+def _by_order(outcomes: Iterable[Outcome]) -> list[Row]:
+    """A row an order, sorted, so that two writers lock alike."""
+    found: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        found.setdefault(outcome.order_key, []).append(outcome)
+    return [
+        {
+            "order_key": key,
+            "outcomes": [outcome_row(outcome) for outcome in mine],
+            "records": [msgspec.json.encode(outcome).decode() for outcome in mine],
+            "fraud": any(outcome.kind in FRAUD_KINDS for outcome in mine),
+        }
+        for key, mine in sorted(found.items())
+    ]

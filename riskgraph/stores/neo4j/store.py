@@ -25,8 +25,7 @@ from riskgraph.stores.neo4j.asking import ASK
 from riskgraph.stores.neo4j.breaker import Breaker
 from riskgraph.stores.neo4j.connect import CLOSE_S, READ_S, Connection, Target, is_refusal, read_credentials
 from riskgraph.stores.neo4j.feed import Feed
-from riskgraph.stores.neo4j.history import SharedHistory, parameters
-from riskgraph.stores.neo4j.journal import Journal
+from riskgraph.stores.neo4j.history import SharedHistory, TooMuchAsked, parameters
 from riskgraph.stores.neo4j.nodes import Policy
 from riskgraph.stores.neo4j.removal import retain
 from riskgraph.stores.sealing import Secrets
@@ -94,13 +93,10 @@ class Neo4jStore(SqliteStore):
         except BaseException:
             connection.close()
             raise
-        self.feed = Feed(self._journal(), connection, options.policy)
+        self.feed = Feed(self.journal(), connection, options.policy)
         # Held, since a loop refers to its tasks weakly.
         self._feeding = connection.submit(self.feed.run())
         self._beside = [connection.submit(task) for task in (self._probe(), self._retain())]
-
-    def _journal(self) -> Journal:
-        return Journal(self._read, self._writer)
 
     def close(self) -> None:
         """Let the feed end its transaction, for seconds at most, then close the journal."""
@@ -122,7 +118,7 @@ class Neo4jStore(SqliteStore):
             return self.context(order)
 
         def look(connection: apsw.Connection) -> tuple[SharedHistory, OrderContext]:
-            history = SharedHistory(connection, self._indexes, order)
+            history = SharedHistory(connection, self._indexes, self._decoded, order)
             return history, compute_context(order, history)
 
         history, local = self._read(look)
@@ -131,6 +127,8 @@ class Neo4jStore(SqliteStore):
         try:
             async with asyncio.timeout(wait):
                 context = await self._ask(order, history, local, asked)
+        except TooMuchAsked:  # by a large ring, which is no fault of the server's
+            pass
         except TimeoutError:
             # An answer that was there, and that this busy loop did not get to, says nothing of the server.
             if not _answered(asked[-1]):

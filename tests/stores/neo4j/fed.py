@@ -13,7 +13,6 @@ from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
 from riskgraph.stores.neo4j.connect import Connection, parse_url
 from riskgraph.stores.neo4j.feed import Feed
-from riskgraph.stores.neo4j.journal import Journal
 from riskgraph.stores.neo4j.nodes import Policy
 from tests.stores.builders import an_order
 from tests.support.neo4j_server import Server
@@ -94,8 +93,7 @@ class Fed(Graph):
     ) -> None:
         super().__init__(server)
         self.store = SqliteStore(path, SECRETS)
-        journal = Journal(self.store._read, self.store._writer)
-        self.feed = Feed(journal, neo4j or self.connection, Policy.parse(policy), **given)
+        self.feed = Feed(self.store.journal(), neo4j or self.connection, Policy.parse(policy), **given)
 
     def add(self, name: str, graph: OrderSubgraph | None = None, **given: Any) -> Entry:
         made = synthetic_entry(an_order(name, **given), f"d-{name}", graph)

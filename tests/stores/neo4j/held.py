@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import replace
 
 from riskgraph.core.order import Order
-from riskgraph.stores.crash import synthetic_entry
-from riskgraph.stores.neo4j.journal import Journal
-from riskgraph.stores.neo4j.store import Neo4jStore
+from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
+from riskgraph.stores.journal import Journal
+from riskgraph.stores.neo4j.connect import Connection, parse_url
+from riskgraph.stores.neo4j.store import Neo4jOptions, Neo4jStore
 from tests.support.until import until
 
 
@@ -22,7 +23,7 @@ class HeldJournal(Journal):
 
 
 class HeldStore(Neo4jStore):
-    def _journal(self):
+    def journal(self):
         self.held = HeldJournal(self._read, self._writer)
         return self.held
 
@@ -35,6 +36,15 @@ class HeldStore(Neo4jStore):
     def let_go(self):
         """Let the feed write whatever comes."""
         self.held.end = 2**62
+
+
+def open_held(server, path, uri=None, deadline_s=2.0, **given):
+    """A store beside the server, or beside another address of it."""
+    credentials = (server.user, server.password) if server.user else None
+    connection = Connection(parse_url(f"{uri or server.uri}?journal={path}"), credentials)
+    # Wide, since a test is no checkout and its machine is busy; what it cuts is cut all the same.
+    options = Neo4jOptions(deadline_s=deadline_s, days=3650)
+    return HeldStore(path, synthetic_secrets(), connection, options, **given)
 
 
 def record(store, fact, number):

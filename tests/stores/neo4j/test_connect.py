@@ -72,6 +72,24 @@ def test_a_server_elsewhere_needs_credentials(host):
         read_credentials(f"neo4j://{host}:7687", "", None)
 
 
+@pytest.mark.parametrize(
+    ("server", "warned"),
+    [
+        ("neo4j://db.shop.example", True),
+        ("bolt://10.0.0.7", True),
+        ("neo4j+s://db.shop.example", False),
+        ("bolt+ssc://10.0.0.7", False),
+        ("neo4j://127.0.0.1", False),
+        ("bolt://localhost", False),
+    ],
+)
+def test_a_way_over_the_network_that_is_not_encrypted_is_told_at_opening(server, warned, caplog):
+    Connection(parse_url(f"{server}?journal=a"), ("risk", "s3cret")).close()
+    told = [record.getMessage() for record in caplog.records]
+    assert [f"{server}:7687 is not encrypted" in line for line in told] == [True] * warned
+    assert "s3cret" not in caplog.text
+
+
 def test_credentials_are_read_from_a_file_and_wrong_ones_are_named(tmp_path):
     path = tmp_path / "password"
     path.write_text("s3cret\n")

@@ -11,6 +11,7 @@ from hashlib import sha256
 import pytest
 
 from riskgraph.core.history import HUB_ORDERS
+from riskgraph.core.order import Consent
 from riskgraph.core.past import PastOrder
 from riskgraph.core.verdict import Verdict
 from riskgraph.stores import SqliteStore
@@ -18,6 +19,7 @@ from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.neo4j.feed import FIRST_PAUSE_S, JOIN_S, LOOK_S, Overtaken
 from riskgraph.stores.neo4j.rows import Packed, join_waiting, order_row, past_of, write_packed
 from riskgraph.stores.neo4j.schema import migrate
+from riskgraph.stores.rows import TRAINING_FACTS
 from tests.core.test_subgraph import golden
 from tests.stores.builders import HOUR, NOW, an_order, an_outcome, attempt, digest
 from tests.stores.neo4j.fed import SECRETS, WAIT_S, Fed, several
@@ -171,6 +173,31 @@ def test_a_closed_review_changes_what_a_decision_says(fed):
     ).result()
     fed.drain()
     assert fed.ask("MATCH (d:Decision) RETURN d.verdict, d.action") == [["reject", "block"]]
+
+
+KNOWN_OF = "MATCH (d:Decision)-[:ABOUT]->(o:Order) RETURN d.id, d.first, o.jurisdiction, o.granted"
+
+
+def test_what_an_earlier_release_recorded_says_nothing_of_consent(fed):
+    fed.add("old", consent=Consent({"model_training": True}))
+    bare = "json_remove(CAST(payload AS TEXT), " + ", ".join(
+        f"'$.{name}'" for name in (*TRAINING_FACTS, "first", "model_sha256")
+    ) + ")"  # fmt: skip
+    fed.store._writer.call(
+        lambda connection, _: connection.execute(f"UPDATE outbox SET payload = CAST({bare} AS BLOB)")
+    ).result()
+    fed.add("new", consent=Consent({"model_training": True, "location": False}))
+    fed.drain()
+    assert sorted(fed.ask(KNOWN_OF)) == [
+        ["d-new", True, "CN", ["model_training"]], ["d-old", None, None, None]
+    ]  # fmt: skip
+
+
+def test_an_order_that_the_history_knew_before_is_not_what_its_decision_was_made_from(fed):
+    fed.store.load([an_order("a1")], [], lambda *_: None)
+    fed.add("a1", golden(), consent=Consent({"model_training": True}))
+    fed.drain()
+    assert fed.ask(KNOWN_OF) == [["d-a1", None, None, None]]
 
 
 # Rows, behavior nodes, and in between the place, which is read again after the loss.

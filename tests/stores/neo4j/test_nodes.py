@@ -16,7 +16,7 @@ from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.stores.neo4j import nodes
 from riskgraph.stores.neo4j.nodes import Policy
 from tests.core.test_subgraph import golden, wire_value
-from tests.stores.neo4j.fed import Fed, Graph
+from tests.stores.neo4j.fed import Fed, Graph, several
 
 FIXTURE_ONCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 
@@ -97,8 +97,8 @@ def test_an_order_of_which_nothing_is_known_has_137_nodes_and_no_edge(held):
 
 def test_every_type_of_edge_can_be_written():
     for kind in (*EDGE_TYPES, FOUND):
-        assert f"UNWIND row.{kind} AS edge" in nodes._WRITE
-        assert f"-[:{kind.upper()}]->" in nodes._WRITE
+        assert f"UNWIND row.{kind} AS edge" in nodes.WRITE
+        assert f"-[:{kind.upper()}]->" in nodes.WRITE
 
 
 def test_each_node_says_what_it_is_and_what_it_is_worth(held):
@@ -141,15 +141,29 @@ def test_nodes_taken_out_for_a_rebuild_are_made_again(neo4j, tmp_path):
             fed.add(f"a{number}", golden())
         fed.drain()
         before = fed.everything()
-        last = ""
-        while (
-            last := fed.wait(fed.connection.write(lambda tx, at=last: nodes.clear_some(tx, at, 2)))
-        ) is not None:
-            pass
-        assert fed.one("MATCH (b:Behavior) RETURN count(b)") == 0
-        fed.wait(fed.feed.again())
-        fed.drain()
+
+        async def again():
+            return [step async for step in nodes.rebuild(fed.connection, Policy.parse("all"))]
+
+        assert fed.wait(again()) == [(3, 3, 3)]
         assert fed.everything() == before
+
+
+def test_a_rebuild_of_one_service_makes_the_nodes_of_anothers_orders_too(neo4j, tmp_path):
+    here, there = (Fed(neo4j, tmp_path / f"{name}.db", "all") for name in "ab")
+    with several(here, there):
+        for fed, name in ((here, "x"), (there, "y")):
+            fed.add(name, golden())
+            fed.drain()
+
+        async def again():
+            return [step async for step in nodes.rebuild(here.connection, Policy.parse("all"))]
+
+        assert here.wait(again()) == [(2, 2, 2)]
+        there.drain()
+        assert here.ask("MATCH (o:Order)-[:HAS]->(b) RETURN o.key, count(b) ORDER BY o.key") == [
+            ["m|web|x", 137], ["m|web|y", 137]
+        ]  # fmt: skip
 
 
 def test_the_policy_is_all_flagged_or_a_share():

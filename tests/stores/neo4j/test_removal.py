@@ -173,6 +173,14 @@ def test_the_name_of_an_outcome_is_that_of_an_event_which_does_not_tell_its_sour
     assert outcome_sha256(told) != outcome_sha256(told._replace(kind="refunded"))
 
 
+def test_an_outcome_goes_whose_order_was_erased_before_it_was_fed(fed):
+    fed.store.append_outcomes([an_outcome("a1", "paid")])
+    fed.drain()
+    fed.add("a1")
+    erase(fed, ANN)
+    assert fed.ask("MATCH (x:Outcome) RETURN x.order_key") == []
+
+
 def test_a_person_with_more_orders_than_one_transaction_takes_goes_whole(fed):
     fed.feed._policy = nodes.Policy("flagged")
     for number in range(2 * removal.BATCH + 5):
@@ -257,6 +265,8 @@ def test_what_the_journal_has_kept_for_long_enough_goes_from_the_graph_by_its_cl
         "MATCH (o:Order {key: 'm|web|bare'}) RETURN o.facts, o.outcomes, o.device"
     )
     assert (past_of(facts, outcomes).device, device) == (None, None)
+    first = "MATCH (d:Decision)-[:ABOUT]->(o) RETURN o.key, d.first, o.jurisdiction ORDER BY o.key"
+    assert fed.ask(first) == [["m|web|bare", None, "CN"], ["m|web|new", True, "CN"]]
 
 
 def test_a_report_s_end_takes_its_decision_and_leaves_the_order(fed):

@@ -6,11 +6,16 @@ import threading
 from dataclasses import replace
 from random import Random
 
+import msgspec
 import pytest
 
 from riskgraph.core.context import SHARED_NODES
 from riskgraph.core.order import Order
+from riskgraph.core.past import PastOrder
+from riskgraph.stores.codec import encode_past
 from riskgraph.stores.crash import synthetic_secrets
+from riskgraph.stores.neo4j.asking import ASK
+from riskgraph.stores.neo4j.history import MOST_LINKS, parameters
 from riskgraph.stores.sqlite import SqliteStore
 from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome, digest
 from tests.stores.neo4j.held import context_of, record
@@ -117,6 +122,52 @@ def test_a_hub_of_another_service_is_a_hub_here(open_beside):
     assert read(here, order).values["B136"] == "3+"
     assert read(here, order).values["B132"]["orders_30d"] == 200
     assert read(here, order).values["B134"]["component_size_log2"] == 0
+
+
+def frauds_behind_a_locker(write, count):
+    rows = []
+    for number in range(count):
+        past = PastOrder.of(an_order(f"x{number}", HOUR + number, account=f"a{number}", address="locker"))
+        told = msgspec.json.encode(an_outcome(f"x{number}", "confirmed_fraud", 60)).decode()
+        row = {"key": past.key, "at": past.at, "address": past.address.hex()}
+        rows.append(row | {"facts": encode_past(past), "outcomes": [told]})
+    write("UNWIND $rows AS row CREATE (o:Order:Fraud) SET o = row", rows=rows)
+
+
+@pytest.mark.parametrize(("others", "hops"), [(500, "1"), (501, "3+")])
+def test_frauds_behind_a_hub_are_no_link_and_are_not_read(beside, write, others, hops):
+    frauds_behind_a_locker(write, others + 1)
+    order = an_order(f"x{others}", account="ann", address="locker")
+    assert read(beside, order).values["B136"] == hops
+    asked = parameters({"fraud_address": [digest("address", "locker").hex()]}, NOW, order.key)
+    ((*_, found),) = beside._connection.ask(ASK, asked, 5.0).result(5.0)
+    assert (None if found is None else len(found)) == (None if hops == "3+" else others)
+
+
+def test_an_order_in_a_ring_too_large_to_ask_about_is_local_and_says_nothing_of_the_server(beside):
+    for number in range(200):
+        own = {kind: f"{kind}{number}" for kind in ("card", "address", "phone")}
+        record(beside, an_order(f"x{number}", HOUR + number, **own), number)
+    asked = []
+    beside._connection.ask = lambda *given: asked.append(given)
+    order = an_order()
+    context = context_of(beside, order)
+    assert context == beside.context(order)
+    assert (asked, beside.breaker.last_error, beside.shares()) == ([], None, True)
+    assert MOST_LINKS < 3 * 200
+
+
+def test_an_order_stands_as_it_is_recorded_here_whatever_another_service_recorded(open_beside):
+    here, there = open_beside("a"), open_beside("b")
+    record(there, an_order("x", HOUR, account="eve", card="theirs", address="home"), 1)
+    there.pump()
+    record(here, an_order("x", 2 * HOUR, account="bob", card="ours", address="door"), 1)
+    until(here.shares)
+    for order in (
+        an_order(account="ann", card="theirs", address="door"),
+        an_order(account="ann", card="ours", address="home"),
+    ):
+        same(read(here, order), here.context(order))
 
 
 def test_an_order_without_entities_asks_nothing_and_is_local(beside):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,6 @@ from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.neo4j.queries import queries
 from tests.stores.builders import an_order
 from tests.support.cli import riskgraph
-from tests.support.neo4j import connect
 
 pytest.importorskip("pyarrow")
 
@@ -25,28 +26,14 @@ def world(tmp_path_factory):
     return home / "world"
 
 
+def door_of(world):
+    return bootstrap.open_door(Settings(home=world.parent / "home"))
+
+
 @pytest.fixture
-def beside(neo4j, world, tmp_path):
+def beside(command_line, world):
     """Runs a command beside an empty graph, with the key that the world is hashed with."""
-    given = {"RISKGRAPH_STORE_URL": neo4j.uri}
-    if neo4j.user:
-        (tmp_path / "password").write_text(neo4j.password)
-        given |= {
-            "RISKGRAPH_NEO4J_USER": neo4j.user,
-            "RISKGRAPH_NEO4J_PASSWORD_FILE": str(tmp_path / "password"),
-        }
-
-    def run(*arguments):
-        return riskgraph(*arguments, home=world.parent / "home", environment=given)
-
-    return run
-
-
-@pytest.fixture
-def write(neo4j):
-    """Runs a statement on the graph."""
-    with connect(neo4j) as driver:
-        yield driver.execute_query
+    return command_line(world.parent / "home")
 
 
 def test_a_load_that_is_repeated_adds_nothing(beside, world):
@@ -61,10 +48,10 @@ def test_a_load_that_is_repeated_adds_nothing(beside, world):
 def test_an_exported_world_gives_the_sandbox_the_same_table(beside, world, tmp_path):
     beside("neo4j", "load", world, "--nodes", "none")
     told = beside("neo4j", "export", "--out", tmp_path / "back", "--json").json()
-    assert (told["provenance"], told["left_out"]) == ("simulated", 0)
+    assert (told["provenance"], told["left_out"]) == ("simulated", {"unknown_consent": 0, "same_number": 0})
     refused = beside("world", "export", tmp_path / "back", "--ndjson", tmp_path / "lines")
     assert "packed" in refused.error
-    door = bootstrap.open_door(Settings(home=world.parent / "home"))
+    door = door_of(world)
     there, back = (World.open(path).table(None, door) for path in (world, tmp_path / "back"))
     there, back = (t.take(np.argsort(t.order_id.astype(str))) for t in (there, back))
     for name in ("order_id", "placed_at", "states", "availability", "account", "device", "card", "address",
@@ -73,16 +60,42 @@ def test_an_exported_world_gives_the_sandbox_the_same_table(beside, world, tmp_p
     assert np.array_equal(there.components, back.components, equal_nan=True)
 
 
+def test_simulated_orders_beside_a_merchants_are_exported_as_neither(beside, world, tmp_path):
+    other = tmp_path / "merchant"
+    beside("simulate", "--orders", 400, "--seed", 8, "--out", other, "--json").json()
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(manifest | {"provenance": "merchant"}))
+    beside("neo4j", "load", other, "--nodes", "none")
+    assert beside("neo4j", "export", "--out", tmp_path / "own", "--json").json()["provenance"] == "merchant"
+    beside("neo4j", "load", world, "--nodes", "none")
+    refused = beside("neo4j", "export", "--out", tmp_path / "both")
+    assert refused.code == 2
+    assert "are simulated" in refused.error
+    assert sorted(path.name for path in tmp_path.iterdir() if "both" in path.name) == []
+
+
 def test_nodes_that_were_read_back_equal_what_is_packed_and_a_changed_one_is_found(beside, world, write):
     beside("neo4j", "load", world, "--nodes", "sample:0.1")
     told = beside("neo4j", "check", "--json").json()
-    assert told["checked"] == told["equal"] > 10
+    assert told["checked"] > 10
+    assert told["differ"] == {"nodes": 0, "edges": 0, "score": 0}
     write(
         "MATCH (b:Behavior {state: 'present'}) WITH b LIMIT 1 SET b.components = [x IN b.components | x + 1]"
     )
     found = beside("neo4j", "check", "--json")
     assert found.code == 3
-    assert "1 orders differ" in found.error
+    assert "1 in nodes, 0 in edges, 0 in score" in found.error
+
+
+def test_a_load_says_how_many_of_its_orders_a_service_takes_out_for_their_age(
+    beside, world, monkeypatch, caplog
+):
+    newest = max(order.placed_at for order in World.open(world).orders(door_of(world)))
+    monkeypatch.setattr("riskgraph.graph_database.time.time", lambda: newest + 399 * 86_400)
+    told = beside("neo4j", "load", world, "--nodes", "none", "--json")
+    over = beside("neo4j", "retain", "--dry-run", "--json").json()["orders"]
+    assert 0 < over == told.json()["over_days"] < told.json()["orders"]
+    assert f"{over} orders were placed over 400 days ago" in caplog.text
 
 
 def test_retention_says_first_and_then_does(beside, world):
@@ -116,7 +129,7 @@ def test_each_query_runs_and_a_ring_over_a_shared_card_is_found(beside, world, w
 
 def test_an_order_is_drawn_from_the_graph_as_it_was_loaded(beside, world):
     beside("neo4j", "load", world, "--nodes", "none")
-    order = next(World.open(world).orders(bootstrap.open_door(Settings(home=world.parent / "home"))))
+    order = next(World.open(world).orders(door_of(world)))
     data = beside("graph", "order", order.key, "--from", "neo4j", "--json").json()
     labels = [node["label"] for node in data["nodes"]]
     assert (labels.count("Behavior"), labels.count("Account")) == (137, 1)

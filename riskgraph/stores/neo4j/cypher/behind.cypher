@@ -17,8 +17,7 @@ CALL () {
   MATCH (o:Order) WHERE o.phone = $digest AND o.at > 0 RETURN o, 'phone' AS shares
   ORDER BY o.phone DESC, o.at DESC LIMIT $limit
 }
-OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
 RETURN o.key AS order, shares, toString(datetime({epochSeconds: toInteger(o.at)})) AS at, o.amount AS amount,
-  o.currency AS currency, head(collect(d.verdict)) AS verdict, o:Fraud AS fraud
+  o.currency AS currency, head(COLLECT { MATCH (d:Decision)-[:ABOUT]->(o) RETURN d.verdict ORDER BY d.at DESC }) AS verdict, o:Fraud AS fraud
 ORDER BY at DESC, order
 LIMIT $limit

@@ -6,8 +6,8 @@
 // @param days whole = 30: orders of the days before the newest order
 // @param limit whole = 50: most rows
 MATCH (last:Order) WHERE last.day > 0
-WITH max(last.day) AS day
-MATCH (o:Order) WHERE o.day > day - $days AND o.nodes
+WITH max(last.day) AS day, max(last.at) AS newest
+MATCH (o:Order) WHERE o.day >= day - $days AND o.at > newest - 86400.0 * $days AND o.nodes
 CALL (o) {
   UNWIND $card AS want
   MATCH (o)-[:HAS]->(b:Behavior {id: want.node})

@@ -1,0 +1,66 @@
+import { signalledOff } from './consent';
+import { type Collector, type Core, createCore, type Host, type Options } from './core';
+import { marks } from './marks';
+import type { Entry, Kind, Page, Shown, Stage } from './page';
+import { CORE } from './signals';
+import { browserWire } from './transport';
+import { tabShelf } from './visit';
+
+const STAGES: Partial<Record<Kind, Stage>> = { cart: 'cart', checkout: 'address' };
+
+const shown = (): Shown => {
+  const { rgPage, rgStage, rgCategory, rgEntry } =
+    document.querySelector<HTMLElement>('[data-rg-page]')?.dataset || ({} as DOMStringMap);
+  const kind = (rgPage as Kind) || 'other';
+  return {
+    kind,
+    stage: (rgStage as Stage) || STAGES[kind] || 'browse',
+    path: location.pathname,
+    category: rgCategory,
+    entry: rgEntry as Entry,
+  };
+};
+
+const follow = (core: Core, page: Page): void => {
+  marks(page);
+  let gone = false;
+  page.on('visibilitychange', () => {
+    if (gone) return; // an unload is no hiding
+    if (document.hidden) core.hide();
+    else core.show();
+  });
+  page.on('pagehide', () => {
+    gone = true;
+    core.leave();
+  });
+  page.on('pageshow', ({ persisted }) => {
+    if (!persisted) return;
+    gone = false;
+    core.resume();
+  });
+  page.on('online', () => core.flush());
+};
+
+const defer = (start: () => void): void => {
+  const idle = () => (window.requestIdleCallback || setTimeout)(start);
+  if ('prerendering' in document && document.prerendering) {
+    document.addEventListener('prerenderingchange', idle, { once: true });
+  } else idle();
+};
+
+export const host: Host = {
+  wire: browserWire,
+  shelf: tabShelf,
+  off: signalledOff,
+  defer,
+  shown,
+  hidden: () => document.hidden,
+  on: (type, handler, signal) => {
+    addEventListener(type, handler as (event: Event) => void, { capture: true, passive: true, signal });
+  },
+  within: (target, zone) => target instanceof Element && !!target.closest(`[data-rg~="${zone}"]`),
+  follow,
+};
+
+/** A collector that does nothing at all before `grant`. */
+export const createCollector = (options: Options): Collector => createCore(options, host, CORE);

@@ -1,0 +1,37 @@
+export type Purpose = 'behavior' | 'motion' | 'location' | 'device';
+export type State = 'unknown' | 'granted' | 'withdrawn';
+
+/** What the shopper agreed to, as the shop recorded it. */
+export interface ConsentRecord {
+  id: string;
+  /** Version of the policy that was shown. */
+  policyVersion: string;
+  /** When it was given, ISO 8601 with offset. */
+  at: string;
+  purposes: Partial<Record<Purpose, boolean>>;
+}
+
+export interface ConsentPolicy {
+  /** The policy that is valid now: a record of another version is stale. */
+  policyVersion: string;
+  /** Days after which a record is stale; 180 unless told. */
+  maxAgeDays?: number;
+}
+
+/** Global Privacy Control and Do Not Track stand above any record. */
+export const signalledOff = (): boolean => {
+  const nav: { globalPrivacyControl?: boolean; doNotTrack?: string | null } = navigator;
+  return !!nav.globalPrivacyControl || nav.doNotTrack === '1';
+};
+
+/** The purposes that a record opens now: none if it is stale, of another policy, or from the future. */
+export const purposesOf = (record: ConsentRecord, policy: ConsentPolicy): Purpose[] => {
+  const age = Date.now() - Date.parse(record.at);
+  const valid =
+    !!record.id &&
+    record.policyVersion === policy.policyVersion &&
+    age > -3e5 &&
+    age < (policy.maxAgeDays ?? 180) * 864e5;
+  const { purposes } = record;
+  return valid ? (Object.keys(purposes) as Purpose[]).filter((purpose) => purposes[purpose] === true) : [];
+};

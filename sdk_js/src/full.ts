@@ -1,0 +1,2 @@
+export { behavior } from './all';
+export * from './index';

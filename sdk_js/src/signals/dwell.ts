@@ -1,0 +1,30 @@
+import { log2 } from '../bins';
+import type { Signal } from '../page';
+
+/** Visible seconds of product pages and of stays in the stages of the checkout. */
+export const dwell: Signal = {
+  purpose: 'behavior',
+  listen: (page) => {
+    let stayed = 0;
+    let viewed = 0;
+    let told = 0;
+    const payment = () => {
+      const now = page.visible();
+      if (page.shown.stage === 'payment') page.add('payment_s', (now - told) / 1e3);
+      told = now;
+    };
+    page.at('enter', (view) => {
+      told = stayed = page.visible();
+      if (view) viewed = stayed;
+      const { stage } = page.shown;
+      if (stage === 'cart' || stage === 'payment') page.add(`stage_${stage}`);
+    });
+    page.at('flush', payment);
+    page.at('leave', (view) => {
+      payment();
+      const { kind, stage } = page.shown;
+      if (kind === 'product' && view) log2(page.hist('product.dwell'), (told - viewed) / 1e3);
+      if (!/entry|browse/.test(stage)) log2(page.hist('checkout.dwell'), (told - stayed) / 1e3);
+    });
+  },
+};

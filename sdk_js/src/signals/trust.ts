@@ -1,0 +1,13 @@
+import type { Signal } from '../page';
+
+/** Events that a script made, among those that a person makes. */
+export const trust: Signal = {
+  purpose: 'behavior',
+  listen: (page) => {
+    const count = ({ isTrusted }: Event) => {
+      page.add('events');
+      if (!isTrusted) page.add('events_untrusted');
+    };
+    for (const type of ['click', 'input', 'keydown', 'submit'] as const) page.on(type, count);
+  },
+};

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { collecting, skip, until } from './support/browser.mjs';
+import { closes } from './support/closes.mjs';
+import { harness } from './support/harness.mjs';
+
+describe('transport', { skip }, () => {
+  const at = harness();
+  const key = (letter = 'a') => at.page.keyboard.press(letter);
+  /** Flush until all is acknowledged: a busy machine may take longer than the 300 ms of one try. */
+  const delivered = () => until(() => at.run(() => collector.flush()), 'acknowledgement');
+  const keys = () => [...at.stub.visits.values()].reduce((sum, { counters }) => sum + (counters.keys || 0), 0);
+  const hide = (hidden) =>
+    at.run((to) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => to });
+      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+    }, hidden);
+
+  it('loses at most 2 of 200 visits that end by close, navigation or the end of the window, and counts none twice', async () => {
+    const { lost, twice, visits } = await closes(at, 200);
+    assert.equal(visits, 200);
+    assert.ok(lost <= 2, `${lost} lost`);
+    assert.equal(twice, 0);
+  });
+
+  it('keeps counting while a flush waits, sends each count once, and holds at most three flushes', async () => {
+    await at.visit('/checkout');
+    at.stub.answer['/v1/behavior'] = 503;
+    await at.page.focus('#name');
+    for (let i = 0; i < 5; i++) {
+      await key();
+      assert.equal(await at.run(() => collector.flush()), false);
+    }
+    const waiting = new Set(at.stub.flushes);
+    assert.equal(waiting.size, 3);
+    at.stub.answer = {};
+    await delivered();
+    await at.run(() => collector.flush());
+    assert.equal(keys(), 5);
+    assert.deepEqual(at.stub.invalid, []);
+  });
+
+  it('drops what the server refuses for good', async () => {
+    await at.visit('/checkout');
+    at.stub.answer['/v1/behavior'] = 422;
+    await delivered();
+    const sent = at.stub.flushes.length;
+    await at.run(() => collector.flush());
+    assert.equal(at.stub.flushes.length, sent);
+  });
+
+  it('is read once where the same flush arrives twice', async () => {
+    await at.visit('/checkout');
+    await at.page.focus('#name');
+    await key();
+    await at.page.route('**/v1/behavior', async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    assert.equal(await at.run(() => collector.flush()), false);
+    await at.page.unroute('**/v1/behavior');
+    await delivered();
+    assert.equal(keys(), 1);
+    assert.ok(at.stub.duplicates > 0);
+  });
+
+  it('waits while offline and sends when the line is back', async () => {
+    await at.visit('/checkout');
+    await at.page.focus('#name');
+    await at.context.setOffline(true);
+    await key();
+    await hide(true);
+    await hide(false);
+    await key();
+    assert.equal(await at.run(() => collector.flush()), false);
+    assert.equal(keys(), 0);
+    await at.context.setOffline(false);
+    await until(() => keys() === 2, 'both keys');
+  });
+
+  it('sends no empty flush', async () => {
+    await at.visit('/home');
+    await at.run(() => collector.flush());
+    const sent = at.stub.flushes.length;
+    await at.run(() => collector.flush());
+    await at.run(() => collector.flush());
+    assert.equal(at.stub.flushes.length, sent);
+  });
+
+  it('gives up waiting after 300 ms, and the order button never waits', async () => {
+    await at.visit('/checkout');
+    let release;
+    const held = new Promise((free) => {
+      release = free;
+    });
+    await at.page.route('**/v1/behavior', async (route) => {
+      await held;
+      await route.abort();
+    });
+    assert.equal(await at.run(() => collector.flush()), false);
+    // The press runs through without a turn of the event loop in between.
+    const pressed = await at.run(() => {
+      let ran = false;
+      document.querySelector('#order').addEventListener('click', () => {
+        ran = true;
+      });
+      document.querySelector('#order').click();
+      return ran;
+    });
+    assert.equal(pressed, true);
+    release();
+  });
+
+  it('lets the shop work where the server is away altogether', async () => {
+    at.stub.answer['/v1/'] = 503;
+    await at.open('/checkout?auto');
+    await until(() => at.stub.requests.length, 'the attempt to open a session');
+    await at.page.waitForFunction(() => collector.snapshot());
+    await at.page.click('#order');
+    assert.equal(await at.run(() => window.pressed), 1);
+    assert.equal(await at.run(() => collector.token()), undefined);
+    assert.deepEqual(at.stub.flushes, []);
+    at.stub.answer = {};
+    await at.run(() => collector.flush());
+    await collecting(at.page);
+    await delivered();
+    assert.ok(at.stub.visit.counters.order_presses >= 1, 'what was counted meanwhile is not lost');
+  });
+
+  it('needs no preflight', async () => {
+    await at.visit('/checkout');
+    await at.run(() => collector.flush());
+    for (const { headers } of at.stub.requests) assert.match(headers['content-type'], /^text\/plain/);
+  });
+
+  it('splits a flush that would exceed 4096 bytes into histograms and counters, with two numbers', async () => {
+    await at.open('/checkout');
+    // Real counts stay below: a long consent id fills the envelope.
+    await at.run(() => collector.grant(record({ id: 'c'.repeat(3800) })));
+    await collecting(at.page);
+    await at.page.focus('#name');
+    await at.page.keyboard.type('abc');
+    const [first, second, ...more] = (await at.run(() => collector.snapshot()))
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual([first.counters, second.zones, more], [{}, {}, []]);
+    assert.ok(first.zones.any.key_hold.n === 3 && second.counters.keys === 3);
+    assert.equal(second.seq, first.seq + 1);
+  });
+});
