@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,29 @@ def case(promotable: Path, tmp_path: Path) -> Any:
         if part.is_dir():
             shutil.copytree(part, tmp_path / part.name)
     return Case(tmp_path)
+
+
+SERVERS = {"neo4j", "neo4j_server", "own_neo4j"}
+LEFT_OPEN = "ignore:unclosed <socket:ResourceWarning"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A connection that breaks while the driver opens it leaves its socket to the collector."""
+    for item in items:
+        if _asks_a_server(item):
+            item.add_marker(pytest.mark.filterwarnings(LEFT_OPEN))
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Such a socket is let go before a test that has nothing to do with it."""
+    if _asks_a_server(item) and not (nextitem is not None and _asks_a_server(nextitem)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+
+def _asks_a_server(item: pytest.Item) -> bool:
+    return not SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
