@@ -9,14 +9,15 @@ PIP = $(VENV)/bin/pip install --disable-pip-version-check -q
 RUN = $(VENV)/bin
 TORCH = $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX) &&,)
 
-.PHONY: demo test test-full matrix lowest lint types check champion tables docs docs-pictures bench measure clean
+.PHONY: demo test test-full matrix lowest lint types check neo4j neo4j-stop neo4j-jars champion tables docs \
+	docs-pictures bench measure clean
 
 ## ---- for everyone -----------------------------------------------------------------------------
 demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtest: at most three minutes
 	$(RUN)/riskgraph demo --out demo-out
 
-test: $(VENV)/.dev          ## everything that runs in minutes
-	$(RUN)/pytest -n 2 -m "not slow" tests
+test: $(VENV)/.dev neo4j-jars ## everything that runs in minutes; with Neo4j where one can be had, or it says why not
+	$(RUN)/pytest -n 2 -rs -m "not slow" tests
 
 matrix:                     ## the tests on each Python from 3.11 on that is here, each in its own environment
 	@for version in $(PYTHONS); do \
@@ -31,8 +32,8 @@ lowest:                     ## the tests with the oldest libraries that pyprojec
 	.venv-lowest/bin/pytest -n 2 -m "not slow" tests
 
 ## ---- for developers ---------------------------------------------------------------------------
-test-full: $(VENV)/.full    ## the slow ones too: 200 kills, 100,000 orders, Ray, more examples
-	$(RUN)/pytest -n 2 --hypothesis-profile=full tests
+test-full: $(VENV)/.full neo4j-jars ## the slow ones too: 200 kills, 100,000 orders, Ray, more examples
+	$(RUN)/pytest -n 2 -rs --hypothesis-profile=full tests
 
 lint: $(VENV)/.dev          ## style, and who may import whom
 	$(RUN)/ruff check .
@@ -43,6 +44,17 @@ types: $(VENV)/.dev         ## strict mypy
 	$(RUN)/mypy
 
 check: lint types test      ## what CI runs
+
+NEO4J = tests.support.neo4j_server
+neo4j: $(VENV)/.neo4j       ## a Neo4j server on loopback (NEO4J_PORT=N, NEO4J_OPTIONS=--browser); prints its URI
+	@$(RUN)/python -m $(NEO4J) start $(if $(NEO4J_PORT),--port $(NEO4J_PORT)) $(NEO4J_OPTIONS)
+	@echo 'for riskgraph: eval "$$($(RUN)/python -m $(NEO4J) status)"' >&2
+
+neo4j-stop:                 ## stop it; its data stay in build/neo4j
+	@$(PYTHON) -m $(NEO4J) stop
+
+neo4j-jars: $(VENV)/bin/python ## its jars from Maven into the cache, checked; nothing where there is no Java or no Maven
+	@$(RUN)/python -m $(NEO4J) fetch
 
 CHAMPION = RISKGRAPH_HOME=build/champion/home $(RUN)/riskgraph
 champion: $(VENV)/.dev      ## rebuild the model that ships in the package, on the certified worlds, and backtest it
@@ -77,10 +89,15 @@ measure: ## what cannot be measured from inside: install sizes and the demo's ti
 	sh tests/measure.sh
 
 clean:
+	@[ ! -e build/neo4j/server.json ] || $(PYTHON) -m $(NEO4J) stop
 	rm -rf build dist demo-out *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.neo4j: $(VENV)/bin/python pyproject.toml
+	$(PIP) -e '.[neo4j]'
+	@touch $@
 
 $(VENV)/.lab: $(VENV)/bin/python pyproject.toml
 	$(PIP) -e '.[lab]'
@@ -88,7 +105,7 @@ $(VENV)/.lab: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(TORCH) $(PIP) -e '.[train,dev]'
-	@touch $@ $(VENV)/.lab
+	@touch $@ $(VENV)/.lab $(VENV)/.neo4j
 
 $(VENV)/.full: $(VENV)/.dev
 	$(PIP) -e '.[ray]'

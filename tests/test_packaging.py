@@ -29,6 +29,7 @@ BEYOND_CORE = (
     "ray",
     "onnx",
     "onnxruntime",
+    "neo4j",
 )
 # Written by `make measure` on a machine that can measure; a checkout may not have it yet.
 MAY_BE_EMPTY = {("riskgraph.bench", "*.json")}
