@@ -46,7 +46,8 @@ CALL (row, behaviors) {
 }
 """
 _UNRAW = """
-MATCH (o:RawOrder) CALL (o) { MATCH (o)-[:HAS]->(b) DETACH DELETE b, o } IN TRANSACTIONS OF 50 ROWS
+MATCH (o:RawOrder) WITH o LIMIT 5
+MATCH (o)-[:HAS]->(b) DETACH DELETE b, o RETURN count(*)
 """
 _ORDERS = "MATCH (o:Order) RETURN o.key"
 _DECISIONS = "MATCH (d:Decision)-[:ABOUT]->(:Order) RETURN d.id"
@@ -264,7 +265,7 @@ def _raw(graph: Graph, rows: Sequence[dict[str, Any]]) -> float:
     for first in range(0, len(rows), RAW_AT_ONCE):
         graph.ask(_RAW, rows=rows[first : first + RAW_AT_ONCE])
     seconds = time.perf_counter() - start
-    graph.alone(_UNRAW)
+    graph.until_nothing(_UNRAW)
     return seconds
 
 
