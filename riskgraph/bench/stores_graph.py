@@ -30,10 +30,11 @@ RETURN nodes > 0 AND marks = 0
 """
 _MARK = "MERGE (:RiskgraphBench)"
 _UNMARK = "MATCH (n:RiskgraphBench) DELETE n"
-# Small, since an order's 137 nodes and their edges go in a transaction's memory.
+# Some at a time, since edges go in a transaction's memory, and by one statement after the other, since the
+# server's time limit counts for all that one statement deletes.
 _WIPE = """
 MATCH (n) WHERE NOT n:RiskgraphBench AND NOT n:RiskgraphTest
-CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 500 ROWS
+WITH n LIMIT 1000 DETACH DELETE n RETURN count(*)
 """
 
 
@@ -112,14 +113,14 @@ class Graph:
         """Rows of one statement."""
         return [list(record) for record in self._driver.execute_query(query, parameters).records]
 
-    def alone(self, query: LiteralString) -> None:
-        """One statement that makes its own transactions."""
-        with self._driver.session() as session:
-            session.run(query).consume()
-
     def wipe(self) -> None:
         """Take out all data; indexes stay."""
-        self.alone(_WIPE)
+        self.until_nothing(_WIPE)
+
+    def until_nothing(self, query: LiteralString) -> None:
+        """Run a statement again until the count that it returns is 0."""
+        while self.ask(query)[0][0]:
+            pass
 
     def close(self) -> None:
         self._driver.close()
