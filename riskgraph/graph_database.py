@@ -153,7 +153,7 @@ def load_world(settings: Settings, folder: Path, shown: str, progress: Progress)
             since a world has no verdicts), ``sample:P`` or ``none``.
         progress: Called with (step, done, total).
     """
-    policy = None if shown == NOTHING else nodes.Policy.parse(shown)
+    policy = None if shown == NOTHING else nodes.Policy.parse(shown, "--nodes")
     world = worlds.World.open(folder)
     door = bootstrap.open_door(settings)
     worlds.replay(world, door, progress)

@@ -280,3 +280,14 @@ def test_status_says_that_none_runs(
     monkeypatch.delenv("RISKGRAPH_NEO4J_URI", raising=False)
     assert main(["status", "--folder", str(tmp_path)]) == 1
     assert "no server" in capsys.readouterr().err
+
+
+def test_the_folders_own_server_is_stopped_whatever_server_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = []
+    monkeypatch.setattr("tests.support.neo4j_server.stop", lambda folder: stopped.append(folder) or True)
+    monkeypatch.setenv("RISKGRAPH_NEO4J_URI", "neo4j://elsewhere:7687")
+    assert main(["stop", "--folder", str(tmp_path)]) == 0
+    assert stopped == [tmp_path.resolve()]
+    assert "stopped" in capsys.readouterr().err

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -112,7 +114,9 @@ def serve_command(settings: Settings) -> str:
     """What serves the demo's shop again, where the links in its reports lead to."""
     folders = {"RISKGRAPH_HOME": settings.home, "RISKGRAPH_SECRETS": settings.secret_folder}
     named = " ".join(f"{name}={shlex.quote(str(path.absolute()))}" for name, path in folders.items())
-    return f"{named} riskgraph serve --demo-merchant --host {settings.host} --port {settings.port}"
+    # As this was called: after make demo it is not on the path.
+    program = "riskgraph" if shutil.which("riskgraph") else shlex.quote(str(Path(sys.argv[0]).absolute()))
+    return f"{named} {program} serve --demo-merchant --host {settings.host} --port {settings.port}"
 
 
 def next_folder(out: Path) -> Path:

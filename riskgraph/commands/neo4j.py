@@ -13,13 +13,14 @@ from riskgraph import bootstrap
 from riskgraph.commands.ui import AsJson, emit, progress_bars
 from riskgraph.commands.world import WorldFolder, show_world
 from riskgraph.core.errors import CheckFailed, Invalid
-from riskgraph.settings import Settings
+from riskgraph.settings import MAX_DAYS, Settings
 from riskgraph.stores.neo4j.queries import find_query, queries
 
 app = typer.Typer(
     help="Neo4j beside the journal (RISKGRAPH_STORE_URL=neo4j://HOST): shared history, a graph to look at.",
     no_args_is_help=True,
 )
+MAX_SAMPLE = 1_000_000
 Params = Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="May be repeated.")]
 
 
@@ -168,7 +169,9 @@ def rebuild(as_json: AsJson = False) -> None:
 
 @app.command("retain")
 def retain(
-    days: Annotated[int | None, typer.Option(min=1, help="Default: RISKGRAPH_NEO4J_DAYS.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=MAX_DAYS, help="Default: RISKGRAPH_NEO4J_DAYS.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken out.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -187,7 +190,9 @@ def check(
     order: Annotated[
         list[str] | None, typer.Argument(metavar="[ORDER_KEY]...", help="Orders by key; without it a sample.")
     ] = None,
-    sample: Annotated[int, typer.Option(min=1, help="At most so many orders with nodes, by key.")] = 5000,
+    sample: Annotated[
+        int, typer.Option(min=1, max=MAX_SAMPLE, help="At most so many orders with nodes, by key.")
+    ] = 5000,
     as_json: AsJson = False,
 ) -> None:
     """Read behavior nodes and edges back, compare them with the packed subgraph, and score the orders again.

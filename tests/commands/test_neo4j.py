@@ -55,6 +55,22 @@ def test_a_wrong_call_needs_no_server_to_be_told(arguments, told, tmp_path):
     assert told in ran.error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("retain", "--days", "999999999"), "--days"),
+        (("check", "--sample", "99999999999999999999"), "--sample"),
+        (("load", ".", "--nodes", "some"), "--nodes is all, flagged or sample:P"),
+        (("load", ".", "--nodes", "sample:2"), "--nodes sample:P takes a share"),
+    ],
+)
+def test_an_option_out_of_its_range_is_named(arguments, told, tmp_path):
+    environment = {"RISKGRAPH_STORE_URL": "neo4j://127.0.0.1:1"}
+    ran = riskgraph("neo4j", *arguments, home=tmp_path, environment=environment)
+    assert ran.code == 2
+    assert told in ran.error + ran.err
+
+
 def test_a_store_without_neo4j_says_what_to_set(tmp_path):
     ran = riskgraph("neo4j", "status", home=tmp_path)
     assert ran.code == 2

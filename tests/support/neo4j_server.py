@@ -395,10 +395,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(asked: argparse.Namespace) -> int:
     given, folder = running(), asked.folder.resolve()
     if asked.what == "stop":
-        if given is not None:
-            say(f"{given.uri} is given: it is not ours to stop")
-        else:
-            say("stopped" if stop(folder) else f"no server of {folder} runs")
+        # A given server is not ours to stop; the folder's own is, whatever is given.
+        say("stopped" if stop(folder) else f"no server of {folder} runs")
         return 0
     if asked.what == "fetch":
         if given is None:

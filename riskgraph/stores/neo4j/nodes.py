@@ -141,8 +141,8 @@ class Policy:
     share: float = 1.0
 
     @classmethod
-    def parse(cls, text: str) -> Policy:
-        """Read ``all``, ``flagged`` or ``sample:P``.
+    def parse(cls, text: str, field: str = SETTING) -> Policy:
+        """Read ``all``, ``flagged`` or ``sample:P``; ``field`` is where it was asked for.
 
         Raises:
             Invalid: If it is none of these, or P is no share from 0 to 1.
@@ -151,15 +151,15 @@ class Policy:
         if kind in ("all", "flagged") and not colon:
             return cls(kind)
         if kind != "sample":
-            raise Invalid(f"{SETTING} is all, flagged or sample:P, not {text!r:.40}", field=SETTING)
+            raise Invalid(f"{field} is all, flagged or sample:P, not {text!r:.40}", field=field)
         try:
             share = float(rest)
         except ValueError:
             share = math.nan
         if not 0 <= share <= 1:
             raise Invalid(
-                f"{SETTING}=sample:P takes a share from 0 to 1, as in sample:0.1, not {rest!r:.40}",
-                field=SETTING,
+                f"{field} sample:P takes a share from 0 to 1, as in sample:0.1, not {rest!r:.40}",
+                field=field,
             )
         return cls(kind, share)
 
