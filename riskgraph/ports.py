@@ -83,10 +83,8 @@ class ReportWriter(Protocol):
 class GraphStore(Protocol):
     """Entity history: reads the context of an order as it stood just before ``order.placed_at``."""
 
-    def context(self, order: Order) -> OrderContext: ...
-
     async def read_context(self, order: Order) -> OrderContext:
-        """The same, without holding up the loop where another machine is asked."""
+        """The computed nodes of an order; the loop goes on where another machine is asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ class Broken:
     def explain(self, score):
         raise RuntimeError("boom")
 
-    def context(self, order):
+    async def read_context(self, order):
         raise StorageUnavailable("the disk is gone")
 
     def submit(self, entry):
@@ -297,9 +297,10 @@ def test_an_order_filed_later_is_never_too_late(shop):
     assert (body["degraded"], body["degraded_cause"]) == (False, None)
 
 
-def test_an_unreadable_history_gives_a_degraded_review_that_is_on_record(shop):
+def test_an_unreadable_history_gives_a_degraded_review_that_is_on_record(shop, caplog):
     with_part(shop, store=Broken())
     body = shop.decide(ORDER).json()
+    assert "the history cannot be read: StorageUnavailable" in caplog.text
     assert (body["verdict"], body["context"], body["degraded_cause"]) == (
         "review",
         "none",

@@ -77,9 +77,9 @@ def test_the_as_of_context_lies_in_the_stored_subgraph_and_no_later_order_change
 
 
 @pytest.mark.parametrize("cause", ["model_unavailable", "history_unavailable"])
-def test_a_degraded_decision_is_replayed_under_the_merchants_policy(shop, cause):
+def test_a_degraded_decision_is_replayed_under_the_merchants_policy(shop, cause, caplog):
     class Broken:
-        def context(self, order):
+        async def read_context(self, order):
             raise OSError
 
     part = {"store": Broken()} if cause == "history_unavailable" else {"scorer": None}
@@ -90,6 +90,7 @@ def test_a_degraded_decision_is_replayed_under_the_merchants_policy(shop, cause)
     large = asked(amount={"value": "90000.00", "currency": "CNY"})
     decision = shop.decide(large).json()
     assert (decision["degraded_cause"], decision["action"]) == (cause, "hold")
+    assert ("the history cannot be read: OSError" in caplog.text) == (cause == "history_unavailable")
     assert again(shop, decision).json()["matches"]
 
 
