@@ -184,9 +184,11 @@ class Feed:
             wait([self._reading], seconds)
 
     async def drain(self) -> None:
-        """Write all that waits, and raise what goes wrong."""
-        while await self.step():
-            pass
+        """Write all that waits, by turns with another process of the journal, and raise what goes wrong."""
+        more = True
+        while more:
+            with suppress(Overtaken):
+                more = await self.step()
 
     async def step(self) -> bool:
         """Write one batch; False if nothing waits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +17,7 @@ from riskgraph.core.past import PastOrder
 from riskgraph.core.verdict import Verdict
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_entry
-from riskgraph.stores.neo4j.feed import FIRST_PAUSE_S, JOIN_S, LOOK_S, Overtaken
+from riskgraph.stores.neo4j.feed import FIRST_PAUSE_S, JOIN_S, LOOK_S
 from riskgraph.stores.neo4j.rows import Packed, join_waiting, order_row, past_of, write_packed
 from riskgraph.stores.neo4j.schema import migrate
 from riskgraph.stores.rows import TRAINING_FACTS
@@ -225,15 +226,7 @@ def test_two_feeds_of_one_journal_write_everything_once(neo4j, tmp_path):
         one.drain()
         two.drain()
         some_orders(one, 30)
-
-        async def through(feed):
-            while True:
-                try:
-                    return await feed.drain()
-                except Overtaken:
-                    continue
-
-        for running in [fed.connection.submit(through(fed.feed)) for fed in (one, two)]:
+        for running in [fed.connection.submit(fed.feed.drain()) for fed in (one, two)]:
             running.result(WAIT_S)
         assert one.counts()["Order"] == 30
         assert one.counts()["Behavior"] == 30 * 137
@@ -241,6 +234,29 @@ def test_two_feeds_of_one_journal_write_everything_once(neo4j, tmp_path):
         assert one.ask("MATCH (f:Feed) RETURN count(f), max(f.packed)") == [
             [1, two.store.events()[-1]["seq"]]
         ]
+
+
+def test_a_drain_that_a_running_service_overtakes_goes_on_from_where_that_one_came(neo4j, tmp_path):
+    path = tmp_path / "store.db"
+    with several(Fed(neo4j, path), Fed(neo4j, path)) as (service, drain):
+        service.drain()
+        drain.drain()
+        some_orders(service)
+        behind = []
+
+        class Behind:
+            """Its first transaction begins when the other feed has gone through."""
+
+            async def write(self, work):
+                if not behind:
+                    await asyncio.wrap_future(service.connection.submit(service.feed.drain()))
+                    behind.append(drain.feed.status.lag)
+                return await drain.connection.write(work)
+
+        drain.feed._neo4j = Behind()
+        drain.drain()
+        assert behind[0] > 0
+        assert (drain.feed.status.orders, drain.feed.status.lag, service.feed.status.orders) == (0, 0, 4)
 
 
 def test_orders_that_two_services_share_are_there_once(neo4j, tmp_path):
