@@ -348,12 +348,14 @@ async def remove_guests(tx: AsyncManagedTransaction, keys: Sequence[str]) -> int
 async def remove_orders(tx: AsyncManagedTransaction, keys: Sequence[str]) -> int:
     """Delete orders with their nodes, decisions and outcomes, and bring their entities up to date.
 
+    An order whose key is given twice is counted down once.
+
     Returns:
         How many orders there were.
     """
     if not keys:
         return 0
-    named = {"keys": sorted(keys)}
+    named = {"keys": sorted(set(keys))}
     gone = [row for (row,) in await (await tx.run(_LOCK, named)).values()]
     for statement in (_TAKE_BEHAVIORS, _TAKE_ORDERS, _TAKE_THEIR_OUTCOMES):
         await (await tx.run(statement, named)).consume()

@@ -136,6 +136,15 @@ def test_a_guest_s_order_that_the_journal_does_not_know_is_taken_out_by_its_key(
         assert fed.ask("MATCH (e:Device) RETURN e.orders") == [[1]]
 
 
+def test_an_order_that_is_named_twice_is_counted_down_once(fed):
+    for name in ("g1", "g2", "g3"):
+        fed.add(name, account=None, device="d")
+    fed.drain()
+    assert fed.wait(fed.connection.write(partial(removal.remove_guests, keys=["m|web|g1"] * 2))) == 1
+    assert fed.ask("MATCH (e:Device) RETURN e.orders, COUNT { (e)<-[:ON_DEVICE]-() }") == [[2, 2]]
+    assert fed.one("MATCH (e:Merchant) RETURN e.orders") == 2
+
+
 def test_an_outcome_whose_order_never_came_goes_too(fed):
     fed.store.append_outcomes([an_outcome("ghost", "paid"), an_outcome("other", "paid")])
     fed.drain()
