@@ -14,6 +14,7 @@ from riskgraph.explainers.order_picture import What, order_picture
 from riskgraph.explainers.record import attribution_of
 from riskgraph.models.exports import present_edges, to_networkx
 from riskgraph.stores import SqliteStore
+from riskgraph.stores.reads import StoredDecision
 
 if TYPE_CHECKING:
     import networkx
@@ -42,7 +43,7 @@ class OrderGraph:
 
     Attributes:
         subgraph: As decided, or as first recorded where no decision is looked at.
-        record: The decision; None where there is none.
+        record: The decision that was made from it; None where there is none.
         links: Its entities and the other orders behind them, as of now.
     """
 
@@ -113,7 +114,8 @@ def find_order(store: SqliteStore, asked: str, most: int, source: OrderSource | 
         store: Holds the decisions.
         asked: Order key or decision id.
         most: How many other orders are named.
-        source: Where subgraph and links come from; by default the store.
+        source: Where subgraph and links come from; by default the store. Of a decision that was made from
+            other values than are there, another attempt's, the order's first decision takes the place.
 
     Raises:
         NotFound: If there is no such decision or order.
@@ -132,4 +134,20 @@ def find_order(store: SqliteStore, asked: str, most: int, source: OrderSource | 
     subgraph = read.subgraph(key)
     if subgraph is None:
         raise NotFound(f"no order {key:.80}")
-    return OrderGraph(subgraph, None if found is None else found.report, links)
+    return OrderGraph(subgraph, _record_of(store, found, subgraph), links)
+
+
+def _record_of(
+    store: SqliteStore, found: StoredDecision | None, subgraph: OrderSubgraph
+) -> DecisionReport | None:
+    """The decision that was asked for, or the order's first, if it was made from this very subgraph.
+
+    Neo4j keeps an order as its first attempt has it: contributions of another one belong to other values.
+    """
+    if found is None:
+        return None
+    first = store.first_decision(found.order_key)
+    for record in (found, None if first is None else store.read_record(first)):
+        if record is not None and OrderSubgraph.unpack(record.report.subgraph) == subgraph:
+            return record.report
+    return None

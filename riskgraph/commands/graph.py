@@ -63,7 +63,8 @@ def show_graph(
     """Draw one order: its 137 behavior nodes, and the other orders behind the same device, card, address...
 
     Entities and orders are named by short digests alone. The other orders are those of now, not of the
-    moment of the decision. --json prints node-link data (networkx, d3).
+    moment of the decision. From Neo4j an order comes as its first attempt has it, with the decision that was
+    made from that. --json prints node-link data (networkx, d3; extra lab).
     """
     suffix = None if out is None else out.suffix.lower()
     if suffix is not None and suffix not in SUFFIXES:

@@ -47,3 +47,10 @@ def decision_of(order_key: str, connection: apsw.Connection) -> str | None:
     query = "SELECT decision_id FROM decisions WHERE key=? ORDER BY seq DESC LIMIT 1"
     found: str | None = connection.execute(query, (order_key,)).get
     return found
+
+
+def first_decision(order_key: str, connection: apsw.Connection) -> str | None:
+    """Id of the oldest decision on an order; None if there is none."""
+    query = "SELECT decision_id FROM decisions WHERE key=? ORDER BY seq LIMIT 1"
+    found: str | None = connection.execute(query, (order_key,)).get
+    return found

@@ -247,6 +247,10 @@ class SqliteStore:
         """Id of the newest decision on an order; None if there is none."""
         return self._read(partial(links.decision_of, order_key))
 
+    def first_decision(self, order_key: str) -> str | None:
+        """Id of the oldest decision on an order; None if there is none."""
+        return self._read(partial(links.first_decision, order_key))
+
     def events(self, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
         """Outbox rows with ``seq > after``, oldest first; ``payload`` decoded (contracts, section 6)."""
         query = f"SELECT {', '.join(EVENT_COLUMNS)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"

@@ -129,6 +129,22 @@ def test_orders_are_scored_again_from_their_nodes_and_further_attempts_are_told_
     assert "no order m|w|none" in beside("neo4j", "check", "m|w|none").error
 
 
+def test_an_order_from_the_graph_has_contributions_to_the_very_values_that_are_there(beside, shop, write):
+    _, ids = shop
+    beside("neo4j", "drain")
+
+    def behavior(*arguments):
+        data = beside("graph", "order", *arguments, "--json").json()
+        return {n["id"]: n for n in data["nodes"] if n["label"] == "Behavior"}
+
+    first, again = behavior(ids[0]), behavior(ids[5])
+    assert first["B093"]["phi"] != again["B093"]["phi"]
+    assert behavior(KEYS[0]) == again  # the store's newest decision, with its own values
+    assert [behavior(asked, "--from", "neo4j") for asked in (KEYS[0], ids[0], ids[5])] == [first] * 3
+    write("MATCH (o:Order {key: $other}), (p:Order {key: $key}) SET p.vec = o.vec", key=KEYS[0], other=KEYS[2])
+    assert not any("phi" in node for node in behavior(KEYS[0], "--from", "neo4j").values())
+
+
 def test_an_order_that_was_loaded_before_its_decision_is_neither_exported_nor_compared(beside, write):
     write("CREATE (:Order {key: $key, day: 1, at: 1.0})", key=KEYS[0])
     beside("neo4j", "drain")
