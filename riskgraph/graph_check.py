@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from riskgraph import bootstrap
-from riskgraph.core.errors import NotFound
+from riskgraph.core.errors import CheckFailed, NotFound, SubgraphError
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.graph_database import ANSWER_S, connected, wait
 from riskgraph.models import Model
@@ -28,22 +28,16 @@ SAME, OTHER, NO_SCORE, OTHER_SUBGRAPH, OTHER_MODEL = (
     "same_score", "other_score", "without_score", "of_another_subgraph", "of_another_model"
 )  # fmt: skip
 
-_SAMPLE = """
-MATCH (o:Order) WHERE o.nodes
-WITH o ORDER BY o.key LIMIT $sample
-OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
-WITH o, d ORDER BY d.at
-WITH o, collect(d { .* }) AS decisions
-RETURN o { .key, .vec, .phase, .nodes } AS o, decisions ORDER BY o.key
-"""
-_NAMED = """
+_SAMPLE = "MATCH (o:Order) WHERE o.nodes RETURN o.key AS key ORDER BY key LIMIT $sample"
+_ORDERS = """
 UNWIND $keys AS key
 MATCH (o:Order {key: key})
 OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
 WITH o, d ORDER BY d.at
 WITH o, collect(d { .* }) AS decisions
-RETURN o { .key, .vec, .phase, .nodes } AS o, decisions ORDER BY o.key
+RETURN o { .key, .vec, .phase, .nodes }, decisions ORDER BY o.key
 """
+_Read = tuple[OrderSubgraph | None, list[nodes.Edge]]
 
 
 def check_sample(settings: Settings, sample: int, progress: Progress) -> dict[str, Any]:
@@ -56,10 +50,11 @@ def check_sample(settings: Settings, sample: int, progress: Progress) -> dict[st
     found: list[dict[str, Any]] = []
     with connected(settings) as neo4j:
         rows = wait(neo4j, neo4j.rows(_SAMPLE, {"sample": sample}, 12 * ANSWER_S))
-        progress("check", 0, len(rows))
-        for start in range(0, len(rows), AT_ONCE):
-            found += _checked(neo4j, model, rows[start : start + AT_ONCE])
-            progress("check", len(found), len(rows))
+        keys = [row["key"] for row in rows]
+        progress("check", 0, len(keys))
+        for start in range(0, len(keys), AT_ONCE):
+            found += _checked(neo4j, model, keys[start : start + AT_ONCE])
+            progress("check", min(start + AT_ONCE, len(keys)), len(keys))
     return _totals(found)
 
 
@@ -73,58 +68,91 @@ def check_orders(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
         NotFound: If the graph has none of such a key.
     """
     model = bootstrap.serving_model(settings)[0]
+    asked = sorted(set(keys))
     with connected(settings) as neo4j:
-        rows = wait(neo4j, neo4j.rows(_NAMED, {"keys": sorted(set(keys))}, 12 * ANSWER_S))
-        missing = set(keys) - {row["o"]["key"] for row in rows}
-        if missing:
-            raise NotFound(f"the graph has no order {min(missing):.200}; a key is MERCHANT|CHANNEL|ORDER")
-        found = [
-            row for i in range(0, len(rows), AT_ONCE) for row in _checked(neo4j, model, rows[i : i + AT_ONCE])
-        ]
+        parts = [asked[start : start + AT_ONCE] for start in range(0, len(asked), AT_ONCE)]
+        found = [row for part in parts for row in _checked(neo4j, model, part)]
+    missing = set(asked) - {row["order"] for row in found}
+    if missing:
+        raise NotFound(f"the graph has no order {min(missing):.200}; a key is MERCHANT|CHANNEL|ORDER")
     return {**_totals(found), "orders": found}
 
 
-def _checked(neo4j: Connection, model: Model, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    shown = [row["o"]["key"] for row in rows if row["o"]["nodes"]]
-    read = dict(zip(shown, wait(neo4j, neo4j.read(partial(_read_back, keys=shown))), strict=True))
-    return [_order(model, row["o"], row["decisions"], read.get(row["o"]["key"])) for row in rows]
+def _checked(neo4j: Connection, model: Model, keys: Sequence[str]) -> list[dict[str, Any]]:
+    return [_order(model, *row) for row in wait(neo4j, neo4j.read(partial(_read_back, keys=keys)))]
 
 
 async def _read_back(
     tx: AsyncManagedTransaction, keys: Sequence[str]
-) -> list[tuple[OrderSubgraph | None, list[nodes.Edge]]]:
-    return [(await nodes.read_nodes(tx, key), await nodes.read_edges(tx, key)) for key in keys]
+) -> list[tuple[dict[str, Any], list[dict[str, Any]], _Read | None]]:
+    """Orders that are there, each with decisions and nodes in one transaction: erasures change all three."""
+    rows = await (await tx.run(_ORDERS, keys=list(keys))).values()
+    return [
+        (order, decisions, await _read_nodes(tx, order["key"]) if order["nodes"] else None)
+        for order, decisions in rows
+    ]
+
+
+async def _read_nodes(tx: AsyncManagedTransaction, key: str) -> _Read:
+    """Nodes and edges; None for nodes that are no subgraph: the check tells of them, and goes on."""
+    edges = await nodes.read_edges(tx, key)
+    try:
+        return await nodes.read_nodes(tx, key), edges
+    except (CheckFailed, SubgraphError):
+        return None, edges
+
+
+def _unpacked(vec: bytes | None) -> OrderSubgraph | None:
+    try:
+        return None if vec is None else OrderSubgraph.unpack(bytes(vec))
+    except SubgraphError:
+        return None
 
 
 def _order(
     model: Model,
     order: Mapping[str, Any],
     decisions: Sequence[Mapping[str, Any]],
-    read: tuple[OrderSubgraph | None, list[nodes.Edge]] | None,
+    read: _Read | None,
 ) -> dict[str, Any]:
-    """One order, scored again from its nodes, or from the packed subgraph where it has none.
+    """One order, scored again from its nodes, or from the packed subgraph where it has none that can be read.
 
     Returns:
-        Its key as ``order``; ``same_nodes`` and ``same_edges``, None without behavior nodes; the
-        ``probability`` by the model that serves, None where that does not know the order's class; and its
-        ``decisions`` with the score that each had and what comparing gives.
+        Its key as ``order``; ``same_nodes`` and ``same_edges``, None without behavior nodes, False where
+        nodes or packed subgraph are damaged; the ``probability`` by the model that serves, None where that
+        does not know the order's class or nothing can be read; and its ``decisions`` with the score that
+        each had and what comparing gives.
     """
-    packed = OrderSubgraph.unpack(bytes(order["vec"]))
+    packed = _unpacked(order["vec"])
     graph, edges = read or (None, [])
-    first = next((d["availability"] for d in decisions if d.get("first")), None)
-    availability = first or availability_of(order["phase"] or "pre_auth", packed)
-    known = model.scale(availability) is not None
-    again = model.score(packed if graph is None else graph, availability).probability if known else None
+    bare = read is None and packed is not None
     return {
         "order": order["key"],
-        "same_nodes": None if read is None else graph == packed,
-        "same_edges": None if read is None else sorted(edges) == sorted(nodes.template_edges(packed)),
-        "probability": again,
+        "same_nodes": None if bare else graph is not None and graph == packed,
+        "same_edges": None if bare else packed is not None and _same(edges, nodes.template_edges(packed)),
+        "probability": (again := _again(model, order, decisions, packed if graph is None else graph)),
         "decisions": [
             {"decision": d["id"], "score": d.get("score"), "found": _compared(model, d, again)}
             for d in decisions
         ],
     }
+
+
+def _same(edges: Sequence[nodes.Edge], expected: Sequence[nodes.Edge]) -> bool:
+    return Counter(edges) == Counter(expected)
+
+
+def _again(
+    model: Model,
+    order: Mapping[str, Any],
+    decisions: Sequence[Mapping[str, Any]],
+    graph: OrderSubgraph | None,
+) -> float | None:
+    if graph is None:
+        return None
+    first = next((d["availability"] for d in decisions if d.get("first")), None)
+    availability = first or availability_of(order["phase"] or "pre_auth", graph)
+    return None if model.scale(availability) is None else model.score(graph, availability).probability
 
 
 def _compared(model: Model, decision: Mapping[str, Any], again: float | None) -> str:

@@ -232,7 +232,8 @@ async def read_nodes(tx: AsyncManagedTransaction, order_key: str) -> OrderSubgra
     """The subgraph as its nodes have it; None for an order without nodes.
 
     Raises:
-        CheckFailed: If they are not the 137 nodes of the catalogue.
+        CheckFailed: If they are not the 137 nodes of the catalogue, or one has a state or a number of values
+            that it cannot have.
         SubgraphError: If their values contradict one another.
     """
     book = _BOOK
@@ -246,11 +247,14 @@ async def read_nodes(tx: AsyncManagedTransaction, order_key: str) -> OrderSubgra
     shares = np.zeros((book.histogram_count, BIN_COUNT), dtype=np.uint8)
     for name, state, parts, bins in rows:
         place = book[name].index
-        states[place] = _STATES[state]
-        if parts is not None:
-            components[book.component_slices[place]] = parts
-        if bins is not None:
-            shares[book.histogram_slices[place]] = np.reshape(bins, (-1, BIN_COUNT))
+        try:
+            states[place] = _STATES[state]
+            if parts is not None:
+                components[book.component_slices[place]] = parts
+            if bins is not None:
+                shares[book.histogram_slices[place]] = np.reshape(bins, (-1, BIN_COUNT))
+        except (KeyError, ValueError, TypeError, OverflowError) as wrong:
+            raise CheckFailed(f"order {order_key}: node {name} is damaged: {wrong!r:.80}") from wrong
     return OrderSubgraph(states, components, shares)
 
 

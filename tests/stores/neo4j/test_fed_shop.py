@@ -141,7 +141,9 @@ def test_an_order_from_the_graph_has_contributions_to_the_very_values_that_are_t
     assert first["B093"]["phi"] != again["B093"]["phi"]
     assert behavior(KEYS[0]) == again  # the store's newest decision, with its own values
     assert [behavior(asked, "--from", "neo4j") for asked in (KEYS[0], ids[0], ids[5])] == [first] * 3
-    write("MATCH (o:Order {key: $other}), (p:Order {key: $key}) SET p.vec = o.vec", key=KEYS[0], other=KEYS[2])
+    write(
+        "MATCH (o:Order {key: $other}), (p:Order {key: $key}) SET p.vec = o.vec", key=KEYS[0], other=KEYS[2]
+    )
     assert not any("phi" in node for node in behavior(KEYS[0], "--from", "neo4j").values())
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from riskgraph import bootstrap
+from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.eval.worlds import World
 from riskgraph.settings import Settings
 from riskgraph.stores.crash import synthetic_entry
@@ -85,6 +87,52 @@ def test_nodes_that_were_read_back_equal_what_is_packed_and_a_changed_one_is_fou
     found = beside("neo4j", "check", "--json")
     assert found.code == 3
     assert "1 in nodes, 0 in edges, 0 in score" in found.error
+
+
+DAMAGES = [
+    "DETACH DELETE b",
+    "SET b.state = 'gone'",
+    "REMOVE b.components",
+    "SET b.components = [1.0, 2.0, 3.0]",
+    "SET b.components = ['many']",
+    "REMOVE b.id",
+    "REMOVE o.vec",
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_order_is_told_as_one_that_differs_and_the_others_are_checked(beside, write, damage):
+    keys = ["m|w|1", "m|w|2"]
+    create = "UNWIND $keys AS key CREATE (:Order {key: key, at: 1.0, day: 0, vec: $vec})"
+    write(create, keys=keys, vec=OrderSubgraph.build({"B093": 4000.0}, {}).pack())
+    beside("neo4j", "rebuild", nodes="all")
+    assert beside("neo4j", "check", "--json").json()["first_that_differ"] == []
+    write(f"MATCH (o:Order {{key: $key}})-[:HAS]->(b {{id: 'B093'}}) {damage}", key=keys[0])
+    for arguments in ((), keys):
+        found = beside("neo4j", "check", *arguments, "--json")
+        assert found.code == 3
+        told = json.loads(found.out)
+        assert (told["checked"], told["differ"]["nodes"], told["first_that_differ"]) == (2, 1, keys[:1])
+
+
+def during(monkeypatch, act):
+    """Commands that show bars do this as soon as they begin to count."""
+
+    @contextmanager
+    def bars():
+        left = [act]
+        yield lambda *_: left and left.pop()()
+
+    monkeypatch.setattr("riskgraph.commands.neo4j.progress_bars", bars)
+
+
+def test_orders_that_are_erased_during_a_check_do_not_differ(beside, write, monkeypatch):
+    create = "UNWIND ['m|w|1', 'm|w|2'] AS key CREATE (:Order {key: key, at: 1.0, day: 0, vec: $vec})"
+    write(create, vec=OrderSubgraph.build({"B093": 4000.0}, {}).pack())
+    beside("neo4j", "rebuild", nodes="all")
+    during(monkeypatch, lambda: beside("neo4j", "erase", "m|w|1"))
+    told = beside("neo4j", "check", "--json").json()
+    assert (told["checked"], told["first_that_differ"]) == (1, [])
 
 
 def test_a_load_says_how_many_of_its_orders_a_service_takes_out_for_their_age(
