@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskgraph import __version__
 from riskgraph.api import checkout, compliance, contest, errors, reviews, subjects, verify
-from riskgraph.core.errors import RiskgraphError
+from riskgraph.core.errors import RiskgraphError, StorageUnavailable
 from riskgraph.service import Service
 from riskgraph.stores.neo4j.store import Neo4jStore
 
@@ -81,12 +82,16 @@ def create_app(service: Service) -> FastAPI:
 
     @app.get("/readyz", tags=["administration"], summary="The service can decide lawfully", responses=_READY)
     async def readyz() -> JSONResponse:
-        """``neo4j`` tells how the paths to a Neo4j are, where one is set; readiness depends on none of it."""
+        """``neo4j`` tells how the paths to a Neo4j are, where one is set; readiness depends on none of it.
+
+        It is left out while the journal cannot be read.
+        """
         problems = service.problems()
         status = 503 if problems else 200
         told: dict[str, Any] = {"ready": not problems, "problems": problems}
         if isinstance(service.store, Neo4jStore):
-            told["neo4j"] = service.store.shared_state()
+            with suppress(StorageUnavailable):
+                told["neo4j"] = await run_in_threadpool(service.store.shared_state)
         return JSONResponse(told, status_code=status)
 
     return app

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,7 @@ from starlette.testclient import TestClient
 
 from riskgraph import bootstrap
 from riskgraph.api.app import create_app
-from riskgraph.core.errors import Invalid
+from riskgraph.core.errors import Invalid, StorageUnavailable
 from riskgraph.governance.keys import create_key
 from riskgraph.settings import Settings
 from tests.api.conftest import order
@@ -42,6 +44,25 @@ def test_a_server_that_is_not_there_costs_no_order_anything_and_the_page_tells(s
         described = schema["content"]["application/json"]["schema"]
         assert set(described["properties"]["neo4j"]["properties"]) == set(ready.json()["neo4j"])
         jsonschema.Draft202012Validator(described).validate(ready.json())
+
+
+def test_readiness_is_told_where_the_journal_cannot_be_read_and_no_decision_waits_for_that(
+    settings, monkeypatch
+):
+    service = bootstrap.open_service(settings, bootstrap.demo_profile())
+    asked = []
+
+    def unreadable():
+        with suppress(RuntimeError):
+            asked.append(asyncio.get_running_loop())
+        asked.append("journal")
+        raise StorageUnavailable("the disk is gone")
+
+    monkeypatch.setattr(service.store, "shared_state", unreadable)
+    with TestClient(create_app(service)) as client:
+        ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "problems": []})
+    assert asked == ["journal"]  # no loop ran on the thread that asked
 
 
 def test_commands_work_on_the_journal(settings):

@@ -34,6 +34,8 @@ from riskgraph.stores.sqlite import KEEP_S, SqliteStore
 _LOG = logging.getLogger("riskgraph.stores")
 PROBE_S, WARM_S = 1.0, 8.0
 LOOK_S = 0.25
+# Of all that the graph does not hold yet; orders look at each event once, on the loop's thread alone.
+_PENDING = "SELECT EXISTS(SELECT 1 FROM outbox WHERE seq > ? AND type = ?)"
 # Of what a client waits at all, half is for commit and network, and half of the rest for this.
 _SHARE = 4
 _PROBE = parameters({})
@@ -210,12 +212,19 @@ class Neo4jStore(SqliteStore):
             await asyncio.sleep(LOOK_S)
 
     def shared_state(self) -> dict[str, Any]:
-        """How the paths to Neo4j are: for people who run the service, nothing depends on it."""
+        """How the paths to Neo4j are: for people who run the service, nothing depends on it.
+
+        It reads the journal, so it is not for the loop; any other thread may ask.
+
+        Raises:
+            StorageUnavailable: If the journal cannot be read.
+        """
         open_s, status = self.breaker.open_s, self.feed.status
+        ((pending,),) = self._fetch(_PENDING, status.packed, ERASED)
         return {
             "breaker": "closed" if open_s is None else "open",
             "open_s": None if open_s is None else round(open_s, 1),
-            "erasure_pending": self._erasure_pending(),
+            "erasure_pending": bool(pending) or not status.name,
             "feed_lag_events": max(0, self.feed_end() - status.packed) if status.name else None,
             "last_error": self.breaker.last_error,
             "feed_error": status.error.partition(":")[0] or None,
