@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 from riskgraph import bootstrap
 from riskgraph.core.errors import CheckFailed, Conflict, Unavailable
 from riskgraph.service import Service
-from riskgraph.settings import Settings
+from riskgraph.settings import MAX_DAYS, Settings
+from riskgraph.stores.neo4j.connect import read_credentials
 from riskgraph.stores.neo4j.store import Neo4jStore
 
 HOW = (
-    "no Neo4j is given: start one with make neo4j, then set RISKGRAPH_NEO4J_URI, RISKGRAPH_NEO4J_USER and "
-    "RISKGRAPH_NEO4J_PASSWORD_FILE; all that it holds is wiped"
+    "RISKGRAPH_NEO4J_URI names no Neo4j: start one with make neo4j, set that to what python -m "
+    "tests.support.neo4j_server uri prints, and RISKGRAPH_NEO4J_USER and RISKGRAPH_NEO4J_PASSWORD_FILE to "
+    "what status prints; all that the server holds is wiped"
 )
 POLL_S = 0.005
 LIMIT_S = 600.0
@@ -40,7 +42,7 @@ WITH n LIMIT 1000 DETACH DELETE n RETURN count(*)
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server answers; without a user it asks for nobody."""
+    """Where a server answers; without user and password file it asks for nobody."""
 
     uri: str
     user: str = ""
@@ -48,7 +50,7 @@ class Server:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Server:
-        """The server that ``RISKGRAPH_NEO4J_URI`` names.
+        """The server that ``RISKGRAPH_NEO4J_URI`` names; the user of a password is neo4j if none is given.
 
         Raises:
             Unavailable: If it is not set; the message says how to start one.
@@ -57,7 +59,8 @@ class Server:
         if not uri:
             raise Unavailable(HOW)
         path = environment.get("RISKGRAPH_NEO4J_PASSWORD_FILE")
-        return cls(uri, environment.get("RISKGRAPH_NEO4J_USER", ""), Path(path) if path else None)
+        user = environment.get("RISKGRAPH_NEO4J_USER", "neo4j" if path else "")
+        return cls(uri, user, Path(path) if path else None)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -84,6 +87,8 @@ class Server:
             neo4j_user=self.user,
             neo4j_password_file=self.password_file,
             neo4j_nodes=nodes,
+            # Simulated orders are as old as their world, and none may go while it is measured.
+            neo4j_days=MAX_DAYS,
         )
 
 
@@ -92,22 +97,27 @@ class Graph:
 
     Raises:
         Unavailable: If the server does not answer.
-        Conflict: If it holds data that are not of an earlier bench.
+        Conflict: If it holds data that neither a bench nor the project's tests have left.
+        Invalid: If user and password file are not given together, or the file cannot be read.
     """
 
     def __init__(self, server: Server) -> None:
         import neo4j
 
-        password = server.password_file.read_text("utf-8").strip() if server.password_file else ""
-        auth = (server.user, password) if server.user else None
+        auth = read_credentials(server.uri, server.user, server.password_file)
         self._driver = neo4j.GraphDatabase.driver(server.uri, auth=auth, notifications_min_severity="OFF")
         try:
+            # A statement would be tried again for half a minute.
+            self._driver.verify_connectivity()
             if self.ask(_FOREIGN)[0][0]:
                 raise Conflict(f"{server.uri} holds data, and a bench would wipe them: give it an empty one")
-        except (neo4j.exceptions.DriverError, neo4j.exceptions.Neo4jError) as wrong:
-            raise Unavailable(f"{server.uri} does not answer: {type(wrong).__name__}; {HOW}") from wrong
-        self.ask(_MARK)
-        self.wipe()
+            self.ask(_MARK)
+            self.wipe()
+        except BaseException as wrong:
+            self.close()
+            if isinstance(wrong, neo4j.exceptions.DriverError | neo4j.exceptions.Neo4jError):
+                raise Unavailable(f"{server.uri} does not answer: {type(wrong).__name__}; {HOW}") from wrong
+            raise
 
     def ask(self, query: LiteralString, **parameters: Any) -> list[list[Any]]:
         """Rows of one statement."""

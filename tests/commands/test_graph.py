@@ -14,18 +14,20 @@ import pytest
 from riskgraph import bootstrap
 from riskgraph.core.catalog import NODE_COUNT
 from riskgraph.core.errors import ExtraMissing
-from riskgraph.core.links import LinkedEntity, LinkedOrder, OrderLinks
+from riskgraph.core.links import LinkedEntity, LinkedOrder, OrderLinks, short_name
+from riskgraph.core.outcome import Outcome
 from riskgraph.explainers.links_svg import CLOSEST, MOST, ORDER_RADIUS, _places
 from riskgraph.pipeline import decide
 from riskgraph.settings import Settings
 from tests.support.cli import riskgraph
 
+NOW = 1_790_000_000.0
 ORDER = Path(__file__).parents[1] / "golden/order.json"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
-    """A home with three orders of one device, the body of the last, and the id of its decision."""
+    """A home with three orders of one device, the first a fraud, the body of the last, its decision's id."""
     home = tmp_path_factory.mktemp("graph")
     service = bootstrap.open_service(Settings(home=home, deadline_ms=60_000), bootstrap.demo_profile())
     body = json.loads(ORDER.read_text("utf-8"))
@@ -36,6 +38,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
             key = f"k{i}"
             work = decide(sent, service.line, key_id="k", idempotency_key=key, body_sha256="0" * 64)
             answer = json.loads(asyncio.run(work).body)
+        fraud = key_of(body | {"order_id": "G-0"})
+        service.store.append_outcomes([Outcome("x", fraud, "chargeback_fraud", NOW, NOW)])
     finally:
         service.close()
     return home, sent, answer["decision_id"]
@@ -61,6 +65,22 @@ def test_an_order_prints_as_node_link_data_that_networkx_reads(shop):
     typed = [(a, b) for a, b, kind in graph.edges(keys=True) if kind in ("CAUSAL", "SAME_PAGE")]
     assert typed
     assert all({a, b} <= present for a, b in typed)
+
+
+def test_each_order_is_told_with_its_verdict_and_whether_it_was_a_fraud(shop):
+    home, body, decision = shop
+    told = riskgraph("graph", "order", decision, "--json", home=home).json()
+    with bootstrap.open_keys(Settings(home=home)) as store:
+        verdicts = {row["order_key"]: row["verdict"] for row in store.decisions(limit=10)}
+    expected = {
+        short_name(key_of(body | {"order_id": name})): (
+            verdicts[key_of(body | {"order_id": name})],
+            name == "G-0",
+        )
+        for name in ("G-0", "G-1", "G-2")
+    }
+    orders = [node for node in told["nodes"] if node["label"] == "Order"]
+    assert {node["id"]: (node["verdict"], node["fraud"]) for node in orders} == expected
 
 
 def test_an_order_is_found_by_its_key_too(shop):

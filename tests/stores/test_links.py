@@ -11,7 +11,8 @@ from riskgraph.core.history import HUB_ORDERS
 from riskgraph.core.links import short_name
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_secrets
-from tests.stores.builders import DAY, HOUR, an_order, an_outcome
+from tests.stores.builders import DAY, HOUR, an_order, an_outcome, attempt
+from tests.stores.model import decided
 
 
 @pytest.fixture
@@ -78,6 +79,24 @@ def test_fraud_that_was_taken_back_is_no_fraud_on_record(store):
     load(store, [an_order("now", card="c"), *orders], outcomes)
     told = {o.name: o.fraud for o in store.links("m|web|now", 10).orders}
     assert told == {short_name("m|web|true"): True, short_name("m|web|false"): False}
+
+
+def test_each_order_is_told_with_the_verdict_of_its_newest_decision(store):
+    held = an_order("held", ago=DAY, account="bob", card="c")
+    fine = an_order("fine", ago=2 * DAY, account="eve", card="c")
+    load(store, [an_order("loaded", ago=3 * DAY, account="zoe", card="c")])
+    store.append(decided(an_order("now", card="c"), "d-now", flagged=True))
+    store.append(decided(held, "d-1"))
+    store.append(decided(attempt(held, 2, HOUR), "d-2", flagged=True))
+    store.append(decided(fine, "d-3"))
+    store.append_outcomes([an_outcome("fine", "chargeback_fraud")])
+    links = store.links("m|web|now", 10)
+    assert links.order.verdict == "review"
+    assert [(o.name, o.verdict, o.fraud) for o in links.orders] == [
+        (short_name("m|web|held"), "review", False),
+        (short_name("m|web|fine"), "accept", True),
+        (short_name("m|web|loaded"), None, False),
+    ]
 
 
 def test_an_order_that_is_not_there_has_no_links(store):

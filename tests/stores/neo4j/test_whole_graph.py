@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from riskgraph import bootstrap
+from riskgraph.core.links import short_name
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.eval.worlds import World
 from riskgraph.settings import Settings
 from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.neo4j.queries import queries
-from tests.stores.builders import an_order
+from tests.stores.builders import DAY, an_order, an_outcome
+from tests.stores.model import decided
 from tests.support.cli import riskgraph
 
 pytest.importorskip("pyarrow")
@@ -182,6 +185,31 @@ def test_an_order_is_drawn_from_the_graph_as_it_was_loaded(beside, world):
     labels = [node["label"] for node in data["nodes"]]
     assert (labels.count("Behavior"), labels.count("Account")) == (137, 1)
     assert {edge["key"] for edge in data["edges"]} >= {"HAS", "PLACED_BY"}
+
+
+def without_contributions(entry):
+    """A synthetic decision whose report can be drawn: its contributions are no numbers."""
+    report = replace(entry.decision.report, phi=b"")
+    return replace(entry, decision=replace(entry.decision, report=report))
+
+
+def test_links_from_the_graph_are_those_of_the_journal_that_fed_it(beside, world):
+    shared = {"device": "d", "card": "c"}
+    orders = [an_order(f"l-{n}", ago=n * DAY, account=f"a{n}", **shared) for n in range(4)]
+    with bootstrap.open_keys(Settings(home=world.parent / "home")) as store:
+        for n, order in enumerate(orders):
+            store.append(without_contributions(decided(order, f"l-{n}", flagged=n % 2 == 1)))
+        store.append_outcomes([an_outcome("l-1", "chargeback_fraud"), an_outcome("l-2", "confirmed_fraud")])
+    beside("neo4j", "drain")
+    here, there = (
+        beside("graph", "order", orders[0].key, "--from", source, "--json").json()
+        for source in ("store", "neo4j")
+    )
+    assert there == here
+    told = {node["id"]: (node["verdict"], node["fraud"]) for node in there["nodes"] if "verdict" in node}
+    assert told == {
+        short_name(order.key): (("accept", "review")[n % 2], n in (1, 2)) for n, order in enumerate(orders)
+    }
 
 
 def test_a_guest_of_whom_only_the_graph_knows_is_erased_by_key(beside, write, world):
