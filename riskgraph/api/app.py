@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskgraph import __version__
-from riskgraph.api import checkout, compliance, contest, errors, reviews, subjects, verify
+from riskgraph.api import behavior, checkout, compliance, contest, errors, reviews, subjects, verify
 from riskgraph.core.errors import RiskgraphError, StorageUnavailable
 from riskgraph.service import Service
 from riskgraph.stores.neo4j.store import Neo4jStore
@@ -73,7 +73,11 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     app.add_middleware(Decisions)
     app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
-    for part in (checkout, compliance, reviews, contest, subjects, verify):
+    app.add_middleware(
+        behavior.ShopOrigins,
+        origins=lambda: service.authenticator.origins(service.line.clock.now()),
+    )
+    for part in (checkout, behavior, compliance, reviews, contest, subjects, verify):
         app.include_router(part.router)
 
     @app.get("/healthz", tags=["administration"], summary="The process is alive")
