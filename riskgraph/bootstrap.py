@@ -373,7 +373,7 @@ def open_service(
         store=store,
         profile=profile,
         reviews=reviews,
-        subjects=open_subjects(settings, profile, store, line.clock),
+        subjects=open_subjects(settings, profile, store, clock, sessions),
         collecting=collecting,
         authenticator=authenticator,
         problems=problems,
@@ -408,15 +408,20 @@ def open_reports(
 
 
 def open_subjects(
-    settings: Settings, profile: MerchantProfile, store: SqliteStore, clock: Clock | None = None
+    settings: Settings,
+    profile: MerchantProfile,
+    store: SqliteStore,
+    clock: Clock | None = None,
+    sessions: SessionStore | None = None,
 ) -> Subjects:
-    """The rights of data subjects over the store."""
+    """The rights of data subjects over the store and the sessions beside it."""
     reports = open_reports(settings, store, profile, open_reviews(settings, store, profile, clock))
 
     def report(decision_id: str, lang: str) -> tuple[bytes, str]:
         return reports.render(decision_id, None, "subject", "both", lang, "json")
 
-    return Subjects(store, open_door(settings), clock or SystemClock(), report)
+    sessions = sessions or open_sessions(settings)
+    return Subjects(store, sessions, open_door(settings), clock or SystemClock(), report)
 
 
 def verify_log(settings: Settings, kept: TreeHead | None = None) -> Verified:

@@ -1,7 +1,8 @@
-"""Behavior that the browser SDK gathers under consent: sessions, flushes, withdrawal, and an order's nodes.
+"""Behavior that the browser SDK gathers under consent: sessions, flushes, withdrawal, an order's nodes.
 
-GDPR Art. 6(1)(a), 7, 25; ePrivacy Directive Art. 5(3); PIPL Art. 13-16. A publishable key stands in every page of
-the shop, so nothing here rests on it alone: a session is of one origin, and only who has its nonce adds to it.
+GDPR Art. 6(1)(a), 7, 25; ePrivacy Directive Art. 5(3); PIPL Art. 13-16. A publishable key stands in every
+page of the shop, so nothing here rests on it alone: a session is of one origin, and only who has its nonce
+adds to it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from riskgraph.core.behavior import PURPOSES, Flush, evidence_bits, refuse_ungra
 from riskgraph.core.behavior_nodes import NOTHING, SessionNodes, nodes, refused
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Forbidden, Invalid, UnknownField
-from riskgraph.core.order import Order
 from riskgraph.core.order import PURPOSES as ALL_PURPOSES
+from riskgraph.core.order import Order
 from riskgraph.core.reader import Reader
 from riskgraph.governance.keys import ApiKey, Authenticator
 from riskgraph.governance.limits import RateLimiter

@@ -73,6 +73,8 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     app.add_middleware(Decisions)
     app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
+    # Everybody can call these; however many do, the checkout keeps the other half.
+    app.add_middleware(LoadShedder, limit=max(1, service.settings.max_in_flight // 2), paths=behavior.PATHS)
     app.add_middleware(
         behavior.ShopOrigins,
         origins=lambda: service.authenticator.origins(service.line.clock.now()),
@@ -103,14 +105,15 @@ def create_app(service: Service) -> FastAPI:
 
 @dataclass
 class LoadShedder:
-    """Pure ASGI: beyond ``limit`` calls in flight, answer 503 at once instead of queueing."""
+    """Pure ASGI: beyond ``limit`` calls in flight to ``paths``, answer 503 at once instead of queueing."""
 
     app: ASGIApp
     limit: int
+    paths: tuple[str, ...] = ("/",)
     in_flight: int = field(default=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not scope["path"].startswith(self.paths):
             await self.app(scope, receive, send)
             return
         if self.in_flight >= self.limit:

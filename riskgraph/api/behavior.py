@@ -19,7 +19,7 @@ from riskgraph.core.behavior import SCHEMA
 from riskgraph.core.order import PURPOSES
 
 router = APIRouter(tags=["browser SDK"])
-SESSIONS, BEHAVIOR = "/v1/sessions", "/v1/behavior"
+PATHS = SESSIONS, BEHAVIOR = "/v1/sessions", "/v1/behavior"
 OPENING_BYTES, FLUSH_BYTES = 2_048, 4_096
 MAX_DEPTH = 6
 PREFLIGHT_S = 600
@@ -169,8 +169,7 @@ class ShopOrigins(CORSMiddleware):
         return origin in self._known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] == "http" and (path == SESSIONS or path.startswith(BEHAVIOR)):
+        if scope["type"] == "http" and scope["path"].startswith(PATHS):
             await super().__call__(scope, receive, send)
         else:
             await self.app(scope, receive, send)

@@ -39,8 +39,8 @@ def create(
 ) -> None:
     """Make a key and show it once. Without --expires or --days it does not expire.
 
-    The role publishable is for the browser SDK: its key (pk_…) stands in the shop's pages, opens sessions from
-    the named origins and does nothing else.
+    The role publishable is for the browser SDK: its key (pk_…) stands in the shop's pages, opens sessions
+    from the named origins and does nothing else.
     """
     end = end_of_life(expires, days, datetime.now(UTC))
     moment = None if end is None else end.timestamp()

@@ -110,7 +110,7 @@ class Sums:
 
 
 def refuse_ungranted(flush: Flush, granted: Sequence[str]) -> None:
-    """Check that a flush tells nothing beyond what the session's consent opens (GDPR Art. 6, 7; PIPL Art. 14).
+    """Check that a flush tells nothing that the session's consent does not open (GDPR Art. 7; PIPL Art. 14).
 
     Raises:
         Invalid: Naming the first field and its purpose.

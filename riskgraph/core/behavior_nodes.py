@@ -1,6 +1,7 @@
 """From the sums of a session to node values, by the rules of ``behavior-map.json``.
 
-The rules are told in ``docs/sdk.md``; the SDK's tests apply the same ones (``sdk_js/test/support/nodes.mjs``).
+The rules are told in ``docs/sdk.md``; tests of the SDK apply the same ones, see
+``sdk_js/test/support/nodes.mjs``.
 """
 
 from __future__ import annotations

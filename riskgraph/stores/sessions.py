@@ -3,8 +3,8 @@
 Nothing raw lies here: tokens and nonces are hashed, consent ids and order keys are keyed digests, and what a
 session sent is added up and not kept one by one. Rows go a day after their session has expired.
 
-A *print* is a keyed digest of one histogram's counts, under a random mark of its session. It stays for 30 days
-and then names nobody, since the mark goes with the session's row.
+A *print* is a keyed digest of one histogram's counts, under a random mark of its session. It stays for 30
+days, and names nobody once the session's row has gone, or its mark at a withdrawal.
 """
 
 from __future__ import annotations
@@ -49,9 +49,15 @@ CREATE TABLE prints(digest BLOB, mark BLOB, name TEXT NOT NULL, bits REAL NOT NU
     PRIMARY KEY(digest, mark)) WITHOUT ROWID;
 CREATE INDEX prints_at ON prints(at);
 """
+# What is over its time, by table; the parameter is now.
+OVER = {
+    "sessions": f"expires < ? - {KEPT_S}",
+    "prints": f"at < ? - {PRINTS_S}",
+    "withdrawn": f"since < ? - {WITHDRAWN_S}",
+}
 _COLUMNS = (
-    "sid, token, nonce, merchant, origin, key_id, consent, consent_at, purposes, opened, expires, order_name, "
-    "mark, withdrawn, sums"
+    "sid, token, nonce, merchant, origin, key_id, consent, consent_at, purposes, opened, expires, "
+    "order_name, mark, withdrawn, sums"
 )
 
 
@@ -142,7 +148,8 @@ class SessionStore:
             if connection.execute(gone, (session.consent, session.consent_at)).get:
                 raise withdrawn()
             connection.execute(
-                f"INSERT INTO sessions({_COLUMNS}) VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, NULL)",
+                f"INSERT INTO sessions({_COLUMNS}) "
+                "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, NULL)",
                 (
                     session.token, session.nonce, session.merchant, session.origin, session.key_id,
                     session.consent, session.consent_at, msgspec.json.encode(session.purposes),
@@ -268,23 +275,26 @@ class SessionStore:
 
     def purge(self, at: float) -> dict[str, int]:
         """Take out what is over its time; returns how many sessions, prints and withdrawals that were."""
-        due = {
-            "sessions": ("expires < ?", at - KEPT_S),
-            "prints": ("at < ?", at - PRINTS_S),
-            "withdrawn": ("since < ?", at - WITHDRAWN_S),
-        }
 
         def work(connection: apsw.Connection) -> dict[str, int]:
             counts = {}
-            for table, (where, before) in due.items():
-                connection.execute(f"DELETE FROM {table} WHERE {where}", (before,))
+            for table, where in OVER.items():
+                connection.execute(f"DELETE FROM {table} WHERE {where}", (at,))
                 counts[table] = connection.changes()
             return counts
 
         if not self.path.exists():
-            return dict.fromkeys(due, 0)
+            return dict.fromkeys(OVER, 0)
         self._purged = at
         return self._write(work, wipe=True)
+
+    def due(self, at: float) -> dict[str, int]:
+        """What :meth:`purge` would take out."""
+        if not self.path.exists():
+            return dict.fromkeys(OVER, 0)
+        with self._opened() as connection:
+            rows = {t: f"SELECT count(*) FROM {t} WHERE {where}" for t, where in OVER.items()}
+            return {table: connection.execute(query, (at,)).get for table, query in rows.items()}
 
     def _write(self, work: Callable[[apsw.Connection], T], *, wipe: bool = False) -> T:
         """One transaction; afterwards, where bytes must not stay, an empty write-ahead log."""
