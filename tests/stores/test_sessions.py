@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskgraph.collecting import Collecting
-from riskgraph.core.behavior import MAP, Flush
+from riskgraph.core.behavior import MAP, Flush, evidence_bits
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Conflict, Forbidden, Gone, StorageUnavailable
 from riskgraph.stores.sessions import (
@@ -242,6 +242,18 @@ def test_a_moment_of_typing_is_no_evidence_of_a_replay(store):
     opened(store, "b", consent="another")
     assert count(store, "a")
     assert count(store, "b")
+
+
+def test_counts_that_many_sessions_have_had_are_no_sign_of_a_copy(store, monkeypatch):
+    monkeypatch.setattr("riskgraph.stores.sessions.COMMON", 2)
+    few = {name: bins for name, bins in LONG.histograms.items() if evidence_bits(bins) < REPLAY_BITS}
+    parts = [replace(LONG, histograms={name: bins}) for name, bins in few.items()]
+    for i in range(3):
+        opened(store, f"t{i}", consent=f"c{i}")
+        for seq, part in enumerate(parts):
+            assert count(store, f"t{i}", seq=seq, flush=part)
+    opened(store, "last", consent="last")
+    assert count(store, "last", flush=replace(LONG, histograms=few))
 
 
 def test_the_same_movements_of_another_merchants_shopper_are_not_compared(store):
