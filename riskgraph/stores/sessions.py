@@ -23,7 +23,7 @@ import msgspec
 
 from riskgraph.core.behavior import Flush, Sums
 from riskgraph.core.door import DIGEST_BYTES, Door
-from riskgraph.core.errors import Conflict, Forbidden, Gone, StorageUnavailable
+from riskgraph.core.errors import Conflict, Forbidden, SessionExpired, StorageUnavailable
 from riskgraph.stores.schema import BUSY_MS, check_sqlite, storage_errors
 
 T = TypeVar("T")
@@ -179,7 +179,7 @@ class SessionStore:
 
         Raises:
             Forbidden: If the session was withdrawn meanwhile.
-            Gone: If its time is over.
+            SessionExpired: If its time is over.
             Conflict: If another session sent these histograms, or this one has had 2,000 flushes.
             StorageUnavailable: If nothing was committed.
         """
@@ -328,8 +328,8 @@ def withdrawn() -> Forbidden:
     return Forbidden("this consent was withdrawn: ask for a new one", code="consent_withdrawn")
 
 
-def expired() -> Gone:
-    return Gone("the session has expired: open a new one", code="session_expired")
+def expired() -> SessionExpired:
+    return SessionExpired("the session has expired: open a new one")
 
 
 def _connect(path: Path) -> apsw.Connection:

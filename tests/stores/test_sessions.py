@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from riskgraph.collecting import Collecting
 from riskgraph.core.behavior import MAP, Flush, evidence_bits
 from riskgraph.core.door import Door
-from riskgraph.core.errors import Conflict, Forbidden, Gone, StorageUnavailable
+from riskgraph.core.errors import Conflict, Forbidden, SessionExpired, StorageUnavailable
 from riskgraph.stores.sessions import (
     DAY_S,
     EXPIRES_S,
@@ -121,7 +121,7 @@ def test_only_its_owner_can_read_the_file_and_nothing_raw_lies_in_it(store):
 
 def test_no_flush_counts_once_the_session_is_over(store):
     opened(store)
-    with pytest.raises(Gone) as gone:
+    with pytest.raises(SessionExpired) as gone:
         count(store, at=NOW + EXPIRES_S)
     assert gone.value.code == "session_expired"
 
