@@ -262,7 +262,8 @@ class SessionStore:
             return 0
         erased = self._write(work, wipe=True)
         if erased:
-            with self._opened() as connection:
+            # Rows are overwritten; copies that SQLite left when it rearranged pages go with a new file.
+            with self._opened() as connection, suppress(apsw.BusyError, apsw.LockedError):
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return erased
@@ -385,7 +386,7 @@ def _refuse_replayed(mark: bytes, prints: Sequence[Print], connection: apsw.Conn
     found: dict[bytes, dict[str, float]] = {}
     for one in prints:
         query = "SELECT mark FROM prints WHERE digest=? AND mark<>? LIMIT ?"
-        others = connection.execute(query, (one.digest, mark, COMMON + 1)).fetchall()
+        others: list[Any] = connection.execute(query, (one.digest, mark, COMMON + 1)).fetchall()
         for (other,) in others if len(others) <= COMMON else ():
             names = found.setdefault(other, {})
             names[one.name] = max(names.get(one.name, 0.0), one.bits)
