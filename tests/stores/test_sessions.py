@@ -161,11 +161,14 @@ def test_a_withdrawal_takes_out_what_every_session_of_the_consent_gathered(store
         assert wrong.value.code == "consent_withdrawn"
 
 
-def test_a_consent_that_was_given_anew_opens_sessions_again(store):
+@pytest.mark.parametrize("given_at", [NOW - 61, NOW - 59.999])
+def test_a_withdrawal_is_of_one_record_and_not_of_all_that_share_its_id(store, given_at):
     opened(store)
+    opened(store, "another shopper", given_at=given_at)
+    count(store, "another shopper")
     store.withdraw(store.find(TOKEN), NOW + 5)
-    assert opened(store, "later", given_at=NOW - 59)
-    assert count(store, "later")
+    assert count(store, "another shopper", seq=2)
+    assert opened(store, "later", given_at=given_at)
 
 
 def test_no_byte_of_the_sums_is_left_after_a_withdrawal(store):
