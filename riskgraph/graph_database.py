@@ -248,8 +248,10 @@ def export_world(settings: Settings, out: Path, progress: Progress) -> dict[str,
         outcomes: list[Outcome] = []
         facts = {"provenance": "simulated" if simulated else "merchant"}
         numbers: set[str] = set()
+        same_number = 0
 
         def orders() -> Iterator[dict[str, Any]]:
+            nonlocal same_number
             done = 0
             for day in range(first, last + 1):
                 for order in wait(neo4j, neo4j.rows(_DAY, {"day": day}, 4 * ANSWER_S)):
@@ -257,14 +259,15 @@ def export_world(settings: Settings, out: Path, progress: Progress) -> dict[str,
                         raise _mixed("an order of the other kind came meanwhile")
                     row, done = _world_row(order["o"]), done + 1
                     if row["order_id"] in numbers:
+                        same_number += 1
                         continue
                     numbers.add(row["order_id"])
                     outcomes.extend(map(decode_outcome, order["o"].get("outcomes", ())))
                     yield row
-                progress("export", done, total)
+                progress("export", min(done, total), total)
 
         counts = worlds.write_packed_world(out, orders(), outcomes, facts)
-    left = {"unknown_consent": unknown, "same_number": total - len(numbers)}
+    left = {"unknown_consent": unknown, "same_number": same_number}
     return {**counts, **facts, "left_out": left, "world": str(out)}
 
 

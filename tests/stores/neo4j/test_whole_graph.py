@@ -129,6 +129,17 @@ def during(monkeypatch, act):
     monkeypatch.setattr("riskgraph.commands.neo4j.progress_bars", bars)
 
 
+def test_an_order_that_comes_during_an_export_is_no_order_that_is_left_out(
+    beside, world, write, tmp_path, monkeypatch
+):
+    whole = beside("neo4j", "load", world, "--nodes", "none", "--json").json()
+    newest = "MATCH (o:Order) WITH o ORDER BY o.day DESC LIMIT 1 "
+    during(monkeypatch, lambda: write(newest + "CREATE (n:Order) SET n = o { .*, key: o.key + 'x' }"))
+    told = beside("neo4j", "export", "--out", tmp_path / "back", "--json").json()
+    assert told["orders"] == whole["orders"] + 1
+    assert told["left_out"] == {"unknown_consent": 0, "same_number": 0}
+
+
 def test_orders_that_are_erased_during_a_check_do_not_differ(beside, write, monkeypatch):
     create = "UNWIND ['m|w|1', 'm|w|2'] AS key CREATE (:Order {key: key, at: 1.0, day: 0, vec: $vec})"
     write(create, vec=OrderSubgraph.build({"B093": 4000.0}, {}).pack())
