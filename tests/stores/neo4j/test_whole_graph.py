@@ -18,6 +18,7 @@ from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.neo4j.queries import queries
 from tests.stores.builders import DAY, an_order, an_outcome
 from tests.stores.model import decided
+from tests.stores.test_reviews import CASE, claim, decide
 from tests.support.cli import riskgraph
 
 pytest.importorskip("pyarrow")
@@ -204,19 +205,24 @@ def without_contributions(entry):
     return replace(entry, decision=replace(entry.decision, report=report))
 
 
-def test_links_from_the_graph_are_those_of_the_journal_that_fed_it(beside, world):
+def test_links_from_the_graph_are_those_of_the_journal_that_fed_it(beside, world, write):
     shared = {"device": "d", "card": "c"}
     orders = [an_order(f"l-{n}", ago=n * DAY, account=f"a{n}", **shared) for n in range(4)]
     with bootstrap.open_keys(Settings(home=world.parent / "home")) as store:
         for n, order in enumerate(orders):
             store.append(without_contributions(decided(order, f"l-{n}", flagged=n % 2 == 1)))
         store.append_outcomes([an_outcome("l-1", "chargeback_fraud"), an_outcome("l-2", "confirmed_fraud")])
+        case = replace(CASE, decision_id="l-3", order_key=orders[3].key)
+        for step in (claim("ann"), decide("ann")):
+            store.reviews.step(case, step)
     beside("neo4j", "drain")
     here, there = (
         beside("graph", "order", orders[0].key, "--from", source, "--json").json()
         for source in ("store", "neo4j")
     )
     assert there == here
+    ((now,),) = write("MATCH (d:Decision {id: 'l-3'}) RETURN d.verdict").records
+    assert now == "accept"  # by the review
     told = {node["id"]: (node["verdict"], node["fraud"]) for node in there["nodes"] if "verdict" in node}
     assert told == {
         short_name(order.key): (("accept", "review")[n % 2], n in (1, 2)) for n, order in enumerate(orders)
