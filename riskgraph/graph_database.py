@@ -94,8 +94,8 @@ def wait(
     """The result of work on the connection's loop.
 
     Raises:
-        Unavailable: If the server does not.
-        Invalid: If the server refuses the statement.
+        Unavailable: If the server does not answer, or refuses the statement: by its code alone, since what it
+            says has keys of orders in it.
     """
     from neo4j.exceptions import ClientError, DriverError, Neo4jError
 
@@ -108,7 +108,7 @@ def wait(
     except ClientError as wrong:
         if "TimedOut" in (wrong.code or "") or "Terminated" in (wrong.code or ""):
             raise Unavailable("Neo4j ended the statement at its time limit: ask for less") from wrong
-        raise Unavailable(f"Neo4j refused: {wrong.code}: {wrong.message:.200}") from wrong
+        raise Unavailable(f"Neo4j refused: {wrong.code}") from wrong
     except (DriverError, Neo4jError) as wrong:
         raise Unavailable(_unreached(type(wrong).__name__, uri)) from wrong
 
