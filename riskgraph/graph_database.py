@@ -22,7 +22,7 @@ from riskgraph.core.errors import Conflict, Invalid, NotFound, Unavailable
 from riskgraph.core.links import OrderLinks
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
-from riskgraph.core.past import PastOrder
+from riskgraph.core.past import DAY_S, PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.eval import worlds
 from riskgraph.ports import Progress
@@ -40,7 +40,6 @@ from riskgraph.stores.rows import training_facts
 _LOG = logging.getLogger("riskgraph.stores.neo4j")
 T = TypeVar("T")
 ANSWER_S = 5.0
-DAY_S = 86_400
 NOTHING = "none"
 
 _PING = "RETURN 1"

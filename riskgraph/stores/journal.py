@@ -29,7 +29,7 @@ from riskgraph.stores.writer import Writer
 _TABLE = "CREATE TABLE IF NOT EXISTS feeds(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL)"
 _NAME = "SELECT name FROM feeds"
 _EVENTS = (
-    "SELECT seq, event_id, type, at, decision_id, payload FROM outbox "
+    "SELECT seq, event_id, type, v, at, decision_id, subject_key, payload FROM outbox "
     "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 )
 _LAST = "SELECT coalesce(max(seq), 0) FROM outbox"
@@ -38,13 +38,15 @@ _LEAVES = "SELECT coalesce(max(leaf) + 1, 0) FROM log"
 
 
 class Event(TypedDict):
-    """A row of the outbox with its payload decoded."""
+    """A row of the outbox with its payload decoded (contracts, section 6)."""
 
     seq: int
     event_id: str
     type: str
+    v: int
     at: float
     decision_id: str | None
+    subject_key: str | None
     payload: dict[str, Any]
 
 
@@ -111,9 +113,10 @@ def _take_name(old: str | None, connection: apsw.Connection, after: After) -> st
 
 def _events(after: int, until: int, limit: int, connection: apsw.Connection) -> list[Event]:
     return [
-        Event(seq=seq, event_id=name, type=kind, at=at, decision_id=decision,
+        Event(seq=seq, event_id=name, type=kind, v=version, at=at, decision_id=decision, subject_key=subject,
               payload=msgspec.json.decode(payload))
-        for seq, name, kind, at, decision, payload in connection.execute(_EVENTS, (after, until, limit))
+        for seq, name, kind, version, at, decision, subject, payload
+        in connection.execute(_EVENTS, (after, until, limit))
     ]  # fmt: skip
 
 

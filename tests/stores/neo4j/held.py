@@ -23,9 +23,16 @@ class HeldJournal(Journal):
 
 
 class HeldStore(Neo4jStore):
+    held = None
+
     def journal(self):
-        self.held = HeldJournal(self._read, self._writer)
+        if self.held is None:
+            self.held = HeldJournal(self._read, self._writer)
         return self.held
+
+    def feed_end(self):
+        """The newest event, whether the feed is shown it or not."""
+        return super().journal().last()
 
     def pump(self, share=1.0):
         """Let the feed write that share of the events that wait, and wait until it has."""
