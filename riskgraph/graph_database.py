@@ -27,7 +27,6 @@ from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.eval import worlds
 from riskgraph.ports import Progress
 from riskgraph.settings import Settings
-from riskgraph.stores.journal import Journal
 from riskgraph.stores.neo4j import links, nodes, removal
 from riskgraph.stores.neo4j.connect import FORM, Connection, is_neo4j, parse_url, read_credentials
 from riskgraph.stores.neo4j.feed import Feed
@@ -291,20 +290,25 @@ def _world_row(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _feeding(settings: Settings) -> Iterator[tuple[Connection, Feed, Journal]]:
+def _feeding(settings: Settings) -> Iterator[tuple[Connection, Feed]]:
     with bootstrap.open_keys(settings) as store, connected(settings) as neo4j:
-        journal = store.journal()
-        yield neo4j, Feed(journal, neo4j, nodes.Policy.parse(settings.neo4j_nodes)), journal
+        yield neo4j, Feed(store.journal(), neo4j, nodes.Policy.parse(settings.neo4j_nodes))
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """What the graph holds, and how far each feed came."""
-    with _feeding(settings) as (neo4j, _, journal):
+    """What the graph holds, and how far each feed came; nothing is written.
+
+    Returns:
+        Also the ``journal``'s name in the graph and its feed's ``lag`` in events, both None where it was
+        never fed.
+    """
+    with bootstrap.open_keys(settings) as store, connected(settings) as neo4j:
         (counts,) = wait(neo4j, neo4j.rows(_COUNTS, {}, 4 * ANSWER_S))
         feeds = wait(neo4j, neo4j.rows(_FEEDS, {}, ANSWER_S))
-        last, name = journal.last(), journal.name()
+        last, name = store.journal().last(), store.journal().known_name()
     mine = next((feed["packed"] for feed in feeds if feed["name"] == name), 0)
-    return {**counts, "schema_known": SCHEMA_VERSION, "journal": name, "lag": last - mine, "feeds": feeds}
+    lag = None if name is None else last - mine
+    return {**counts, "schema_known": SCHEMA_VERSION, "journal": name, "lag": lag, "feeds": feeds}
 
 
 def erase_guests(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
@@ -323,14 +327,14 @@ def erase_guests(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
 
 def drain(settings: Settings) -> dict[str, Any]:
     """Write all that waits in the journal, now; a service beside it takes turns with this."""
-    with _feeding(settings) as (neo4j, feed, _):
+    with _feeding(settings) as (neo4j, feed):
         wait(neo4j, feed.drain())
         return feed.status.to_json()
 
 
 def rebuild(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Make all behavior nodes anew that the policy asks for, of decided orders and of loaded ones."""
-    with _feeding(settings) as (neo4j, feed, _):
+    with _feeding(settings) as (neo4j, feed):
         wait(neo4j, feed.drain())
         policy = nodes.Policy.parse(settings.neo4j_nodes)
         return wait(neo4j, _rebuild(neo4j, policy, progress))

@@ -25,6 +25,7 @@ from riskgraph.stores.graph import OUTBOX, OUTCOME_COLUMNS, After, outcome_of
 from riskgraph.stores.insert import insert, select_in
 from riskgraph.stores.log import Log, leaf_ranges
 from riskgraph.stores.rows import EVENT_VERSION, KIND_CODE
+from riskgraph.stores.schema import feed_name
 
 ERASED = "subject.erased"
 REQUEST, RETENTION = "erasure_request", "retention"
@@ -138,15 +139,9 @@ def erase(
             # Every process that has the store open reads its history anew when the log has grown.
             _note("erased", REQUEST, at, log, connection, leaves=[])
         note_purge(at, connection)
-    elif not (whole.accounts and _feeds_graph(connection)):
+    elif not whole.accounts or feed_name(connection) is None:
         connection.execute("DELETE FROM outbox WHERE event_id=?", (announced,))
     return erased
-
-
-def _feeds_graph(connection: apsw.Connection) -> bool:
-    """Whether the journal has ever been fed to a graph: only then does it have a name there."""
-    made = "SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE name='feeds')"
-    return bool(connection.execute(made).get and connection.execute("SELECT EXISTS(SELECT 1 FROM feeds)").get)
 
 
 def announce(

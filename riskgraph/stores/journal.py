@@ -23,11 +23,11 @@ from riskgraph.stores.codec import decode_past
 from riskgraph.stores.graph import After
 from riskgraph.stores.insert import select_in
 from riskgraph.stores.log import StoredTiles
+from riskgraph.stores.schema import feed_name
 from riskgraph.stores.subjects import Read
 from riskgraph.stores.writer import Writer
 
 _TABLE = "CREATE TABLE IF NOT EXISTS feeds(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL)"
-_NAME = "SELECT name FROM feeds"
 _EVENTS = (
     "SELECT seq, event_id, type, v, at, decision_id, subject_key, payload FROM outbox "
     "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
@@ -74,6 +74,11 @@ class Journal:
         """The journal's name; a random one is made and kept in the file if it has none."""
         return self._writer.call(partial(_take_name, None)).result()
 
+    def known_name(self) -> str | None:
+        """The journal's name if it has one; none is made."""
+        found: str | None = self._read(feed_name)
+        return found
+
     def rename(self, old: str) -> str:
         """Another name in the place of ``old``, or the one that another process has taken meanwhile."""
         return self._writer.call(partial(_take_name, old)).result()
@@ -103,7 +108,7 @@ class Journal:
 
 def _take_name(old: str | None, connection: apsw.Connection, after: After) -> str:
     connection.execute(_TABLE)
-    known: str | None = connection.execute(_NAME).get
+    known = feed_name(connection)
     if known is not None and known != old:
         return known
     made = secrets.token_hex(8)

@@ -104,7 +104,7 @@ async def _filling(tx: AsyncManagedTransaction) -> bool:
     failed = [name for name, has_failed in rows if has_failed]
     if failed:
         raise StorageUnavailable(
-            f"Neo4j could not fill the index {failed[0]}: its log says why; once that is mended, drop the index"
+            f"Neo4j could not fill the index {failed[0]}: its log says why; mend that, and drop the index"
         )
     return bool(rows)
 

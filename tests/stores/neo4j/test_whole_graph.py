@@ -229,6 +229,24 @@ def test_links_from_the_graph_are_those_of_the_journal_that_fed_it(beside, world
     }
 
 
+def test_a_status_names_and_writes_nothing_where_nothing_was_fed_and_then_tells_the_lag(
+    command_line, tmp_path
+):
+    run, home = command_line(tmp_path / "home"), Settings(home=tmp_path / "home")
+    told = run("neo4j", "status", "--json").json()
+    assert (told["journal"], told["lag"], told["feeds"]) == (None, None, [])
+    with bootstrap.open_keys(home) as store:
+        assert store.journal().known_name() is None
+        store.append(synthetic_entry(an_order("1"), "d-1"))
+    run("neo4j", "drain")
+    with bootstrap.open_keys(home) as store:
+        store.append(synthetic_entry(an_order("2"), "d-2"))
+        name = store.journal().known_name()
+    told = run("neo4j", "status", "--json").json()
+    assert (told["journal"], told["lag"]) == (name, 1)
+    assert [feed["name"] for feed in told["feeds"]] == [name]
+
+
 def test_a_guest_of_whom_only_the_graph_knows_is_erased_by_key(beside, write, world):
     write("CREATE (:Order {key: 'm|w|1', at: 1.0, day: 0})")
     assert beside("neo4j", "erase", "m|w|1", "m|w|2", "--json").json() == {"orders": 1}
