@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import socketserver
 import threading
@@ -168,6 +169,35 @@ def test_a_refusing_proxy_closes_what_is_open_and_comes_back_on_its_port(proxy, 
     assert proxy.port == port
     with connected(proxy) as other:
         assert echoed(other) == b"hello"
+
+
+class Full:
+    """Where bytes go that nobody takes, until it may."""
+
+    def __init__(self) -> None:
+        self.written, self.may = b"", asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    async def drain(self) -> None:
+        await self.may.wait()
+
+
+def test_the_bytes_of_all_connections_count_also_of_those_that_nobody_has_taken_yet(proxy):
+    proxy.set_later(Mode("reset"), 8, "requests")
+
+    async def both() -> tuple[bytes, bytes]:
+        sinks = Full(), Full()
+        passing = [asyncio.create_task(proxy._pass_before(b"hello", sink)) for sink in sinks]
+        await asyncio.sleep(0)
+        for sink in sinks:
+            sink.may.set()
+        rests = await asyncio.gather(*passing)
+        return b"".join(sink.written for sink in sinks), b"".join(rests)
+
+    assert proxy._call(both()) == (b"hellohel", b"lo")
+    assert proxy.struck
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset", "refuse", "half_open"])
