@@ -23,9 +23,9 @@ from riskgraph.stores.neo4j.feed import Overtaken
 from riskgraph.stores.neo4j.rows import Packed, order_row, past_of, write_packed
 from riskgraph.stores.neo4j.schema import migrate
 from tests.core.test_subgraph import golden
-from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome, digest
+from tests.stores.builders import DAY, HOUR, NEEDED, NOW, OPTIONAL, an_order, an_outcome, digest
 from tests.stores.neo4j.fed import Fed, several
-from tests.stores.test_retention import NEEDED, OPTIONAL, PERIODS
+from tests.stores.test_retention import PERIODS
 from tests.stores.test_retention import add as add_issued
 
 ANN, BOB = digest("account", "ann"), digest("account", "bob")
