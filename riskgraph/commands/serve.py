@@ -25,7 +25,7 @@ from riskgraph.governance.keys import KeyStore, create_key
 from riskgraph.settings import MAX_PORT, Settings
 
 BACKLOG = 2048
-CONTEST = "/contest/"
+CONTEST, BEHAVIOR = "/contest/", "/v1/behavior/"
 ChallengerFolders = Annotated[
     list[Path] | None,
     typer.Option(
@@ -133,14 +133,15 @@ def first_key(store: KeyStore) -> str | None:
 
 
 class HideLinks(logging.Filter):
-    """Whoever has a shopper's link may object in that shopper's name, so no log holds one."""
+    """Whoever has a shopper's link may object in that shopper's name, so no log holds one; nor a session."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Every record passes; of uvicorn's arguments (address, method, path, …) the path is cut."""
         if isinstance(record.args, tuple) and len(record.args) > 2:
             path = str(record.args[2])
-            if path.startswith(CONTEST):
-                record.args = (*record.args[:2], f"{CONTEST}…", *record.args[3:])
+            for hidden in (CONTEST, BEHAVIOR):
+                if path.startswith(hidden):
+                    record.args = (*record.args[:2], f"{hidden}…", *record.args[3:])
         return True
 
 
