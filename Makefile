@@ -94,7 +94,8 @@ sdk: sdk_js/node_modules    ## the browser SDK: modules, scripts with their hash
 test-sdk: sdk chromium      ## its tests, in a real browser where one is there
 	cd sdk_js && npm run -s lint && npm test
 
-bench-sdk: sdk chromium     ## its figures as JSON, beside peers from npm
+bench-sdk:                  ## its figures as JSON, beside peers from npm; what is made before goes to stderr
+	@$(MAKE) --no-print-directory sdk chromium >&2
 	@cd sdk_js && npm run -s bench
 
 chromium:                   ## Debian's browser; without one the browser tests say that they are skipped
