@@ -20,6 +20,7 @@ from riskgraph.explainers.sections import TAG
 POLICY_VERSION = "demo-2026-11"
 OTHER = {"zh": "en", "en": "zh"}
 MOST = 5
+_QUANTITIES = {str(number): number for number in range(MOST + 1)}
 PAGES: dict[str, dict[str, str | None]] = {
     "home": {"page": "home"},
     "product": {"page": "product"},
@@ -69,8 +70,8 @@ def parse_cart(text: str, goods: Mapping[str, Good]) -> list[tuple[str, int]]:
     found: dict[str, int] = {}
     for line in text.split("-")[: len(goods)]:
         sku, _, number = line.partition(".")
-        if sku in goods and number in "12345" and number:
-            found[sku] = int(number)
+        if sku in goods and _QUANTITIES.get(number):
+            found[sku] = _QUANTITIES[number]
     return list(found.items())
 
 
@@ -79,13 +80,13 @@ def cart_text(cart: Cart) -> str:
 
 
 def changed(cart: Cart, goods: Mapping[str, Good], add: str, quantity: str, set_: str) -> str:
-    """The cart after a button of it was pressed: ``add`` names a SKU, ``set_`` a line with its new quantity."""
+    """The cart after a press of a button: ``add`` names a SKU, ``set_`` a line with its new quantity."""
     lines = dict(cart)
-    if add in goods and quantity in "12345" and quantity:
-        lines[add] = min(MOST, lines.get(add, 0) + int(quantity))
+    if add in goods:
+        lines[add] = min(MOST, lines.get(add, 0) + _QUANTITIES.get(quantity, 0))
     sku, _, number = set_.partition(".")
-    if sku in lines and number in "012345" and number:
-        lines[sku] = int(number)
+    if sku in lines and number in _QUANTITIES:
+        lines[sku] = _QUANTITIES[number]
     return cart_text([(name, many) for name, many in lines.items() if many])
 
 
@@ -180,8 +181,8 @@ class Pages:
             | self._cart_lines(lang, cart)
             | shown
             | {"t": t, "lang": lang, "tag": TAG[lang], "other": OTHER[lang], "other_tag": TAG[OTHER[lang]]}
-            | {"script": {name: row[lang] for name, row in self.script.items()}, "scripts": self.scripts}
-            | {"asset": self.asset}
+            | {"script": {name: row[lang] for name, row in self.script.items()}}
+            | {"scripts": self.scripts, "asset": self.asset}
             | {"here": here, "key": key, "link": link, "cart_text": text, "policy_version": POLICY_VERSION}
         )
 
@@ -277,7 +278,7 @@ def gathered(subgraph: OrderSubgraph, lang: str) -> dict[str, Any]:
         for node in mine
         if states[node.id] is State.PRESENT
     ]
-    causes = [state for state in (State.REFUSED, State.NOT_DELIVERED, State.NOT_APPLICABLE)]
+    causes = (State.REFUSED, State.NOT_DELIVERED, State.NOT_APPLICABLE)
     absent = {cause.word: sum(state is cause for state in states.values()) for cause in causes}
     return {"all": len(mine), "present": present, "absent": absent}
 

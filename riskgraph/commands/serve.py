@@ -27,7 +27,7 @@ from riskgraph.settings import MAX_PORT, Settings
 
 BACKLOG = 2048
 HTTP_PORT = 80
-CONTEST, BEHAVIOR = "/contest/", "/v1/behavior/"
+CONTEST, BEHAVIOR, SHOP_DONE, SHOP_REPORT = "/contest/", "/v1/behavior/", "/shop/done/", "/shop/report/"
 ChallengerFolders = Annotated[
     list[Path] | None,
     typer.Option(
@@ -171,7 +171,7 @@ class HideLinks(logging.Filter):
         """Every record passes; of uvicorn's arguments (address, method, path, …) the path is cut."""
         if isinstance(record.args, tuple) and len(record.args) > 2:
             path = str(record.args[2])
-            for hidden in (CONTEST, BEHAVIOR):
+            for hidden in (CONTEST, BEHAVIOR, SHOP_DONE, SHOP_REPORT):
                 if path.startswith(hidden):
                     record.args = (*record.args[:2], f"{hidden}…", *record.args[3:])
         return True

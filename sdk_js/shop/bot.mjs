@@ -199,7 +199,7 @@ const keyboardHands = (page) => {
 
 const HANDS = { bot: botHands, person: personHands, keyboard: keyboardHands };
 
-/** Answer the dialogue: everything or nothing, or as `answers` says by purpose. */
+/** Answer the dialogue: everything, nothing, or each purpose by itself. */
 export const answer = async (page, hands, consent) => {
   await page.waitForSelector('#consent[open]');
   if (!consent) return hands.press('#refuse-all');
@@ -217,10 +217,11 @@ export const collecting = (page) =>
 /**
  * One visit from the first page to the verdict.
  *
+ * @param consent true, false, or answers by purpose; undefined where no dialogue comes.
  * @param at called with the name of each page once it is there: for screenshots, or to do something else on it.
  * @returns what the shop's server was answered, with the nodes.
  */
-export const buy = async (page, { url, mode = 'bot', consent = true, lang = 'en', order, at = async () => {} }) => {
+export const buy = async (page, { url, mode = 'bot', consent, lang = 'en', order, at = async () => {} }) => {
   const hands = HANDS[mode](page);
   const what = { ...someOrder(lang), ...order };
   const on = async (name, selector) => {
@@ -230,9 +231,11 @@ export const buy = async (page, { url, mode = 'bot', consent = true, lang = 'en'
     await hands.read();
   };
   await page.goto(`${url}?lang=${lang}`);
-  await page.waitForSelector('#consent[open]');
-  await at('consent');
-  await answer(page, hands, consent);
+  if (consent !== undefined) {
+    await page.waitForSelector('#consent[open]');
+    await at('consent');
+    await answer(page, hands, consent);
+  }
   await on('home', '.goods');
   await hands.press(`.goods a[href*="/product/${what.sku}"]`);
   await on('product', '#add');
@@ -253,7 +256,7 @@ export const buy = async (page, { url, mode = 'bot', consent = true, lang = 'en'
   await page.waitForSelector('#decision');
   await at('done');
   const facts = JSON.parse(await page.getAttribute('#decision', 'data-facts'));
-  return { mode, consent: !!consent, ...facts };
+  return { hands: mode, consent: !!consent, ...facts };
 };
 
 const main = async () => {
