@@ -53,7 +53,7 @@ const botHands = (page) => ({
   press: (selector) => page.click(selector),
   write: (selector, text) => page.fill(selector, text),
   choose: (selector, value) => page.selectOption(selector, value),
-  check: (selector) => page.check(selector, { force: true }),
+  check: (selector) => page.check(selector),
   read: async () => {},
 });
 
@@ -210,9 +210,18 @@ export const answer = async (page, hands, consent) => {
   return hands.press('#save-answers');
 };
 
-/** Until the session is open and every signal listens; a silent server is no reason to stay. */
+/** Until every signal listens and the session is open, if anything was agreed to; a silent server keeps nobody. */
 export const collecting = (page) =>
-  page.waitForFunction(() => shop.collector.token() && shop.collector.snapshot(), null, { timeout: 5000 }).catch(() => {});
+  page
+    .waitForFunction(
+      () => {
+        const { collector } = globalThis.shop;
+        return collector.state !== 'granted' || (collector.token() && collector.snapshot());
+      },
+      null,
+      { timeout: 5000 },
+    )
+    .catch(() => {});
 
 /**
  * One visit from the first page to the verdict.

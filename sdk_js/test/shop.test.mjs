@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { answer, buy, launch, someOrder } from '../shop/bot.mjs';
+import { buy, launch, someOrder } from '../shop/bot.mjs';
 import { until } from './support/browser.mjs';
 import { serve, skip } from './support/served.mjs';
 import { validator } from './support/stub.mjs';
@@ -90,7 +90,7 @@ describe('the demo shop', { skip }, () => {
       all.map((one) => {
         const { backgroundColor, color, borderColor, fontWeight } = getComputedStyle(one);
         const { width, height } = one.getBoundingClientRect();
-        return { backgroundColor, color, borderColor, fontWeight, width, height };
+        return { backgroundColor, color, borderColor, fontWeight, width: Math.round(width), height };
       }),
     );
     assert.deepEqual(no, yes);
@@ -115,7 +115,7 @@ describe('the demo shop', { skip }, () => {
     const { context, page } = await visitor(browser);
     const told = await shopping(page, { consent: { ...NOT_CHECKED, behavior: true, device: false, separate: true } });
     const ids = told.nodes.present.map(({ id }) => id);
-    assert.ok(ids.includes('B010') && !ids.includes('B077') && !ids.includes('B079'));
+    assert.ok(ids.includes('B012') && !ids.includes('B077') && !ids.includes('B079'), ids.join(' '));
     assert.ok(told.nodes.absent.refused > 0);
     await context.close();
   });
