@@ -107,7 +107,7 @@ class Collecting:
         Raises:
             Invalid: A field is wrong, or its purpose is not granted.
             Forbidden: Unknown session or wrong nonce; another origin; or the consent was withdrawn.
-            Gone: The session has expired.
+            SessionExpired: The session has expired.
             TooManyRequests: More than four a second of one session, or the key's limit is used up.
             Conflict: Another session sent these histograms.
             StorageUnavailable: If nothing was counted.

@@ -139,14 +139,16 @@ def _entropy(rule: Rule, seen: _View) -> float:
 def _variation(rule: Rule, seen: _View) -> float:
     n, total, squares = (seen.total([rule[name]]) for name in ("n", "sum", "squares"))
     mean = total / n
-    return min(rule["cap"], math.sqrt(max(0.0, squares / n - mean * mean)) / mean)
+    sd = math.sqrt(max(0.0, squares / n - mean * mean))
+    # Without a mean any spread is beyond the cap; without either there is no value.
+    return min(float(rule["cap"]), sd / mean if mean or not sd else math.inf)
 
 
 def _field_order(rule: Rule, seen: _View) -> str:
     if seen.total([rule["paste"]]) > 0:
         return "single_paste"
     steps, down = seen.total([rule["steps"]]), seen.total([rule["down"]])
-    share = down / steps if steps else math.nan
+    share = down / steps if steps else math.inf if down else math.nan
     if share == 1:
         return "top_down"
     return "mostly_top_down" if share >= 0.7 else "bottom_up" if share <= 0.2 else "jumping"

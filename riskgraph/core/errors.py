@@ -7,7 +7,7 @@ RiskgraphError
 ├── Forbidden (403)
 ├── NotFound (404)
 ├── Conflict (409)
-├── Gone (410)                 its time is over
+├── SessionExpired (410)       the time of a session of the browser SDK is over
 ├── Invalid (422)               one named field is wrong (exit code 2)
 │   ├── UnknownField            a field is not on the list of those allowed
 │   │   └── SensitiveField      a field asks for special-category data
@@ -71,8 +71,8 @@ class Conflict(RiskgraphError):
     status, code = 409, "conflict"
 
 
-class Gone(RiskgraphError):
-    status, code = 410, "gone"
+class SessionExpired(RiskgraphError):
+    status, code = 410, "session_expired"
 
 
 class Invalid(RiskgraphError):

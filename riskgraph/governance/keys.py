@@ -39,8 +39,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 class ApiKey:
     """A stored key: everything but the secret (contracts, section 6).
 
-    ``expires`` is in epoch seconds: from then on the key is refused. ``origins`` are those whose pages may use
-    a publishable key; other keys have none.
+    ``expires`` is in epoch seconds: from then on the key is refused. ``origins`` are those whose pages may
+    use a publishable key; other keys have none.
     """
 
     key_id: str
