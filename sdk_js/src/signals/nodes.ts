@@ -1,4 +1,4 @@
-import type { Counter, Histogram } from './table';
+import type { Counter, Histogram } from './table.js';
 
 /**
  * How the sums of a visit become the values of catalogue nodes. The server reads this as JSON; it is part

@@ -1,6 +1,6 @@
-import { linear, log2 } from '../bins';
-import type { Signal } from '../page';
-import { samplesOf } from '../samples';
+import { linear, log2 } from '../bins.js';
+import type { Signal } from '../page.js';
+import { samplesOf } from '../samples.js';
 
 const TAP_PX = 10;
 const TAP_MS = 2000;

@@ -1,6 +1,6 @@
-import { type Bins, linear, log2 } from '../bins';
-import type { Signal } from '../page';
-import { samplesOf } from '../samples';
+import { type Bins, linear, log2 } from '../bins.js';
+import type { Signal } from '../page.js';
+import { samplesOf } from '../samples.js';
 
 const STEP_MS = 100;
 const GAP_MS = 1000;
