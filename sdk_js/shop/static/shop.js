@@ -148,13 +148,30 @@
     $('sent-title').focus();
   };
 
-  /** The order carries the session and the answers; it goes at once, whatever the SDK does. */
-  const order = ({ target, submitter }) => {
+  let placing = '';
+
+  /**
+   * The order carries the session and the answers. With consent it follows the last counts, so that the decision
+   * knows them: a round trip, and 300 ms at most; a silent server holds nobody up.
+   */
+  const order = (event) => {
+    const { target: form, submitter } = event;
     if (submitter?.id !== 'order') return;
+    if (placing) return event.preventDefault();
     const record = signalled() ? refuseAll() : load();
-    target.elements.session.value = collector?.token() || '';
-    if (record) target.elements.consent.value = JSON.stringify({ ...record, withdrawn: undefined });
+    form.elements.session.value = collector?.token() || '';
+    if (record) form.elements.consent.value = JSON.stringify({ ...record, withdrawn: undefined });
+    placing = submitter.textContent;
     submitter.textContent = words.placing;
+    if (collector?.state !== 'granted') return;
+    event.preventDefault();
+    collector.flush().finally(() => form.submit());
+  };
+
+  /** Back by the history: the page is as it was left. */
+  const back = ({ persisted }) => {
+    if (persisted && placing) $('order').textContent = placing;
+    placing = '';
   };
 
   $('answers').addEventListener('submit', answered);
@@ -163,6 +180,7 @@
   $('withdraw').addEventListener('click', withdraw);
   $('open-sent').addEventListener('click', showSent);
   $('payment-form')?.addEventListener('submit', order);
+  addEventListener('pageshow', back);
   $('method')?.addEventListener('change', ({ target }) => {
     $('card-part').hidden = $('card-hint').hidden = target.value !== 'card';
   });
