@@ -77,7 +77,8 @@ async def decide_once(
 
     Args:
         service: The opened service.
-        body, raw: The decoded body, and its bytes.
+        body: The decoded body.
+        raw: Its bytes.
         key_id: Who asks; metered.
         header: Idempotency key that came with it.
 

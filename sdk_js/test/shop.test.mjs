@@ -28,7 +28,8 @@ const visitor = async (browser, options = {}) => {
   return { context, page, calls, errors };
 };
 
-const stored = (page) => page.evaluate(() => Object.keys(sessionStorage).concat(Object.keys(localStorage), document.cookie));
+const stored = (page) =>
+  page.evaluate(() => Object.keys(sessionStorage).concat(Object.keys(localStorage), document.cookie));
 
 describe('the demo shop', { skip }, () => {
   let service;
@@ -61,7 +62,10 @@ describe('the demo shop', { skip }, () => {
       assert.equal(told.provenance, 'simulated');
       assert.equal(told.availability_class, 'pre_auth/front_end');
       assert.ok(told.nodes.present.length >= 35, `${told.nodes.present.length} nodes`);
-      assert.ok(told.nodes.present.some(({ id }) => id === 'B077'), 'the device class, which was agreed to');
+      assert.ok(
+        told.nodes.present.some(({ id }) => id === 'B077'),
+        'the device class, which was agreed to',
+      );
       assert.equal(await page.getAttribute('html', 'lang'), tag);
       assert.ok((await page.textContent('body')).includes(simulated));
       const links = await page.$$eval('#report ~ p a', (all) => all.map(({ href }) => href));

@@ -32,7 +32,12 @@
   const recordOf = (answers, separate) => {
     const id = `c-${[...crypto.getRandomValues(new Uint8Array(8))].map((n) => n.toString(16).padStart(2, '0')).join('')}`;
     if (sdk?.manualRecord) return sdk.manualRecord({ id, policyVersion, at: new Date(), answers, separate });
-    return { id, policyVersion, at: new Date().toISOString(), purposes: Object.fromEntries(PURPOSES.map((name) => [name, false])) };
+    return {
+      id,
+      policyVersion,
+      at: new Date().toISOString(),
+      purposes: Object.fromEntries(PURPOSES.map((name) => [name, false])),
+    };
   };
 
   const show = (record) => {
@@ -106,7 +111,8 @@
     counts.forEach((count, i) => {
       const bar = document.createElementNS(space, 'rect');
       const height = count ? Math.max(1, (15 * count) / most) : 0.4;
-      for (const [name, value] of Object.entries({ x: i * 4, y: 16 - height, width: 3, height })) bar.setAttribute(name, value);
+      for (const [name, value] of Object.entries({ x: i * 4, y: 16 - height, width: 3, height }))
+        bar.setAttribute(name, value);
       svg.append(bar);
     });
     return svg;
