@@ -91,11 +91,12 @@ measure: ## what cannot be measured from inside: install sizes and the demo's ti
 sdk: sdk_js/node_modules    ## the browser SDK: modules, scripts with their hashes, types
 	cd sdk_js && npm run -s build
 
-test-sdk: sdk chromium      ## its tests, in a real browser where one is there
-	cd sdk_js && npm run -s lint && npm test
+SERVED = RISKGRAPH_PYTHON=$(abspath $(RUN))/python
+test-sdk: sdk chromium $(VENV)/.lab ## its tests, in a real browser where one is there, and those of the demo shop
+	cd sdk_js && npm run -s lint && $(SERVED) npm test
 
-bench-sdk: sdk chromium     ## its figures as JSON, beside peers from npm
-	@cd sdk_js && npm run -s bench
+bench-sdk: sdk chromium $(VENV)/.lab ## its figures as JSON, beside peers from npm
+	@cd sdk_js && $(SERVED) npm run -s bench
 
 chromium:                   ## Debian's browser; without one the browser tests say that they are skipped
 	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium || true

@@ -17,16 +17,18 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from riskgraph.api.body import read_body
 from riskgraph.api.checkout import decide_once
 from riskgraph.api.contest import page_language
-from riskgraph.api.shop_order import body_of, order_name, visit_name, wrong_address, wrong_payment
+from riskgraph.api.shop_order import body_of, new_order, visit_name, wrong_address, wrong_payment
 from riskgraph.api.shop_pages import Pages, changed, parse_cart
 from riskgraph.api.state import service_of
 from riskgraph.core.errors import BadRequest, Conflict, Invalid, NotFound, RiskgraphError
+from riskgraph.core.order import order_key
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.choices import Audience, Lang, Law
 from riskgraph.explainers.choices import Form as ReportForm
 from riskgraph.explainers.render_html import csp
 from riskgraph.governance.keys import create_key
 from riskgraph.service import Service
+from riskgraph.stores.sessions import order_name
 
 router = APIRouter(prefix="/shop", include_in_schema=False)
 # Metered under this name; it is no key, and nothing can be asked with it.
@@ -192,7 +194,7 @@ async def post_payment(request: Request) -> Response:
     wrong = wrong_address(form, pages.cities)
     if wrong or not parse_cart(form.get("cart", ""), pages.goods):
         return _address(request, form, lang, wrong)
-    return _payment(request, form | {"order_id": form.get("order_id") or order_name()}, lang)
+    return _payment(request, form | {"order_id": form.get("order_id") or new_order()}, lang)
 
 
 def _payment(request: Request, form: Mapping[str, str], lang: str, wrong: tuple[str, ...] = ()) -> Response:
@@ -220,7 +222,7 @@ async def post_order(request: Request) -> Response:
             return _address(request, form, lang, wrong)
         wrong = wrong_payment(form, pages.cards)
         if wrong:
-            return _payment(request, form | {"order_id": form.get("order_id") or order_name()}, lang, wrong)
+            return _payment(request, form | {"order_id": form.get("order_id") or new_order()}, lang, wrong)
         decision_id = await _decide(shop, service, form)
     except RiskgraphError as failure:
         return problem(request, failure, lang)
@@ -270,6 +272,22 @@ def _told(service: Service, decision_id: str, lang: str) -> dict[str, Any]:
         "contest": contest,
         "subgraph": found.report.subgraph,
     }
+
+
+@router.post("/withdraw/{decision_id}")
+async def post_withdraw(decision_id: str, request: Request) -> Response:
+    """Erase what the browser sent for an order; after it the page has no nonce to ask with itself.
+
+    The decision stands, and what it rested on stays in its record (GDPR Art. 7(3); PIPL Art. 15).
+    """
+    service = service_of(request)
+    if not shop_of(request).decided(decision_id):
+        return Response(status_code=404, headers=HEADERS)
+    found = await run_in_threadpool(service.reviews.found, decision_id, None)
+    facts = found.report.order
+    key = order_key(found.merchant_id, facts["channel_code"], facts["order_id"])
+    await run_in_threadpool(service.subjects.sessions.erase, [order_name(service.line.door, key)])
+    return Response(status_code=204, headers=HEADERS)
 
 
 @router.get("/report/{decision_id}")

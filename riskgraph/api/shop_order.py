@@ -25,7 +25,7 @@ _VISIT = re.compile(r"([0-9]{10})-([0-9a-f]{12})")
 _GAPS = re.compile(r"[\s-]")
 
 
-def order_name() -> str:
+def new_order() -> str:
     """A fresh order number; the form carries it, so that the same form sent twice is one order."""
     return f"S-{secrets.token_hex(6).upper()}"
 

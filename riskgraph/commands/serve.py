@@ -27,7 +27,7 @@ from riskgraph.settings import MAX_PORT, Settings
 
 BACKLOG = 2048
 HTTP_PORT = 80
-CONTEST, BEHAVIOR, SHOP_DONE, SHOP_REPORT = "/contest/", "/v1/behavior/", "/shop/done/", "/shop/report/"
+HIDDEN = ("/contest/", "/v1/behavior/", "/shop/done/", "/shop/report/", "/shop/withdraw/")
 ChallengerFolders = Annotated[
     list[Path] | None,
     typer.Option(
@@ -80,7 +80,7 @@ def serve(
         port=settings.port if port is None else port,
         merchant=settings.merchant if merchant is None else merchant,
     )
-    if demo_shop and settings.merchant is not None:
+    if demo_shop and merchant is not None:
         raise Invalid("--demo-shop sells for the simulated merchant and takes no other", field="merchant")
     simulated = demo_merchant or demo_shop
     profile = bootstrap.demo_profile() if simulated else bootstrap.load_profile(settings)
@@ -171,7 +171,7 @@ class HideLinks(logging.Filter):
         """Every record passes; of uvicorn's arguments (address, method, path, …) the path is cut."""
         if isinstance(record.args, tuple) and len(record.args) > 2:
             path = str(record.args[2])
-            for hidden in (CONTEST, BEHAVIOR, SHOP_DONE, SHOP_REPORT):
+            for hidden in HIDDEN:
                 if path.startswith(hidden):
                     record.args = (*record.args[:2], f"{hidden}…", *record.args[3:])
         return True

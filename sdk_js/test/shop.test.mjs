@@ -147,6 +147,16 @@ describe('the demo shop', { skip }, () => {
     await context.close();
   });
 
+  it('erases what was sent when consent is withdrawn after the order', async () => {
+    const { context, page } = await visitor(browser);
+    await shopping(page, { consent: true });
+    const erased = page.waitForResponse((answer) => answer.url().includes('/shop/withdraw/'));
+    await page.click('#withdraw');
+    assert.equal((await erased).status(), 204);
+    assert.ok((await page.textContent('#state')).startsWith('Withdrawn'));
+    await context.close();
+  });
+
   it('does not ask, and sends nothing, where the browser says Global Privacy Control', async () => {
     const { context, page, calls } = await visitor(browser);
     await page.addInitScript(() => Object.defineProperty(navigator, 'globalPrivacyControl', { value: true }));

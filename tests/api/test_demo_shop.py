@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from riskgraph import bootstrap
 from riskgraph.api.app import create_app
 from riskgraph.api.shop import DemoShop
-from riskgraph.api.shop_order import body_of, order_name, visit_name, wrong_address, wrong_payment
+from riskgraph.api.shop_order import body_of, new_order, visit_name, wrong_address, wrong_payment
 from riskgraph.api.shop_pages import Pages, changed, parse_cart
+from riskgraph.cli import app
 from riskgraph.commands.serve import HideLinks, first_key, shop_origins
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import parse_order
@@ -50,8 +52,8 @@ def opened(tmp_path):
     settings = replace(Settings(), home=tmp_path / "home", model=tmp_path / "model", deadline_ms=60_000)
     service = bootstrap.open_service(settings, bootstrap.demo_profile())
     shop = DemoShop.open(service, (ORIGIN,))
-    app = create_app(service, shop)
-    with TestClient(app, base_url=ORIGIN, raise_server_exceptions=False, follow_redirects=False) as client:
+    served = create_app(service, shop)
+    with TestClient(served, base_url=ORIGIN, raise_server_exceptions=False, follow_redirects=False) as client:
         yield client, service, shop
 
 
@@ -252,7 +254,7 @@ def test_buttons_of_the_cart_change_it(client):
 
 
 def body(consent: str = "", **changes: str) -> dict:
-    form = ADDRESS | CARD | {"visit": visit_name(1_790_000_000), "order_id": order_name(), "consent": consent}
+    form = ADDRESS | CARD | {"visit": visit_name(1_790_000_000), "order_id": new_order(), "consent": consent}
     return body_of(form | changes, PAGES, "m-demo", 1_790_000_100.0)
 
 
@@ -308,6 +310,21 @@ def test_the_pages_key_opens_sessions_of_the_shop_and_nothing_else(opened):
                    for path in service.settings.home.iterdir() if path.is_file())  # fmt: skip
 
 
+def test_consent_that_is_withdrawn_after_the_order_takes_what_was_sent(opened):
+    client, service, shop = opened
+    consent = {"record_id": "c-1", "policy_version": "1", "at": "2026-11-27T10:00:00+00:00",
+               "purposes": {"behavior": True}}  # fmt: skip
+    asked = json.dumps({"v": 1, "key": shop.key, "consent": consent})
+    session = client.post("/v1/sessions", content=asked, headers={"Origin": ORIGIN}).json()["session"]
+    decision = order(client, payment(client) | {"session": session, "consent": record(behavior=True)})
+    sessions = service.subjects.sessions
+    assert sessions.find(session) is not None
+    assert client.post(f"/shop/withdraw/{'0' * 32}").status_code == 404
+    assert client.post(f"/shop/withdraw/{decision}").status_code == 204
+    assert sessions.find(session) is None
+    assert client.get(f"/shop/done/{decision}").status_code == 200
+
+
 def test_the_key_ends_with_the_run_and_hides_no_first_key(tmp_path):
     random_model(tmp_path / "model", seed=3)
     settings = replace(Settings(), home=tmp_path / "home", model=tmp_path / "model")
@@ -318,6 +335,14 @@ def test_the_key_ends_with_the_run_and_hides_no_first_key(tmp_path):
     (row,) = [row for row in service.store.list_keys() if row["roles"] == ["publishable"]]
     assert row["revoked"]
     service.close()
+
+
+def test_the_command_takes_no_other_merchant_beside_the_shop(tmp_path):
+    (tmp_path / "merchant.toml").write_text(bootstrap.example_merchant())
+    asked = ["serve", "--demo-shop", "--merchant", str(tmp_path / "merchant.toml")]
+    ended = CliRunner().invoke(app, asked)
+    assert isinstance(ended.exception, Invalid)
+    assert ended.exception.field == "merchant"
 
 
 def test_origins_are_where_a_browser_finds_the_pages():

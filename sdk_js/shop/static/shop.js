@@ -7,7 +7,7 @@
   const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
   const words = Object.fromEntries([...$('words').content.children].map((one) => [one.dataset.word, one.textContent]));
   const policyVersion = meta('policy-version');
-  const after = !!$('decision');
+  const after = $('decision');
   // An order must not fail because the SDK did not load.
   const sdk = globalThis.riskgraph;
   const collector = sdk?.createCollector?.({
@@ -89,6 +89,8 @@
 
   const withdraw = () => {
     collector?.withdraw();
+    // After the order the SDK has no nonce any more: the shop's server erases in its stead.
+    if (after) fetch(`/shop/withdraw/${after.dataset.id}`, { method: 'POST', keepalive: true }).catch(() => {});
     const record = { ...refuseAll(), withdrawn: true };
     save(record);
     show(record);
