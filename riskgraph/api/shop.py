@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -67,11 +67,13 @@ class DemoShop:
         pages: Templates, words and goods.
         orders: By order id, the digests of the forms that were sent and what was decided on each; the newest
             1,000 orders.
+        turn: One order at a time, so that a second press finds what the first one led to.
     """
 
     key: str
     pages: Pages
     orders: OrderedDict[str, dict[str, str]] = field(default_factory=OrderedDict)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     def open(cls, service: Service, origins: tuple[str, ...]) -> DemoShop:
@@ -175,7 +177,7 @@ async def post_address(request: Request) -> Response:
 
 
 def _address(
-    request: Request, form: Mapping[str, str], lang: str | None = None, wrong: tuple[str, ...] = ()
+    request: Request, form: dict[str, str], lang: str | None = None, wrong: tuple[str, ...] = ()
 ) -> Response:
     cart = parse_cart(form.get("cart", ""), shop_of(request).pages.goods)
     if not cart:
@@ -197,7 +199,7 @@ async def post_payment(request: Request) -> Response:
     return _payment(request, form | {"order_id": form.get("order_id") or new_order()}, lang)
 
 
-def _payment(request: Request, form: Mapping[str, str], lang: str, wrong: tuple[str, ...] = ()) -> Response:
+def _payment(request: Request, form: dict[str, str], lang: str, wrong: tuple[str, ...] = ()) -> Response:
     cart = parse_cart(form["cart"], shop_of(request).pages.goods)
     return shown(
         request, "payment", 422 if wrong else 200, lang=lang, cart=cart, v=form | {"card": "", "lang": lang},
@@ -223,13 +225,14 @@ async def post_order(request: Request) -> Response:
         wrong = wrong_payment(form, pages.cards)
         if wrong:
             return _payment(request, form | {"order_id": form.get("order_id") or new_order()}, lang, wrong)
-        decision_id = await _decide(shop, service, form)
+        async with shop.turn:
+            decision_id = await _decide(shop, service, form)
     except RiskgraphError as failure:
         return problem(request, failure, lang)
     return RedirectResponse(f"/shop/done/{decision_id}?lang={lang}", status_code=303, headers=HEADERS)
 
 
-async def _decide(shop: DemoShop, service: Service, form: Mapping[str, str]) -> str:
+async def _decide(shop: DemoShop, service: Service, form: dict[str, str]) -> str:
     order_id, digest = form["order_id"], service.line.door.body(msgspec.json.encode(form))
     earlier = shop.orders.get(order_id, {})
     if digest in earlier:
@@ -346,6 +349,6 @@ async def read_form(request: Request) -> dict[str, str]:
     return {name: values[-1].strip() for name, values in fields.items()}
 
 
-def _language(form: Mapping[str, str]) -> str:
+def _language(form: dict[str, str]) -> str:
     asked = form.get("switch") or form.get("lang")
     return "zh" if asked == "zh" else "en"

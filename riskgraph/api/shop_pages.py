@@ -250,7 +250,9 @@ class Pages:
             "action": told["action"],
             "model": told["versions"]["model"],
         }
-        facts = json.dumps(told | {"subgraph": None, "nodes": nodes}, ensure_ascii=False)
+        hidden = ("subgraph", "contest")
+        known = {name: value for name, value in told.items() if name not in hidden}
+        facts = json.dumps(known | {"nodes": nodes}, ensure_ascii=False)
         return {
             "d": d,
             "reasons": told["reasons"],

@@ -6,6 +6,7 @@ import html
 import json
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,6 +177,12 @@ def test_the_same_form_twice_is_one_order_and_a_changed_one_its_next_attempt(ope
     assert second != first
     attempts = [service.reviews.found(name, None).report.order["order_id"] for name in (first, second)]
     assert attempts == [form["order_id"]] * 2
+
+
+def test_two_presses_at_one_time_are_one_order(client):
+    form = payment(client)
+    with ThreadPoolExecutor() as pool:
+        assert len(set(pool.map(lambda _: order(client, form), range(4)))) == 1
 
 
 @pytest.mark.parametrize(

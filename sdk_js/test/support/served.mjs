@@ -39,6 +39,7 @@ export const serve = async () => {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   return {
     shop: told.shop,
+    key: told.first_key,
     origin: told.url,
     get log() {
       return log;
