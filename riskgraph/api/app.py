@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskgraph import __version__
-from riskgraph.api import behavior, checkout, compliance, contest, errors, reviews, subjects, verify
+from riskgraph.api import behavior, checkout, compliance, contest, errors, reviews, shop, subjects, verify
 from riskgraph.core.errors import RiskgraphError, StorageUnavailable
 from riskgraph.service import Service
 from riskgraph.stores.neo4j.store import Neo4jStore
@@ -46,11 +46,12 @@ _READY: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(service: Service) -> FastAPI:
+def create_app(service: Service, demo_shop: shop.DemoShop | None = None) -> FastAPI:
     """The application over an opened service.
 
     Args:
         service: Built by ``bootstrap.open_service``; closed when the application ends.
+        demo_shop: The shop of the simulated merchant, served under ``/shop/``; None: no such pages.
     """
 
     @asynccontextmanager
@@ -59,6 +60,8 @@ def create_app(service: Service) -> FastAPI:
         gc.collect()
         gc.freeze()
         yield
+        if demo_shop is not None:
+            demo_shop.close(service)
         service.close()
 
     app = FastAPI(
@@ -81,6 +84,9 @@ def create_app(service: Service) -> FastAPI:
     )
     for part in (checkout, behavior, compliance, reviews, contest, subjects, verify):
         app.include_router(part.router)
+    if demo_shop is not None:
+        app.state.shop = demo_shop
+        app.include_router(shop.router)
 
     @app.get("/healthz", tags=["administration"], summary="The process is alive")
     async def healthz() -> dict[str, str]:
