@@ -102,7 +102,8 @@ bench-sdk:                  ## its figures as JSON, beside peers from npm; what 
 	@$(SERVED) $(RUN)/riskgraph bench sdk --json
 
 chromium:                   ## Debian's browser; without one the browser tests say that they are skipped
-	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium || true
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+		|| echo "Chromium is not here and cannot be installed"
 
 sdk_js/node_modules: sdk_js/package-lock.json
 	cd sdk_js && npm ci --no-audit --no-fund
