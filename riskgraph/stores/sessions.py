@@ -46,7 +46,8 @@ CREATE INDEX sessions_consent ON sessions(consent);
 CREATE INDEX sessions_order ON sessions(order_name) WHERE order_name IS NOT NULL;
 CREATE TABLE flushes(sid INTEGER REFERENCES sessions ON DELETE CASCADE, seq INTEGER,
     PRIMARY KEY(sid, seq)) WITHOUT ROWID;
-CREATE TABLE withdrawn(consent BLOB PRIMARY KEY, consent_at REAL NOT NULL, since REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE withdrawn(consent BLOB, consent_at REAL, since REAL NOT NULL,
+    PRIMARY KEY(consent, consent_at)) WITHOUT ROWID;
 CREATE TABLE prints(digest BLOB, mark BLOB, name TEXT NOT NULL, bits REAL NOT NULL, at REAL NOT NULL,
     PRIMARY KEY(digest, mark)) WITHOUT ROWID;
 CREATE INDEX prints_at ON prints(at);
@@ -57,6 +58,7 @@ OVER = {
     "prints": f"at < ? - {PRINTS_S}",
     "withdrawn": f"since < ? - {WITHDRAWN_S}",
 }
+_RECORD = "consent=? AND consent_at=?"
 _COLUMNS = (
     "sid, token, nonce, merchant, origin, key_id, consent, consent_at, purposes, opened, expires, "
     "order_name, mark, withdrawn, sums"
@@ -140,13 +142,13 @@ class SessionStore:
         """Keep a new session; what is over its time goes, at most once a minute.
 
         Raises:
-            Forbidden: If this consent, or a later one of the same id, was withdrawn.
+            Forbidden: If this consent was withdrawn.
             StorageUnavailable: If nothing was committed.
         """
         due = session.opened - self._purged >= PURGE_EVERY_S
 
         def work(connection: apsw.Connection) -> None:
-            gone = "SELECT EXISTS(SELECT 1 FROM withdrawn WHERE consent=? AND consent_at >= ?)"
+            gone = f"SELECT EXISTS(SELECT 1 FROM withdrawn WHERE {_RECORD})"
             if connection.execute(gone, (session.consent, session.consent_at)).get:
                 raise withdrawn()
             connection.execute(
@@ -208,24 +210,22 @@ class SessionStore:
         return self._write(work)
 
     def withdraw(self, session: Session, at: float) -> None:
-        """Forget what was gathered under a consent, in every session that rests on it.
+        """Forget what was gathered under a consent, in every session that rests on the same record.
+
+        A record is its id and its time: an id may be guessed, or be that of several shoppers (a TCF string
+        tells the day alone), and nobody must withdraw for somebody else.
 
         Raises:
             StorageUnavailable: If nothing was committed.
         """
 
         def work(connection: apsw.Connection) -> None:
-            connection.execute(
-                "INSERT INTO withdrawn VALUES(?, ?, ?) ON CONFLICT(consent) DO UPDATE "
-                "SET consent_at=max(consent_at, excluded.consent_at), since=excluded.since",
-                (session.consent, session.consent_at, at),
-            )
-            mine = "consent=? AND consent_at <= ?"
-            where = (session.consent, session.consent_at)
-            connection.execute(
-                f"DELETE FROM flushes WHERE sid IN (SELECT sid FROM sessions WHERE {mine})", where
-            )
-            connection.execute(f"UPDATE sessions SET withdrawn=1, sums=NULL, mark=NULL WHERE {mine}", where)
+            record = session.consent, session.consent_at
+            connection.execute("INSERT OR IGNORE INTO withdrawn VALUES(?, ?, ?)", (*record, at))
+            mine = f"SELECT sid FROM sessions WHERE {_RECORD}"
+            connection.execute(f"DELETE FROM flushes WHERE sid IN ({mine})", record)
+            emptied = "UPDATE sessions SET withdrawn=1, sums=NULL, mark=NULL"
+            connection.execute(f"{emptied} WHERE {_RECORD}", record)
 
         self._write(work, wipe=True)
 
@@ -262,7 +262,8 @@ class SessionStore:
             return 0
         erased = self._write(work, wipe=True)
         if erased:
-            with self._opened() as connection:
+            # Rows are overwritten; copies that SQLite left when it rearranged pages go with a new file.
+            with self._opened() as connection, suppress(apsw.BusyError, apsw.LockedError):
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return erased
@@ -385,7 +386,7 @@ def _refuse_replayed(mark: bytes, prints: Sequence[Print], connection: apsw.Conn
     found: dict[bytes, dict[str, float]] = {}
     for one in prints:
         query = "SELECT mark FROM prints WHERE digest=? AND mark<>? LIMIT ?"
-        others = connection.execute(query, (one.digest, mark, COMMON + 1)).fetchall()
+        others: list[Any] = connection.execute(query, (one.digest, mark, COMMON + 1)).fetchall()
         for (other,) in others if len(others) <= COMMON else ():
             names = found.setdefault(other, {})
             names[one.name] = max(names.get(one.name, 0.0), one.bits)

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskgraph import retention
-from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.core.past import PastOrder
 from riskgraph.core.review import BY_CONTEST, Case, Stands
@@ -21,7 +20,7 @@ from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
 from riskgraph.stores.reviews import Contest
 from riskgraph.stores.sessions import SessionStore
-from tests.stores.builders import DAY, NOW, an_order, an_outcome, digest
+from tests.stores.builders import DAY, NEEDED, NOW, OPTIONAL, an_order, an_outcome, digest
 
 SECRETS = synthetic_secrets()
 PERIODS = {
@@ -29,8 +28,6 @@ PERIODS = {
     "contract_record": {"CN": 80, "EU": 60, "other": 80},
     "optional": {"CN": 30, "EU": 20, "other": 30},
 }
-OPTIONAL = next(n.id for n in catalog() if n.retention_class == "optional" and n.form.value == "number")
-NEEDED = next(n.id for n in catalog() if n.retention_class != "optional" and n.form.value == "number")
 
 
 @pytest.fixture

@@ -161,11 +161,14 @@ def test_a_withdrawal_takes_out_what_every_session_of_the_consent_gathered(store
         assert wrong.value.code == "consent_withdrawn"
 
 
-def test_a_consent_that_was_given_anew_opens_sessions_again(store):
+@pytest.mark.parametrize("given_at", [NOW - 61, NOW - 59.999])
+def test_a_withdrawal_is_of_one_record_and_not_of_all_that_share_its_id(store, given_at):
     opened(store)
+    opened(store, "another shopper", given_at=given_at)
+    count(store, "another shopper")
     store.withdraw(store.find(TOKEN), NOW + 5)
-    assert opened(store, "later", given_at=NOW - 59)
-    assert count(store, "later")
+    assert count(store, "another shopper", seq=2)
+    assert opened(store, "later", given_at=given_at)
 
 
 def test_no_byte_of_the_sums_is_left_after_a_withdrawal(store):
@@ -173,8 +176,12 @@ def test_no_byte_of_the_sums_is_left_after_a_withdrawal(store):
     for seq in range(5):
         count(store, seq=seq)
     store.withdraw(store.find(TOKEN), NOW + 5)
-    files = [f for f in store.path.parent.iterdir() if f.name.startswith("sessions.db")]
-    assert not any(b"ptr_speed" in file.read_bytes() and b'"any.ptr' in file.read_bytes() for file in files)
+    assert not traces(store)
+
+
+def traces(store):
+    """Files in which bytes of sums lie."""
+    return [file.name for file in store.path.parent.iterdir() if b'"any.ptr_speed"' in file.read_bytes()]
 
 
 def test_an_erasure_takes_out_the_session_of_the_order_alone(store):
@@ -183,10 +190,12 @@ def test_an_erasure_takes_out_the_session_of_the_order_alone(store):
         opened(store, token)
         store.bind(token, name, "m-17")
     count(store, "a")
+    assert traces(store)
     assert len(store.of_orders(names)) == 2
     assert (store.erase([names[0]]), store.erase([names[0]])) == (1, 0)
     assert store.find("a") is None
     assert store.find("b") is not None
+    assert not traces(store)
 
 
 @pytest.mark.parametrize(
