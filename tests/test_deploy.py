@@ -6,6 +6,8 @@ import os
 import re
 import socket
 import subprocess
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +77,26 @@ def test_passwords_come_from_files_that_git_and_the_image_leave_out():
         here = f"deploy/{path.removeprefix('./')}"
         ignored = subprocess.run(["git", "check-ignore", "-q", here], cwd=root, check=False).returncode
         assert ignored in (0, 128)  # 128: not a checkout
-        left_out = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").split()
-        assert any(here == row or here.startswith(f"{row}/") for row in left_out)
+        rows = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").split()
+        assert any(here == row or here.startswith(f"{row}/") for row in rows)
+
+
+def left_out(folder: str, rows: list[str]) -> bool:
+    """Whether a folder is no part of what the image is built from: the last row that fits decides."""
+    out = False
+    for row in rows:
+        pattern = row.removeprefix("!")
+        if fnmatch(folder, pattern) or folder.startswith(f"{pattern}/"):
+            out = not row.startswith("!")
+    return out
+
+
+def test_the_image_is_built_from_every_folder_of_the_package():
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text("utf-8"))
+    rows = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").split()
+    folders = ["riskgraph", *project["tool"]["setuptools"]["package-dir"].values()]
+    assert [folder for folder in folders if left_out(folder, rows)] == []
+    assert left_out("sdk_js/src", rows)
 
 
 def test_the_image_runs_as_the_user_of_the_compose_file():
