@@ -294,11 +294,12 @@ const main = async () => {
     const folder = values.screenshots;
     if (folder) mkdirSync(folder, { recursive: true });
     const at = async (name) => {
-      if (folder) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: name !== 'consent' });
+      if (folder) await page.screenshot({ path: join(folder, `${name}.png`) });
     };
     const told = await buy(page, { url: values.url, mode, consent: !values.refuse, lang: values.lang, at });
     if (folder) {
       await page.click('#open-report');
+      await page.waitForURL('**/shop/report/**');
       await page.screenshot({ path: join(folder, 'report.png'), fullPage: true });
     }
     process.stdout.write(`${JSON.stringify(told, null, 1)}\n`);
