@@ -143,6 +143,15 @@ describe('transport', { skip }, () => {
     assert.deepEqual(at.stub.erased, []);
   });
 
+  it('does not ask on and on where everything is gone', async () => {
+    at.stub.answer['/v1/'] = 410;
+    await at.open('/checkout?auto');
+    await at.page.waitForFunction(() => collector.snapshot());
+    for (let i = 0; i < 3; i++) await at.run(() => collector.flush());
+    assert.ok(at.stub.requests.length <= 4, `${at.stub.requests.length} requests`);
+    assert.equal(await at.run(() => collector.state), 'granted');
+  });
+
   it('drops a flush that the server takes for a replay, and goes on', async () => {
     await at.visit('/checkout');
     at.stub.answer['/v1/behavior'] = 409;
