@@ -56,7 +56,7 @@ def in_node(bench: Sdk) -> list[Figure]:
 _NAMES = (
     "core_gzip_b", "addon_gzip_b", "full_gzip_b", "runtime_dependencies", "handler_ms_per_min",
     "handler_p99_ms", "longest_task_ms", "session_bytes", "flush_bytes", "lost_of_200", "double_counted",
-    "raw_items_sent", "nodes_gathered",
+    "raw_items_sent", "nodes_gathered", "flow_s",
 )  # fmt: skip
 PARTS: dict[Callable[[Sdk], list[Figure]], tuple[str, ...]] = {
     in_node: _NAMES,

@@ -19,6 +19,7 @@ from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
 from riskgraph.stores.reviews import Contest
+from riskgraph.stores.sessions import SessionStore
 from tests.stores.builders import DAY, NEEDED, NOW, OPTIONAL, an_order, an_outcome, digest
 
 SECRETS = synthetic_secrets()
@@ -49,6 +50,10 @@ def add(store, name, days, jurisdiction="CN", **given):
 def run(store, at=NOW):
     due = store.retention.due(PERIODS, at)
     return due, store.retention.remove(due, at)
+
+
+def sessions_of(store):
+    return SessionStore(store.path.with_name("sessions.db"))
 
 
 def reports(store):
@@ -105,7 +110,7 @@ def test_optional_values_and_the_device_leave_the_history_and_the_rest_stays(sto
 def test_a_dry_run_changes_no_byte(store):
     add(store, "o", 120)
     before = store._fetch("SELECT * FROM orders"), store._fetch("SELECT * FROM decisions")
-    told = retention.run(store, profile(), Now(), dry_run=True)
+    told = retention.run(store, sessions_of(store), profile(), Now(), dry_run=True)
     assert told["removed"] is None
     assert told["due"] == {"report": 1, "contract_record": 1, "optional": 0}
     assert (store._fetch("SELECT * FROM orders"), store._fetch("SELECT * FROM decisions")) == before
@@ -197,5 +202,5 @@ def test_a_period_that_is_no_number_of_days_is_named(store, days):
     rows = dict(profile().data["retention"])
     rows["EU"] = {**rows["EU"], "report": {"days": days}}
     with pytest.raises(Invalid) as failure:
-        retention.run(store, profile(retention=rows), Now(), dry_run=True)
+        retention.run(store, sessions_of(store), profile(retention=rows), Now(), dry_run=True)
     assert failure.value.field == "retention.EU.report.days"
