@@ -161,7 +161,7 @@ def _modality(rule: Rule, seen: _View) -> str:
 
 _RULES: dict[str, Callable[[Rule, _View], Any]] = {
     "histogram": _histogram,
-    "median": _median,
+    "median": lambda rule, seen: min(rule["cap"], _median(rule, seen)),
     "sum": lambda rule, seen: min(rule["cap"], seen.total(rule["of"])),
     "after_first": lambda rule, seen: min(rule["cap"], seen.total([rule["of"]]) - 1),
     "ratio": lambda rule, seen: min(

@@ -7,6 +7,7 @@ export const log2 = (bins: Bins, value: number, from = 1): void => {
 };
 
 /** Upper end of angles as the catalogue writes it: with the exact one, right angles would fall on an edge. */
+// biome-ignore lint/suspicious/noApproximativeNumericConstant: as the catalogue writes it
 export const HALF_TURN = 3.1416;
 
 /** Count `value` in 16 equal bins from 0 to `high`. */

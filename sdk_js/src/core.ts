@@ -74,7 +74,7 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
   const tally = createTally();
   /** The window is over: the next flush goes to a new session. Consent was withdrawn elsewhere: so it is here. */
   const answered = ({ status, json }: Answer) => {
-    if (status === 410 && session.visit) {
+    if (status === 410 && session.visit?.session) {
       session.visit.expires = 0;
       take();
     }

@@ -1,4 +1,5 @@
 import { log2 } from '../bins.js';
+import { inCheckout } from '../field.js';
 import type { Signal } from '../page.js';
 
 const GAP_MS = 200;
@@ -12,7 +13,7 @@ export const scroll: Signal = {
     let top = 0;
     let then = 0;
     page.on('scroll', ({ target, timeStamp }) => {
-      if (page.shown.stage !== 'browse' && page.shown.stage !== 'entry') return;
+      if (inCheckout(page)) return;
       const at = target instanceof Element ? target.scrollTop : scrollY;
       const gap = timeStamp - then;
       if (target === scroller && gap > 0 && gap <= GAP_MS) log2(speed, (Math.abs(at - top) / gap) * 1e3);
