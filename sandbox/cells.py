@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
-from riskgraph.sandbox.bounds import category_components, component_bounds
+from riskgraph.core.bounds import category_components, component_bounds
 from riskgraph.sandbox.group_cells import told_cells, told_persons
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from riskgraph.core.errors import Invalid, RiskgraphError, SensitiveField, Unkno
 from riskgraph.core.sensitive import category_of_name, category_of_value, is_sensitive
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox.bounds import component_bounds
+from riskgraph.core.bounds import component_bounds
 from riskgraph.sandbox.policy import Policy, objectors
 from riskgraph.sandbox.units import newest
 

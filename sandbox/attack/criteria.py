@@ -18,7 +18,7 @@ from riskgraph.sandbox.attack.findings import RISK, UPPER, Trials
 from riskgraph.sandbox.attack.inference import one_each
 from riskgraph.sandbox.attack.likelihood import nearest
 from riskgraph.sandbox.attack.records import WIDTH, Records, nodes_of
-from riskgraph.sandbox.bounds import category_components
+from riskgraph.core.bounds import category_components
 
 COLUMNS = 6
 MAX_ATTEMPTS = 300_000

@@ -33,7 +33,7 @@ from riskgraph.sandbox import (
 )
 from riskgraph.sandbox import tabulate as tabulate_module
 from riskgraph.sandbox import write as write_module
-from riskgraph.sandbox.bounds import component_bounds, whole_components
+from riskgraph.core.bounds import component_bounds, whole_components
 from riskgraph.sandbox.draw import DRAWS
 from tests.sandbox.conftest import nothing_told_of_pairs, swept_once
 

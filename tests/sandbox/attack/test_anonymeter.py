@@ -23,7 +23,7 @@ from riskgraph.sandbox.attack.findings import Finding, Trials, pooled
 from riskgraph.sandbox.attack.inference import by_nearest, one_each
 from riskgraph.sandbox.attack.records import WIDTH, Records, nodes_of
 from riskgraph.sandbox.attack.run import drawn_of
-from riskgraph.sandbox.bounds import category_components
+from riskgraph.core.bounds import category_components
 
 SCRIPT = Path(__file__).parent / "run_anonymeter.py"
 PREDICATES, TRIALS = 500, 600
