@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from riskgraph.core.baseline import Baseline
+from riskgraph.core.baseline_view import BaselineView
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
@@ -34,8 +36,9 @@ from riskgraph.governance.signing import (
     read_public_key,
 )
 from riskgraph.models import Model, load_model
-from riskgraph.models.card import CARD_FILE, read_card
+from riskgraph.models.card import CARD_FILE, Card, read_card
 from riskgraph.models.parity import read_parity
+from riskgraph.models.reference import read_reference, trained_by
 from riskgraph.models.registry import POINTER_FILE, Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import Clock, Shadow
@@ -174,6 +177,7 @@ class Serving:
         model: None where there is no sound one; every verdict is a review then.
         enforces_for: For whom verdicts act; without a model it is their ``degraded_policy`` that does.
         parity: What is on file of the model, by phase.
+        reference: The baseline that the model was trained by; None where it has none.
         problem: What is wrong with the model, or with the record of promotions; empty where all is well.
     """
 
@@ -181,6 +185,7 @@ class Serving:
     enforces_for: frozenset[str]
     parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str = ""
+    reference: Baseline | None = None
 
     def problems(self, settings: Settings) -> list[str]:
         """What keeps the service from being ready, as everybody may read it."""
@@ -215,12 +220,52 @@ def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str
     try:
         folder = _folder_of(settings, promoted)
         model = load_model(folder)
+        reference = read_reference(folder, model.card)
     except ModelUnavailable as wrong:
         # The service starts all the same: a review by a person is better than a checkout that gets no
         # answer.
         return Serving(None, merchants, problem=wrong.message)
     parity = read_parity(folder, model.card.digest, load_tree(settings).sha256)
-    return Serving(model, merchants, parity, gone)
+    return Serving(model, merchants, parity, gone, reference)
+
+
+def baseline_view(
+    settings: Settings, card: Card, reference: Baseline | None, *, simulated: bool
+) -> BaselineView | None:
+    """How a model sees the orders of this installation's merchant; None where it sees what is stored.
+
+    In force is the configured baseline; else, for a model trained on the merchant's own releases and for a
+    simulated merchant, the model's reference; else none, and no trajectory node is seen.
+
+    Args:
+        settings: ``RISKGRAPH_BASELINE`` names the merchant's.
+        card: The model's.
+        reference: The baseline that the model was trained by.
+        simulated: Whether the merchant is.
+
+    Raises:
+        Invalid: If a baseline is configured and cannot be read.
+    """
+    if settings.baseline is not None:
+        try:
+            return BaselineView(Baseline.load(settings.baseline), reference)
+        except Invalid as wrong:
+            raise Invalid(wrong.message, field="RISKGRAPH_BASELINE") from wrong
+    if simulated:
+        # Nobody stands behind it, so a model may see there whatever it was trained on.
+        abstain = trained_by(card)
+        return None if reference is None else BaselineView(reference, reference, abstain=abstain)
+    return BaselineView(None if card.provenance == SIMULATED else reference, reference)
+
+
+def view_of(settings: Settings, folder: Path, *, simulated: bool) -> BaselineView | None:
+    """The same for a model that lies in a folder.
+
+    Raises:
+        ModelUnavailable: If its reference is damaged.
+    """
+    card = read_card(folder)
+    return baseline_view(settings, card, read_reference(folder, card), simulated=simulated)
 
 
 def _without_folders(problem: str, settings: Settings) -> str:
@@ -314,6 +359,10 @@ def open_line(
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), SystemClock()
     read_tables()
+    view = None
+    if serving.model is not None:
+        card = serving.model.card
+        view = baseline_view(settings, card, serving.reference, simulated=profile.simulated)
     return Line(
         door=open_door(settings),
         store=store,
@@ -322,12 +371,13 @@ def open_line(
         explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
         writer=MerchantReportWriter(
-            profile, tree, clock, serving.model, serving.enforces_for, serving.parity
+            profile, tree, clock, serving.model, serving.enforces_for, serving.parity, view
         ),
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
         find_counterfactual=find_counterfactual,
+        view=view,
     )
 
 
@@ -340,7 +390,9 @@ def open_service(
         ModelUnavailable: If a challenger's folder holds no sound model.
     """
     profile = profile or load_profile(settings)
-    others = [load_model(folder) for folder in challengers]
+    others = [
+        (load_model(folder), view_of(settings, folder, simulated=profile.simulated)) for folder in challengers
+    ]
     settings.home.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.store, open_secrets(settings), neo4j=neo4j_options(settings))
     shadow = Challengers(others, load_tree(settings), store) if others else None

@@ -134,7 +134,9 @@ class Baseline:
         try:
             data = json.loads(path.read_bytes())
         except OSError as wrong:
-            raise Invalid(f"the baseline cannot be opened: {path} ({wrong.strerror})", field="baseline") from wrong
+            raise Invalid(
+                f"the baseline cannot be opened: {path} ({wrong.strerror})", field="baseline"
+            ) from wrong
         except (ValueError, RecursionError) as wrong:
             raise Invalid(f"the baseline is not JSON: {path} ({wrong})", field="baseline") from wrong
         try:
@@ -156,9 +158,13 @@ class Baseline:
                 raise ValueError(f"provenance is {data['provenance']!r}")
             rows = tuple(_quantiles(row) for row in data["quantiles"])
             made = cls(tuple(map(str, data["releases"])), data["provenance"], int(data["k"]), rows)
-            expected = {(catalog().components[c], kind) for c in trajectory_components() for kind in device_classes()}
+            expected = {
+                (catalog().components[c], kind) for c in trajectory_components() for kind in device_classes()
+            }
             if len(rows) != len(expected) or made.by_place.keys() != expected:
-                raise ValueError("not one table for each trajectory component and kind of device; make it again")
+                raise ValueError(
+                    "not one table for each trajectory component and kind of device; make it again"
+                )
             if made.baseline_id != data["baseline_id"]:
                 raise ValueError("altered after it was made (baseline_id is not that of its content)")
         except KeyError as missing:

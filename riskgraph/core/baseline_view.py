@@ -141,7 +141,7 @@ class BaselineView:
     def __init__(
         self, merchant: Baseline | None, reference: Baseline | None, *, abstain: bool = True
     ) -> None:
-        self.merchant, self.reference = merchant, reference
+        self.merchant, self.reference, self.abstains = merchant, reference, abstain
         both = merchant is not None and reference is not None
         self._own = both and merchant.baseline_id == reference.baseline_id
         if not abstain and not self._own:
@@ -217,6 +217,7 @@ class BaselineView:
             "provenance": None if merchant is None else merchant.provenance,
             "releases": [] if merchant is None else list(merchant.releases),
             "reference": NONE if reference is None else reference.baseline_id,
+            "abstains": self.abstains,
             "device_class": device_classes()[device_of(subgraph)],
             "unseen": self.unseen(subgraph),
         }

@@ -58,7 +58,9 @@ def an_order(kind: str | None, seed: int = 0, share: float = 1.0) -> OrderSubgra
 
 def test_the_trajectory_nodes_are_movement_and_the_timing_of_pointer_touch_and_keys():
     assert len(TRAJECTORY) == 27
-    assert all(node.computed_by == "sdk" and node.form in (Form.NUMBER, Form.HISTOGRAM) for node in TRAJECTORY)
+    assert all(
+        node.computed_by == "sdk" and node.form in (Form.NUMBER, Form.HISTOGRAM) for node in TRAJECTORY
+    )
     ids = {node.id for node in TRAJECTORY}
     # Scrolling is movement though it is navigation; how long a page was read is none.
     assert {"B009", "B014", "B028", "B034", "B042"} <= ids
@@ -148,7 +150,9 @@ def test_by_its_own_baseline_an_order_is_seen_as_it_is():
 
 @pytest.mark.parametrize(("units", "seen"), [(LEAST_UNITS - 1, False), (LEAST_UNITS, True)])
 def test_a_kind_of_device_counts_from_500_persons_on(units, seen):
-    few = some_baseline(1, lambda component, kind: units if (component, kind) == ("B034.p50", "tablet") else 500)
+    few = some_baseline(
+        1, lambda component, kind: units if (component, kind) == ("B034.p50", "tablet") else 500
+    )
     for view in (BaselineView(few, few), BaselineView(few, THERE), BaselineView(THERE, few)):
         assert ("B034" not in view.unseen(an_order("tablet"))) is seen
         assert (view.see(an_order("tablet")).state("B034") is State.PRESENT) is seen

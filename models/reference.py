@@ -1,0 +1,96 @@
+"""The reference baseline of a model: that of the releases that it was trained on, beside its card.
+
+Training rows of a release are seen by the release's own baseline against it, as orders are when the model
+serves; so bins, tables and thresholds are all on one scale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskgraph.core.baseline import BASELINE_FILE, DEVICE_NODE, Baseline
+from riskgraph.core.baseline_view import BaselineView, devices_of
+from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import Invalid, ModelUnavailable
+from riskgraph.models.card import Card
+from riskgraph.models.compiled import check_file
+from riskgraph.ports import TrainingColumns
+
+_DEVICE = catalog().component_index[f"{DEVICE_NODE}.value"]
+
+
+def write_reference(folder: Path, reference: Baseline, card: Card) -> Card:
+    """Put a reference into a model's folder before the model; returns the card that vouches for it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = reference.to_bytes()
+    (folder / BASELINE_FILE).write_bytes(data)
+    files = {**card.files, BASELINE_FILE: hashlib.sha256(data).hexdigest()}
+    return replace(card, files=files)
+
+
+def read_reference(folder: Path, card: Card) -> Baseline | None:
+    """The reference of a model; None for one that was trained without.
+
+    A file that the card does not name is taken as well, by its own id: made of the same releases later.
+
+    Raises:
+        ModelUnavailable: If the card names one, and it is not there or was altered; or a file is no baseline.
+    """
+    path = folder / BASELINE_FILE
+    if BASELINE_FILE in card.files:
+        check_file(path, card)
+    elif not path.is_file():
+        return None
+    try:
+        return Baseline.load(path)
+    except Invalid as wrong:
+        raise ModelUnavailable(wrong.message) from wrong
+
+
+def trained_by(card: Card) -> bool:
+    """Whether the model saw its training rows by its reference, and so nothing that is not calibrated."""
+    return BASELINE_FILE in card.files
+
+
+class SeenColumns:
+    """Training rows of one release, as the model will see orders."""
+
+    def __init__(self, rows: TrainingColumns, own: Baseline, reference: Baseline) -> None:
+        self._rows, self._view = rows, BaselineView(own, reference)
+
+    @cached_property
+    def _devices(self) -> NDArray[np.intp]:
+        return devices_of(self._rows.columns(slice(_DEVICE, _DEVICE + 1))[:, 0])
+
+    def columns(self, part: slice) -> NDArray[np.float32]:
+        return self._view.see_columns(self._rows.columns(part), part, self._devices)
+
+    @property
+    def availability(self) -> NDArray[np.object_]:
+        return self._rows.availability
+
+    @property
+    def label(self) -> NDArray[np.int8]:
+        return self._rows.label
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        return self._rows.weight
+
+    @property
+    def cluster(self) -> NDArray[np.int32]:
+        return self._rows.cluster
+
+
+def seen_by_reference(
+    sources: Sequence[TrainingColumns], own: Sequence[Baseline], reference: Baseline
+) -> list[TrainingColumns]:
+    """Each release's rows by its own baseline against the pooled one."""
+    return [SeenColumns(rows, baseline, reference) for rows, baseline in zip(sources, own, strict=True)]
