@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,14 @@ from riskgraph.core.baseline import BASELINE_FILE, DEVICE_NODE, Baseline
 from riskgraph.core.baseline_view import BaselineView, devices_of
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, ModelUnavailable
+from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.verdict import OrderScore, Scale, Thresholds
 from riskgraph.models.card import Card
 from riskgraph.models.compiled import check_file
 from riskgraph.ports import TrainingColumns
+
+if TYPE_CHECKING:
+    from riskgraph.models import Model
 
 _DEVICE = catalog().component_index[f"{DEVICE_NODE}.value"]
 
@@ -94,3 +100,38 @@ def seen_by_reference(
 ) -> list[TrainingColumns]:
     """Each release's rows by its own baseline against the pooled one."""
     return [SeenColumns(rows, baseline, reference) for rows, baseline in zip(sources, own, strict=True)]
+
+
+class SeeingModel:
+    """A model that is shown what is stored and looks at it by a merchant's baseline."""
+
+    def __init__(self, model: Model, view: BaselineView) -> None:
+        self._model, self._view = model, view
+
+    @property
+    def card(self) -> Card:
+        return self._model.card
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return self._model.versions
+
+    @property
+    def provenance(self) -> str:
+        return self._model.provenance
+
+    def thresholds(self, availability: str) -> Thresholds:
+        return self._model.thresholds(availability)
+
+    def scale(self, availability: str) -> Scale | None:
+        return self._model.scale(availability)
+
+    def score(self, subgraph: OrderSubgraph, availability: str) -> OrderScore:
+        return self._model.score(self._view.see(subgraph), availability)
+
+    def score_batch(
+        self, components: NDArray[np.float32], availability: NDArray[np.object_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        every = slice(0, components.shape[1])
+        seen = self._view.see_columns(components, every, devices_of(components[:, _DEVICE]))
+        return self._model.score_batch(seen, availability)

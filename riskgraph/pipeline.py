@@ -45,7 +45,10 @@ Judgement = tuple[OrderScore | None, Walk, Attribution | None, str | None, Count
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Everything that one decision needs; built in ``bootstrap``. Without a view the model sees what is stored."""
+    """Everything that one decision needs; built in ``bootstrap``.
+
+    Without a view the model sees what is stored.
+    """
 
     door: Door
     store: GraphStore

@@ -72,7 +72,7 @@ def _persons(release: Release) -> int:
 
 def _persons_each(weight: Doubles, units: int) -> Doubles:
     """Persons that each row stands for, so that all rows stand for all persons."""
-    return weight * (units / weight.sum())
+    return np.asarray(weight * (units / weight.sum()))
 
 
 def honest_quantiles(columns: Callable[[slice], Floats], units: Doubles, k: int) -> list[Quantiles]:

@@ -1,7 +1,7 @@
 """The human baseline of a merchant: how honest shoppers there move and type, on each kind of device.
 
-Speeds, rhythms and turns belong to a shop and its devices as much as to a person: a threshold on them that holds
-in one shop stops people in another. So they are judged by their rank among the merchant's own shoppers
+Speeds, rhythms and turns belong to a shop and its devices as much as to a person: a threshold on them that
+holds in one shop stops people in another. So they are judged by their rank among the merchant's own shoppers
 (:mod:`riskgraph.core.baseline_view`), of which a baseline keeps quantiles.
 """
 
@@ -162,9 +162,7 @@ class Baseline:
                 (catalog().components[c], kind) for c in trajectory_components() for kind in device_classes()
             }
             if len(rows) != len(expected) or made.by_place.keys() != expected:
-                raise ValueError(
-                    "not one table for each trajectory component and kind of device; make it again"
-                )
+                raise ValueError("not one table for each trajectory component and kind of device")
             if made.baseline_id != data["baseline_id"]:
                 raise ValueError("altered after it was made (baseline_id is not that of its content)")
         except KeyError as missing:

@@ -43,8 +43,8 @@ class Curve:
     """The rising map of one component from the merchant's scale to the reference's, linear in pieces.
 
     Between two of the merchant's quantiles the rank rises evenly. A value that holds many shoppers (a flat
-    part) has the middle of their ranks. Beyond the merchant's ends the reference's end goes on by the overhang,
-    scaled by the spread of both: a clamp there would hide who moves as no honest shopper does. All is held to
+    part) has the middle of their ranks. Beyond the merchant's ends the reference's end goes on by the
+    overhang, scaled by the spread of both: a clamp there would hide who moves as no honest shopper does. All is held to
     what the component can take.
 
     Attributes:
@@ -88,7 +88,8 @@ class Curve:
         start = np.maximum(piece - 1, 0)
         y = self.base[piece] + self.slope[piece] * (x - self.knots[start])
         y = np.maximum(np.minimum(y, self.top[piece]), self.low)
-        return np.where((piece > 0) & (x == self.knots[start]), self.at[start], y).astype(np.float32)
+        y = np.where((piece > 0) & (x == self.knots[start]), self.at[start], y)
+        return np.asarray(y, dtype=np.float32)
 
 
 class _Curves:
@@ -120,7 +121,7 @@ class _Curves:
         start, at, base, slope, top = [table.take(cell) for table in self._flat]
         y = np.maximum(np.minimum(base + slope * (x - start), top), _LOW)
         # At the first piece start is a knot that is not reached, so nothing equals it.
-        return np.where(x == start, at, y).astype(np.float32)
+        return np.asarray(np.where(x == start, at, y), dtype=np.float32)
 
 
 class BaselineView:
@@ -143,8 +144,8 @@ class BaselineView:
     ) -> None:
         self.merchant, self.reference, self.abstains = merchant, reference, abstain
         both = merchant is not None and reference is not None
-        self._own = both and merchant.baseline_id == reference.baseline_id
-        if not abstain and not self._own:
+        own = both and self.baseline_id == (reference.baseline_id if reference else NONE)
+        if not abstain and not own:
             raise ValueError("whoever is not judged by the model's own baseline needs persons behind theirs")
         kinds = device_classes()
         calibrated = [[self._pair(place, kind) is not None for place in _PLACES.tolist()] for kind in kinds]
@@ -153,7 +154,7 @@ class BaselineView:
         for row, known in zip(self._hidden, calibrated, strict=True):
             row[_NODE_OF_PLACE[~np.array(known)]] = abstain
         # With nothing to map, or on the same scale.
-        self._same = self._own or not both
+        self._same = own or not both
         self._curves = [self._curves_of(kind) for kind in kinds] if not self._same else []
         self._together = [_Curves(curves) for curves in self._curves]
 
