@@ -44,8 +44,8 @@ class Curve:
 
     Between two of the merchant's quantiles the rank rises evenly. A value that holds many shoppers (a flat
     part) has the middle of their ranks. Beyond the merchant's ends the reference's end goes on by the
-    overhang, scaled by the spread of both: a clamp there would hide who moves as no honest shopper does. All is held to
-    what the component can take.
+    overhang, scaled by the spread of both: a clamp there would hide who moves as no honest shopper does. All
+    is held to what the component can take.
 
     Attributes:
         knots: float64[K], where pieces begin, rising.

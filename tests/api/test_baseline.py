@@ -1,4 +1,4 @@
-"""Orders by a merchant's baseline: what a shop without one does, what reports say, and what a replay needs."""
+"""Orders by a merchant's baseline: a shop without one, what reports say, and what a replay needs."""
 
 from __future__ import annotations
 
