@@ -76,18 +76,18 @@ def size_of(what: What) -> tuple[int, int]:
 
 
 def heading(record: DecisionReport | None, links: OrderLinks, lang: str) -> tuple[str, str]:
-    """The verdict, and when, for how much, at what probability."""
+    """The verdict, and when, for how much, whether fraud is on record, at what probability."""
     order = links.order
     named = say("title.order", lang, TABLE, name=order.name)
     when = f"{datetime.fromtimestamp(order.at, UTC):%Y-%m-%d %H:%M} UTC"
     facts = [when, f"{order.amount:,.2f} {order.currency}"]
+    if order.fraud:
+        facts.append(say("mark.fraud", lang, TABLE))
     if record is None:
         return f"{named} · {say('title.undecided', lang, TABLE)}", " · ".join(facts)
     score = record.score.get("probability")
     if score is not None:
         facts.append(say("title.score", lang, TABLE, score=f"{score:.3f}"))
-    if order.fraud:
-        facts.append(say("mark.fraud", lang, TABLE))
     if record.provenance == "simulated":
         facts.append(say("title.simulated", lang, TABLE))
     return f"{named} · {say('verdict.' + record.score['verdict'], lang)}", " · ".join(facts)

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from riskgraph.collecting import Collecting
 from riskgraph.core.baseline import Baseline
 from riskgraph.core.baseline_view import BaselineView
 from riskgraph.core.canonical import canonical_json
@@ -41,7 +42,7 @@ from riskgraph.models.parity import read_parity
 from riskgraph.models.reference import read_reference, trained_by
 from riskgraph.models.registry import POINTER_FILE, Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
-from riskgraph.ports import Clock, Shadow
+from riskgraph.ports import BehaviorSource, Clock, Shadow
 from riskgraph.reports import ModelOrigins, StoredReports
 from riskgraph.reviewing import Reviews
 from riskgraph.service import Service
@@ -52,6 +53,7 @@ from riskgraph.stores.log import parse_head
 from riskgraph.stores.neo4j.connect import READ_S
 from riskgraph.stores.neo4j.nodes import Policy
 from riskgraph.stores.rotation import rotate_under
+from riskgraph.stores.sessions import SessionStore
 from riskgraph.stores.verify import Verified, verify_file
 from riskgraph.subjects import Subjects
 from riskgraph.writing import SIMULATED as SIMULATED
@@ -355,9 +357,11 @@ def open_line(
     store: SqliteStore,
     serving: Serving,
     shadow: Shadow | None = None,
+    behavior: BehaviorSource | None = None,
+    clock: Clock | None = None,
 ) -> Line:
     """Everything that one decision needs. Without a sound model every verdict is a review."""
-    tree, clock = load_tree(settings), SystemClock()
+    tree, clock = load_tree(settings), clock or SystemClock()
     read_tables()
     view = None
     if serving.model is not None:
@@ -378,6 +382,7 @@ def open_line(
         shadow=shadow,
         find_counterfactual=find_counterfactual,
         view=view,
+        behavior=behavior,
     )
 
 
@@ -399,7 +404,9 @@ def open_service(
     serving = open_serving(settings, store.enforced_merchants)
     if serving.problem:
         _LOG.error("%s", serving.problem)
-    line = open_line(settings, profile, store, serving, shadow)
+    clock, authenticator, sessions = SystemClock(), Authenticator(store), open_sessions(settings)
+    collecting = Collecting(sessions, authenticator, open_door(settings), clock)
+    line = open_line(settings, profile, store, serving, shadow, collecting, clock)
     reviews = open_reviews(settings, store, profile, line.clock)
 
     def problems() -> list[str]:
@@ -408,6 +415,7 @@ def open_service(
     def close() -> None:
         if shadow is not None:
             shadow.close()
+        sessions.close()
         store.close()
 
     return Service(
@@ -417,11 +425,17 @@ def open_service(
         store=store,
         profile=profile,
         reviews=reviews,
-        subjects=open_subjects(settings, profile, store, line.clock),
-        authenticator=Authenticator(store),
+        subjects=open_subjects(settings, profile, store, clock, sessions),
+        collecting=collecting,
+        authenticator=authenticator,
         problems=problems,
         close=close,
     )
+
+
+def open_sessions(settings: Settings) -> SessionStore:
+    """Sessions of the browser SDK, beside the journal."""
+    return SessionStore(store_path(settings.store).with_name("sessions.db"))
 
 
 def open_reviews(
@@ -446,15 +460,20 @@ def open_reports(
 
 
 def open_subjects(
-    settings: Settings, profile: MerchantProfile, store: SqliteStore, clock: Clock | None = None
+    settings: Settings,
+    profile: MerchantProfile,
+    store: SqliteStore,
+    clock: Clock | None = None,
+    sessions: SessionStore | None = None,
 ) -> Subjects:
-    """The rights of data subjects over the store."""
+    """The rights of data subjects over the store and the sessions beside it."""
     reports = open_reports(settings, store, profile, open_reviews(settings, store, profile, clock))
 
     def report(decision_id: str, lang: str) -> tuple[bytes, str]:
         return reports.render(decision_id, None, "subject", "both", lang, "json")
 
-    return Subjects(store, open_door(settings), clock or SystemClock(), report)
+    sessions = sessions or open_sessions(settings)
+    return Subjects(store, sessions, open_door(settings), clock or SystemClock(), report)
 
 
 def verify_log(settings: Settings, kept: TreeHead | None = None) -> Verified:

@@ -22,12 +22,11 @@ from riskgraph.core.errors import Conflict, Invalid, NotFound, Unavailable
 from riskgraph.core.links import OrderLinks
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome
-from riskgraph.core.past import PastOrder
+from riskgraph.core.past import DAY_S, PastOrder
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.eval import worlds
 from riskgraph.ports import Progress
 from riskgraph.settings import Settings
-from riskgraph.stores.journal import Journal
 from riskgraph.stores.neo4j import links, nodes, removal
 from riskgraph.stores.neo4j.connect import FORM, Connection, is_neo4j, parse_url, read_credentials
 from riskgraph.stores.neo4j.feed import Feed
@@ -40,7 +39,6 @@ from riskgraph.stores.rows import training_facts
 _LOG = logging.getLogger("riskgraph.stores.neo4j")
 T = TypeVar("T")
 ANSWER_S = 5.0
-DAY_S = 86_400
 NOTHING = "none"
 
 _PING = "RETURN 1"
@@ -94,8 +92,8 @@ def wait(
     """The result of work on the connection's loop.
 
     Raises:
-        Unavailable: If the server does not.
-        Invalid: If the server refuses the statement.
+        Unavailable: If the server does not answer, or refuses the statement: by its code alone, since what it
+            says has keys of orders in it.
     """
     from neo4j.exceptions import ClientError, DriverError, Neo4jError
 
@@ -108,7 +106,7 @@ def wait(
     except ClientError as wrong:
         if "TimedOut" in (wrong.code or "") or "Terminated" in (wrong.code or ""):
             raise Unavailable("Neo4j ended the statement at its time limit: ask for less") from wrong
-        raise Unavailable(f"Neo4j refused: {wrong.code}: {wrong.message:.200}") from wrong
+        raise Unavailable(f"Neo4j refused: {wrong.code}") from wrong
     except (DriverError, Neo4jError) as wrong:
         raise Unavailable(_unreached(type(wrong).__name__, uri)) from wrong
 
@@ -248,8 +246,10 @@ def export_world(settings: Settings, out: Path, progress: Progress) -> dict[str,
         outcomes: list[Outcome] = []
         facts = {"provenance": "simulated" if simulated else "merchant"}
         numbers: set[str] = set()
+        same_number = 0
 
         def orders() -> Iterator[dict[str, Any]]:
+            nonlocal same_number
             done = 0
             for day in range(first, last + 1):
                 for order in wait(neo4j, neo4j.rows(_DAY, {"day": day}, 4 * ANSWER_S)):
@@ -257,14 +257,15 @@ def export_world(settings: Settings, out: Path, progress: Progress) -> dict[str,
                         raise _mixed("an order of the other kind came meanwhile")
                     row, done = _world_row(order["o"]), done + 1
                     if row["order_id"] in numbers:
+                        same_number += 1
                         continue
                     numbers.add(row["order_id"])
                     outcomes.extend(map(decode_outcome, order["o"].get("outcomes", ())))
                     yield row
-                progress("export", done, total)
+                progress("export", min(done, total), total)
 
         counts = worlds.write_packed_world(out, orders(), outcomes, facts)
-    left = {"unknown_consent": unknown, "same_number": total - len(numbers)}
+    left = {"unknown_consent": unknown, "same_number": same_number}
     return {**counts, **facts, "left_out": left, "world": str(out)}
 
 
@@ -289,20 +290,25 @@ def _world_row(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _feeding(settings: Settings) -> Iterator[tuple[Connection, Feed, Journal]]:
+def _feeding(settings: Settings) -> Iterator[tuple[Connection, Feed]]:
     with bootstrap.open_keys(settings) as store, connected(settings) as neo4j:
-        journal = store.journal()
-        yield neo4j, Feed(journal, neo4j, nodes.Policy.parse(settings.neo4j_nodes)), journal
+        yield neo4j, Feed(store.journal(), neo4j, nodes.Policy.parse(settings.neo4j_nodes))
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """What the graph holds, and how far each feed came."""
-    with _feeding(settings) as (neo4j, _, journal):
+    """What the graph holds, and how far each feed came; nothing is written.
+
+    Returns:
+        Also the ``journal``'s name in the graph and its feed's ``lag`` in events, both None where it was
+        never fed.
+    """
+    with bootstrap.open_keys(settings) as store, connected(settings) as neo4j:
         (counts,) = wait(neo4j, neo4j.rows(_COUNTS, {}, 4 * ANSWER_S))
         feeds = wait(neo4j, neo4j.rows(_FEEDS, {}, ANSWER_S))
-        last, name = journal.last(), journal.name()
+        last, name = store.journal().last(), store.journal().known_name()
     mine = next((feed["packed"] for feed in feeds if feed["name"] == name), 0)
-    return {**counts, "schema_known": SCHEMA_VERSION, "journal": name, "lag": last - mine, "feeds": feeds}
+    lag = None if name is None else last - mine
+    return {**counts, "schema_known": SCHEMA_VERSION, "journal": name, "lag": lag, "feeds": feeds}
 
 
 def erase_guests(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
@@ -321,14 +327,14 @@ def erase_guests(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
 
 def drain(settings: Settings) -> dict[str, Any]:
     """Write all that waits in the journal, now; a service beside it takes turns with this."""
-    with _feeding(settings) as (neo4j, feed, _):
+    with _feeding(settings) as (neo4j, feed):
         wait(neo4j, feed.drain())
         return feed.status.to_json()
 
 
 def rebuild(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Make all behavior nodes anew that the policy asks for, of decided orders and of loaded ones."""
-    with _feeding(settings) as (neo4j, feed, _):
+    with _feeding(settings) as (neo4j, feed):
         wait(neo4j, feed.drain())
         policy = nodes.Policy.parse(settings.neo4j_nodes)
         return wait(neo4j, _rebuild(neo4j, policy, progress))

@@ -7,21 +7,23 @@ import logging
 import math
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from riskgraph.core.baseline_view import BaselineView
+from riskgraph.core.behavior_nodes import SessionNodes
 from riskgraph.core.catalog import catalog
 from riskgraph.core.context import OrderContext, context_without_history
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Invalid
 from riskgraph.core.order import Order, availability_class, parse_order
 from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
-from riskgraph.core.subgraph import OrderSubgraph
+from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.core.verdict import DecisionTree, OrderScore, Verdict, Walk
 from riskgraph.ports import (
+    BehaviorSource,
     Clock,
     CounterfactualFinder,
     Entry,
@@ -36,6 +38,8 @@ from riskgraph.ports import (
 _LOG = logging.getLogger("riskgraph.pipeline")
 MAX_GAP = 1e-6
 MAX_AHEAD_S = 86_400.0
+# Of what an order may take, the part that its session may: 30 of 150 ms.
+SESSION_SHARE = 0.2
 
 
 # What a verdict rests on: score, way through the tree, explanation, cause if degraded; and what would have
@@ -62,6 +66,7 @@ class Line:
     shadow: Shadow | None = None
     find_counterfactual: CounterfactualFinder | None = None
     view: BaselineView | None = None
+    behavior: BehaviorSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,7 @@ async def observe(
     order = parse_order(body, line.door)
     refuse_future(order, line.clock)
     stages.done("parse")
+    order = await read_session(order, line)
     context = await read_context(order, line)
     subgraph, availability = build_subgraph(order, context)
     stages.done("context")
@@ -177,6 +183,35 @@ def refuse_future(order: Order, clock: Clock) -> None:
     """
     if order.placed_at > clock.now() + MAX_AHEAD_S:
         raise Invalid("placed_at lies more than a day in the future", field="placed_at")
+
+
+async def read_session(order: Order, line: Line) -> Order:
+    """The order with what its session tells; without it, where that fails or takes too long."""
+    if line.behavior is None or order.session is None:
+        return order
+    share_s = SESSION_SHARE * min(line.deadline_ms, order.timeout_ms / 2) / 1000
+    try:
+        told = await asyncio.wait_for(line.behavior.nodes(order), share_s)
+    except Exception as failure:  # whatever the source raises, the order goes on
+        _LOG.warning("an order goes on without its session: %s", type(failure).__name__)
+        return order
+    return with_session(order, told)
+
+
+def with_session(order: Order, told: SessionNodes) -> Order:
+    """Values of the session win over those that were sent; a refusal wins over every value."""
+    signals, absent = dict(order.signals), dict(order.absent)
+    for node_id, value in told.values.items():
+        if absent.get(node_id) is not State.REFUSED:
+            signals[node_id] = value
+            absent.pop(node_id, None)
+    for node_id, cause in told.absent.items():
+        if cause is State.REFUSED:
+            signals.pop(node_id, None)
+            absent[node_id] = cause
+        elif node_id not in signals and absent.get(node_id, State.NOT_DELIVERED) is State.NOT_DELIVERED:
+            absent[node_id] = cause
+    return replace(order, signals=signals, absent=absent)
 
 
 async def read_context(order: Order, line: Line) -> OrderContext:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.behavior_nodes import SessionNodes
 from riskgraph.core.context import OrderContext
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
@@ -85,6 +86,16 @@ class GraphStore(Protocol):
 
     async def read_context(self, order: Order) -> OrderContext:
         """The computed nodes of an order; the loop goes on where another machine is asked."""
+
+
+class BehaviorSource(Protocol):
+    """Sessions of the browser SDK."""
+
+    async def nodes(self, order: Order) -> SessionNodes:
+        """What ``order.session`` tells of the order's nodes, by its consent and that of the order.
+
+        The first order that names a session has it; for any other there is nothing.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.ports import Clock
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.retention import CLASSES, Due, Periods
+from riskgraph.stores.sessions import SessionStore
 
 MOST_DAYS = 36_500
 
@@ -33,12 +34,15 @@ def _days(profile: MerchantProfile, field: str) -> int:
     return days
 
 
-def run(store: SqliteStore, profile: MerchantProfile, clock: Clock, *, dry_run: bool) -> dict[str, Any]:
+def run(
+    store: SqliteStore, sessions: SessionStore, profile: MerchantProfile, clock: Clock, *, dry_run: bool
+) -> dict[str, Any]:
     """Find what is due, and take it out unless it is a dry run; the log still verifies afterwards.
 
     Returns:
         ``due`` by class and jurisdiction, what stays since it is ``held`` or ``in_review``, ``removed`` by
-        class (None in a dry run), and the first day that is kept of each class and jurisdiction.
+        class (None in a dry run), the first day that is kept of each class and jurisdiction, and how many
+        ``sessions``, ``prints`` and ``withdrawn`` consents of the browser SDK had reached their fixed ends.
 
     Raises:
         Invalid: If a period is missing.
@@ -54,6 +58,7 @@ def run(store: SqliteStore, profile: MerchantProfile, clock: Clock, *, dry_run: 
         },
         **_told(due),
         "removed": None if dry_run else store.retention.remove(due, now),
+        "behavior": sessions.due(now) if dry_run else sessions.purge(now),
     }
 
 

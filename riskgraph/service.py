@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from riskgraph.collecting import Collecting
 from riskgraph.explainers.integrity import Finding
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.governance.keys import ApiKey, Authenticator, require
@@ -45,6 +46,7 @@ class Service:
     profile: MerchantProfile
     reviews: Reviews
     subjects: Subjects
+    collecting: Collecting
     authenticator: Authenticator
     problems: Callable[[], list[str]]
     close: Callable[[], None]

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from riskgraph.core.errors import Invalid
+from riskgraph.stores.neo4j.connect import is_neo4j
 
 MAX_PORT = 65_535
 _WEB = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
@@ -100,5 +101,5 @@ class Settings:
         journal = self.home / "riskgraph.db"
         if not self.store_url:
             return f"sqlite:///{journal}"
-        server = self.store_url.startswith(("neo4j", "bolt")) and "?" not in self.store_url
+        server = is_neo4j(self.store_url) and "?" not in self.store_url
         return f"{self.store_url}?journal={quote(str(journal))}" if server else self.store_url

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from riskgraph.ports import Clock
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.erasure import GROUNDS
 from riskgraph.stores.reads import StoredDecision
+from riskgraph.stores.sessions import Session, SessionStore, order_name
 from riskgraph.stores.subjects import node_values, plain
 
 SCHEMA = "riskgraph.subject_export/1"
@@ -77,10 +78,12 @@ class Subjects:
     """Rights of data subjects over one store.
 
     Attributes:
+        sessions: What the browser SDK gathered, which the store does not hold.
         report: Renders the subject's report of a decision.
     """
 
     store: SqliteStore
+    sessions: SessionStore
     door: Door
     clock: Clock
     report: ReportFor
@@ -103,6 +106,8 @@ class Subjects:
         if wipe is None:
             wipe = self.store.path.stat().st_size <= WIPED_AT_ONCE_BYTES
         erased = self.store.subjects.erase(who.accounts, who.keys, self.clock.now(), wipe=wipe)
+        # Afterwards: a hold forbids all of it. Whatever prevents this step, sums go a day later anyway.
+        erased["sessions"] = self.sessions.erase(self._named(keys))
         return {**erased, "order_ids": sorted(key.split("|", 2)[2] for key in keys)}
 
     def hold(self, who: Who, ground: str, by: str, until: float | None) -> int:
@@ -132,6 +137,7 @@ class Subjects:
             NotFound: If nothing is held.
         """
         held = self.store.subjects.held(who.accounts, who.keys, self.clock.now())
+        keys = self.store.subjects.extent(who.accounts, who.keys).keys
         if not any((held.orders, held.outcomes, held.decisions, held.events)):
             raise NotFound("nothing is held about that subject", field="subject")
         others = {
@@ -147,9 +153,13 @@ class Subjects:
             "decisions": [self._decision(found) for found in held.decisions],
             "events": held.events,
             "billed_calls": held.calls,
+            "behavior_sessions": [_session(found) for found in self.sessions.of_orders(self._named(keys))],
             **others,
             "withheld": _withheld(held.others),
         }
+
+    def _named(self, keys: Sequence[str]) -> list[bytes]:
+        return [order_name(self.door, key) for key in keys]
 
     def _decision(self, found: StoredDecision) -> dict[str, Any]:
         """Row, answer, facts of the order, values that it rests on, and the report for its subject."""
@@ -170,6 +180,19 @@ class Subjects:
             "nodes": node_values(OrderSubgraph.unpack(record.subgraph)) if record.subgraph else {},
             "report": json.loads(self.report(found.decision_id, lang)[0]),
         }
+
+
+def _session(found: Session) -> dict[str, Any]:
+    """A session of the browser SDK with the sums that are still kept; of its secrets not even the hashes."""
+    return {
+        "origin": found.origin,
+        "opened_at": found.opened,
+        "expires_at": found.expires,
+        "purposes": dict(found.purposes),
+        "consent_at": found.consent_at,
+        "withdrawn": found.withdrawn,
+        "sums": None if found.sums is None else asdict(found.sums),
+    }
 
 
 def _withheld(others: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, str]]:

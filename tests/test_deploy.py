@@ -6,7 +6,9 @@ import os
 import re
 import socket
 import subprocess
-from pathlib import Path
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -75,8 +77,23 @@ def test_passwords_come_from_files_that_git_and_the_image_leave_out():
         here = f"deploy/{path.removeprefix('./')}"
         ignored = subprocess.run(["git", "check-ignore", "-q", here], cwd=root, check=False).returncode
         assert ignored in (0, 128)  # 128: not a checkout
-        left_out = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").split()
-        assert any(here == row or here.startswith(f"{row}/") for row in left_out)
+        assert left_out(here)
+
+
+def left_out(path: str) -> bool:
+    """Whether the image is built without it: the last row that names it, or a folder above it, decides."""
+    above = [path, *map(str, PurePosixPath(path).parents)]
+    rows = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").split()
+    found = [row for row in rows if any(fnmatch(name, row.removeprefix("!")) for name in above)]
+    return bool(found) and not found[-1].startswith("!")
+
+
+def test_the_image_is_built_with_all_folders_of_the_package_and_without_what_npm_fetched():
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text("utf-8"))
+    folders = ["riskgraph", *project["tool"]["setuptools"]["package-dir"].values()]
+    assert [name for name in folders if left_out(f"{name}/__init__.py")] == []
+    assert left_out("sdk_js/node_modules/x/index.js")
+    assert left_out("sdk_js/src/index.ts")
 
 
 def test_the_image_runs_as_the_user_of_the_compose_file():

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,22 +35,18 @@ from tests.support.neo4j_server import (
     stop,
 )
 from tests.support.neo4j_shared import shared
+from tests.support.until import until
 
 WORKER = """
 import sys
 from pathlib import Path
 from tests.support.neo4j_shared import shared
+from tests.support.until import until
 
 with shared(Path(sys.argv[1])) as server:
     print(server.pid, flush=True)
     sys.stdin.read()
 """
-
-
-def until(so: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not so():
-        assert time.monotonic() < end, f"{what}: not within a minute"
 
 
 @pytest.fixture
@@ -153,8 +148,8 @@ def test_workers_share_a_server_that_ends_when_the_last_of_them_is_killed(
     with connect(server) as driver:
         driver.execute_query("RETURN 1")
     second.kill()
-    until(lambda: not alive(server), "the server ends")
-    until(lambda: not (tmp_path / "shared" / "server").exists(), "its folder is gone")
+    until(lambda: not alive(server), what="the server's end")
+    until(lambda: not (tmp_path / "shared" / "server").exists(), what="its folder's end")
 
 
 @pytest.mark.slow
@@ -167,7 +162,7 @@ def test_a_server_keeps_data_password_and_port_over_stop_and_kill_and_ends_with_
     with connect(first) as driver:
         driver.execute_query("CREATE (:Kept)")
     kill(first, signal.SIGKILL)
-    until(lambda: not alive(first), "the server is killed")
+    until(lambda: not alive(first), what="the server's end")
     again = start(tmp_path)
     assert again.uri == first.uri
     with connect(again) as driver:
@@ -178,7 +173,7 @@ def test_a_server_keeps_data_password_and_port_over_stop_and_kill_and_ends_with_
     thread = threading.Thread(target=lambda: tied.append(start(tmp_path, Wanted(tied=True))))
     thread.start()
     thread.join()
-    until(lambda: not alive(tied[0]), "the server ends with its thread")
+    until(lambda: not alive(tied[0]), what="the server's end with its thread")
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

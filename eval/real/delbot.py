@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.eval.real import Fold, find
-from riskgraph.eval.real.mouse import Trajectory, component_names, components
+from riskgraph.eval.real.mouse import Measured, Trajectory, component_names, components
 
 FILE = "delbot_mouse/delbot_mouse.zip"
 PEOPLE, BOTS = ("circles_human_pc2", "circles_human_vm"), ("circles_bot_gan", "circles_bot_pynput")
@@ -34,7 +34,7 @@ Values = NDArray[np.float32]
 
 
 @lru_cache(maxsize=1)
-def read(path: Path) -> dict[str, Values]:
+def read(path: Path, measured: Measured = components) -> dict[str, Values]:
     """Components of the recordings of each group; those with fewer than two moves have none."""
     found: dict[str, list[Trajectory]] = {group: [] for group in (*PEOPLE, *BOTS)}
     with ZipFile(path) as archive:
@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, Values]:
                 moves = [(t, x, y) for t, kind, x, y in (line.split(",") for line in lines) if kind == "Move"]
                 if len(moves) >= 2:
                     found[group].append(Trajectory(*np.array(moves, dtype=np.float64).T))
-    return {group: components(recorded) for group, recorded in found.items()}
+    return {group: measured(recorded) for group, recorded in found.items()}
 
 
 def distance(baseline: Values, values: Values) -> Values:
@@ -68,13 +68,15 @@ def distance(baseline: Values, values: Values) -> Values:
     return out
 
 
-def folds(data: Path | None, seed: int, *, strict: bool = False) -> Iterator[Fold]:
+def folds(
+    data: Path | None, seed: int, *, strict: bool = False, measured: Measured = components
+) -> Iterator[Fold]:
     """The four ways to leave out a device and a family.
 
     Raises:
         Unavailable: If the set is not there.
     """
-    groups = read(find(data, FILE))
+    groups = read(find(data, FILE), measured)
     rng = np.random.default_rng(seed)
     halves = {name: np.array_split(rng.permutation(len(groups[name])), 2) for name in PEOPLE}
 

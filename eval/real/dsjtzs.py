@@ -13,17 +13,20 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from riskgraph.eval.real import Fold, by_class, find
-from riskgraph.eval.real.mouse import Trajectory, component_names, components
+from riskgraph.eval.real.mouse import Measured, Trajectory, component_names, components
 
 FILE = "dsjtzs_mouse/dsjtzs_dev.txt.gz"
 FOLDS = 10
 
+Values = NDArray[np.float32]
+
 
 @lru_cache(maxsize=1)
-def read(path: Path) -> tuple[list[Trajectory], list[bool]]:
-    """Trajectories and whether each is a bot, from lines ``id x,y,t;… target label``."""
+def read(path: Path, measured: Measured = components) -> tuple[Values, list[bool]]:
+    """Components of the trajectories and whether each is a bot, from lines ``id x,y,t;… target label``."""
     recorded, bots = [], []
     with gzip.open(path, "rt", encoding="ascii") as lines:
         for line in lines:
@@ -31,17 +34,17 @@ def read(path: Path) -> tuple[list[Trajectory], list[bool]]:
             x, y, t = np.array([p.split(",") for p in points.strip(";").split(";")], dtype=np.float64).T
             recorded.append(Trajectory(t, x, y))
             bots.append(label == "0")
-    return recorded, bots
+    return measured(recorded), bots
 
 
-def folds(data: Path | None, seed: int) -> Iterator[Fold]:
+def folds(data: Path | None, seed: int, *, measured: Measured = components) -> Iterator[Fold]:
     """Ten folds; together their test rows are all rows, once each.
 
     Raises:
         Unavailable: If the set is not there.
     """
-    recorded, bots = read(find(data, FILE))
-    values, names, label = components(recorded), component_names(), np.array(bots)
+    values, bots = read(find(data, FILE), measured)
+    names, label = component_names(), np.array(bots)
     parts = by_class(label, (1 / FOLDS,) * (FOLDS - 1), seed)
     for number, test in enumerate(parts):
         yield Fold(

@@ -1,23 +1,28 @@
 """What the browser SDK would flush of one mouse trajectory, and the components that follow from it.
 
 The SDK sends histograms and no points. Here the same histograms are counted from recorded points, by the
-definitions of the catalogue, and ``core`` derives the components from them as it does for an order. The
-shares of the 16 bins are components too: a subgraph stores them, rounded in ``core`` like here.
+definitions of the catalogue, or by the SDK's own code (:class:`BySdk`), and ``core`` derives the components
+from them as it does for an order. The shares of the 16 bins are components too: a subgraph stores them,
+rounded in ``core`` like here.
 
 Of the pointer nodes, B022 to B025 need buttons to click on, which a recording has not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.catalog import BIN_COUNT, HISTOGRAM_COMPONENTS, catalog
 from riskgraph.core.components import histogram_components, histogram_shares
+from riskgraph.core.errors import Unavailable
 
 Floats = NDArray[np.float64]
 # Longest gap between two samples of one step, and of one interval; shortest pause. In ms (B014, B015, B013).
@@ -25,6 +30,13 @@ _STEP_MS, _INTERVAL_MS, _PAUSE_MS = 100.0, 1000.0, 100.0
 # Node and name of each histogram. Pauses are those of B013, with the whole recording as its zone.
 HISTOGRAMS = {"B014": "", "B015": "", "B016": "", "B017": "", "B013": "pause"}
 NUMBERS = ("B018.value", "B019.value", "B020.value", "B021.value")
+# The same as the SDK flushes them: histograms by zone and name, and counters to be divided.
+FLUSHED = {
+    "B014": "any.ptr_speed", "B015": "any.ptr_gap", "B016": "any.ptr_accel", "B017": "any.ptr_turn",
+    "B013": "address.ptr_pause",
+}  # fmt: skip
+_STRAIGHTNESS = "any.reach_efficiency"
+_SHARES = (("micro_reversals", "micro_steps"), ("reach_peaks", "reach_s"), ("axis_steps", "long_steps"))
 # Of a reach: how many steps a speed is smoothed over, and the least height of a peak (B020).
 _SMOOTH, _PEAK = 5, 0.2
 
@@ -75,6 +87,9 @@ class Steps:
         return np.asarray(np.abs(np.arctan2(cross, inner)), dtype=np.float64)
 
 
+Measured = Callable[[Iterable[Trajectory]], NDArray[np.float32]]
+
+
 def component_names() -> tuple[str, ...]:
     """Catalogue names of what :func:`components` returns, and names for the shares of bins."""
     prefixes = [f"{node}.{name}." if name else f"{node}." for node, name in HISTOGRAMS.items()]
@@ -90,10 +105,67 @@ def components(recorded: Iterable[Trajectory]) -> NDArray[np.float32]:
     """
     rows = []
     for one in recorded:
-        steps = Steps.of(one)
-        derived, shares = _from_histograms(samples(steps))
-        rows.append(np.concatenate([derived, _numbers(one, steps), shares]))
+        steps, edges = Steps.of(one), _edges()
+        counts = {node: histogram(values, edges[node]) for node, values in samples(steps).items()}
+        rows.append(_row(counts, _numbers(one, steps)))
     return np.array(rows, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class BySdk:
+    """The same components as :func:`components`, counted by the SDK's own code in Node.
+
+    A reach of the SDK begins anew after a rest, and its straightness comes from a histogram of 16 bins; so
+    B018 and B020 may differ from those of :func:`components`, which takes a recording for one reach.
+
+    Attributes:
+        folder: ``sdk_js`` of a checkout, its packages installed.
+    """
+
+    folder: Path
+
+    def __call__(self, recorded: Iterable[Trajectory]) -> NDArray[np.float32]:
+        """Components float32[N, 109] of N trajectories, NaN where nothing could be counted.
+
+        Raises:
+            Unavailable: If Node or the folder is not there, or the replay failed.
+        """
+        return np.array([self._row(sums) for sums in self.sums(recorded)], dtype=np.float32)
+
+    def sums(self, recorded: Iterable[Trajectory]) -> list[dict[str, dict[str, list[int] | float]]]:
+        """``histograms`` and ``counters`` of each trajectory, as the SDK would flush them."""
+        lines = "".join(
+            json.dumps({"t": one.t.tolist(), "x": one.x.tolist(), "y": one.y.tolist()}) + "\n"
+            for one in recorded
+        )
+        command = ["node", "bench/replay.mjs"]
+        try:
+            done = subprocess.run(
+                command, cwd=self.folder, input=lines, capture_output=True, text=True, check=True
+            )
+        except FileNotFoundError as wrong:
+            raise Unavailable(
+                f"{wrong.filename} is not here: needs Node and a checkout with sdk_js"
+            ) from wrong
+        except subprocess.CalledProcessError as wrong:
+            told = wrong.stderr.strip().splitlines()[-1:] or ["no message"]
+            raise Unavailable(f"the SDK's replay failed (make sdk installs it): {told[0]}") from wrong
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    @staticmethod
+    def _row(sums: Mapping[str, Mapping[str, list[int] | float]]) -> Floats:
+        found, counters = sums["histograms"], sums["counters"]
+        none = [0] * BIN_COUNT
+        counts = {node: np.array(found.get(key, none), dtype=np.int64) for node, key in FLUSHED.items()}
+        straight = np.array(found.get(_STRAIGHTNESS, none), dtype=np.int64)
+        middle = np.nan
+        if straight.any():
+            middle = float(histogram_components(np.linspace(0, 1, BIN_COUNT + 1)[None], straight[None])[0][1])
+        shares = [
+            float(counters.get(of, 0)) / float(counters[over]) if counters.get(over) else np.nan  # type: ignore[arg-type]
+            for of, over in _SHARES
+        ]
+        return _row(counts, np.array([middle, *shares]))
 
 
 def samples(steps: Steps) -> dict[str, Floats]:
@@ -125,16 +197,15 @@ def histogram(values: Floats, edges: Floats) -> NDArray[np.int64]:
     return np.bincount(place, minlength=len(edges) - 1).astype(np.int64)
 
 
-def _from_histograms(values: Mapping[str, Floats]) -> tuple[Floats, Floats]:
-    """Derived components float64[25] and shares of bins float64[80]."""
+def _row(counts: Mapping[str, NDArray[np.int64]], numbers: Floats) -> Floats:
+    """Derived components of the histograms float64[25], the four numbers, and shares of bins float64[80]."""
     derived = np.full((len(HISTOGRAMS), len(HISTOGRAM_COMPONENTS)), np.nan)
     shares = np.full((len(HISTOGRAMS), BIN_COUNT), np.nan)
     for row, (node, edges) in enumerate(_edges().items()):
-        if len(values[node]):
-            counts = histogram(values[node], edges)[None]
-            derived[row] = histogram_components(edges[None], counts)[0]
-            shares[row] = histogram_shares(counts)[0]
-    return derived.ravel(), shares.ravel()
+        if counts[node].any():
+            derived[row] = histogram_components(edges[None], counts[node][None])[0]
+            shares[row] = histogram_shares(counts[node][None])[0]
+    return np.concatenate([derived.ravel(), numbers, shares.ravel()])
 
 
 def _numbers(one: Trajectory, steps: Steps) -> Floats:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from riskgraph.core.door import Door, address_normality
+from riskgraph.core.door import DIGEST_BYTES, Door, address_normality
+from riskgraph.core.errors import Invalid
 from riskgraph.core.order import Entities
 
 _T = TypeVar("_T")
@@ -25,6 +27,22 @@ class _Once(dict[str, _T], Generic[_T]):
         return made
 
 
+def _from_hex(kind: str, text: str) -> bytes:
+    """A keyed hash as a packed world has it.
+
+    Raises:
+        Invalid: If it is none; the text is not repeated, for it may be an entity in the raw.
+    """
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != DIGEST_BYTES:
+        told = f"{kind} must be {2 * DIGEST_BYTES} hex digits where manifest.json says that entities.{kind}"
+        raise Invalid(f"{told} are hashed", field=kind)
+    return digest
+
+
 class EntityHasher:
     """Does what the door of the service does to raw or opaque entities, with a memory.
 
@@ -32,6 +50,9 @@ class EntityHasher:
         door: Keyed hashing.
         kinds: Entity kind to ``raw``, ``opaque`` or ``hashed`` (keyed hashes as hex, taken as they are),
             from the world's manifest.
+
+    Raises:
+        Invalid: Its methods, if an entity that is said to be hashed is no keyed hash.
     """
 
     def __init__(self, door: Door, kinds: Mapping[str, str]) -> None:
@@ -48,7 +69,7 @@ class EntityHasher:
 
     def _digest(self, kind: str) -> Callable[[str], bytes]:
         if kind in self._hashed:
-            return bytes.fromhex
+            return partial(_from_hex, kind)
         return lambda text: self.door.digest(kind, text)
 
     def _raw_address(self, text: str) -> _Address:

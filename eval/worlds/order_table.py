@@ -147,17 +147,26 @@ def components_and_states(
     return components, states
 
 
-def unpacked(table: Any, name: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """float32[M, 259] and uint8[M, 137] of one part of a packed world.
+def _unpack(table: Any, name: str) -> Iterator[OrderSubgraph]:
+    """The subgraphs of one part of a packed world.
 
     Raises:
-        Invalid: If a subgraph is missing or cannot be unpacked; file and column are named.
+        Invalid: If the column is missing, or one of them is or cannot be unpacked; file and column are named.
     """
     where = f"{name}:subgraph"
-    try:
-        graphs = [OrderSubgraph.unpack(packed or b"") for packed in table["subgraph"].to_pylist()]
-    except (KeyError, SubgraphError) as wrong:
-        raise Invalid(f"{where}: {wrong}", field=where) from wrong
+    if "subgraph" not in table.column_names:
+        raise Invalid(f"{where} is missing, and the manifest says packed: true", field=where)
+    for packed in table["subgraph"].to_pylist():
+        try:
+            graph = OrderSubgraph.unpack(packed or b"")
+        except SubgraphError as wrong:
+            raise Invalid(f"{where}: {wrong}", field=where) from wrong
+        yield graph
+
+
+def unpacked(table: Any, name: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """float32[M, 259] and uint8[M, 137] of one part of a packed world."""
+    graphs = list(_unpack(table, name))
     width = len(catalog().components)
     components = np.array([g.components for g in graphs], dtype=np.float32).reshape(-1, width)
     return components, np.array([g.states for g in graphs], dtype=np.uint8).reshape(-1, NODE_COUNT)
@@ -166,7 +175,7 @@ def unpacked(table: Any, name: str) -> tuple[NDArray[np.float32], NDArray[np.uin
 def part_subgraphs(world: World, table: Any, derived: Any, name: str) -> Iterator[OrderSubgraph]:
     """The subgraphs of one part, in its order, with the shares of their histograms."""
     if world.packed:
-        yield from (OrderSubgraph.unpack(packed) for packed in table["subgraph"].to_pylist())
+        yield from _unpack(table, name)
         return
     components, states = components_and_states(table, derived, name)
     shares = np.zeros((table.num_rows, catalog().histogram_count, BIN_COUNT), dtype=np.uint8)

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskgraph import __version__
-from riskgraph.api import checkout, compliance, contest, errors, reviews, subjects, verify
+from riskgraph.api import behavior, checkout, compliance, contest, errors, reviews, shop, subjects, verify
 from riskgraph.core.errors import RiskgraphError, StorageUnavailable
 from riskgraph.service import Service
 from riskgraph.stores.neo4j.store import Neo4jStore
@@ -46,11 +46,12 @@ _READY: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(service: Service) -> FastAPI:
+def create_app(service: Service, demo_shop: shop.DemoShop | None = None) -> FastAPI:
     """The application over an opened service.
 
     Args:
         service: Built by ``bootstrap.open_service``; closed when the application ends.
+        demo_shop: The shop of the simulated merchant, served under ``/shop/``; None: no such pages.
     """
 
     @asynccontextmanager
@@ -59,6 +60,8 @@ def create_app(service: Service) -> FastAPI:
         gc.collect()
         gc.freeze()
         yield
+        if demo_shop is not None:
+            demo_shop.close(service)
         service.close()
 
     app = FastAPI(
@@ -73,8 +76,17 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     app.add_middleware(Decisions)
     app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
-    for part in (checkout, compliance, reviews, contest, subjects, verify):
+    # Everybody can call these; however many do, the checkout keeps the other half.
+    app.add_middleware(LoadShedder, limit=max(1, service.settings.max_in_flight // 2), paths=behavior.PATHS)
+    app.add_middleware(
+        behavior.ShopOrigins,
+        origins=lambda: service.authenticator.origins(service.line.clock.now()),
+    )
+    for part in (checkout, behavior, compliance, reviews, contest, subjects, verify):
         app.include_router(part.router)
+    if demo_shop is not None:
+        app.state.shop = demo_shop
+        app.include_router(shop.router)
 
     @app.get("/healthz", tags=["administration"], summary="The process is alive")
     async def healthz() -> dict[str, str]:
@@ -99,14 +111,15 @@ def create_app(service: Service) -> FastAPI:
 
 @dataclass
 class LoadShedder:
-    """Pure ASGI: beyond ``limit`` calls in flight, answer 503 at once instead of queueing."""
+    """Pure ASGI: beyond ``limit`` calls in flight to ``paths``, answer 503 at once instead of queueing."""
 
     app: ASGIApp
     limit: int
+    paths: tuple[str, ...] = ("/",)
     in_flight: int = field(default=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not scope["path"].startswith(self.paths):
             await self.app(scope, receive, send)
             return
         if self.in_flight >= self.limit:

@@ -67,14 +67,34 @@ async def post_decision(request: Request) -> Response:
     body = parse_body(raw, service.settings.max_depth)
     request.state.body = body
     _check_merchant(body, key)
-    name = idempotency_key(request.headers.get("idempotency-key"), body, service.line.door)
+    return await decide_once(service, body, raw, key.key_id, request.headers.get("idempotency-key"))
+
+
+async def decide_once(
+    service: Service, body: dict[str, Any], raw: bytes, key_id: str, header: str | None = None
+) -> Response:
+    """Decide on a body, or answer as before if the same was decided already.
+
+    Args:
+        service: The opened service.
+        body: The decoded body.
+        raw: Its bytes.
+        key_id: Who asks; metered.
+        header: Idempotency key that came with it.
+
+    Raises:
+        Invalid: If a field is wrong, or the key was used with another body.
+        Conflict: If the same is being decided at this moment.
+        StorageUnavailable: If nothing could be committed.
+    """
+    name = idempotency_key(header, body, service.line.door)
     digest = service.line.door.body(raw)
     replayed = _replay(service, name, digest)
     if replayed is not None:
         return replayed
     service.running.add(name)
     try:
-        answer = await decide(body, service.line, key_id=key.key_id, idempotency_key=name, body_sha256=digest)
+        answer = await decide(body, service.line, key_id=key_id, idempotency_key=name, body_sha256=digest)
     finally:
         service.running.discard(name)
     timing = ", ".join(f"{stage};dur={ms:g}" for stage, ms in answer.stage_ms.items())

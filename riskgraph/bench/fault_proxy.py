@@ -192,12 +192,16 @@ class FaultProxy:
 
     async def _pass_before(self, data: bytes, sink: asyncio.StreamWriter) -> bytes:
         """What comes after the last byte before the fault, which is there then."""
-        assert self._later is not None
-        sink.write(data[: self._left])
+        later = self._later
+        assert later is not None
+        first, rest = data[: self._left], data[self._left :]
+        # Before it waits: the bytes of all connections count, and others pass meanwhile.
+        self._left -= len(first)
+        strikes = self._left == 0
+        sink.write(first)
         await sink.drain()
-        rest, self._left = data[self._left :], max(0, self._left - len(data))
-        if self._left == 0:
-            await self._set(self._later[0])
+        if strikes and self._later is later:
+            await self._set(later[0])
         return rest
 
     async def _due(self) -> Mode:

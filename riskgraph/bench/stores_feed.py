@@ -123,7 +123,7 @@ def _decide(ground: Ground, line: Line, first: int, count: int) -> set[str]:
 
 
 def _until_fed(store: Neo4jStore) -> None:
-    last = store.feed_end()
+    last = store.journal().last()
     until(lambda: min(store.feed.status.packed, store.feed.status.nodes) >= last, "the feed's end")
 
 
@@ -131,7 +131,7 @@ def _backlog(ground: Ground, line: Line, store: Neo4jStore, proxy: FaultProxy) -
     sizes, shown = ground.sizes, store.feed.status.materialised
     proxy.set(Mode("refuse"))
     done = Drained(len(_decide(ground, line, sizes.disturbed, sizes.decided)))
-    before, last = store.feed.status.packed, store.feed_end()
+    before, last = store.feed.status.packed, store.journal().last()
     proxy.set(Mode())
     done.first_s = until(lambda: store.feed.status.packed > before, "the feed's return")
     there = store.feed.status.packed

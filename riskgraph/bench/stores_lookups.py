@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.bench import Figure
-from riskgraph.bench.stores_ground import Ground, Hubbed, frozen
+from riskgraph.bench.stores_ground import WARM_UP, Ground, Hubbed, frozen
 from riskgraph.core.history import IndexedHistory
 from riskgraph.core.order import Order
 from riskgraph.stores.reads import Decoded, SqliteHistory
 from riskgraph.stores.schema import connect
-
-WARM_UP = 10
 
 
 def two_hop(ground: Ground) -> list[Figure]:
@@ -31,7 +29,7 @@ def two_hop(ground: Ground) -> list[Figure]:
         found.append(sum(map(len, linked.values())))
 
     try:
-        us = times_us(read, held.next_orders)
+        us = once_us(read, held.next_orders)
     finally:
         connection.close()
     linked = found[-len(us) :]
@@ -42,12 +40,12 @@ def two_hop(ground: Ground) -> list[Figure]:
 def context(ground: Ground) -> list[Figure]:
     """All computed nodes, as a decision reads them."""
     held = ground.hubbed
-    us = times_us(held.store.context, held.next_orders)
+    us = once_us(held.store.context, held.next_orders)
     return _quantiles("context", us, f"37 nodes; {_on(held, len(us))}")
 
 
-def times_us(call: Callable[[Order], Any], orders: Sequence[Order]) -> NDArray[np.float64]:
-    """Microseconds of each call, each order once; a tenth of the orders goes before, untimed."""
+def once_us(call: Callable[[Order], Any], orders: Sequence[Order]) -> NDArray[np.float64]:
+    """Microseconds of each call, each order once; those that warm up go before, untimed."""
     warm = len(orders) // WARM_UP
     for order in orders[:warm]:
         call(order)

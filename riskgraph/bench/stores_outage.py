@@ -65,12 +65,12 @@ def outage(ground: Ground) -> list[Figure]:
     with graph_of(server), FaultProxy(*server.address) as proxy:
         settings = server.settings(ground.settings, journal, "flagged", proxy.port)
         with serving(settings) as (service, store):
-            last = store.feed_end()
+            last = store.journal().last()
             until(lambda: store.shares() and store.feed.status.nodes >= last, "the feed's end")
             bodies = list(ground.bodies(sizes.decided + sizes.disturbed, sizes.in_outages))
             with frozen():
                 run = asyncio.run(_measured(ground, service.line, store.breaker, proxy, bodies))
-            last = store.feed_end()
+            last = store.journal().last()
             drained = until(lambda: store.feed.status.packed >= last, "the feed's end")
     return figures(run, ground, drained)
 

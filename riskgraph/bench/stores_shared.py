@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from riskgraph import graph_database
 from riskgraph.bench import Figure
 from riskgraph.bench.stores_graph import Server, graph_of, serving, until
-from riskgraph.bench.stores_ground import Ground, frozen, with_outcomes
+from riskgraph.bench.stores_ground import WARM_UP, Ground, frozen, with_outcomes
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
 from riskgraph.core.past import PastOrder
@@ -25,7 +25,6 @@ from riskgraph.stores.neo4j.load import Part, load
 from riskgraph.stores.neo4j.rows import order_row
 from riskgraph.stores.neo4j.store import Neo4jStore
 
-WARM_UP = 10
 LOADED_S = 3600.0
 LOOK_S, CLOSED_S = 0.02, 60.0
 _NOTHING_KEPT = OrderSubgraph.build({}, {}).pack()

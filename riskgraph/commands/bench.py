@@ -24,6 +24,8 @@ def register(root: typer.Typer) -> None:
 
 
 Only = Annotated[str, typer.Option(help="Names, separated by commas; default all.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the real sets; else RISKGRAPH_DATA.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Draw everything that is drawn so many times as often.")]
 Names = Iterable[tuple[str, ...]]
 
 
@@ -58,10 +60,8 @@ def bench_sandbox(only: Only = "", as_json: AsJson = False) -> None:
 def bench_models(
     only: Only = "",
     as_json: AsJson = False,
-    data: Annotated[Path | None, typer.Option(help="Folder of the real sets; else RISKGRAPH_DATA.")] = None,
-    seeds: Annotated[
-        int, typer.Option(min=1, help="Draw everything that is drawn so many times as often.")
-    ] = 1,
+    data: Data = None,
+    seeds: Seeds = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for the whole tables of models.")] = None,
     workers: Annotated[
         int,
@@ -107,6 +107,26 @@ def bench_stores(
 
     chosen = ",".join([only, *sorted(stores.figures_of(part or ()))])
     _measure(stores.PARTS.values(), partial(stores.run, quick=quick), chosen, as_json)
+
+
+@app.command("sdk")
+def bench_sdk(
+    only: Only = "",
+    as_json: AsJson = False,
+    data: Data = None,
+    seeds: Seeds = 1,
+    sdk: Annotated[Path, typer.Option(help="sdk_js of a checkout, its packages installed.")] = Path("sdk_js"),
+) -> None:
+    """The browser SDK: bytes, time, losses, and bots told by its flushes. About 10 minutes on 2 cores.
+
+    Needs Node, Chromium and a checkout; ``make bench-sdk`` installs and calls it.
+    """
+    bootstrap.require_extra("riskgraph bench sdk", "train")
+    from riskgraph.bench import sdk as measured
+
+    _measure(
+        measured.PARTS.values(), partial(measured.run, folder=sdk, data=data, seeds=seeds), only, as_json
+    )
 
 
 def _measure(

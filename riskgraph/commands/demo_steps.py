@@ -101,9 +101,11 @@ def run(out: Path, seed: int, orders: int | None, console: Console) -> dict[str,
     console.rule("[bold]done", align="left")
     console.print(f"{show.result['seconds']:.0f} s; everything lies in {target}", soft_wrap=True)
     show.result["serve"] = serve_command(show.settings)
+    show.result["shop"] = f"{show.settings.contest_address(True)}/shop/"
     console.print(
         f"links in its reports (to object, to check a report) lead to {show.settings.contest_address(True)}; "
-        f"they work while this runs:\n{show.result['serve']}",
+        f"they work while this runs:\n{show.result['serve']}\n"
+        f"it serves the demo shop too, from the question of consent to a report: {show.result['shop']}",
         soft_wrap=True,
         markup=False,
     )
@@ -116,7 +118,7 @@ def serve_command(settings: Settings) -> str:
     named = " ".join(f"{name}={shlex.quote(str(path.absolute()))}" for name, path in folders.items())
     # As this was called: after make demo it is not on the path.
     program = "riskgraph" if shutil.which("riskgraph") else shlex.quote(str(Path(sys.argv[0]).absolute()))
-    return f"{named} {program} serve --demo-merchant --host {settings.host} --port {settings.port}"
+    return f"{named} {program} serve --demo-shop --host {settings.host} --port {settings.port}"
 
 
 def next_folder(out: Path) -> Path:

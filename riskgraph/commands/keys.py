@@ -31,13 +31,23 @@ def create(
     per_second: Annotated[int, typer.Option(min=1, help="Calls allowed per second.")] = 50,
     expires: Annotated[str | None, typer.Option(help="First day, UTC, on which it is refused.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Refuse it after so many days from now.")] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the pages that use a publishable key, https://shop.example; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and show it once. Without --expires or --days it does not expire."""
+    """Make a key and show it once. Without --expires or --days it does not expire.
+
+    The role publishable is for the browser SDK: its key (pk_…) stands in the shop's pages, opens sessions
+    from the named origins and does nothing else.
+    """
     end = end_of_life(expires, days, datetime.now(UTC))
     moment = None if end is None else end.timestamp()
     with open_keys(Settings.from_environment()) as store:
-        secret = create_key(store, roles=role, org=merchant, per_second=per_second, expires=moment)
+        secret = create_key(
+            store, roles=role, org=merchant, per_second=per_second, expires=moment, origins=origin or ()
+        )
     shown = {"key": secret, "expires": None if end is None else end.isoformat(timespec="seconds")}
     emit(shown, as_json, lambda out: out.print(f"{secret}\nIt is not shown again."))
 

@@ -39,7 +39,8 @@ def run(
     settings = Settings.from_environment()
     profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()
     with bootstrap.open_keys(settings) as store:
-        told = retention.run(store, profile, bootstrap.SystemClock(), dry_run=dry_run)
+        sessions = bootstrap.open_sessions(settings)
+        told = retention.run(store, sessions, profile, bootstrap.SystemClock(), dry_run=dry_run)
     emit(told, as_json, lambda console: show(console, told))
 
 
@@ -57,5 +58,5 @@ def show(console: Console, told: dict[str, Any]) -> None:
     counts = told["due"] if told["dry_run"] else told["removed"]
     console.print(
         f"{counts['report']} reports, {counts['contract_record']} orders and the optional data of "
-        f"{counts['optional']} {what}"
+        f"{counts['optional']} {what}; {told['behavior']['sessions']} sessions of the browser SDK"
     )

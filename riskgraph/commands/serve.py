@@ -18,14 +18,16 @@ from uvicorn.config import LOGGING_CONFIG
 
 from riskgraph import bootstrap
 from riskgraph.api.app import create_app
+from riskgraph.api.shop import DemoShop
 from riskgraph.commands.ui import AsJson, emit, err, progress_bars
-from riskgraph.core.errors import Unavailable
+from riskgraph.core.errors import Invalid, Unavailable
 from riskgraph.explainers.merchant import MerchantProfile
-from riskgraph.governance.keys import KeyStore, create_key
+from riskgraph.governance.keys import PUBLISHABLE, KeyStore, create_key
 from riskgraph.settings import MAX_PORT, Settings
 
 BACKLOG = 2048
-CONTEST = "/contest/"
+HTTP_PORT = 80
+HIDDEN = ("/contest/", "/v1/behavior/", "/shop/done/", "/shop/report/", "/shop/withdraw/")
 ChallengerFolders = Annotated[
     list[Path] | None,
     typer.Option(
@@ -52,7 +54,10 @@ def serve(
         Path | None, typer.Option(exists=True, file_okay=False, help="A world whose orders are loaded first.")
     ] = None,
     challenger: ChallengerFolders = None,
-    demo_merchant: Annotated[bool, typer.Option(help="Serve the simulated demo shop.")] = False,
+    demo_merchant: Annotated[bool, typer.Option(help="Decide for the simulated demo merchant.")] = False,
+    demo_shop: Annotated[
+        bool, typer.Option(help="The demo merchant, and pages of its shop under /shop/ with the browser SDK.")
+    ] = False,
     example_merchant: Annotated[bool, typer.Option(help="Print an example merchant.toml and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -75,10 +80,13 @@ def serve(
         port=settings.port if port is None else port,
         merchant=settings.merchant if merchant is None else merchant,
     )
-    profile = bootstrap.demo_profile() if demo_merchant else bootstrap.load_profile(settings)
+    if demo_shop and merchant is not None:
+        raise Invalid("--demo-shop sells for the simulated merchant and takes no other", field="merchant")
+    simulated = demo_merchant or demo_shop
+    profile = bootstrap.demo_profile() if simulated else bootstrap.load_profile(settings)
     if history is not None:
         load_history(history, settings)
-    run(settings, profile, as_json, challenger or ())
+    run(settings, profile, as_json, challenger or (), demo_shop)
 
 
 def load_history(world: Path, settings: Settings) -> None:
@@ -91,25 +99,48 @@ def load_history(world: Path, settings: Settings) -> None:
 
 
 def run(
-    settings: Settings, profile: MerchantProfile, as_json: bool, challengers: Sequence[Path] = ()
+    settings: Settings,
+    profile: MerchantProfile,
+    as_json: bool,
+    challengers: Sequence[Path] = (),
+    demo_shop: bool = False,
 ) -> None:
     """Listen, open the service, tell the first key and serve until a signal ends it.
 
     The key is told last: it is shown once, so whatever can fail at a start must have been done by then.
     """
     with listen(settings.host, settings.port) as listener:
+        # Links in reports lead to where this listens, also where the port was chosen here.
+        settings = replace(settings, port=listener.getsockname()[1])
         service = bootstrap.open_service(settings, profile, challengers)
+        shop = DemoShop.open(service, shop_origins(settings)) if demo_shop else None
         key = first_key(service.authenticator.store)
-        if as_json:
-            url = f"http://{settings.host}:{listener.getsockname()[1]}"
-            typer.echo(json.dumps({"url": url, "first_key": key}))
-        elif key is not None:
-            err.print(f"first key, shown once: {key}", markup=False, soft_wrap=True)
+        tell(settings, key, as_json, demo_shop)
         config = uvicorn.Config(
-            create_app(service), log_level="info", server_header=False, log_config=log_config(as_json)
+            create_app(service, shop), log_level="info", server_header=False, log_config=log_config(as_json)
         )
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def tell(settings: Settings, key: str | None, as_json: bool, demo_shop: bool) -> None:
+    """Where this listens, and the first key."""
+    url = f"http://{settings.host}:{settings.port}"
+    if as_json:
+        shop = {"shop": f"{url}/shop/"} if demo_shop else {}
+        typer.echo(json.dumps({"url": url, "first_key": key} | shop))
+        return
+    if key is not None:
+        err.print(f"first key, shown once: {key}", markup=False, soft_wrap=True)
+    if demo_shop:
+        err.print(f"demo shop (simulated): {url}/shop/", markup=False, soft_wrap=True)
+
+
+def shop_origins(settings: Settings) -> tuple[str, ...]:
+    """Where a browser may find the pages of the demo shop."""
+    hosts = dict.fromkeys((settings.host, "127.0.0.1", "localhost"))
+    port = "" if settings.port == HTTP_PORT else f":{settings.port}"
+    return tuple(f"http://{f'[{host}]' if ':' in host else host}{port}" for host in hosts)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -128,19 +159,21 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def first_key(store: KeyStore) -> str | None:
-    """Make an administrator's key when there is none yet."""
-    return None if store.list_keys() else create_key(store, roles=["admin"], org="*", per_second=200)
+    """Make an administrator's key when there is none yet but those that stand in pages."""
+    known = any(PUBLISHABLE not in row["roles"] for row in store.list_keys())
+    return None if known else create_key(store, roles=["admin"], org="*", per_second=200)
 
 
 class HideLinks(logging.Filter):
-    """Whoever has a shopper's link may object in that shopper's name, so no log holds one."""
+    """Whoever has a shopper's link may object in that shopper's name, so no log holds one; nor a session."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Every record passes; of uvicorn's arguments (address, method, path, …) the path is cut."""
         if isinstance(record.args, tuple) and len(record.args) > 2:
             path = str(record.args[2])
-            if path.startswith(CONTEST):
-                record.args = (*record.args[:2], f"{CONTEST}…", *record.args[3:])
+            for hidden in HIDDEN:
+                if path.startswith(hidden):
+                    record.args = (*record.args[:2], f"{hidden}…", *record.args[3:])
         return True
 
 

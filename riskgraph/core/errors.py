@@ -7,6 +7,7 @@ RiskgraphError
 ├── Forbidden (403)
 ├── NotFound (404)
 ├── Conflict (409)
+├── SessionExpired (410)       the time of a session of the browser SDK is over
 ├── Invalid (422)               one named field is wrong (exit code 2)
 │   ├── UnknownField            a field is not on the list of those allowed
 │   │   └── SensitiveField      a field asks for special-category data
@@ -68,6 +69,10 @@ class NotFound(RiskgraphError):
 
 class Conflict(RiskgraphError):
     status, code = 409, "conflict"
+
+
+class SessionExpired(RiskgraphError):
+    status, code = 410, "session_expired"
 
 
 class Invalid(RiskgraphError):

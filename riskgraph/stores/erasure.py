@@ -18,13 +18,14 @@ import apsw
 
 from riskgraph.core.errors import Conflict, StorageUnavailable
 from riskgraph.core.outcome import Outcome
-from riskgraph.core.past import PastOrder
+from riskgraph.core.past import DAY_S, PastOrder
 from riskgraph.core.spelling import parts
 from riskgraph.stores.codec import decode_past, encode_row
 from riskgraph.stores.graph import OUTBOX, OUTCOME_COLUMNS, After, outcome_of
 from riskgraph.stores.insert import insert, select_in
 from riskgraph.stores.log import Log, leaf_ranges
 from riskgraph.stores.rows import EVENT_VERSION, KIND_CODE
+from riskgraph.stores.schema import feed_name
 
 ERASED = "subject.erased"
 REQUEST, RETENTION = "erasure_request", "retention"
@@ -32,7 +33,6 @@ GROUNDS = {
     "legal_duty": "kept as a law demands (GDPR Art. 17(3)(b); PIPL Art. 47(2); E-commerce Law Art. 31)",
     "legal_claim": "kept for legal claims (GDPR Art. 17(3)(e); PIPL Art. 47(2))",
 }
-_DAY_S = 86_400.0
 # Kept for its own sake: the meter bills calls, and names neither order nor person once it was made anonymous.
 _OWN_WAY = ("decisions", "outbox", "meter")
 _KEYS = "IN (SELECT value FROM json_each(?))"
@@ -139,15 +139,9 @@ def erase(
             # Every process that has the store open reads its history anew when the log has grown.
             _note("erased", REQUEST, at, log, connection, leaves=[])
         note_purge(at, connection)
-    elif not (whole.accounts and _feeds_graph(connection)):
+    elif not whole.accounts or feed_name(connection) is None:
         connection.execute("DELETE FROM outbox WHERE event_id=?", (announced,))
     return erased
-
-
-def _feeds_graph(connection: apsw.Connection) -> bool:
-    """Whether the journal has ever been fed to a graph: only then does it have a name there."""
-    made = "SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE name='feeds')"
-    return bool(connection.execute(made).get and connection.execute("SELECT EXISTS(SELECT 1 FROM feeds)").get)
 
 
 def announce(
@@ -274,7 +268,7 @@ def remove_decisions(
     connection.execute(f"DELETE FROM outbox WHERE decision_id {_KEYS}", (names,))
     # The call stays on the bill of its day; the order behind it is gone.
     anonymous = f"UPDATE meter SET decision_id='', ts=floor(ts / ?) * ? WHERE decision_id {_KEYS}"
-    connection.execute(anonymous, (_DAY_S, _DAY_S, names))
+    connection.execute(anonymous, (DAY_S, DAY_S, names))
     seqs = [seq for seq, _, _ in decisions]
     connection.execute(f"DELETE FROM decisions WHERE seq {_KEYS}", (json.dumps(seqs),))
     _note("erased", ground, at, log, connection, leaves=leaf_ranges(seqs))

@@ -23,13 +23,13 @@ from riskgraph.stores.codec import decode_past
 from riskgraph.stores.graph import After
 from riskgraph.stores.insert import select_in
 from riskgraph.stores.log import StoredTiles
+from riskgraph.stores.schema import feed_name
 from riskgraph.stores.subjects import Read
 from riskgraph.stores.writer import Writer
 
 _TABLE = "CREATE TABLE IF NOT EXISTS feeds(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL)"
-_NAME = "SELECT name FROM feeds"
 _EVENTS = (
-    "SELECT seq, event_id, type, at, decision_id, payload FROM outbox "
+    "SELECT seq, event_id, type, v, at, decision_id, subject_key, payload FROM outbox "
     "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 )
 _LAST = "SELECT coalesce(max(seq), 0) FROM outbox"
@@ -38,13 +38,15 @@ _LEAVES = "SELECT coalesce(max(leaf) + 1, 0) FROM log"
 
 
 class Event(TypedDict):
-    """A row of the outbox with its payload decoded."""
+    """A row of the outbox with its payload decoded (contracts, section 6)."""
 
     seq: int
     event_id: str
     type: str
+    v: int
     at: float
     decision_id: str | None
+    subject_key: str | None
     payload: dict[str, Any]
 
 
@@ -71,6 +73,11 @@ class Journal:
     def name(self) -> str:
         """The journal's name; a random one is made and kept in the file if it has none."""
         return self._writer.call(partial(_take_name, None)).result()
+
+    def known_name(self) -> str | None:
+        """The journal's name if it has one; none is made."""
+        found: str | None = self._read(feed_name)
+        return found
 
     def rename(self, old: str) -> str:
         """Another name in the place of ``old``, or the one that another process has taken meanwhile."""
@@ -101,7 +108,7 @@ class Journal:
 
 def _take_name(old: str | None, connection: apsw.Connection, after: After) -> str:
     connection.execute(_TABLE)
-    known: str | None = connection.execute(_NAME).get
+    known = feed_name(connection)
     if known is not None and known != old:
         return known
     made = secrets.token_hex(8)
@@ -111,9 +118,10 @@ def _take_name(old: str | None, connection: apsw.Connection, after: After) -> st
 
 def _events(after: int, until: int, limit: int, connection: apsw.Connection) -> list[Event]:
     return [
-        Event(seq=seq, event_id=name, type=kind, at=at, decision_id=decision,
+        Event(seq=seq, event_id=name, type=kind, v=version, at=at, decision_id=decision, subject_key=subject,
               payload=msgspec.json.decode(payload))
-        for seq, name, kind, at, decision, payload in connection.execute(_EVENTS, (after, until, limit))
+        for seq, name, kind, version, at, decision, subject, payload
+        in connection.execute(_EVENTS, (after, until, limit))
     ]  # fmt: skip
 
 

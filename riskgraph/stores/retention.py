@@ -20,6 +20,7 @@ from typing import TypeVar
 import apsw
 
 from riskgraph.core.catalog import catalog
+from riskgraph.core.past import DAY_S
 from riskgraph.core.review import CLOSED
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.stores import erasure
@@ -35,7 +36,6 @@ from riskgraph.stores.writer import Writer
 
 CLASSES = ("report", "contract_record", "optional")
 BATCH = 500
-DAY_S = 86_400.0
 _OPTIONAL = tuple(node.id for node in catalog() if node.retention_class == "optional")
 # ``periods[class][jurisdiction]``: days.
 Periods = Mapping[str, Mapping[str, int]]

@@ -143,6 +143,14 @@ def _check(path: Path) -> int:
         connection.close()
 
 
+def feed_name(connection: apsw.Connection) -> str | None:
+    """The name under which the file is fed to a graph; None if it never was, and has no such table then."""
+    if connection.execute("SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE name='feeds')").get == 0:
+        return None
+    found: str | None = connection.execute("SELECT name FROM feeds").get
+    return found
+
+
 def connect(path: Path, *, write: bool) -> apsw.Connection:
     """A connection for the one writer, or a read-only one for a reading thread."""
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-import msgspec
 
 from riskgraph.core.context import OrderContext, compute_context
 from riskgraph.core.errors import StorageUnavailable
@@ -30,7 +29,7 @@ from riskgraph.stores import keys, links, shadow
 from riskgraph.stores.bulk import batches, write_history
 from riskgraph.stores.codec import decode_record
 from riskgraph.stores.graph import load_indexes, write_outcomes
-from riskgraph.stores.journal import Journal
+from riskgraph.stores.journal import Event, Journal
 from riskgraph.stores.log import place_of, proof_of
 from riskgraph.stores.migration import migrate
 from riskgraph.stores.reads import (
@@ -56,7 +55,7 @@ _LOG = logging.getLogger("riskgraph.stores")
 T = TypeVar("T")
 KEEP_S = 2 * 3600.0
 KEY_MAX_AGE_S = 0.5
-EVENT_COLUMNS = ("seq", "event_id", "type", "v", "at", "decision_id", "subject_key", "payload")
+_LAST_SEQ = 2**63 - 1
 
 
 class SqliteStore:
@@ -251,11 +250,9 @@ class SqliteStore:
         """Id of the oldest decision on an order; None if there is none."""
         return self._read(partial(links.first_decision, order_key))
 
-    def events(self, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+    def events(self, after: int = 0, limit: int = 1000) -> list[Event]:
         """Outbox rows with ``seq > after``, oldest first; ``payload`` decoded (contracts, section 6)."""
-        query = f"SELECT {', '.join(EVENT_COLUMNS)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
-        events = [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in self._fetch(query, after, limit)]
-        return [{**event, "payload": msgspec.json.decode(event["payload"])} for event in events]
+        return self.journal().events(after, _LAST_SEQ, limit)
 
     def journal(self) -> Journal:
         """The store as a feed reads it, for as long as it is open."""

@@ -1,5 +1,6 @@
 /** The figures of the SDK as one JSON list, in the shape of `riskgraph bench`. `--only a,b` takes some of them. */
 import { measureBrowser } from './browser.mjs';
+import { measureFlow } from './flow.mjs';
 import { measureSizes } from './sizes.mjs';
 
 const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1].split(',') : undefined;
@@ -15,7 +16,7 @@ export const figure = (name, value, unit, { note = '', baseline = null } = {}) =
   note,
 });
 
-const parts = [measureSizes, ...measureBrowser];
+const parts = [measureSizes, ...measureBrowser, measureFlow];
 const figures = [];
 for (const part of parts) {
   if (only && !part.names.some((name) => only.includes(name))) continue;

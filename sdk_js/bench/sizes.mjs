@@ -3,8 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
-import { ADDONS, classic, SCRIPTS } from '../scripts/bundles.mjs';
+import { ADDONS, bundle, classic, SCRIPTS } from '../scripts/bundles.mjs';
 
 /** Peers, pinned. They live outside the tree and are installed without running their scripts. */
 const PEERS = {
@@ -31,9 +30,8 @@ const install = () => {
 };
 
 const sizeOf = async (options) => {
-  const { outputFiles } = await build({ ...options, write: false, logLevel: 'error' });
-  const [{ contents }] = outputFiles;
-  return { bytes: contents.length, gzip: gzipSync(contents, { level: 9 }).length };
+  const { code } = await bundle(options);
+  return { bytes: Buffer.byteLength(code), gzip: gzipSync(code, { level: 9 }).length };
 };
 
 const peer = ([name]) => ({
@@ -62,7 +60,7 @@ const peerSizes = async () => {
   return sizes;
 };
 
-const WITH = 'esbuild, minified, IIFE, ES2020, gzip -9';
+const WITH = 'esbuild and terser, IIFE, ES2020, gzip -9';
 
 export const measureSizes = async (figure) => {
   const own = {};

@@ -1,10 +1,10 @@
 /** Build dist/: ES modules, classic scripts with source maps and SRI hashes under their version, and types. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import { ADDONS, classic, SCRIPTS } from './bundles.mjs';
+import { ADDONS, bundle, classic, SCRIPTS } from './bundles.mjs';
 
 process.chdir(new URL('..', import.meta.url).pathname);
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -12,12 +12,7 @@ const folder = `dist/${version}`;
 rmSync('dist', { recursive: true, force: true });
 
 await build({
-  entryPoints: [
-    'src/index.ts',
-    'src/full.ts',
-    'src/miniprogram.ts',
-    ...Object.keys(ADDONS).map((name) => `src/addons/${name}.ts`),
-  ],
+  entryPoints: ['src/index.ts', 'src/full.ts', ...Object.keys(ADDONS).map((name) => `src/addons/${name}.ts`)],
   outbase: 'src',
   outdir: 'dist/esm',
   bundle: true,
@@ -27,24 +22,32 @@ await build({
   charset: 'utf8',
   sourcemap: true,
 });
-await build({
-  entryPoints: ['src/miniprogram.ts'],
-  outfile: 'dist/miniprogram/riskgraph.cjs',
-  bundle: true,
-  minify: true,
-  format: 'cjs',
-  target: 'es2018',
-  inject: ['src/abort.ts'],
-  define: { 'performance.now': 'Date.now' },
-  charset: 'utf8',
-});
+for (const [format, end] of [
+  ['cjs', 'cjs'],
+  ['esm', 'js'],
+]) {
+  await build({
+    entryPoints: ['src/miniprogram.ts'],
+    outfile: `dist/miniprogram/riskgraph.${end}`,
+    bundle: true,
+    minify: true,
+    format,
+    target: 'es2018',
+    inject: ['src/abort.ts'],
+    define: { 'performance.now': 'Date.now' },
+    charset: 'utf8',
+  });
+}
 
 const files = {};
+mkdirSync(folder, { recursive: true });
 for (const [name, entry] of Object.entries(SCRIPTS)) {
-  const outfile = `${folder}/${name}.min.js`;
-  await build({ ...classic(entry), outfile, sourcemap: 'linked', sourcesContent: true });
-  const bytes = readFileSync(outfile);
-  files[`${name}.min.js`] = {
+  const file = `${name}.min.js`;
+  const { code, map } = await bundle(classic(entry), file);
+  const bytes = Buffer.from(code);
+  writeFileSync(`${folder}/${file}`, bytes);
+  writeFileSync(`${folder}/${file}.map`, map);
+  files[file] = {
     bytes: bytes.length,
     gzip: gzipSync(bytes, { level: 9 }).length,
     integrity: `sha384-${createHash('sha384').update(bytes).digest('base64')}`,

@@ -1,3 +1,6 @@
+import { build } from 'esbuild';
+import { minify } from 'terser';
+
 /** What is built: name of the file, entry module. The core has no name of its own. */
 export const ADDONS = {
   navigation: 'signals',
@@ -49,3 +52,20 @@ export const classic = ([entry, names]) => ({
   charset: 'utf8',
   legalComments: 'none',
 });
+
+/** Bundle with esbuild and minify with terser: `{ code, map }`, the map as JSON and named by `file`. */
+export const bundle = async (options, file = 'script.js') => {
+  const { outputFiles } = await build({
+    ...options,
+    write: false,
+    outfile: file,
+    sourcemap: 'external',
+    logLevel: 'error',
+  });
+  const text = (end) => outputFiles.find(({ path }) => path.endsWith(end)).text;
+  return minify(text('.js'), {
+    compress: { passes: 2, ecma: 2020, sequences: false, pure_getters: true },
+    format: { comments: false },
+    sourceMap: { content: text('.map'), filename: file, url: `${file}.map` },
+  });
+};

@@ -1,6 +1,6 @@
 /**
- * Write what follows from the table of signals: the JSON Schema of a flush and the map to nodes (read by the
- * server), and the data inventory. With --check nothing is written and a stale file fails.
+ * Write what follows from the table of signals: the JSON Schema of a flush and the map to nodes (both for
+ * servers), and the data inventory. With --check nothing is written and a stale file fails.
  */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -103,13 +103,26 @@ const inventoryOf = (table) => {
 
 由 \`src/signals/table.ts\` 生成，请勿手工修改。Made from \`src/signals/table.ts\` by \`npm run generate\`; do not edit.
 
-仅在同意对应目的之后采集；只发送计数、合计与 16 格直方图的增量。不读取也不发送：输入值、按键内容、剪贴板文本、网址及其参数、坐标、时间序列。
-Only after consent to the purpose; only deltas of counts, sums and 16-bin histograms are sent. Never read or sent:
-values, key identities, clipboard text, addresses of pages and their queries, coordinates, time series.
+仅在同意对应目的之后采集；只发送计数、合计与 16 格直方图的增量。
+Only after consent to the purpose; only deltas of counts, sums and 16-bin histograms are sent.
 
-随每次发送 · With each flush: \`v\`, \`session\`, \`nonce\`, \`seq\`, \`consent_id\`, \`modality\` (行为 behavior), \`device_class\` (设备 device).
-本标签页内 · In this tab: one \`sessionStorage\` entry with the same session and nonce, and keyed marks of
-pages for the next page; deleted at the order, at withdrawal and at expiry. 下单、撤回或过期时删除。
+- 从不读取 · Never read: 输入值、剪贴板文本、本页网址的参数与片段、Cookie。Values of fields, clipboard text, query and fragment of the
+  page's address, cookies.
+- 读取后即弃，从不发送 · Read and dropped, never sent: 按键（区分退格、删除、Tab 与修饰键，并配对按下与松开）、指针坐标、事件时间、选项序号；
+  来源网址（仅用其域名归类）；经设备同意：UA、客户端提示、时区、语言；经运动同意：传感器读数。Keys (Backspace, Delete, Tab and modifiers are
+  told apart, and a press is paired with its release), coordinates of the pointer, times of events, numbers of options; the referrer (its
+  host is classed); with consent to the purpose device: user agent, client hints, time zone, language; motion: samples of the sensors.
+  内存中仅留最近一个事件或一段移动，用于与下一个比较。No more than the last event, way or choice stays in the page's memory, to be
+  compared with the next.
+- 仅以带随机密钥的 24 位标记保留 · Kept as 24-bit marks keyed by a random number, never sent: 页面路径与类目。Paths of pages and categories.
+
+随每次发送 · With each flush: \`v\`, \`session\`, \`nonce\`, \`seq\`（不小于访问开始以来的毫秒数 at least the milliseconds since the visit
+began）, \`consent_id\`, \`modality\` (行为 behavior), \`device_class\` (设备 device).
+
+本标签页内 · In this tab: 一个 \`sessionStorage\` 条目：会话、随机数（nonce）及其过期时间、同意编号与目的、访问开始时间、标记及其随机密钥、各信号的小状态
+（如上一页面类型、已计入的时长）。One \`sessionStorage\` entry: session, nonce and their expiry, id and purposes of the consent, when the visit
+began, the marks and their key, and small state of signals (kind of the last page, spans told so far). 下单或撤回时删除；过期后于下次运行时删除。
+Deleted at the order and at withdrawal, and after expiry when the SDK next runs.
 
 | 字段 field | 内容 | what | 形式 form | 目的 purpose | 模块 bundle | 节点 nodes |
 |---|---|---|---|---|---|---|

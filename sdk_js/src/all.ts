@@ -1,11 +1,11 @@
-import { focus } from './addons/focus';
-import { form } from './addons/form';
-import { input } from './addons/input';
-import { navigation } from './addons/navigation';
-import { pointer } from './addons/pointer';
-import { press } from './addons/press';
-import { typing } from './addons/typing';
-import type { Signal } from './page';
+import { focus } from './addons/focus.js';
+import { form } from './addons/form.js';
+import { input } from './addons/input.js';
+import { navigation } from './addons/navigation.js';
+import { pointer } from './addons/pointer.js';
+import { press } from './addons/press.js';
+import { typing } from './addons/typing.js';
+import type { Signal } from './page.js';
 
 /** Every signal of the purpose `behavior` beyond the core: `createCollector({ …, addons: behavior })`. */
 export const behavior: readonly Signal[] = [

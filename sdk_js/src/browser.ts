@@ -1,10 +1,10 @@
-import { signalledOff } from './consent';
-import { type Collector, type Core, createCore, type Host, type Options } from './core';
-import { marks } from './marks';
-import type { Entry, Kind, Page, Shown, Stage } from './page';
-import { CORE } from './signals';
-import { browserWire } from './transport';
-import { tabShelf } from './visit';
+import { signalledOff } from './consent.js';
+import { type Collector, type Core, createCore, type Host, type Options } from './core.js';
+import { marks } from './marks.js';
+import type { Entry, Kind, Page, Shown, Stage } from './page.js';
+import { CORE } from './signals/index.js';
+import { browserWire } from './transport.js';
+import { tabShelf } from './visit.js';
 
 const STAGES: Partial<Record<Kind, Stage>> = { cart: 'cart', checkout: 'address' };
 
@@ -41,17 +41,29 @@ const follow = (core: Core, page: Page): void => {
   page.on('online', () => core.flush());
 };
 
-const defer = (start: () => void): void => {
+const defer: Host['defer'] = (start, signal) => {
   const idle = () => (window.requestIdleCallback || setTimeout)(start);
-  if ('prerendering' in document && document.prerendering) {
-    document.addEventListener('prerenderingchange', idle, { once: true });
+  if ((document as { prerendering?: boolean }).prerendering) {
+    document.addEventListener('prerenderingchange', idle, { once: true, signal });
   } else idle();
+};
+
+/** Whether listeners end with their signal; where they do not, nothing begins. Asking adds no listener. */
+const removable = (): boolean => {
+  let asked = false;
+  addEventListener('riskgraph', null as unknown as EventListener, {
+    get signal() {
+      asked = true;
+      return undefined;
+    },
+  });
+  return asked;
 };
 
 export const host: Host = {
   wire: browserWire,
   shelf: tabShelf,
-  off: signalledOff,
+  off: () => signalledOff() || !removable(),
   defer,
   shown,
   hidden: () => document.hidden,

@@ -28,10 +28,10 @@ export const signalledOff = (): boolean => {
 export const purposesOf = (record: ConsentRecord, policy: ConsentPolicy): Purpose[] => {
   const age = Date.now() - Date.parse(record.at);
   const valid =
-    !!record.id &&
+    record.id &&
     record.policyVersion === policy.policyVersion &&
     age > -3e5 &&
     age < (policy.maxAgeDays ?? 180) * 864e5;
   const { purposes } = record;
-  return valid ? (Object.keys(purposes) as Purpose[]).filter((purpose) => purposes[purpose] === true) : [];
+  return valid ? (Object.keys(purposes) as Purpose[]).filter((purpose) => purposes[purpose] === true).sort() : [];
 };

@@ -1,9 +1,9 @@
-import { type ConsentPolicy, type ConsentRecord, purposesOf, type State } from './consent';
-import type { Act, EventMap, Moments, Page, Shown, Signal, Stage, Zone } from './page';
-import { createSession, type Given } from './session';
-import { createTally } from './tally';
-import { createTransport, type Wire } from './transport';
-import type { Shelf, Visit } from './visit';
+import { type ConsentPolicy, type ConsentRecord, purposesOf, type State } from './consent.js';
+import type { Act, EventMap, Moments, Page, Shown, Signal, Stage, Zone } from './page.js';
+import { createSession, type Given } from './session.js';
+import { createTally, type Deltas } from './tally.js';
+import { type Answer, createTransport, type Wire } from './transport.js';
+import type { Shelf, Visit } from './visit.js';
 
 export interface Options {
   /** Where riskgraph answers, without a path: `https://risk.shop.example`. */
@@ -23,7 +23,7 @@ export interface Collector {
   readonly state: State;
   /** Begin, for the purposes that the record opens. Call it on each page; a stale record counts as none. */
   grant(record: ConsentRecord): State;
-  /** Remove listeners, drop counts, delete the nonce and ask the server to erase. */
+  /** Remove listeners, drop counts and what is on its way, delete the nonce and ask the server to erase. */
   withdraw(): void;
   /** Declare the zone that the shopper is in where no `data-rg` can; without a name, none. */
   zone(name?: Zone): void;
@@ -35,7 +35,7 @@ export interface Collector {
   snapshot(): string;
   /** Session for the order call (`session`); undefined without consent or while the server is silent. */
   token(): string | undefined;
-  /** Send now. Resolves after at most 300 ms, true if everything is acknowledged; nothing has to wait for it. */
+  /** Send now. Resolves after at most 300 ms, true if nothing waits any more; nothing has to wait for it. */
   flush(): Promise<boolean>;
   /** End collecting on this page without erasing. */
   stop(): void;
@@ -45,10 +45,10 @@ export interface Collector {
 export interface Host {
   wire: Wire;
   shelf: Shelf;
-  /** A signal of the browser that stands above any record. */
+  /** Whether the browser says no, which stands above any record, or cannot keep what a withdrawal promises. */
   off(): boolean;
-  /** Call back when there is time, and not before the page is really shown. */
-  defer(start: () => void): void;
+  /** Call back when there is time, and not before the page is really shown; never once `signal` has aborted. */
+  defer(start: () => void, signal: AbortSignal): void;
   shown(): Shown;
   hidden(): boolean;
   on(type: keyof EventMap, handler: (event: never) => void, signal: AbortSignal): void;
@@ -64,15 +64,27 @@ export interface Core extends Collector {
   resume(): void;
 }
 
-const FLUSH_BYTES = 4096;
+// 4,096 bytes, less what a consent id of 200 characters takes in UTF-8 beyond one byte each; all else is ASCII.
+const FLUSH_CHARS = 3696;
 
 type Hooks = { [M in keyof Moments]?: Moments[M][] };
 
 export const createCore = (options: Options, host: Host, signals: readonly Signal[]): Core => {
   const { endpoint, merchantKey, locale } = options;
   const tally = createTally();
-  const transport = createTransport(host.wire, `${endpoint}/v1/behavior`);
-  const session = createSession(endpoint, merchantKey, host.wire, host.shelf);
+  /** The window is over: the next flush goes to a new session. Consent was withdrawn elsewhere: so it is here. */
+  const answered = ({ status, json }: Answer) => {
+    if (status === 410 && session.visit) {
+      session.visit.expires = 0;
+      take();
+    }
+    if (json?.error?.code === 'consent_withdrawn') {
+      state = 'withdrawn';
+      forget(true);
+    }
+  };
+  const transport = createTransport(host.wire, `${endpoint}/v1/behavior`, answered);
+  const session = createSession(endpoint, merchantKey, host.wire, host.shelf, answered);
   let state: State = 'unknown';
   let given: Given | undefined;
   let page: Page | undefined;
@@ -80,6 +92,7 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
   let hooks: Hooks = {};
   let zone: Zone | undefined;
   let shown: Shown;
+  let declared: Partial<Shown> = {};
   let seq = 0;
   let began = 0;
   let hiddenSince = 0;
@@ -90,42 +103,31 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
 
   /**
    * Numbers of flushes rise with time, so that pages and tabs of a visit need not agree on them: a browser may
-   * show the next page before the last one has hidden.
+   * show the next page before the last one has hidden. A flush in two parts takes two.
    */
   const number = ({ since }: Visit) => {
-    seq = Math.max(seq + 1, Date.now() - since);
+    seq = Math.max(seq + 2, Date.now() - since);
   };
 
   /** Bodies of the next flush; counters go by themselves where one flush would be too large. */
   const bodies = ({ session, nonce, consent }: Visit): string[] => {
     const deltas = tally.deltas();
     if (!deltas) return [];
-    const envelope = { v: 1, session, nonce, consent_id: consent, ...page?.words };
-    const whole = JSON.stringify({ ...envelope, seq, ...deltas });
-    if (whole.length <= FLUSH_BYTES) return [whole];
-    const { zones, counters } = deltas;
-    return [
-      JSON.stringify({ ...envelope, seq, zones, counters: {} }),
-      JSON.stringify({ ...envelope, seq: seq + 1, zones: {}, counters }),
-    ];
+    const write = (...parts: Deltas[]) =>
+      parts.map((part, i) =>
+        JSON.stringify({ v: 1, session, nonce, consent_id: consent, ...page?.words, seq: seq + i, ...part }),
+      );
+    const whole = write(deltas);
+    return whole[0].length > FLUSH_CHARS ? write({ ...deltas, counters: {} }, { ...deltas, zones: {} }) : whole;
   };
 
   /** Move the counts into the queue. Without a session, or with a full queue, they go on adding up. */
   const take = () => {
     if (!page) return;
     emit('flush');
-    if (session.visit?.session && session.visit.expires < Date.now()) {
-      session.submit();
-      session.begin(undefined, given as Given);
-    }
-    const visit = session.visit as Visit;
-    if (!visit.session) {
-      session.open(given as Given);
-    } else if (!transport.full()) {
-      for (const body of bodies(visit)) {
-        transport.push(body);
-        seq++;
-      }
+    const visit = session.ready(given as Given);
+    if (visit && !transport.full()) {
+      transport.push(bodies(visit));
       number(visit);
       tally.clear();
     }
@@ -134,12 +136,13 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
 
   const flush = async (): Promise<boolean> => {
     take();
-    return transport.deliver();
+    const left = tally.deltas();
+    return (await transport.deliver()) && !left;
   };
 
   const sleep = () => {
     take();
-    transport.leave();
+    transport.deliver();
     hiddenSince ||= performance.now();
   };
 
@@ -154,7 +157,12 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     page = undefined;
     session.end();
     tally.clear();
+  };
+
+  const forget = (erased?: boolean) => {
+    session.withdraw(erased);
     transport.clear();
+    halt();
   };
 
   const enter = (view: boolean) => {
@@ -201,9 +209,9 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
   /** Begin in slices, one signal in each idle moment, so that no task of the page grows long. */
   const start = (signal: AbortSignal, now: Given) => {
     if (signal.aborted) return;
-    session.begin(session.held(now), now);
-    if (!session.visit?.session) session.open(now);
-    shown = host.shown();
+    session.begin(now);
+    session.ready(now);
+    shown = { ...host.shown(), ...declared };
     began = performance.now();
     hiddenSince = host.hidden() ? began : 0;
     const fresh = newPage(signal);
@@ -213,7 +221,7 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       const one = rest.shift();
       if (one) {
         one.listen(fresh);
-        host.defer(next);
+        host.defer(next, signal);
         return;
       }
       page = fresh;
@@ -231,34 +239,32 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       const purposes = host.off() ? [] : purposesOf(record, options.consent);
       const same = record.id === given?.record.id && `${purposes}` === `${given.purposes}`;
       if (state === 'granted' && same) return state;
-      if (!purposes.length) {
-        if (session.withdraw() || state === 'granted') state = 'withdrawn';
-        halt();
-        return state;
-      }
-      // A purpose that is no longer granted is withdrawn: what was sent under it goes.
-      if (given?.purposes.some((purpose) => !purposes.includes(purpose))) session.withdraw();
+      // A purpose that is no longer granted is withdrawn: what was sent under it, here or on the last page, goes.
+      const narrowed = session.exceeds(purposes);
+      if (narrowed) forget();
       halt();
-      state = 'granted';
-      const now = { record, purposes };
-      given = now;
-      abort = new AbortController();
-      const { signal } = abort;
-      host.defer(() => start(signal, now));
+      if (purposes.length) {
+        state = 'granted';
+        const now = { record, purposes };
+        given = now;
+        abort = new AbortController();
+        const { signal } = abort;
+        host.defer(() => start(signal, now), signal);
+      } else if (narrowed || state === 'granted') state = 'withdrawn';
       return state;
     },
     withdraw: () => {
       state = 'withdrawn';
-      session.withdraw();
-      halt();
+      forget();
     },
     zone: (name) => {
       zone = name;
     },
     stage: (stage, next) => {
+      declared = { ...next, stage };
       if (!page) return;
       const before = shown;
-      const found = { ...host.shown(), ...next, stage };
+      const found = { ...host.shown(), ...declared };
       const view = found.path !== before.path || found.kind !== before.kind;
       emit('leave', view);
       flush();
@@ -271,7 +277,7 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       emit('flush');
       return bodies(page.visit).join('\n');
     },
-    token: () => session.visit?.session || undefined,
+    token: () => session.visit?.session,
     flush,
     stop: () => {
       if (page) core.leave();
@@ -294,12 +300,13 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       const held = given && session.held(given);
       // Submitted or withdrawn on another page meanwhile: begin again only when granted again.
       if (!held) {
+        transport.clear();
         halt();
         state = 'unknown';
         return;
       }
       wake();
-      session.begin(held, given as Given);
+      session.begin(given as Given);
       enter(true);
     },
   };

@@ -1,4 +1,4 @@
-import type { Page } from './page';
+import type { Page } from './page.js';
 
 /** A text field whose content is neither a password nor a number of a card frame: only its events are seen. */
 export const isText = (target: unknown): target is HTMLElement => {
@@ -6,6 +6,9 @@ export const isText = (target: unknown): target is HTMLElement => {
   const { type } = target as HTMLInputElement;
   return /^(text|tel|email|number|search|url|textarea)$/.test(type) || target.isContentEditable;
 };
+
+/** Whether the stage that is shown belongs to the checkout, of which the cart is the first. */
+export const inCheckout = ({ shown }: Page): boolean => !/entry|browse/.test(shown.stage);
 
 /** Fields of the address stage: those of its zones, and all while it is shown. */
 export const inAddressStage = (page: Page, target: unknown): boolean =>
@@ -23,4 +26,28 @@ export const inserts = ({ inputType }: { inputType?: string }): boolean => !inpu
 /** Whether the main pointer is a finger. Asking makes the browser compute styles: not while a page starts. */
 export const coarse = (): boolean => typeof matchMedia === 'function' && matchMedia('(pointer: coarse)').matches;
 
-export const autofilled = (field: HTMLElement): boolean => field.matches(':autofill');
+/** A browser that does not know the state throws, and then nothing is known to be filled. */
+export const autofilled = (field: HTMLElement): boolean => {
+  try {
+    return field.matches(':autofill');
+  } catch {
+    return false;
+  }
+};
+
+/** Knows a click that a label makes on its field, after the one on itself: a person made one of the two. */
+export const echoes = () => {
+  let field: unknown = false;
+  return ({ target }: Event): boolean => {
+    const echo = target === field;
+    const control = (target as Element | undefined)?.closest?.('label')?.control;
+    field = control !== target && control;
+    return echo;
+  };
+};
+
+const MODIFIERS = /^(Shift|Control|Alt|Meta|AltGraph|CapsLock|Fn)/;
+
+/** A person's press of a physical key that is no modifier, not its repeats. A virtual keyboard names no physical key. */
+export const isPress = ({ code, key, repeat, isTrusted }: KeyboardEvent): boolean =>
+  !!code && isTrusted && !repeat && !MODIFIERS.test(key);

@@ -1,2 +1,2 @@
-export { behavior } from './all';
-export * from './index';
+export { behavior } from './all.js';
+export * from './index.js';

@@ -1,4 +1,4 @@
-export { createCollector } from './browser';
-export type { ConsentPolicy, ConsentRecord, Purpose, State } from './consent';
-export type { Collector, Options } from './core';
-export type { Act, Entry, Kind, Shown, Signal, Stage, Zone } from './page';
+export { createCollector } from './browser.js';
+export type { ConsentPolicy, ConsentRecord, Purpose, State } from './consent.js';
+export type { Collector, Options } from './core.js';
+export type { Act, Entry, Kind, Shown, Signal, Stage, Zone } from './page.js';

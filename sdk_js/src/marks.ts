@@ -1,4 +1,4 @@
-import type { Act, Page } from './page';
+import type { Act, Page } from './page.js';
 
 const ACTS = ['cart-edit', 'consignee', 'address-saved', 'address-parse', 'pay-card', 'pay-method', 'order'] as const;
 const MARKED = ACTS.map((act) => `[data-rg~=${act}]`).join();

@@ -1,32 +1,27 @@
-import { motion } from './addons/motion';
-import type { Collector, Host, Options } from './core';
-import { createCore } from './core';
-import type { EventMap, Shown, Zone } from './page';
-import { CORE } from './signals';
-import { entry } from './signals/entry';
-import { moves } from './signals/moves';
-import { pages } from './signals/pages';
-import { returns } from './signals/returns';
-import { search } from './signals/search';
-import { touch } from './signals/touch';
-import type { Wire } from './transport';
-import type { Shelf, Visit } from './visit';
+import { motion } from './addons/motion.js';
+import type { Collector, Host, Options } from './core.js';
+import { createCore } from './core.js';
+import type { EventMap, Shown } from './page.js';
+import { entry } from './signals/entry.js';
+import { CORE } from './signals/index.js';
+import { moves } from './signals/moves.js';
+import { pages } from './signals/pages.js';
+import { returns } from './signals/returns.js';
+import { search } from './signals/search.js';
+import { touch } from './signals/touch.js';
+import type { Answer, Wire } from './transport.js';
+import type { Shelf, Visit } from './visit.js';
 
-interface Answer {
-  statusCode: number;
-  data: unknown;
-}
-
-/** `wx.request`, `my.request`, `tt.request` … */
+/** `wx.request`, `my.request`, `tt.request` …; what it returns is asked to `abort` if it can. */
 export type Request = (options: {
   url: string;
   method: 'POST' | 'DELETE';
   data: string;
   header: Record<string, string>;
   timeout: number;
-  success?: (answer: Answer) => void;
-  fail?: (error: unknown) => void;
-}) => void;
+  success: (answer: { statusCode: number; data: unknown }) => void;
+  fail: (error: unknown) => void;
+}) => unknown;
 
 interface TouchLike {
   type: string;
@@ -55,30 +50,26 @@ export interface MiniCollector extends Collector {
 
 const header = { 'content-type': 'text/plain' };
 
-const wireOf = (request: Request): Wire => ({
-  post: (url, data, timeout) =>
+const wireOf =
+  (request: Request): Wire =>
+  (method, url, data, signal) =>
     new Promise((success, fail) => {
-      request({
+      const task = request({
         url,
-        method: 'POST',
+        method,
         data,
         header,
-        timeout,
-        success: ({ statusCode, data }) => success({ status: statusCode, json: data }),
+        timeout: 5000,
+        success: ({ statusCode, data }) => success({ status: statusCode, json: data as Answer['json'] }),
         fail,
       });
-    }),
-  beacon: (url, data) => {
-    request({ url, method: 'POST', data, header, timeout: 5000 });
-    return true;
-  },
-  erase: (url, data) => request({ url, method: 'DELETE', data, header, timeout: 5000 }),
-});
+      signal?.addEventListener('abort', () => (task as { abort?(): void } | undefined)?.abort?.());
+    });
 
 const memoryShelf = (): Shelf => {
   let held: Visit | undefined;
   return {
-    load: () => (held && held.expires > Date.now() ? held : undefined),
+    load: () => held,
     save: (visit) => {
       held = visit;
     },
@@ -97,7 +88,8 @@ const TYPES: Record<string, 'pointerdown' | 'pointermove' | 'pointerup' | 'point
 
 /**
  * The same collector where there is no DOM: pages, stages, choices and touches are told to it, and the
- * payload is the same. Signals that need a DOM (fields, keys, clipboard, mouse) are not measured.
+ * payload is the same. Signals that need a DOM (fields, keys, clipboard, mouse) are not measured, so that `zone`
+ * changes nothing here.
  */
 export const createMiniCollector = (options: MiniOptions): MiniCollector => {
   const handlers: { [type: string]: ((event: never) => void)[] } = {};
@@ -117,7 +109,7 @@ export const createMiniCollector = (options: MiniOptions): MiniCollector => {
         handlers[type] = handlers[type].filter((other) => other !== handler);
       });
     },
-    within: (target, zone: Zone) => (target as { zone?: Zone } | undefined)?.zone === zone,
+    within: () => false,
     follow: () => {},
   };
   const core = createCore(options, host, [...CORE, entry, pages, moves, search, returns, touch, motion]);

@@ -1,11 +1,12 @@
-import type { Purpose } from './consent';
-import type { Tally } from './tally';
-import type { Visit } from './visit';
+import type { Purpose } from './consent.js';
+import type { Tally } from './tally.js';
+import type { Visit } from './visit.js';
 
 export const KINDS = ['home', 'list', 'search', 'product', 'review', 'policy', 'cart', 'checkout', 'other'] as const;
 export type Kind = (typeof KINDS)[number];
 export type Stage = 'entry' | 'browse' | 'cart' | 'promo' | 'address' | 'payment' | 'submit';
-export type Entry = 'direct' | 'search' | 'ad' | 'social' | 'deep_link' | 'mini_program' | 'push' | 'other';
+export const ENTRIES = ['direct', 'search', 'ad', 'social', 'deep_link', 'mini_program', 'push', 'other'] as const;
+export type Entry = (typeof ENTRIES)[number];
 export type Zone =
   | 'product'
   | 'review'
@@ -30,7 +31,7 @@ export type Act =
   | 'pay-method'
   | 'order';
 
-/** What is on the screen. The path never leaves the page. */
+/** What is on the screen. Path and category never leave the page. */
 export interface Shown {
   kind: Kind;
   stage: Stage;
@@ -44,6 +45,7 @@ export interface Moments {
   enter: (view: boolean) => void;
   /** A page or stage ends; true if the page view ends with it. */
   leave: (view: boolean) => void;
+  /** The page is seen: for the first time, where it was opened in the background. */
   show: () => void;
   hide: () => void;
   /** Last chance to count before bytes are made. */

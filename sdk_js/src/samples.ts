@@ -1,9 +1,9 @@
-let last: PointerEvent | undefined;
-let samples: PointerEvent[] = [];
+/** Kept no longer than the event itself. */
+const asked = new WeakMap<PointerEvent, PointerEvent[]>();
 
 /** The coalesced samples of a move; asked once for all signals, since asking is what costs. Empty if unsupported. */
 export const samplesOf = (event: PointerEvent): PointerEvent[] => {
-  if (event !== last) samples = event.getCoalescedEvents?.() || [];
-  last = event;
+  const samples = asked.get(event) || event.getCoalescedEvents?.() || [];
+  asked.set(event, samples);
   return samples;
 };

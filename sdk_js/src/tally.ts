@@ -1,5 +1,5 @@
-import type { Bins } from './bins';
-import type { Counter, Histogram } from './signals/table';
+import type { Bins } from './bins.js';
+import type { Counter, Histogram } from './signals/table.js';
 
 /** What is sent of the counts since the last flush: only what is not zero. */
 export interface Deltas {
@@ -25,24 +25,17 @@ export const createTally = (): Tally => {
     },
     deltas: () => {
       const out: Deltas = { zones: {}, counters: {} };
-      let some = false;
       for (const key in bins) {
         const h = [...bins[key]];
         const n = h.reduce((a, b) => a + b);
         const [zone, name] = key.split('.');
-        if (n) {
-          some = true;
-          (out.zones[zone] ||= {})[name] = { n, h };
-        }
+        if (n) (out.zones[zone] ||= {})[name] = { n, h };
       }
       for (const key in counters) {
         const value = Math.round(counters[key] * 1e3) / 1e3;
-        if (value) {
-          some = true;
-          out.counters[key] = value;
-        }
+        if (value) out.counters[key] = value;
       }
-      return some ? out : undefined;
+      return Object.keys({ ...out.zones, ...out.counters }).length ? out : undefined;
     },
     clear: () => {
       for (const key in bins) bins[key].fill(0);

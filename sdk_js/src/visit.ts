@@ -1,12 +1,18 @@
+import type { Purpose } from './consent.js';
+
 /**
  * What one visit carries from page to page, in this tab only and only after consent: the server's nonce
- * and what the next page needs to go on counting. Nothing of it but session and nonce is sent.
+ * and what the next page needs to go on counting. Session, nonce and consent id go with each flush, the time since
+ * the visit began is a floor of its number, and some of `kept` is told in counters; salt and marks never leave.
  */
 export interface Visit {
-  session: string;
-  nonce: string;
+  /** From the server, once it has answered; and what proves that the session is this tab's. */
+  session?: string;
+  nonce?: string;
   /** Consent record that opened the visit. */
   consent: string;
+  /** Purposes that it opened. */
+  purposes: readonly Purpose[];
   /** Unix ms after which the server no longer takes the nonce. */
   expires: number;
   /** Unix ms of the first page under consent. */
@@ -21,10 +27,9 @@ export interface Visit {
 
 const KEY = 'riskgraph';
 
-export const newVisit = (consent: string): Visit => ({
-  session: '',
-  nonce: '',
+export const newVisit = (consent: string, purposes: readonly Purpose[]): Visit => ({
   consent,
+  purposes,
   expires: 0,
   since: Date.now(),
   salt: (Math.random() * 2 ** 32) >>> 0,
@@ -48,11 +53,7 @@ const attempt = <T>(act: () => T): T | undefined => {
 };
 
 export const tabShelf: Shelf = {
-  load: () =>
-    attempt(() => {
-      const visit: Visit = JSON.parse(sessionStorage.getItem(KEY) as string);
-      return visit && visit.expires > Date.now() ? visit : undefined;
-    }),
+  load: () => attempt(() => JSON.parse(sessionStorage.getItem(KEY) as string)),
   save: (visit) => attempt(() => sessionStorage.setItem(KEY, JSON.stringify(visit))),
   remove: () => attempt(() => sessionStorage.removeItem(KEY)),
 };

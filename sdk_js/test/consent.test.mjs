@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { collecting, listeners, skip, until } from './support/browser.mjs';
+import { arrived, collecting, held, listeners, skip, until } from './support/browser.mjs';
 import { harness } from './support/harness.mjs';
 
 describe('consent', { skip }, () => {
@@ -51,11 +51,109 @@ describe('consent', { skip }, () => {
     assert.deepEqual(await stored(), NOTHING);
     await until(() => at.stub.erased.length, 'the erase request');
     assert.deepEqual(at.stub.erased, [{ session: token, nonce: at.stub.visits.get(token).nonce }]);
-    const sent = at.stub.requests.length;
     await at.page.keyboard.type('abc');
     await at.page.close();
-    assert.equal(at.stub.requests.length, sent);
-    assert.deepEqual(at.stub.flushes, [], 'counts were dropped, not sent');
+    await arrived(at);
+    assert.deepEqual(
+      at.stub.requests.map(({ method, url }) => `${method} ${url}`),
+      ['POST /v1/sessions', `DELETE /v1/behavior/${token}`],
+      'counts were dropped, not sent',
+    );
+  });
+
+  it('holds no event of the shopper in memory after withdrawal', async () => {
+    await visit('/checkout');
+    await at.page.mouse.move(10, 10);
+    await at.page.mouse.move(300, 300, { steps: 20 });
+    await at.page.click('#name');
+    await at.page.keyboard.type('abc');
+    assert.ok((await held(at.page, 'PointerEvent')) > 0);
+    await run(() => collector.withdraw());
+    assert.deepEqual([await held(at.page, 'PointerEvent'), await held(at.page, 'KeyboardEvent')], [0, 0]);
+  });
+
+  it('stops what is on its way when it is withdrawn', async () => {
+    await visit('/checkout');
+    let stopped;
+    await at.page.route('**/v1/behavior', () => {}); // never answered
+    at.page.on('requestfailed', (request) => {
+      stopped = request.failure().errorText;
+    });
+    const asked = at.page.waitForRequest('**/v1/behavior');
+    run(() => void collector.flush());
+    await asked;
+    await run(() => collector.withdraw());
+    await until(() => stopped, 'the end of the request');
+    assert.match(stopped, /ABORTED/);
+  });
+
+  it('asks again to erase where the first attempt finds no line or no server', async () => {
+    await visit('/checkout');
+    await at.context.setOffline(true);
+    await run(() => collector.withdraw());
+    assert.deepEqual(at.stub.erased, []);
+    at.stub.answer['/v1/behavior/'] = 503;
+    await at.context.setOffline(false);
+    await until(() => at.stub.requests.some(({ method }) => method === 'DELETE'), 'the second attempt', 10000);
+    at.stub.answer = {};
+    await until(() => at.stub.erased.length, 'the third attempt', 10000);
+    assert.deepEqual(await listeners(at.page), []);
+  });
+
+  it('ends in the other tabs of the shop, too, with their next flush', async () => {
+    await visit('/home');
+    const same = await run(() => {
+      window.kept = record();
+      collector.withdraw();
+      return window.kept;
+    });
+    const other = await at.context.newPage();
+    await other.goto(`${at.stub.origin}/checkout`);
+    await other.evaluate((given) => collector.grant({ ...given, id: 'c-2' }), same);
+    await collecting(other);
+    await run((given) => collector.grant({ ...given, id: 'c-2' }), same);
+    await collecting(at.page);
+    await run(() => collector.withdraw());
+    await until(() => at.stub.erased.length === 2, 'the erase request');
+    await other.evaluate(() => collector.flush());
+    await other.waitForFunction(() => collector.state === 'withdrawn');
+    assert.deepEqual(await listeners(other), []);
+    assert.deepEqual(await other.evaluate(() => [sessionStorage.length, collector.token()]), [0, undefined]);
+    assert.equal(at.stub.erased.length, 2, 'the server knows');
+  });
+
+  it('is withdrawn on a page whose record the server knows as withdrawn', async () => {
+    await visit('/home');
+    const old = await run(() => {
+      window.kept = { ...record(), at: new Date(Date.now() - 1000).toISOString() };
+      collector.withdraw();
+      return window.kept;
+    });
+    await until(() => at.stub.erased.length, 'the erase request');
+    await open('/checkout');
+    await run((given) => collector.grant(given), old);
+    await at.page.waitForFunction(() => collector.state === 'withdrawn');
+    assert.deepEqual(await listeners(at.page), []);
+    assert.equal(at.stub.erased.length, 1);
+  });
+
+  it('erases what an earlier page sent under a purpose that this page no longer has', async () => {
+    await visit('/product');
+    await open('/checkout');
+    await run(() => collector.grant(record({ purposes: { behavior: true, device: true } })));
+    await collecting(at.page);
+    await until(() => at.stub.erased.length, 'the erase request');
+    assert.deepEqual([at.stub.erased[0].session, at.stub.visits.size], ['s-1', 2]);
+    assert.deepEqual(at.stub.visit.consent.purposes, { behavior: true, device: true });
+    assert.equal(await run(() => collector.token()), 's-2');
+  });
+
+  it('opens a session of its own for a purpose that is granted later, and erases nothing', async () => {
+    await open('/product');
+    await run(() => collector.grant(record({ purposes: { behavior: true } })));
+    await collecting(at.page);
+    await visit('/checkout');
+    assert.deepEqual([at.stub.erased, await run(() => collector.token())], [[], 's-2']);
   });
 
   it('can be granted anew after withdrawal, as a new session', async () => {
@@ -82,6 +180,28 @@ describe('consent', { skip }, () => {
     await run(() => collector.withdraw());
     await until(() => at.stub.erased.length, 'the erase request');
     assert.deepEqual(await stored(), NOTHING);
+  });
+
+  it('leaves no wait for the end of a prerendering behind', async () => {
+    await at.page.addInitScript(() => Object.defineProperty(document, 'prerendering', { get: () => true }));
+    await open('/checkout?auto');
+    assert.deepEqual(await listeners(at.page), ['prerenderingchange']);
+    await run(() => collector.withdraw());
+    assert.deepEqual(await listeners(at.page), []);
+  });
+
+  it('stays off in a browser that cannot take its listeners away', async () => {
+    await at.page.addInitScript(() => {
+      const add = EventTarget.prototype.addEventListener;
+      EventTarget.prototype.addEventListener = function (type, handler, options) {
+        const { capture, passive, once } = options || {};
+        return add.call(this, type, handler, { capture, passive, once });
+      };
+    });
+    await open('/checkout?auto');
+    assert.equal(await run(() => collector.state), 'unknown');
+    assert.deepEqual(await listeners(at.page), []);
+    assert.deepEqual(at.stub.requests, []);
   });
 
   for (const [name, value] of [
@@ -157,13 +277,29 @@ describe('consent', { skip }, () => {
         };
         window.unfollow = riskgraph.followTcf(collector, { policyVersion: '2026-10' });
       }, data);
-    const YES = { tcString: 'CP1', purpose: { consents: { 1: true } }, specialFeatureOptins: { 2: true } };
+    const DAY = 864e5;
+    /** Head of a TC string: version 2, then Created and LastUpdated in deciseconds, six characters each. */
+    const tcString = (updated, created = updated) => {
+      const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+      const field = (ms) =>
+        Array.from({ length: 6 }, (_, i) => digits[Math.floor(ms / 100 / 64 ** (5 - i)) % 64]).join('');
+      return `C${field(created)}${field(updated)}AAAAAA.YAAA`;
+    };
+    const today = () => Math.floor(Date.now() / DAY) * DAY;
+    const YES = {
+      tcString: tcString(today()),
+      gdprApplies: true,
+      purpose: { consents: { 1: true } },
+      specialFeatureOptins: { 2: true },
+    };
 
     it('follows a TCF opt-in to special feature 2, and its refusal', async () => {
       await open('/checkout');
       await tcf(YES);
       await collecting(at.page);
-      await run(() => window.tell({ tcString: 'CP2', specialFeatureOptins: { 2: false } }));
+      const { at: given } = JSON.parse(at.stub.requests[0].body).consent;
+      assert.equal(Date.parse(given), today(), 'as old as the string says');
+      await run(() => window.tell({ specialFeatureOptins: { 2: false } }));
       assert.equal(await run(() => collector.state), 'withdrawn');
       await run(() => window.unfollow());
       assert.deepEqual(await run(() => window.command), ['removeEventListener', 2]);
@@ -173,6 +309,8 @@ describe('consent', { skip }, () => {
       ['purpose 1 is refused', { ...YES, purpose: { consents: {} } }],
       ['the dialogue is still open', { ...YES, eventStatus: 'cmpuishown' }],
       ['special feature 2 is refused', { ...YES, specialFeatureOptins: {} }],
+      ['its string was last updated 181 days ago', { ...YES, tcString: tcString(today() - 181 * DAY, today()) }],
+      ['its string cannot be read', { ...YES, tcString: 'CP1' }],
     ]) {
       it(`stays off under TCF while ${what}`, async () => {
         await open('/checkout');
@@ -182,17 +320,26 @@ describe('consent', { skip }, () => {
       });
     }
 
-    it('lets a GPP opt-out turn it off and never on', async () => {
-      await open('/checkout');
-      await run(() => {
+    it('leaves a record of the shop alone where the platform says that the GDPR does not apply', async () => {
+      await visit('/checkout');
+      await tcf({ tcString: '', gdprApplies: false });
+      assert.deepEqual([await run(() => collector.state), at.stub.erased], ['granted', []]);
+    });
+
+    const gpp = () =>
+      run(() => {
         window.__gpp = (_command, back) => {
           window.tell = (section) =>
             back({ listenerId: 1, pingData: { signalStatus: 'ready', parsedSections: { usnat: section } } }, true);
         };
         window.held = undefined;
         riskgraph.followGpp(collector, () => window.held);
-        window.tell({ SaleOptOut: 2 });
       });
+
+    it('lets a GPP opt-out turn it off and never on', async () => {
+      await open('/checkout');
+      await gpp();
+      await run(() => window.tell({ SaleOptOut: 2 }));
       assert.equal(await run(() => collector.state), 'unknown');
       await run(() => {
         window.held = record();
@@ -202,6 +349,25 @@ describe('consent', { skip }, () => {
       await run(() => window.tell({ SaleOptOut: 1 }));
       assert.equal(await run(() => collector.state), 'withdrawn');
     });
+
+    for (const [section, state] of [
+      [{ SaleOptOut: 2, GpcSegmentType: 1, Gpc: false }, 'granted'],
+      [{ SaleOptOut: 2, GpcSegmentType: 1, Gpc: true }, 'withdrawn'],
+      [{ SensitiveDataProcessing: [0, 2, 0] }, 'granted'],
+      [{ SensitiveDataProcessing: [0, 2, 1] }, 'withdrawn'],
+      [{ SharingOptOut: 1 }, 'withdrawn'],
+      [{ TargetedAdvertisingOptOut: 1 }, 'withdrawn'],
+    ]) {
+      it(`is ${state} under GPP ${JSON.stringify(section)}`, async () => {
+        await visit('/checkout');
+        await gpp();
+        await run((told) => {
+          window.held = record();
+          window.tell(told);
+        }, section);
+        assert.equal(await run(() => collector.state), state);
+      });
+    }
 
     it('opens nothing sensitive without the separate consent of PIPL', async () => {
       await open('/checkout');

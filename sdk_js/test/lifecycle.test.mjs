@@ -86,6 +86,76 @@ describe('a visit over several pages', { skip }, () => {
     assert.equal(await at.run(() => sessionStorage.length), 0);
   });
 
+  it('does not come back to life from the cache for a purpose that was withdrawn meanwhile', async () => {
+    await at.visit('/product/shoes');
+    await at.open('/list');
+    await at.run(() => collector.grant(record({ purposes: { behavior: true } })));
+    await collecting(at.page);
+    await until(() => at.stub.erased.length, 'the erase request');
+    await back();
+    assert.deepEqual(await listeners(at.page), []);
+    assert.equal(await at.run(() => collector.state), 'unknown');
+    assert.equal((await entry()).session, 's-2', 'the visit that was begun since is not touched');
+  });
+
+  it('leaves no expired entry where it looks for one', async () => {
+    await at.visit('/home');
+    const expired = { ...(await entry()), expires: Date.now() - 1 };
+    at.stub.answer['/v1/sessions'] = 503;
+    await at.page.goto('about:blank');
+    await at.open('/list');
+    await at.run((to) => sessionStorage.setItem('riskgraph', JSON.stringify(to)), expired);
+    await at.run(() => collector.grant(record()));
+    await at.page.waitForFunction(() => collector.snapshot());
+    assert.equal(await entry(), null);
+  });
+
+  it('asks to erase what was sent before expiry, too', async () => {
+    await at.visit('/home');
+    const expired = { ...(await entry()), expires: Date.now() - 1 };
+    await at.page.goto('about:blank');
+    await at.open('/list');
+    await at.run((to) => sessionStorage.setItem('riskgraph', JSON.stringify(to)), expired);
+    await at.run(() => collector.withdraw());
+    await until(() => at.stub.erased.length, 'the erase request');
+    assert.equal(await entry(), null);
+  });
+
+  it('begins in the stage that the shop declared before it had begun', async () => {
+    await at.open('/home');
+    await at.run(() => {
+      collector.stage('address', { kind: 'checkout' });
+      collector.grant(record());
+      collector.stage('payment', { kind: 'checkout', path: '/pay' });
+    });
+    await collecting(at.page);
+    const { counters } = JSON.parse(await at.run(() => collector.snapshot()));
+    assert.deepEqual([counters.stage_payment, counters.copy_stages, counters.pages_distinct], [1, 1, undefined]);
+  });
+
+  it('does not count a page that was opened in the background as one that was left', async () => {
+    await at.page.addInitScript(() => {
+      window.away = true;
+      Object.defineProperty(document, 'hidden', { get: () => window.away });
+    });
+    await at.visit('/checkout');
+    const show = (shown) =>
+      at.run((to) => {
+        window.away = !to;
+        document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+      }, shown);
+    const sums = async () => JSON.parse(await at.run(() => collector.snapshot()));
+    await show(true);
+    await at.page.click('#name');
+    const first = await sums();
+    assert.deepEqual([first.counters.hides, first.zones.any.return_to_action], [undefined, undefined]);
+    await show(false);
+    await show(true);
+    await at.page.click('#name');
+    const then = await sums();
+    assert.deepEqual([then.counters.hides, then.zones.any.return_to_action.n], [1, 1]);
+  });
+
   it('waits for a prerendered page to be shown', async () => {
     await at.page.addInitScript(() => {
       window.prerendering = true;

@@ -57,13 +57,18 @@ describe('the package', () => {
       assert.ok(names.includes(name), name);
   });
 
-  it('types a shop that uses it', () => {
-    const folder = mkdtempSync(join(ROOT, 'dist/consumer-'));
-    try {
-      const shop = `
-        import { createCollector, type ConsentRecord } from '../types/index';
-        import { behavior } from '../types/full';
-        import { device } from '../types/addons/device';
+  for (const [module, resolution] of [
+    ['esnext', 'bundler'],
+    ['nodenext', 'nodenext'],
+  ])
+    it(`types a shop that uses it and resolves modules as ${resolution}`, () => {
+      const folder = mkdtempSync(join(ROOT, 'dist/consumer-'));
+      try {
+        const shop = `
+        import { createCollector, type ConsentRecord } from '@riskgraph/behavior';
+        import { behavior } from '@riskgraph/behavior/full';
+        import { device } from '@riskgraph/behavior/addons/device';
+        import { createMiniCollector } from '@riskgraph/behavior/miniprogram';
         const collector = createCollector({ endpoint: '', merchantKey: 'pk', consent: { policyVersion: '1' }, zones: ['address'],
           locale: 'zh', addons: [behavior, device({ offsets: [480], language: 'zh' })] });
         const record: ConsentRecord = { id: '', policyVersion: '1', at: '', purposes: { behavior: true } };
@@ -74,24 +79,26 @@ describe('the package', () => {
         collector.stage('elsewhere');
         // @ts-expect-error no such zone
         collector.zone('diary');
+        // @ts-expect-error a mini program has to say how it sends
+        createMiniCollector({ endpoint: '', merchantKey: 'pk', consent: { policyVersion: '1' }, zones: [], locale: 'zh' });
         export { state, token };`;
-      writeFileSync(join(folder, 'shop.ts'), shop);
-      const options = [
-        '--noEmit',
-        '--strict',
-        '--target',
-        'es2022',
-        '--module',
-        'esnext',
-        '--moduleResolution',
-        'bundler',
-        '--ignoreConfig',
-      ];
-      execFileSync('npx', ['tsc', ...options, join(folder, 'shop.ts')], { cwd: ROOT, encoding: 'utf8' });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
+        writeFileSync(join(folder, 'shop.ts'), shop);
+        const options = [
+          '--noEmit',
+          '--strict',
+          '--target',
+          'es2022',
+          '--module',
+          module,
+          '--moduleResolution',
+          resolution,
+          '--ignoreConfig',
+        ];
+        execFileSync('npx', ['tsc', ...options, join(folder, 'shop.ts')], { cwd: ROOT, encoding: 'utf8' });
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
 
   it('keeps schema, map and inventory as the table has them', () => {
     execFileSync('node', ['scripts/generate.mjs', '--check'], { cwd: ROOT });
@@ -111,6 +118,10 @@ describe('the package', () => {
     }
     assert.equal(new Set(keys.map(({ key }) => key)).size, keys.length);
     for (const { key, signal } of keys) {
+      // Another signal's key in it would be counted twice.
+      for (const [other, source] of sources) {
+        if (other !== signal) assert.ok(!source.includes(`'${key}'`), `${key} in ${other}`);
+      }
       // A key may be made from its stem and a word: `stage_${…}`, `${kind}.moves`.
       const stem = [key, `${key.split('_')[0]}_\${`, `}.${key.split('.')[1]}`];
       assert.ok(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { skip, until } from './support/browser.mjs';
+import { collecting, skip, until } from './support/browser.mjs';
 import { fuzz } from './support/fuzz.mjs';
 import { harness } from './support/harness.mjs';
 import { validator } from './support/stub.mjs';
@@ -14,6 +14,35 @@ describe('privacy', { skip }, () => {
     const { secrets, bytes, found } = await fuzz(at, 3);
     assert.ok(secrets > 100 && bytes > 2000);
     assert.deepEqual(found, []);
+    assert.deepEqual(at.stub.invalid, []);
+  });
+
+  it('tells the server the origin of a page, and no address, cookie or type that asks for a preflight', async () => {
+    await at.context.addCookies([{ name: 'shop', value: 'a', url: at.stub.origin }]);
+    await at.visit('/checkout');
+    await at.page.click('#order');
+    await at.page.close();
+    await until(() => at.stub.flushes.length > 1, 'the flushes');
+    for (const { headers } of at.stub.requests) {
+      assert.deepEqual([headers.referer, headers.cookie, headers.origin], [undefined, undefined, at.stub.origin]);
+      assert.match(headers['content-type'], /^text\/plain/);
+    }
+  });
+
+  it('makes no key of what the attributes of a page say', async () => {
+    const text = 'utm=secret@mail.example';
+    await at.open('/home');
+    await at.run((to) => {
+      Object.assign(document.body.dataset, { rgPage: to, rgStage: to, rgCategory: to, rgEntry: to });
+      document.querySelector('#go').dataset.rg = to;
+      collector.grant(record());
+    }, text);
+    await collecting(at.page);
+    await at.page.click('#go');
+    const shown = await at.run(() => collector.snapshot());
+    assert.equal(JSON.parse(shown).counters.entry_other, 1);
+    assert.ok(!shown.includes('secret'), shown);
+    await until(() => at.run(() => collector.flush()), 'acknowledgement');
     assert.deepEqual(at.stub.invalid, []);
   });
 

@@ -197,6 +197,76 @@ describe('signals', { skip }, () => {
     assert.equal((await nodes()).values.B052, 2);
   });
 
+  it('count the click on a label once, though the browser makes a second one on its field', async () => {
+    await at.visit('/checkout');
+    for (const field of ['#self', '#other', '#self']) {
+      const box = await at.page.locator(`label:has(${field})`).boundingBox();
+      await at.page.mouse.move(box.x + box.width - 15, box.y + box.height / 2 + 1, { steps: 5 });
+      await at.page.mouse.click(box.x + box.width - 3, box.y + box.height / 2);
+    }
+    await at.page.click('#self');
+    await nodes();
+    const { counters } = at.stub.visit;
+    const { clicks_mouse, clicks_other, mouse_clicks, consignee_choices } = counters;
+    assert.deepEqual([clicks_mouse, clicks_other, mouse_clicks, consignee_choices], [4, undefined, 4, 3]);
+  });
+
+  it('take no shortcut for overlapping keys: of one with Command the release is never told', async () => {
+    await at.visit('/checkout');
+    await at.page.focus('#name');
+    await at.page.evaluate(() => addEventListener('keyup', (event) => event.stopImmediatePropagation(), true));
+    await at.page.keyboard.down('Meta');
+    await at.page.keyboard.down('v');
+    await at.page.keyboard.up('Meta');
+    await at.page.keyboard.down('a');
+    await nodes();
+    assert.deepEqual([at.stub.visit.counters.keys, at.stub.visit.counters.key_rollovers], [2, undefined]);
+    await at.page.keyboard.down('b');
+    await nodes();
+    assert.equal(at.stub.visit.counters.key_rollovers, 1);
+  });
+
+  it('drop a return of which the first act came more than an hour later', async () => {
+    await at.visit('/checkout');
+    const leave = () =>
+      at.run(() => {
+        for (const hidden of [true, false]) {
+          Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+          document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+        }
+      });
+    const later = (ms) =>
+      at.run((by) => {
+        const now = performance.now.bind(performance);
+        performance.now = () => now() - by;
+      }, ms);
+    await later(36e5 + 1000);
+    await leave();
+    await at.run(() => delete performance.now);
+    await at.page.click('#name');
+    await at.page.evaluate(() => navigator.clipboard.writeText('x'));
+    await at.page.keyboard.press('Control+V');
+    assert.deepEqual([(await nodes()).values.B073, (await nodes()).values.B059], [undefined, undefined]);
+    await leave();
+    await at.page.click('#name');
+    await at.page.keyboard.press('Control+V');
+    const { B059, B073 } = (await nodes()).values;
+    assert.ok(B059 < 36e5 && B073 < 36e5);
+  });
+
+  it('take autofill as unknown where the browser does not know the state', async () => {
+    await at.visit('/checkout');
+    await at.run(() => {
+      const { matches } = Element.prototype;
+      Element.prototype.matches = function (selector) {
+        if (selector === ':autofill') throw new SyntaxError(selector);
+        return matches.call(this, selector);
+      };
+    });
+    await at.page.fill('#name', 'some');
+    assert.equal((await nodes()).values.B056, 0);
+  });
+
   it('count a mouse click to which no move led', async () => {
     await at.visit('/checkout');
     const cdp = await at.context.newCDPSession(at.page);

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { collecting, skip, until } from './support/browser.mjs';
 import { closes } from './support/closes.mjs';
 import { harness } from './support/harness.mjs';
+import { MAP } from './support/nodes.mjs';
 
 describe('transport', { skip }, () => {
   const at = harness();
@@ -120,6 +121,7 @@ describe('transport', { skip }, () => {
     assert.equal(await at.run(() => window.pressed), 1);
     assert.equal(await at.run(() => collector.token()), undefined);
     assert.deepEqual(at.stub.flushes, []);
+    assert.equal(await at.run(() => collector.flush()), false, 'it has counted, and nothing took it');
     at.stub.answer = {};
     await at.run(() => collector.flush());
     await collecting(at.page);
@@ -127,24 +129,80 @@ describe('transport', { skip }, () => {
     assert.ok(at.stub.visit.counters.order_presses >= 1, 'what was counted meanwhile is not lost');
   });
 
-  it('needs no preflight', async () => {
+  it('opens a new session where the server says that the window is over, and goes on there', async () => {
     await at.visit('/checkout');
-    await at.run(() => collector.flush());
-    for (const { headers } of at.stub.requests) assert.match(headers['content-type'], /^text\/plain/);
+    at.stub.answer['/v1/behavior'] = 410;
+    await delivered();
+    at.stub.answer = {};
+    await at.page.waitForFunction(() => collector.token() === 's-2');
+    assert.equal((await at.run(() => JSON.parse(sessionStorage.riskgraph))).session, 's-2');
+    await at.page.focus('#name');
+    await key();
+    await delivered();
+    assert.equal(at.stub.visit.counters.keys, 1);
+    assert.deepEqual(at.stub.erased, []);
+  });
+
+  it('drops a flush that the server takes for a replay, and goes on', async () => {
+    await at.visit('/checkout');
+    at.stub.answer['/v1/behavior'] = 409;
+    await delivered();
+    const refused = new Set(at.stub.flushes);
+    at.stub.answer = {};
+    await at.page.focus('#name');
+    await key();
+    await delivered();
+    assert.equal(await at.run(() => collector.state), 'granted');
+    assert.ok(at.stub.visit.seen.size > 0);
+    assert.ok(at.stub.flushes.slice(refused.size).every((body) => !refused.has(body)));
   });
 
   it('splits a flush that would exceed 4096 bytes into histograms and counters, with two numbers', async () => {
+    at.stub.tokenBytes = 190;
     await at.open('/checkout');
-    // Real counts stay below: a long consent id fills the envelope.
-    await at.run(() => collector.grant(record({ id: 'c'.repeat(3800) })));
+    // An add-on that has counted everything, under the longest ids, in letters of three bytes.
+    await at.run((map) => {
+      const zones = Object.keys(map.histograms).filter((name) => !name.endsWith('.moves'));
+      const full = (page) => {
+        page.at('flush', () => {
+          for (const name of zones) page.hist(name).fill(99);
+          for (const name of Object.keys(map.counters)) page.add(name, 1);
+        });
+      };
+      window.collector = make({ addons: [{ purpose: 'behavior', listen: full }] });
+      collector.grant(record({ id: '同'.repeat(200) }));
+    }, MAP);
     await collecting(at.page);
-    await at.page.focus('#name');
-    await at.page.keyboard.type('abc');
-    const [first, second, ...more] = (await at.run(() => collector.snapshot()))
-      .split('\n')
-      .map((line) => JSON.parse(line));
-    assert.deepEqual([first.counters, second.zones, more], [{}, {}, []]);
-    assert.ok(first.zones.any.key_hold.n === 3 && second.counters.keys === 3);
-    assert.equal(second.seq, first.seq + 1);
+    const [first, second, ...more] = (await at.run(() => collector.snapshot())).split('\n');
+    assert.deepEqual([JSON.parse(first).counters, JSON.parse(second).zones, more], [{}, {}, []]);
+    for (const body of [first, second]) assert.ok(Buffer.byteLength(body) <= 4096, `${Buffer.byteLength(body)} B`);
+    assert.equal(JSON.parse(second).seq, JSON.parse(first).seq + 1);
+    await until(() => at.run(() => collector.flush()), 'acknowledgement');
+    assert.deepEqual(at.stub.invalid, []);
+  });
+
+  it('measures what it splits in bytes: letters of a consent id take up to three each', async () => {
+    at.stub.tokenBytes = 190;
+    await at.open('/checkout');
+    await at.run((map) => {
+      const names = Object.keys(map.histograms);
+      let count = 0;
+      const growing = (page) => {
+        page.at('flush', () => {
+          for (const name of names.slice(0, count)) page.hist(name).fill(9999);
+          count++;
+        });
+      };
+      window.collector = make({ addons: [{ purpose: 'behavior', listen: growing }] });
+      collector.grant(record({ id: '同'.repeat(200) }));
+    }, MAP);
+    await at.page.waitForFunction(() => collector.token() && collector.snapshot());
+    const whole = [];
+    while (whole.length < 37) {
+      const bodies = (await at.run(() => collector.snapshot())).split('\n');
+      if (bodies.length > 1) break;
+      whole.push(Buffer.byteLength(bodies[0]));
+    }
+    assert.ok(whole.at(-1) <= 4096 && whole.at(-1) > 3900, `${whole.at(-1)} B`);
   });
 });

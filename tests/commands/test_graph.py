@@ -17,6 +17,8 @@ from riskgraph.core.errors import ExtraMissing
 from riskgraph.core.links import LinkedEntity, LinkedOrder, OrderLinks, short_name
 from riskgraph.core.outcome import Outcome
 from riskgraph.explainers.links_svg import CLOSEST, MOST, ORDER_RADIUS, _places
+from riskgraph.explainers.order_picture import heading
+from riskgraph.order_graph import find_order
 from riskgraph.pipeline import decide
 from riskgraph.settings import Settings
 from tests.support.cli import riskgraph
@@ -106,6 +108,16 @@ def test_a_picture_is_sound_in_both_languages_and_names_nobody(what, lang, shop,
     assert ('class="ent device"' in svg) == (what != "behavior")
     riskgraph(*draw, home=home)
     assert out.read_text("utf-8") == svg
+
+
+@pytest.mark.parametrize(("lang", "word"), [("en", "fraud on record"), ("zh", "确认欺诈")])
+def test_a_heading_says_that_fraud_is_on_record_with_and_without_a_decision(lang, word, shop):
+    home, body, _ = shop
+    with bootstrap.open_keys(Settings(home=home)) as store:
+        decided, fine = (find_order(store, key_of(body | {"order_id": name}), 0) for name in ("G-0", "G-1"))
+    for record in (decided.record, None):
+        assert word in heading(record, decided.links, lang)[1]
+        assert word not in heading(record, fine.links, lang)[1]
 
 
 def test_a_png_is_as_large_as_the_picture(shop, tmp_path):

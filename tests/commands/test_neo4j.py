@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
 
-from riskgraph import graph_check
-from riskgraph.core.errors import Invalid
+from riskgraph import graph_check, graph_database
+from riskgraph.core.errors import Invalid, Unavailable
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.stores.neo4j.queries import find_query, queries
 from tests.support.cli import riskgraph
@@ -83,6 +84,20 @@ def test_a_server_that_is_down_is_named_with_what_to_do(tmp_path):
     ran = riskgraph("neo4j", "query", "hot_devices", home=tmp_path, environment=given)
     assert ran.code == 1
     assert "127.0.0.1:1 cannot be reached" in ran.error
+
+
+def test_a_refusal_is_told_by_its_code_and_not_in_the_words_of_the_server():
+    errors = pytest.importorskip("neo4j.exceptions")
+
+    class Refused(errors.ClientError):
+        code = "Neo.ClientError.Schema.ConstraintValidationFailed"
+        message = "Node(1) already exists with label `Order` and property `key` = 'm|web|secret'"
+
+    answer = Future()
+    answer.set_exception(Refused(Refused.message))
+    with pytest.raises(Unavailable, match=Refused.code) as told:
+        graph_database.wait(SimpleNamespace(submit=lambda work: answer), None)
+    assert "secret" not in str(told.value)
 
 
 def test_an_order_of_a_class_that_the_model_does_not_know_has_no_probability():

@@ -145,6 +145,15 @@ def test_keys_are_shown_once_listed_without_secrets_and_revoked(tmp_path):
     assert riskgraph("keys", "revoke", "nobody", home=tmp_path).code == 1
 
 
+def test_a_publishable_key_is_listed_with_its_origins(tmp_path):
+    origins = ("https://shop.example", "https://m.shop.example")
+    named = [part for origin in origins for part in ("--origin", origin)]
+    create = ("keys", "create", "--role", "publishable", "--merchant", "m-1", *named, "--json")
+    assert riskgraph(*create, home=tmp_path).json()["key"].startswith("pk_")
+    (row,) = riskgraph("keys", "list", "--json", home=tmp_path).json()
+    assert (row["roles"], row["origins"]) == (["publishable"], list(origins))
+
+
 def test_a_key_can_be_made_to_expire_and_the_list_says_when(tmp_path):
     create = ("keys", "create", "--role", "checkout", "--merchant", "m-1", "--json")
     on_a_day = riskgraph(*create, "--expires", "2099-01-31", home=tmp_path).json()

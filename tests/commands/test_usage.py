@@ -111,6 +111,8 @@ def test_every_command_gives_a_program_one_json_value(path):
         (("keys", "create", "--merchant", "m"), "--role"),
         (("keys", "create", "--merchant", "m", "--role", "king"), "role"),
         (("keys", "create", "--merchant", "", "--role", "checkout"), "name the merchant"),
+        (("keys", "create", "--merchant", "m", "--role", "publishable"), "origins"),
+        ((*CREATE, "--origin", "https://shop.example"), "origins"),
         ((*CREATE, "--expires", "soon"), "--expires"),
         ((*CREATE, "--expires", "2020-01-01"), "--expires"),
         ((*CREATE, "--days", "0"), "--days"),

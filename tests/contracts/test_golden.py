@@ -66,6 +66,16 @@ def test_the_published_schema_of_signals_admits_what_a_checkout_may_send(form):
     jsonschema.Draft202012Validator(signals_schema()).validate({row["node"]: row["value"]})
 
 
+@pytest.mark.parametrize("form", golden("nodes.json"))
+def test_the_published_schema_of_signals_refuses_what_no_checkout_may_send(form):
+    row = golden("nodes.json")[form]
+    checker = jsonschema.Draft202012Validator(signals_schema())
+    wrong = [{row["node"]: "no such value"}, {row["node"]: []}, {"B000": row["value"]}]
+    if form == "context":  # the service computes it
+        wrong.append({row["node"]: row["value"]})
+    assert [signals for signals in wrong if checker.is_valid(signals)] == []
+
+
 def test_the_pipeline_answers_in_the_golden_shape(decided):
     expected, answer = golden("answer.json"), decided[0]
     assert shape(answer) == shape(expected)

@@ -86,3 +86,80 @@ def test_a_key_needs_a_role_that_exists():
 )
 def test_each_tier_of_the_report_needs_a_permission_of_its_own(role, granted):
     assert {name for name in ROLES[role] if name.startswith("report_")} == granted
+
+
+ORIGIN = "https://shop.example"
+
+
+def publishable(store: Keys, **changes: Any) -> str:
+    return create_key(store, **{"roles": ["publishable"], "org": "m", "origins": [ORIGIN], **changes})
+
+
+def test_a_publishable_key_is_known_by_its_prefix_and_opens_no_route_of_a_secret_one():
+    store = Keys()
+    text = publishable(store)
+    assert text.startswith("pk_")
+    key = Authenticator(store).publishable(text, NOW)
+    assert (key.org, key.origins, key.allows("collect")) == ("m", (ORIGIN,), True)
+    assert not any(key.allows(permission) for permission in ROLES["admin"])
+    for bearer in (text, text.replace("pk_", "rk_", 1)):
+        assert refusal(store, f"Bearer {bearer}")
+
+
+def test_a_secret_key_is_refused_where_a_publishable_one_is_asked():
+    store = Keys()
+    secret = create_key(store, roles=["admin"], org="*")
+    for text in (secret, secret.replace("rk_", "pk_", 1), "pk_unknown_x", "pk_", ""):
+        with pytest.raises(Unauthenticated):
+            Authenticator(store).publishable(text, NOW)
+
+
+def test_an_expired_or_revoked_publishable_key_has_no_origins_any_more():
+    store = Keys()
+    publishable(store, expires=NOW)
+    revoked = publishable(store, origins=["https://b.example"])
+    kept = publishable(store, origins=["https://c.example", "https://c.example", "http://[::1]:8080"])
+    store.revoke_key(revoked.split("_")[1])
+    assert Authenticator(store).origins(NOW) == {"https://c.example", "http://[::1]:8080"}
+    assert store[kept.split("_")[1]]["origins"] == ("https://c.example", "http://[::1]:8080")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*", "https://*.shop.example", "shop.example", "https://shop.example/", "https://Shop.example",
+        "https://shop.example:443", "http://shop.example:80", "https://shop.example:0", "ftp://shop.example",
+        "https://user@shop.example", "https://", "null", "https://shop..example",
+    ],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(origin):
+    store = Keys()
+    with pytest.raises(Invalid) as wrong:
+        publishable(store, origins=[ORIGIN, origin])
+    assert wrong.value.field == "origins"
+    assert not store
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"origins": []}, "origins"),
+        ({"org": "*"}, "merchant"),
+        ({"roles": ["publishable", "checkout"]}, "roles"),
+        ({"roles": ["checkout"]}, "origins"),
+    ],
+)
+def test_a_publishable_key_is_of_one_merchant_and_has_origins_and_no_other_role(changes, field):
+    store = Keys()
+    with pytest.raises(Invalid) as wrong:
+        publishable(store, **changes)
+    assert wrong.value.field == field
+    assert not store
+
+
+def test_a_key_that_was_stored_before_there_were_origins_still_works():
+    store = Keys()
+    text = create_key(store, roles=["checkout"], org="m")
+    del store[text.split("_")[1]]["origins"]
+    assert Authenticator(store).authenticate(f"Bearer {text}", NOW).origins == ()
+    assert Authenticator(store).origins(NOW) == frozenset()

@@ -56,3 +56,7 @@ def test_an_order_without_any_entity_has_a_bucket_of_its_own() -> None:
     reports = SubjectReports(Time())
     for seed in range(2 * SUBJECT_REPORTS):
         reports.count(report(None, seed=seed))
+    for _ in range(SUBJECT_REPORTS - 1):
+        reports.count(report(None, seed=0))
+    with pytest.raises(TooManyRequests):
+        reports.count(report(None, seed=0))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from riskgraph.core.catalog import catalog
 from riskgraph.core.history import MemoryHistory
 from riskgraph.core.order import Coupon, Entities, Item, Order, order_key
 from riskgraph.core.outcome import Outcome
 
 NOW = 1_790_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+# Nodes: one whose value stays with its order, and one whose time is over before.
+NEEDED = next(n.id for n in catalog() if n.retention_class != "optional" and n.form.value == "number")
+OPTIONAL = next(n.id for n in catalog() if n.retention_class == "optional" and n.form.value == "number")
 _ENTITIES = ("account", "device", "card", "address", "phone")
 
 

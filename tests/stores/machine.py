@@ -76,6 +76,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
+            for which in range(self.services):
+                self.everything_is_there(which)
             for store in self.stores:
                 assert store.integrity_problems() == []
                 assert store.verify().problems == ()
@@ -189,7 +191,9 @@ class StoreMachine(RuleBasedStateMachine):
     def everything_is_there(self, which: int) -> None:
         store, model = self.at(which)
         assert {row["decision_id"] for row in store.decisions(limit=10_000)} == set(model.decisions)
-        assert {key for (key,) in store._fetch("SELECT key FROM orders")} == set(model.orders)
+        packed = {key: graph.pack() for key, graph in model.subgraphs.items()}
+        assert dict(store._fetch("SELECT key, vec FROM orders")) == packed
+        assert packed.keys() == model.orders.keys()
         told = store._fetch("SELECT order_key, outcome_id FROM outcomes")
         assert set(told) == set(model.outcomes)
         assert len(told) == len(model.outcomes)

@@ -11,10 +11,11 @@ from typing import Any
 from riskgraph.core.history import MemoryHistory
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import Outcome
+from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import Verdict
 from riskgraph.ports import Entry
 from riskgraph.stores.crash import synthetic_entry
-from tests.stores.builders import DAY, NOW, attempt, digest
+from tests.stores.builders import DAY, NEEDED, NOW, OPTIONAL, attempt, digest
 from tests.stores.streams import crowded_order, spelling
 
 ORDERS, ACCOUNTS, OUTCOMES = 10, 5, 3
@@ -46,11 +47,17 @@ def pooled_outcome(order: Order, number: int, kind: str, reverses: int | None) -
 
 
 def decided(order: Order, decision_id: str, *, flagged: bool = False) -> Entry:
-    entry = synthetic_entry(order, decision_id)
+    entry = synthetic_entry(order, decision_id, subgraph_of(order))
     if not flagged:
         return entry
     decision = replace(entry.decision, verdict=Verdict.REVIEW)
     return replace(entry, decision=decision, answer=entry.answer.replace(b"accept", b"review"))
+
+
+def subgraph_of(order: Order, *, optional: bool = True) -> OrderSubgraph:
+    """Values that are an order's own, and another attempt's others; without the optional one if asked."""
+    values = {NEEDED: order.amount} | ({OPTIONAL: float(order.attempt)} if optional else {})
+    return OrderSubgraph.build(values, {})
 
 
 def identity(order: Order) -> tuple[Any, ...]:
@@ -82,6 +89,7 @@ class JournalModel:
     """What an embedded store holds, and which events no feed has carried yet."""
 
     orders: dict[str, Order] = field(default_factory=dict)
+    subgraphs: dict[str, OrderSubgraph] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     decisions: dict[str, Entry] = field(default_factory=dict)
     waiting: list[Event] = field(default_factory=list)
@@ -117,6 +125,7 @@ class JournalModel:
         self._subjects[entry.decision.decision_id] = account or next(self._guests)
         if entry.order.key not in self.orders:
             self.orders[entry.order.key] = entry.order
+            self.subgraphs[entry.order.key] = entry.subgraph
             self._seen.append(entry.order)
         self.waiting.append(entry)
 
@@ -157,6 +166,7 @@ class JournalModel:
     def retain_optional(self, keys: Collection[str]) -> None:
         self.waiting.append(Notice(optional={identity(self.orders[key]) for key in keys}))
         self.orders |= {key: bare(self.orders[key]) for key in keys}
+        self.subgraphs |= {key: subgraph_of(self.orders[key], optional=False) for key in keys}
 
     def _notice(self, keys: Collection[str], decisions: Iterable[str] = ()) -> Notice:
         return Notice(
@@ -170,6 +180,7 @@ class JournalModel:
 
     def _remove_orders(self, keys: Collection[str]) -> None:
         self.orders = {key: order for key, order in self.orders.items() if key not in keys}
+        self.subgraphs = {key: self.subgraphs[key] for key in self.orders}
         self.outcomes = {of: outcome for of, outcome in self.outcomes.items() if of[0] not in keys}
         self.waiting = [event for event in self.waiting if _key(event) not in keys]
 
@@ -194,12 +205,14 @@ class GraphModel:
 
     Attributes:
         orders: As the journal had them whose feed was first, with the network that its event told.
+        subgraphs: Of each order.
         shown: Keys of orders that have behavior nodes.
         decisions: Order keys by decision.
         outcomes: By order key and id, also of orders that are not there.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
+    subgraphs: dict[str, OrderSubgraph] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
     decisions: dict[str, str] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
@@ -220,6 +233,7 @@ class GraphModel:
         if key not in self.orders:
             here = journal.orders[key]
             self.orders[key] = replace(here, entities=replace(here.entities, ip=entry.order.entities.ip))
+            self.subgraphs[key] = journal.subgraphs[key]
         self.decisions.setdefault(entry.decision.decision_id, key)
         if entry.decision.verdict is not Verdict.ACCEPT:
             self.shown.add(key)
@@ -231,6 +245,7 @@ class GraphModel:
             if order.entities.account in notice.accounts or identity(order) in notice.orders
         }
         self.orders = {key: order for key, order in self.orders.items() if key not in gone}
+        self.subgraphs = {key: self.subgraphs[key] for key in self.orders}
         self.shown -= gone
         self.decisions = {
             name: key
@@ -245,3 +260,4 @@ class GraphModel:
         for key, order in self.orders.items():
             if identity(order) in notice.optional and key in journal.orders:
                 self.orders[key] = bare(order)
+                self.subgraphs[key] = journal.subgraphs[key]

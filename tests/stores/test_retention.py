@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskgraph import retention
-from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.core.past import PastOrder
 from riskgraph.core.review import BY_CONTEST, Case, Stands
@@ -20,7 +19,8 @@ from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.stores import SqliteStore
 from riskgraph.stores.crash import synthetic_entry, synthetic_secrets
 from riskgraph.stores.reviews import Contest
-from tests.stores.builders import DAY, NOW, an_order, an_outcome, digest
+from riskgraph.stores.sessions import SessionStore
+from tests.stores.builders import DAY, NEEDED, NOW, OPTIONAL, an_order, an_outcome, digest
 
 SECRETS = synthetic_secrets()
 PERIODS = {
@@ -28,8 +28,6 @@ PERIODS = {
     "contract_record": {"CN": 80, "EU": 60, "other": 80},
     "optional": {"CN": 30, "EU": 20, "other": 30},
 }
-OPTIONAL = next(n.id for n in catalog() if n.retention_class == "optional" and n.form.value == "number")
-NEEDED = next(n.id for n in catalog() if n.retention_class != "optional" and n.form.value == "number")
 
 
 @pytest.fixture
@@ -52,6 +50,10 @@ def add(store, name, days, jurisdiction="CN", **given):
 def run(store, at=NOW):
     due = store.retention.due(PERIODS, at)
     return due, store.retention.remove(due, at)
+
+
+def sessions_of(store):
+    return SessionStore(store.path.with_name("sessions.db"))
 
 
 def reports(store):
@@ -108,7 +110,7 @@ def test_optional_values_and_the_device_leave_the_history_and_the_rest_stays(sto
 def test_a_dry_run_changes_no_byte(store):
     add(store, "o", 120)
     before = store._fetch("SELECT * FROM orders"), store._fetch("SELECT * FROM decisions")
-    told = retention.run(store, profile(), Now(), dry_run=True)
+    told = retention.run(store, sessions_of(store), profile(), Now(), dry_run=True)
     assert told["removed"] is None
     assert told["due"] == {"report": 1, "contract_record": 1, "optional": 0}
     assert (store._fetch("SELECT * FROM orders"), store._fetch("SELECT * FROM decisions")) == before
@@ -200,5 +202,5 @@ def test_a_period_that_is_no_number_of_days_is_named(store, days):
     rows = dict(profile().data["retention"])
     rows["EU"] = {**rows["EU"], "report": {"days": days}}
     with pytest.raises(Invalid) as failure:
-        retention.run(store, profile(retention=rows), Now(), dry_run=True)
+        retention.run(store, sessions_of(store), profile(retention=rows), Now(), dry_run=True)
     assert failure.value.field == "retention.EU.report.days"

@@ -5,7 +5,6 @@ They are licensed under the GPLv3: they are never committed, and run as a proces
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -13,8 +12,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from riskgraph.core import locks
 
 ROOT = Path(__file__).parents[2]
 PARTS = ROOT / "deploy" / "neo4j"
@@ -45,13 +46,12 @@ def cache() -> Path:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Alone among the processes that lock this file; one that dies lets go."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as wrong:
-        raise Unavailable(f"the cache for the server's jars cannot be written: {wrong}") from wrong
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locks.locked(path))
+        except OSError as wrong:
+            raise Unavailable(f"the cache for the server's jars cannot be written: {wrong}") from wrong
         yield
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 PATIENCE_S = 120.0
 
 
-def until(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """Wait until a condition holds; fail if it does not in time."""
+def until(holds: Callable[[], object], patience_s: float = PATIENCE_S, what: str = "it") -> None:
+    """Wait until a condition holds; fail, and say what, if it does not in time."""
     end = time.monotonic() + patience_s
     while not holds():
-        assert time.monotonic() < end, "it did not come about in time"
+        assert time.monotonic() < end, f"{what} did not come about within {patience_s:g} s"
         time.sleep(0.01)

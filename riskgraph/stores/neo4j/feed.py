@@ -287,7 +287,7 @@ class Feed:
         first = events[:1]
         if first and first[0]["type"] == ERASED:
             new = first[0]["seq"]
-            await self._erase(Notice.of(first[0]["payload"]), old, new)
+            await self._erase(Notice.of(first[0]), old, new)
         else:
             recorded = list(takewhile(lambda event: event["type"] != ERASED, events))
             # Where nothing is left to read, the numbers up to the newest were those of erased events.

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 _ORDER = "MATCH (o:Order {key: $key}) RETURN o.facts, o.outcomes"
 _VEC = "MATCH (o:Order {key: $key}) RETURN o.vec"
-_VERDICTS = (
-    "MATCH (d:Decision)-[:ABOUT]->(o:Order) WHERE o.key IN $keys RETURN o.key, d.verdict ORDER BY d.at"
-)
-# One more than a hub may have tells a hub.
+# What was decided, as the journal has it, also where a review came to another verdict.
+_VERDICTS = """
+MATCH (d:Decision)-[:ABOUT]->(o:Order) WHERE o.key IN $keys
+RETURN o.key, coalesce(d.decided, d.verdict) ORDER BY d.at
+"""
 _BEHIND: dict[str, LiteralString] = {
     "account": "MATCH (o:Order) WHERE o.account = $digest RETURN o.facts, o.outcomes LIMIT $limit",
     "device": "MATCH (o:Order) WHERE o.device = $digest RETURN o.facts, o.outcomes LIMIT $limit",

@@ -18,6 +18,7 @@ from riskgraph.core.history import HUB_ORDERS
 from riskgraph.core.outcome import FRAUD_KINDS
 from riskgraph.core.past import DAY_S
 from riskgraph.stores.erasure import outcome_sha256
+from riskgraph.stores.journal import Event
 from riskgraph.stores.neo4j.nodes import BATCH as MADE_AT_ONCE
 from riskgraph.stores.neo4j.nodes import clear_nodes, make_nodes
 from riskgraph.stores.neo4j.rows import ENTITY_KINDS, OrderRow, decode_outcome
@@ -33,7 +34,7 @@ _NAMED = """
 MATCH (o:Order) WHERE o.erasure_key IN $orders RETURN o.key AS key LIMIT $limit
 UNION
 MATCH (a:Account) WHERE a.erasure_key IN $subjects
-MATCH (o:Order) WHERE o.account = a.digest AND o.at IS NOT NULL RETURN o.key AS key LIMIT $limit
+MATCH (o:Order) WHERE o.account = a.digest AND o.at <= $until RETURN o.key AS key LIMIT $limit
 """
 _ACCOUNTS = "MATCH (o:Order) WHERE o.key IN $keys AND o.account IS NOT NULL RETURN o.account ORDER BY o.key"
 _OVER = "MATCH (o:Order) WHERE o.day < $day RETURN o.key LIMIT $limit"
@@ -247,13 +248,16 @@ class Notice:
     """What a notice of erasure names, each by SHA-256 in hex; see :func:`riskgraph.stores.erasure.announce`.
 
     Attributes:
-        subjects: Accounts; all of their orders go.
+        at: When it was given, epoch seconds.
+        subjects: Accounts; all orders go that they had placed by a day later. A journal that is fed again
+            repeats its notices, and who came back since has ordered anew.
         orders: Orders that go.
         outcomes: Outcomes, for those whose orders do not go.
         decisions: Decisions that go; their orders stay.
         optional: Orders of which the optional values go.
     """
 
+    at: float
     subjects: Sequence[str] = ()
     orders: Sequence[str] = ()
     outcomes: Sequence[str] = ()
@@ -261,15 +265,21 @@ class Notice:
     optional: Sequence[str] = ()
 
     @classmethod
-    def of(cls, payload: Mapping[str, Any]) -> Notice:
+    def of(cls, event: Event) -> Notice:
         """A notice from its event; earlier releases named fewer things."""
         names = ("subject_sha256", "order_sha256", "outcome_sha256", "decision_sha256", "optional_sha256")
-        return cls(*[payload.get(name, ()) for name in names])
+        return cls(event["at"], *[event["payload"].get(name, ()) for name in names])
 
 
 async def erase_some(tx: AsyncManagedTransaction, notice: Notice, limit: int = BATCH) -> int:
     """Take out some of the orders that a notice names, and return how many; 0 once there are none."""
-    asked = {"orders": list(notice.orders), "subjects": list(notice.subjects), "limit": limit}
+    # A day, since the clocks of services differ.
+    asked = {
+        "orders": list(notice.orders),
+        "subjects": list(notice.subjects),
+        "until": notice.at + DAY_S,
+        "limit": limit,
+    }
     keys = [key for (key,) in await (await tx.run(_NAMED, asked)).values()][:limit]
     await remove_orders(tx, keys)
     return len(keys)

@@ -6,6 +6,7 @@ the graph. Statements are idempotent, so that two services may take the same ste
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, LiteralString, Protocol
 
@@ -60,7 +61,12 @@ STEPS: tuple[tuple[LiteralString, ...], ...] = (
 )
 SCHEMA_VERSION = len(STEPS)
 _NAME = "riskgraph"
-_AWAIT = "CALL db.awaitIndexes(300)"
+# Filling an index of a large graph takes longer than a statement may run: so none waits for it.
+_FILLING = """
+SHOW INDEXES YIELD name, state WHERE state <> 'ONLINE'
+RETURN name, state = 'FAILED' AS failed ORDER BY name
+"""
+LOOK_S = 0.2
 _VERSION = "OPTIONAL MATCH (s:Schema {name: $name}) RETURN coalesce(s.version, 0) AS version"
 _DONE = """
 MERGE (s:Schema {name: $name}) ON CREATE SET s.version = $version
@@ -72,7 +78,7 @@ async def migrate(neo4j: Writes) -> int:
     """Take the steps that the graph lacks, wait for the indexes, and return how many steps that were.
 
     Raises:
-        StorageUnavailable: If a newer release made the graph.
+        StorageUnavailable: If a newer release made the graph, or the server cannot fill an index.
     """
     there = await neo4j.write(_version)
     if there > SCHEMA_VERSION:
@@ -82,7 +88,8 @@ async def migrate(neo4j: Writes) -> int:
     for version, statements in enumerate(STEPS[there:], there + 1):
         for statement in statements:
             await neo4j.write(_run(statement))
-        await neo4j.write(_run(_AWAIT))
+        while await neo4j.write(_filling):
+            await asyncio.sleep(LOOK_S)
         await neo4j.write(_run(_DONE, name=_NAME, version=version))
     return SCHEMA_VERSION - int(there)
 
@@ -90,6 +97,16 @@ async def migrate(neo4j: Writes) -> int:
 async def _version(tx: AsyncManagedTransaction) -> int:
     rows = await (await tx.run(_VERSION, name=_NAME)).values()
     return int(rows[0][0])
+
+
+async def _filling(tx: AsyncManagedTransaction) -> bool:
+    rows = await (await tx.run(_FILLING)).values()
+    failed = [name for name, has_failed in rows if has_failed]
+    if failed:
+        raise StorageUnavailable(
+            f"Neo4j could not fill the index {failed[0]}: its log says why; mend that, and drop the index"
+        )
+    return bool(rows)
 
 
 def _run(statement: LiteralString, **parameters: Any) -> Work:

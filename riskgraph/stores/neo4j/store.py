@@ -225,15 +225,10 @@ class Neo4jStore(SqliteStore):
             "breaker": "closed" if open_s is None else "open",
             "open_s": None if open_s is None else round(open_s, 1),
             "erasure_pending": bool(pending) or not status.name,
-            "feed_lag_events": max(0, self.feed_end() - status.packed) if status.name else None,
+            "feed_lag_events": max(0, self.journal().last() - status.packed) if status.name else None,
             "last_error": self.breaker.last_error,
             "feed_error": status.error.partition(":")[0] or None,
         }
-
-    def feed_end(self) -> int:
-        """Number of the newest event of the journal."""
-        ((last,),) = self._fetch("SELECT coalesce(max(seq), 0) FROM outbox")
-        return int(last)
 
 
 def _answered(asked: Future[list[list[Any]]]) -> bool:

@@ -1,4 +1,4 @@
-import type { Page, Signal } from '../page';
+import type { Page, Signal } from '../page.js';
 
 /** Globals that automation leaves behind; the list's version is the SDK's. */
 const TRACES =

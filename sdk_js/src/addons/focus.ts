@@ -1,10 +1,10 @@
-import type { Signal } from '../page';
-import { frame } from '../signals/frame';
-import { resize } from '../signals/resize';
-import { restores } from '../signals/restores';
-import { returns } from '../signals/returns';
-import { tabs } from '../signals/tabs';
-import { trust } from '../signals/trust';
+import type { Signal } from '../page.js';
+import { frame } from '../signals/frame.js';
+import { resize } from '../signals/resize.js';
+import { restores } from '../signals/restores.js';
+import { returns } from '../signals/returns.js';
+import { tabs } from '../signals/tabs.js';
+import { trust } from '../signals/trust.js';
 
 /** Tabs, window, hosted payment frame, and whether a person makes the events. */
 export const focus: readonly Signal[] = [frame, returns, tabs, resize, restores, trust];

@@ -1,4 +1,5 @@
-import type { Signal } from '../page';
+import { inCheckout } from '../field.js';
+import type { Signal } from '../page.js';
 
 const FRAMES = 120;
 
@@ -31,7 +32,7 @@ export const frames: Signal = {
       page.add('frames_stable', gaps.filter((gap) => Math.abs(gap - median) <= 0.1 * median).length);
     };
     const begin = () => {
-      if (!running && !page.visit.kept.frames && !/entry|browse/.test(page.shown.stage)) run();
+      if (!running && !page.visit.kept.frames && inCheckout(page)) run();
     };
     page.at('enter', begin);
     page.at('show', begin);

@@ -1,4 +1,4 @@
-import type { Collector } from '../core';
+import type { Collector } from '../core.js';
 
 interface PingData {
   gppString?: string;
@@ -17,8 +17,8 @@ const REFUSED = 1;
 
 /**
  * Follow an IAB GPP platform (US sections). GPP has no word for fraud prevention, and its sections are
- * opt-outs: an opt-out of sale, sharing or targeted advertising, a refused sensitive use, or its GPC bit
- * turns the collector off. They never turn it on: `consented` gives the record that the shop holds.
+ * opt-outs: an opt-out of sale, sharing or targeted advertising, any refused use of sensitive data, or the
+ * browser's GPC as the platform saw it turns the collector off. They never turn it on: `consented` gives the record that the shop holds.
  */
 export const followGpp = (
   collector: Collector,
@@ -28,8 +28,8 @@ export const followGpp = (
   let listener: number | undefined;
   const optedOut = (section: Record<string, unknown>) =>
     ['SaleOptOut', 'SharingOptOut', 'TargetedAdvertisingOptOut'].some((name) => section[name] === REFUSED) ||
-    section.Gpc === true ||
-    section.GpcSegmentType === REFUSED;
+    [section.SensitiveDataProcessing].flat().includes(REFUSED) ||
+    section.Gpc === true;
   api?.('addEventListener', (event, ok) => {
     if (!ok || !event || event === true) return;
     listener = event.listenerId;

@@ -1,4 +1,4 @@
-import type { Signal } from '../page';
+import type { Signal } from '../page.js';
 
 const WAIT_MS = 5000;
 

@@ -1,4 +1,4 @@
-import type { Signal } from '../page';
+import type { Signal } from '../page.js';
 
 const LONGEST_MS = 1000;
 

@@ -1,4 +1,4 @@
-import type { ConsentRecord, Purpose } from '../consent';
+import type { ConsentRecord, Purpose } from '../consent.js';
 
 /** What the dialogue of the shop brought: each purpose answered by itself. */
 export interface Answers {

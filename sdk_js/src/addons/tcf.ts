@@ -1,4 +1,4 @@
-import type { Collector } from '../core';
+import type { Collector } from '../core.js';
 
 interface TcData {
   eventStatus?: string;
@@ -24,10 +24,24 @@ const digest = async (text: string): Promise<string> => {
   return [...bytes.slice(0, 16)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 };
 
+const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/**
+ * LastUpdated of a TC string, in Unix ms: bits 42 to 77 of its first segment, deciseconds (IAB TCF v2, "TC String
+ * Format"). NaN if the string is none of version 2.
+ */
+const updatedAt = (tcString: string): number =>
+  /^C[\w-]{12}/.test(tcString)
+    ? [...tcString.slice(7, 13)].reduce((sum, digit) => sum * 64 + DIGITS.indexOf(digit), 0) * 100
+    : Number.NaN;
+
 /**
  * Follow a TCF 2.2 consent platform. Behavior and device need Special Feature 2 (active scanning of device
  * characteristics), location Special Feature 1, and all need Purpose 1 (access to the device). Fraud
  * prevention under Special Purpose 1 knows no opt-out; it is not used as a ground here.
+ *
+ * The record is as old as the TC string says, and goes stale with it. A platform that says that the GDPR does not
+ * apply has answered nothing, and changes nothing; a string that cannot be read counts as a refusal.
  *
  * Returns what ends the following. Without a platform nothing happens.
  */
@@ -37,11 +51,12 @@ export const followTcf = (collector: Collector, { policyVersion, vendor }: TcfOp
   let last = '';
   const changed = async (data: TcData, ok: boolean) => {
     listener = data?.listenerId;
-    if (!ok || !/tcloaded|useractioncomplete/.test(data.eventStatus || '')) return;
+    if (!ok || data.gdprApplies === false || !/tcloaded|useractioncomplete/.test(data.eventStatus || '')) return;
     const features = data.specialFeatureOptins || {};
     const base = data.purpose?.consents?.[1] === true && (!vendor || data.vendor?.consents?.[vendor] === true);
-    const behavior = base && features[2] === true;
     const state = `${data.tcString}`;
+    const updated = updatedAt(state);
+    const behavior = base && features[2] === true && updated > 0;
     if (!behavior) {
       last = '';
       collector.withdraw();
@@ -50,7 +65,7 @@ export const followTcf = (collector: Collector, { policyVersion, vendor }: TcfOp
       const id = `tcf-${await digest(state)}`;
       if (state !== last) return;
       const purposes = { behavior, device: behavior, motion: false, location: base && features[1] === true };
-      collector.grant({ id, policyVersion, at: new Date().toISOString(), purposes });
+      collector.grant({ id, policyVersion, at: new Date(updated).toISOString(), purposes });
     }
   };
   api?.('addEventListener', 2, changed);

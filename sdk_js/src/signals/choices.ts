@@ -1,4 +1,4 @@
-import type { Act, Signal } from '../page';
+import type { Act, Signal } from '../page.js';
 
 const COUNTED = { consignee: 'consignee_choices', 'pay-card': 'card_choices', 'pay-method': 'method_choices' } as const;
 

@@ -1,5 +1,6 @@
-import { linear, log2 } from '../bins';
-import type { Signal } from '../page';
+import { linear, log2 } from '../bins.js';
+import { echoes } from '../field.js';
+import type { Signal } from '../page.js';
 
 const AWAY_PX = 10;
 const LONGEST_MS = 1e4;
@@ -15,6 +16,7 @@ export const clicks: Signal = {
     const offset = page.hist('any.click_offset');
     const press = page.hist('any.press_ms');
     const hover = page.hist('pay.hover_ms');
+    const echo = echoes();
     let moved: { clientX: number; clientY: number } | undefined;
     let down: PointerEvent | undefined;
     let held = -1;
@@ -41,7 +43,7 @@ export const clicks: Signal = {
       if (near(down, event)) held = event.timeStamp - (down as PointerEvent).timeStamp;
     });
     page.on('click', (event) => {
-      if (!event.detail || !down || down.pointerType === 'pen') return;
+      if (echo(event) || !event.detail || !down || down.pointerType === 'pen') return;
       const { target, clientX, clientY } = event;
       const box = closest(target, TARGETS)?.getBoundingClientRect();
       if (box?.width && box.height) {

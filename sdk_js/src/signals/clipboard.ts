@@ -1,9 +1,10 @@
-import { log2 } from '../bins';
-import { isText } from '../field';
-import type { Signal, Zone } from '../page';
+import { log2 } from '../bins.js';
+import { inCheckout, isText } from '../field.js';
+import type { Signal, Zone } from '../page.js';
 
 const PERSONAL: Zone[] = ['name', 'phone'];
 const ZONES: Zone[] = [...PERSONAL, 'address', 'card'];
+const HOUR_MS = 36e5;
 
 /** Pastes by zone and copies from the page. What was copied is never read. */
 export const clipboard: Signal = {
@@ -11,6 +12,7 @@ export const clipboard: Signal = {
   listen: (page) => {
     const gap = page.hist('any.return_to_paste');
     let returned = -1;
+    let away = false;
     let personal = false;
     let seen = false;
     const inside = (target: unknown, zones: Zone[]) => zones.some((zone) => page.within(target, zone));
@@ -18,7 +20,8 @@ export const clipboard: Signal = {
     page.on('paste', ({ target, timeStamp }) => {
       if (inside(target, ZONES)) page.add('pastes');
       if (inside(target, PERSONAL)) page.add('personal_pastes');
-      if (returned >= 0) log2(gap, timeStamp - returned, 256);
+      const waited = timeStamp - returned;
+      if (returned >= 0 && waited <= HOUR_MS) log2(gap, waited, 256);
       returned = -1;
     });
     page.on('input', ({ target }) => {
@@ -26,19 +29,19 @@ export const clipboard: Signal = {
       personal = true;
       page.add('personal_inputs');
     });
-    const checkout = () => !/entry|browse/.test(page.shown.stage);
     page.at('enter', () => {
-      if (checkout()) page.add('copy_stages');
+      if (inCheckout(page)) page.add('copy_stages');
     });
     const copied = () => {
-      if (checkout()) page.add('copies');
+      if (inCheckout(page)) page.add('copies');
     };
     page.on('copy', copied);
     page.on('cut', copied);
     page.at('show', () => {
-      returned = performance.now();
+      if (away) returned = performance.now();
     });
     page.at('hide', () => {
+      away = true;
       returned = -1;
     });
     page.at('flush', () => {

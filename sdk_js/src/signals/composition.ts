@@ -1,5 +1,5 @@
-import { inserts } from '../field';
-import type { Signal } from '../page';
+import { inserts } from '../field.js';
+import type { Signal } from '../page.js';
 
 /** Input methods: commits of a composition beside other inserting input, in pages in Chinese, Japanese or Korean. */
 export const composition: Signal = {

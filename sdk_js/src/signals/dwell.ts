@@ -1,5 +1,6 @@
-import { log2 } from '../bins';
-import type { Signal } from '../page';
+import { log2 } from '../bins.js';
+import { inCheckout } from '../field.js';
+import type { Signal } from '../page.js';
 
 /** Visible seconds of product pages and of stays in the stages of the checkout. */
 export const dwell: Signal = {
@@ -22,9 +23,9 @@ export const dwell: Signal = {
     page.at('flush', payment);
     page.at('leave', (view) => {
       payment();
-      const { kind, stage } = page.shown;
+      const { kind } = page.shown;
       if (kind === 'product' && view) log2(page.hist('product.dwell'), (told - viewed) / 1e3);
-      if (!/entry|browse/.test(stage)) log2(page.hist('checkout.dwell'), (told - stayed) / 1e3);
+      if (inCheckout(page)) log2(page.hist('checkout.dwell'), (told - stayed) / 1e3);
     });
   },
 };

@@ -1,4 +1,4 @@
-import type { Entry, Signal } from '../page';
+import { ENTRIES, type Entry, type Signal } from '../page.js';
 
 const SEARCH = /(^|\.)(google|bing|baidu|sogou|so|sm|yandex|duckduckgo|yahoo|ecosia|naver)\./;
 const SOCIAL =
@@ -17,7 +17,9 @@ export const entry: Signal = {
     at('enter', () => {
       if (visit.kept.entry) return;
       visit.kept.entry = 1;
-      add(`entry_${shown.entry || ofReferrer(document.referrer)}`);
+      // Whatever else the attribute says is the shop's text, and no key.
+      const declared = shown.entry && (ENTRIES.includes(shown.entry) ? shown.entry : 'other');
+      add(`entry_${declared || ofReferrer(document.referrer)}`);
     });
   },
 };

@@ -1,6 +1,6 @@
-import { log2 } from '../bins';
-import { autofilled, inAddressStage, inPaymentStage, isText } from '../field';
-import type { Page, Signal } from '../page';
+import { log2 } from '../bins.js';
+import { autofilled, inAddressStage, inPaymentStage, isText } from '../field.js';
+import type { Page, Signal } from '../page.js';
 
 const TAB_MS = 100;
 const PASTE_MS = 1000;

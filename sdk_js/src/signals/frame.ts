@@ -1,5 +1,5 @@
-import { log2 } from '../bins';
-import type { Signal } from '../page';
+import { log2 } from '../bins.js';
+import type { Signal } from '../page.js';
 
 /** Focus going into and out of a hosted payment frame, as the page sees it. */
 export const frame: Signal = {

@@ -1,5 +1,5 @@
-import { autofilled, coarse, inserts, isText } from '../field';
-import type { Signal } from '../page';
+import { autofilled, coarse, inserts, isText } from '../field.js';
+import type { Signal } from '../page.js';
 
 const CAUSE_MS = 1000;
 const EXPLAINED = /Paste|Drop|Composition|Replacement/;

@@ -1,11 +1,10 @@
-import { type Bins, log2 } from '../bins';
-import { inAddressStage, isText } from '../field';
-import type { Signal } from '../page';
+import { type Bins, log2 } from '../bins.js';
+import { inAddressStage, isPress, isText } from '../field.js';
+import type { Signal } from '../page.js';
 
 const HOLD_MS = 2000;
 const GAP_MS = 5000;
 const FIELD_GAP_MS = 1e4;
-const MODIFIERS = /^(Shift|Control|Alt|Meta|AltGraph|CapsLock|Fn)/;
 const ZONES = ['name', 'phone', 'address', 'card'] as const;
 
 /** Rhythm of physical keys in text fields. Which key it was pairs its release and is then forgotten. */
@@ -27,12 +26,15 @@ export const keys: Signal = {
       then = 0;
       down.clear();
     });
-    page.on('keydown', ({ target, code, key, repeat, timeStamp, isTrusted }) => {
-      // A virtual keyboard names no physical key.
-      if (!code || !isTrusted || target !== field || repeat || MODIFIERS.test(key)) return;
+    page.on('keydown', (event) => {
+      const { target, code, key, timeStamp, metaKey, ctrlKey } = event;
+      if (target !== field || !isPress(event)) return;
       page.add('keys');
-      if (down.size) page.add('key_rollovers');
-      down.set(code, timeStamp);
+      // Of a shortcut macOS never tells the release.
+      if (!metaKey && !ctrlKey) {
+        if (down.size) page.add('key_rollovers');
+        down.set(code, timeStamp);
+      }
       if (stage) {
         page.add('address_keys');
         if (/^(Backspace|Delete)$/.test(key)) page.add('corrections');

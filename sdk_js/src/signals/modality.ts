@@ -1,5 +1,5 @@
-import { coarse } from '../field';
-import type { Signal } from '../page';
+import { coarse, echoes } from '../field.js';
+import type { Signal } from '../page.js';
 
 const KEY_MS = 1000;
 
@@ -10,6 +10,8 @@ export const modality: Signal = {
     const counts = { mouse: 0, touch: 0, key: 0, other: 0 };
     let pointer = '';
     let key = -KEY_MS;
+    const echo = echoes();
+    let all = 0;
     let told = false;
     page.words.modality = 'none';
     page.on('pointerdown', ({ pointerType }) => {
@@ -18,12 +20,13 @@ export const modality: Signal = {
     page.on('keydown', ({ timeStamp }) => {
       key = timeStamp;
     });
-    page.on('click', ({ detail, timeStamp, isTrusted }) => {
-      if (!isTrusted) return;
+    page.on('click', (event) => {
+      const { detail, timeStamp, isTrusted } = event;
+      if (!isTrusted || echo(event)) return;
       const by = detail ? (pointer === 'mouse' ? 'mouse' : 'touch') : timeStamp - key < KEY_MS ? 'key' : 'other';
       counts[by]++;
+      all++;
       page.add(`clicks_${by}`);
-      const all = counts.mouse + counts.touch + counts.key + counts.other;
       const most = (Object.keys(counts) as (keyof typeof counts)[]).find((name) => counts[name] >= 0.8 * all);
       page.words.modality = most || 'mixed';
     });

@@ -1,5 +1,5 @@
-import { KINDS, type Signal } from '../page';
-import { mark } from '../visit';
+import { KINDS, type Signal } from '../page.js';
+import { mark } from '../visit.js';
 
 /** Moves between kinds of pages, and changes of category between product pages. */
 export const moves: Signal = {

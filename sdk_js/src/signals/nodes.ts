@@ -1,7 +1,8 @@
-import type { Counter, Histogram } from './table';
+import { KINDS } from '../page.js';
+import type { Counter, Histogram } from './table.js';
 
 /**
- * How the sums of a visit become the values of catalogue nodes. The server reads this as JSON; it is part
+ * How the sums of a visit become the values of catalogue nodes, written as JSON for a server; it is part
  * of no bundle. `needs` says up to which counts a node is absent, and why.
  */
 type Key = Counter | Histogram;
@@ -17,8 +18,8 @@ interface Needs {
 
 export type Rule = (
   | { rule: 'histogram'; of: Record<string, Histogram> }
-  /** Median of a histogram, linear inside its bin. */
-  | { rule: 'median'; of: Histogram }
+  /** Median of a histogram, linear inside its bin, at most `cap`. */
+  | { rule: 'median'; of: Histogram; cap: number }
   /** Sum, at most `cap`. */
   | { rule: 'sum'; of: readonly Counter[]; cap: number }
   /** Choices after the first. */
@@ -64,10 +65,16 @@ const share = (of: Counter, over: Counter, least: number, ...needs: Needs[]): Ru
   cap: 1,
   needs: [...needs, need(least, over)],
 });
-const median = (of: Histogram, least: number): Rule => ({ rule: 'median', of, needs: [need(least, of)] });
+const median = (of: Histogram, least: number, cap: number): Rule => ({
+  rule: 'median',
+  of,
+  cap,
+  needs: [need(least, of)],
+});
 const switches = (of: Counter): Rule => ({ rule: 'after_first', of, cap: 1000, needs: [apply(1, of)] });
 const any = (of: Counter, ...needs: Needs[]): Rule => ({ rule: 'any', of: [of], needs });
 
+const MOVES = KINDS.map((kind) => `${kind}.moves` as const);
 const WEEK_S = 604800;
 const HOUR_MS = 3600000;
 
@@ -92,31 +99,8 @@ export const NODES: Record<string, Rule> = {
   B004: sum(1000, 'searches', need(1, 'shop_marks_search')),
   B005: {
     rule: 'entropy',
-    of: [
-      'home.moves',
-      'list.moves',
-      'search.moves',
-      'product.moves',
-      'review.moves',
-      'policy.moves',
-      'cart.moves',
-      'checkout.moves',
-      'other.moves',
-    ],
-    needs: [
-      need(
-        3,
-        'home.moves',
-        'list.moves',
-        'search.moves',
-        'product.moves',
-        'review.moves',
-        'policy.moves',
-        'cart.moves',
-        'checkout.moves',
-        'other.moves',
-      ),
-    ],
+    of: MOVES,
+    needs: [need(3, ...MOVES)],
   },
   B006: share('category_jumps', 'product_pairs', 1),
   B007: { rule: 'ratio', of: ['page_returns'], over: ['page_views'], less: 1, cap: 1, needs: [need(2, 'page_views')] },
@@ -134,7 +118,7 @@ export const NODES: Record<string, Rule> = {
   B015: histogram('any.ptr_gap', 50, mouse),
   B016: histogram('any.ptr_accel', 50, mouse),
   B017: histogram('any.ptr_turn', 50, mouse),
-  B018: median('any.reach_efficiency', 3),
+  B018: median('any.reach_efficiency', 3, 1),
   B019: share('micro_reversals', 'micro_steps', 50, mouse),
   B020: {
     rule: 'ratio',
@@ -225,7 +209,7 @@ export const NODES: Record<string, Rule> = {
   B056: share('text_fields_autofilled', 'text_fields_filled', 1),
   B057: share('inputs_uncaused', 'inputs', 5),
   B058: sum(1000, 'copies', need(1, 'copy_stages')),
-  B059: median('any.return_to_paste', 1),
+  B059: median('any.return_to_paste', 1, HOUR_MS),
   B060: switches('card_choices'),
   B061: switches('method_choices'),
   B062: sum(WEEK_S, 'payment_s', apply(1, 'stage_payment')),
@@ -238,7 +222,7 @@ export const NODES: Record<string, Rule> = {
     cap: 1,
     needs: [pressed, need(1, 'order_s')],
   },
-  B073: median('any.return_to_action', 1),
+  B073: median('any.return_to_action', 1, HOUR_MS),
   B074: sum(1000, 'checkout_tabs', need(1, 'checkout_tabs')),
   B075: sum(1000, 'resizes', need(1, 'page_loads')),
   B076: sum(1000, 'restores', need(1, 'page_loads'), apply(2, 'page_loads')),
@@ -266,7 +250,7 @@ export const NODES: Record<string, Rule> = {
   B090: sum(HOUR_MS, 'review_ms', pressed, need(0.001, 'review_ms')),
 };
 
-/** A node that is gathered, but not in every web page. `riskgraph` shows these reasons with the blind spots. */
+/** A node that is gathered, but not in every web page: why it may be absent, for the inventory and the map. */
 export const LIMITS: Record<string, { en: string; zh: string }> = {
   B038: {
     en: 'Not where the card is typed into a hosted frame: the page sees no key of it.',

@@ -1,4 +1,4 @@
-import type { Signal } from '../page';
+import type { Signal } from '../page.js';
 
 /** Spans that end with the last press of the order button; each press tells how much they grew. */
 export const order: Signal = {
@@ -11,10 +11,11 @@ export const order: Signal = {
     });
     page.at('hide', () => {
       hidden = Date.now();
-      page.visit.kept.hidden ||= 0;
     });
     page.at('show', () => {
-      if (hidden) page.visit.kept.hidden += Date.now() - hidden;
+      if (!hidden) return;
+      const { kept } = page.visit;
+      kept.hidden = (kept.hidden || 0) + Date.now() - hidden;
       page.add('hides');
       hidden = 0;
     });

@@ -1,5 +1,5 @@
-import type { Signal } from '../page';
-import { mark } from '../visit';
+import type { Signal } from '../page.js';
+import { mark } from '../visit.js';
 
 const MARKS = 256;
 

@@ -1,6 +1,6 @@
-import { linear } from '../bins';
-import type { Signal } from '../page';
-import { samplesOf } from '../samples';
+import { linear } from '../bins.js';
+import type { Signal } from '../page.js';
+import { samplesOf } from '../samples.js';
 
 const REST_MS = 100;
 const LEAST_PX = 50;

@@ -1,5 +1,5 @@
-import { coarse } from '../field';
-import type { Signal } from '../page';
+import { coarse } from '../field.js';
+import type { Signal } from '../page.js';
 
 const QUIET_MS = 500;
 

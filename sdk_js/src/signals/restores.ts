@@ -1,4 +1,4 @@
-import type { Signal } from '../page';
+import type { Signal } from '../page.js';
 
 /** Pages that came back from the back-forward cache. */
 export const restores: Signal = {

@@ -1,5 +1,5 @@
-import { log2 } from '../bins';
-import type { Signal } from '../page';
+import { log2 } from '../bins.js';
+import type { Signal } from '../page.js';
 
 const GAP_MS = 200;
 

@@ -1,4 +1,4 @@
-import type { Signal } from '../page';
+import type { Signal } from '../page.js';
 
 /** Searches in the shop. What is searched for is never read. */
 export const search: Signal = {

@@ -1,4 +1,4 @@
-import type { Page, Signal, Zone } from '../page';
+import type { Page, Signal, Zone } from '../page.js';
 
 const SHARE = 0.25;
 

@@ -1,5 +1,5 @@
-import { isText } from '../field';
-import type { Signal, Zone } from '../page';
+import { isPress, isText } from '../field.js';
+import type { Signal, Zone } from '../page.js';
 
 const ZONES: Zone[] = ['name', 'phone', 'address'];
 const GAP_MS = 1e4;
@@ -30,8 +30,9 @@ export const segments: Signal = {
       field = fields.get(target) || { bins: new Uint16Array(BINS), gaps: 0, told: 0, toldLong: 0 };
       fields.set(target, field);
     });
-    page.on('keydown', ({ code, repeat, timeStamp, key, isTrusted }) => {
-      if (!field || !code || !isTrusted || repeat || /^(Shift|Control|Alt|Meta|AltGraph|CapsLock|Fn)/.test(key)) return;
+    page.on('keydown', (event) => {
+      if (!field || !isPress(event)) return;
+      const { timeStamp } = event;
       const gap = timeStamp - then;
       if (then && gap <= GAP_MS) {
         field.bins[bin(gap)]++;

@@ -3,6 +3,7 @@
  * The one ordered list of what can be measured. Types, the JSON Schema of a flush, the data inventory
  * (zh, en) and the map to catalogue nodes are made from it; it is not part of any bundle.
  */
+import { KINDS } from '../page.js';
 
 /** Which file measures, under which purpose, in which bundle. */
 export const SIGNALS = [
@@ -58,7 +59,7 @@ interface CounterRow {
   zh: string;
 }
 
-const KIND_WORDS = 'words home|list|search|product|review|policy|cart|checkout|other';
+const KIND_WORDS = `words ${KINDS.join('|')}`;
 
 export const HISTOGRAMS = [
   { key: 'home.moves', signal: 'moves', bins: KIND_WORDS, en: 'Kind of the page after a home page', zh: '首页之后的页面类型' },

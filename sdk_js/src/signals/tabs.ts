@@ -1,4 +1,5 @@
-import type { Signal } from '../page';
+import { inCheckout } from '../field.js';
+import type { Signal } from '../page.js';
 
 /** Tabs of this shop in the checkout at one time. Tabs greet each other; nothing is stored. */
 export const tabs: Signal = {
@@ -18,7 +19,7 @@ export const tabs: Signal = {
       channel = undefined;
     };
     page.at('enter', () => {
-      if (channel || /entry|browse/.test(page.shown.stage)) return;
+      if (channel || !inCheckout(page)) return;
       others.clear();
       channel = new BroadcastChannel('riskgraph');
       channel.onmessage = ({ data }) => {

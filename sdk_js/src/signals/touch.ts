@@ -1,6 +1,6 @@
-import { linear, log2 } from '../bins';
-import type { Signal } from '../page';
-import { samplesOf } from '../samples';
+import { HALF_TURN, linear, log2 } from '../bins.js';
+import type { Signal } from '../page.js';
+import { samplesOf } from '../samples.js';
 
 const TAP_PX = 10;
 const TAP_MS = 2000;
@@ -71,7 +71,7 @@ export const touch: Signal = {
       if (straight < SWIPE_PX || held <= 0) return;
       log2(speed, (way.path / held) * 1e3);
       log2(length, straight);
-      linear(curve, Math.min(Math.PI, way.curve), Math.PI);
+      linear(curve, Math.min(Math.PI, way.curve), HALF_TURN);
     };
     page.on('pointerup', end);
     page.on('pointercancel', end);

@@ -1,6 +1,6 @@
-import { type Bins, linear, log2 } from '../bins';
-import type { Signal } from '../page';
-import { samplesOf } from '../samples';
+import { type Bins, HALF_TURN, linear, log2 } from '../bins.js';
+import type { Signal } from '../page.js';
+import { samplesOf } from '../samples.js';
 
 const STEP_MS = 100;
 const GAP_MS = 1000;
@@ -44,8 +44,8 @@ export const trajectory: Signal = {
         log2(accelerations, (Math.abs(now - speed) / (dt + took)) * 2e3, 16);
         const turn = Math.abs(Math.atan2(dx * sy - dy * sx, dx * sx + dy * sy));
         if (far >= 2 && length >= 2) {
-          linear(turns, turn, Math.PI);
-          if (address) linear(inAddress.turn, turn, Math.PI);
+          linear(turns, turn, HALF_TURN);
+          if (address) linear(inAddress.turn, turn, HALF_TURN);
         }
         if (length && far >= 1 && far <= 5) {
           page.add('micro_steps');

@@ -1,4 +1,4 @@
-import type { Signal } from '../page';
+import type { Signal } from '../page.js';
 
 /** Events that a script made, among those that a person makes. */
 export const trust: Signal = {

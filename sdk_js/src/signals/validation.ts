@@ -1,5 +1,5 @@
-import { inAddressStage, inPaymentStage } from '../field';
-import type { Signal } from '../page';
+import { inAddressStage, inPaymentStage } from '../field.js';
+import type { Signal } from '../page.js';
 
 const FIELDS = 'input:not([type=hidden]),textarea,select';
 

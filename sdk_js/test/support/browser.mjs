@@ -40,6 +40,30 @@ export const stays = (stub) => (stub.visit.histograms['checkout.dwell'] || []).r
 /** The page has begun to collect: its session is open, and every signal listens. */
 export const collecting = (page) => page.waitForFunction(() => collector.token() && collector.snapshot());
 
+/** A request that another page of the window sends now has come: what was sent before has come as well. */
+export const arrived = async ({ context, stub }) => {
+  const page = await context.newPage();
+  await page.goto(`${stub.origin}/home?sdk=off`);
+  await page.evaluate(() => fetch('/v1/marker', { method: 'POST' }));
+  await page.close();
+  stub.requests = stub.requests.filter(({ url }) => url !== '/v1/marker');
+};
+
+/** Objects of a class that the page still holds after the garbage is collected. */
+export const held = async (page, name) => {
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send('HeapProfiler.collectGarbage');
+  const { result: prototype } = await cdp.send('Runtime.evaluate', { expression: `${name}.prototype` });
+  const { objects } = await cdp.send('Runtime.queryObjects', { prototypeObjectId: prototype.objectId });
+  const { result } = await cdp.send('Runtime.callFunctionOn', {
+    objectId: objects.objectId,
+    functionDeclaration: 'function () { return this.length; }',
+    returnByValue: true,
+  });
+  await cdp.detach();
+  return result.value;
+};
+
 /** Types of the SDK's listeners on window, document, html and body, as the browser itself counts them. */
 export const listeners = async (page) => {
   const cdp = await page.context().newCDPSession(page);

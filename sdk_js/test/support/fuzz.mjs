@@ -31,13 +31,14 @@ const enter = async ({ page, context }, field, how, text) => {
   await page.keyboard.press('Control+C');
 };
 
-/** Put secrets into every field in every way, and into query and fragment; look for them in all that got out. */
+/** Put secrets into every field in every way, and into query, fragment and cookies; look for them in all that got out. */
 export const fuzz = async (at, rounds) => {
-  const { page, stub } = at;
+  const { page, context, stub } = at;
   const secrets = [];
   for (let round = 0; round < rounds; round++) {
-    const [query, fragment] = [secret(LETTERS), secret(LETTERS)];
-    secrets.push(query, fragment);
+    const [query, fragment, cookie] = [secret(LETTERS), secret(LETTERS), secret(LETTERS)];
+    secrets.push(query, fragment, cookie);
+    await context.addCookies([{ name: 'shop', value: cookie, url: stub.origin }]);
     for (const path of ['home', 'checkout']) {
       await page.goto(`${stub.origin}/${path}?auto&q=${query}#${fragment}`);
       await collecting(page);
@@ -55,8 +56,8 @@ export const fuzz = async (at, rounds) => {
   }
   await until(() => stub.flushes.length >= rounds, 'flushes');
   const everything = JSON.stringify([
-    stub.requests.map(({ url, body }) => [url, body]),
-    await page.evaluate(() => [collector.snapshot(), Object.entries(sessionStorage), document.cookie]),
+    stub.requests.map(({ url, body, headers }) => [url, body, headers]),
+    await page.evaluate(() => [collector.snapshot(), Object.entries(sessionStorage)]),
   ]);
   const found = [...new Set(secrets.flatMap(pieces))].filter((piece) => everything.includes(piece));
   return { secrets: secrets.length, bytes: everything.length, found };

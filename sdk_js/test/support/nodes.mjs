@@ -1,4 +1,4 @@
-/** Node values from the sums of a visit, by the map that the server reads too. */
+/** Node values from the sums of a visit, by the map that is written for servers. */
 import { readFileSync } from 'node:fs';
 import { DATA } from './stub.mjs';
 
@@ -34,7 +34,7 @@ const RULES = {
     const all = Object.entries(of).map(([name, key]) => [name, { n: total(bins(key)), bins: bins(key) }]);
     return all.length === 1 ? all[0][1] : Object.fromEntries(all);
   },
-  median: ({ of }, { bins }) => medianOf(bins(of), edgesOf(MAP.histograms[of].bins)),
+  median: ({ of, cap }, { bins }) => Math.min(cap, medianOf(bins(of), edgesOf(MAP.histograms[of].bins))),
   sum: ({ of, cap }, { sum }) => Math.min(cap, sum(of)),
   after_first: ({ of, cap }, { sum }) => Math.min(cap, sum([of]) - 1),
   ratio: ({ of, over, less = 0, cap }, { sum }) => Math.min(cap, sum(of) / (sum(over) - less)),

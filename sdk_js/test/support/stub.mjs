@@ -39,6 +39,8 @@ export class Stub {
   invalid = [];
   duplicates = 0;
   erased = [];
+  /** `at` of the last withdrawn consent, by its record. */
+  withdrawn = new Map();
   /** Status to answer with instead, per path prefix. */
   answer = {};
   headers = {};
@@ -67,6 +69,7 @@ export class Stub {
       invalid: [],
       duplicates: 0,
       erased: [],
+      withdrawn: new Map(),
       answer: {},
       headers: {},
     });
@@ -87,37 +90,53 @@ export class Stub {
     this.requests.push({ method: request.method, url: url.pathname, body, headers: request.headers });
     const forced = Object.entries(this.answer).find(([prefix]) => url.pathname.startsWith(prefix));
     if (forced) return this.#json(response, forced[1], {});
-    if (url.pathname === '/v1/sessions') return this.#json(response, 201, this.#open(JSON.parse(body)));
+    if (url.pathname === '/v1/marker') return this.#json(response, 204);
+    if (url.pathname === '/v1/sessions') return this.#open(JSON.parse(body), response);
     if (request.method === 'DELETE') {
-      this.erased.push({ session: url.pathname.split('/').pop(), ...JSON.parse(body) });
+      this.#erase({ session: url.pathname.split('/').pop(), ...JSON.parse(body) });
       return this.#json(response, 204);
     }
-    return this.#json(response, this.#take(body));
+    return this.#take(body, response);
   }
 
-  #open({ consent }) {
+  #erase(request) {
+    this.erased.push(request);
+    const { consent } = this.visits.get(request.session) || {};
+    if (consent) this.withdrawn.set(consent.record_id, consent.at);
+  }
+
+  /** Whether a consent, or a later one by the same record, was withdrawn; the answer is then given. */
+  #refused({ record_id, at }, response) {
+    if (!(this.withdrawn.get(record_id) >= at)) return false;
+    this.#json(response, 403, { error: { code: 'consent_withdrawn', message: '', field: null, trace_id: '' } });
+    return true;
+  }
+
+  #open({ consent }, response) {
+    if (this.#refused(consent, response)) return;
     const pad = '-'.repeat(this.tokenBytes);
     const session = `s-${++this.#count}${pad}`;
     const nonce = `n-${this.#count}${pad}`;
     this.visits.set(session, { nonce, consent, seen: new Set(), histograms: {}, counters: {}, words: {} });
-    return { session, nonce, expires_in: 14400 };
+    this.#json(response, 201, { session, nonce, expires_in: 14400 });
   }
 
-  #take(body) {
+  #take(body, response) {
     const flush = JSON.parse(body);
     if (!this.#validate(flush)) {
       this.invalid.push({ body, errors: this.#validate.errors });
-      return 422;
+      return this.#json(response, 422);
     }
     const visit = this.visits.get(flush.session);
-    if (!visit || visit.nonce !== flush.nonce) return 403;
+    if (!visit || visit.nonce !== flush.nonce) return this.#json(response, 403);
+    if (this.#refused(visit.consent, response)) return;
     if (visit.seen.has(flush.seq)) {
       this.duplicates++;
-      return 200;
+      return this.#json(response, 200);
     }
     visit.seen.add(flush.seq);
     addUp(visit, flush);
-    return 202;
+    return this.#json(response, 202);
   }
 
   #json(response, status, value) {

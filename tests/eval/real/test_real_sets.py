@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from riskgraph.core.errors import Unavailable
 from riskgraph.eval.real import VARIABLE, Fold, amazon, by_class, delbot, dsjtzs, find, insurance, tolokers
+from riskgraph.eval.real.mouse import Trajectory, components
 from riskgraph.eval.real.neighbours import Graph, extremes, known_neighbours, means
 
 pytest.importorskip("scipy")
@@ -177,8 +180,14 @@ def test_trajectories_of_dsjtzs_are_read_with_their_label(tmp_path: Path) -> Non
     lines = [f"{i} 353,2607,349;367,{2607 + i},376;388,2620,418; 900.5,200 {i % 2}" for i in range(40)]
     with gzip.open(tmp_path / dsjtzs.FILE, "wt", encoding="ascii") as stream:
         stream.write("\n".join(lines) + "\n")
-    recorded, bots = dsjtzs.read(tmp_path / dsjtzs.FILE)
-    assert recorded[0].t.tolist() == [349, 376, 418]
+    seen: list[Trajectory] = []
+
+    def measured(recorded: Iterable[Trajectory]) -> NDArray[np.float32]:
+        seen.extend(recorded)
+        return components(seen)
+
+    _, bots = dsjtzs.read(tmp_path / dsjtzs.FILE, measured)
+    assert seen[0].t.tolist() == [349, 376, 418]
     assert bots[:3] == [True, False, True]
     folds = list(dsjtzs.folds(tmp_path, 0))
     assert len(folds) == 10

@@ -23,9 +23,16 @@ class HeldJournal(Journal):
 
 
 class HeldStore(Neo4jStore):
+    held = None
+
     def journal(self):
-        self.held = HeldJournal(self._read, self._writer)
+        if self.held is None:
+            self.held = HeldJournal(self._read, self._writer)
         return self.held
+
+    def feed_end(self):
+        """The newest event, whether the feed is shown it or not."""
+        return super().journal().last()
 
     def pump(self, share=1.0):
         """Let the feed write that share of the events that wait, and wait until it has."""
@@ -38,12 +45,12 @@ class HeldStore(Neo4jStore):
         self.held.end = 2**62
 
 
-def open_held(server, path, uri=None, deadline_s=2.0, **given):
+def open_held(server, path, uri=None, deadline_s=2.0, days=3650, **given):
     """A store beside the server, or beside another address of it."""
     credentials = (server.user, server.password) if server.user else None
     connection = Connection(parse_url(f"{uri or server.uri}?journal={path}"), credentials)
     # Wide, since a test is no checkout and its machine is busy; what it cuts is cut all the same.
-    options = Neo4jOptions(deadline_s=deadline_s, days=3650)
+    options = Neo4jOptions(deadline_s=deadline_s, days=days)
     return HeldStore(path, synthetic_secrets(), connection, options, **given)
 
 

@@ -11,9 +11,11 @@ import riskgraph
 
 ROOT = Path(riskgraph.__file__).parent
 # The calls that take a statement: of the driver, and of the connection's own.
-RUNNERS = {"run", "fetch", "rows", "execute_query", "Query"}
+RUNNERS = {"run", "fetch", "rows", "execute_query", "ask", "until_nothing", "Query"}
 # Statements that were read from files of the package, whose text nothing is put into.
 READ_FROM_FILES = {("queries.py", "query.text")}
+# These take no statement; the last takes settings, and one of the queries that were read from files.
+NO_RUNNERS = ("asyncio.run", "subprocess.run", "graph_database.ask")
 
 
 def is_literal(node: ast.expr | None) -> bool:
@@ -85,9 +87,9 @@ def statement_of(node: ast.AST, handed: dict[str, tuple[int, str]]) -> ast.expr 
     if not isinstance(node, ast.Call):
         return None
     arguments, place, name = node.args, -1, ""
-    if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in ("asyncio.run", "subprocess.run"):
+    if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in NO_RUNNERS:
         return None
-    if isinstance(node.func, ast.Attribute) and node.func.attr in RUNNERS:
+    if is_query(node) or (isinstance(node.func, ast.Attribute) and node.func.attr in RUNNERS):
         place, name = 0, "query"
     elif isinstance(node.func, ast.Name) and node.func.id in handed:
         place, name = handed[node.func.id]
@@ -95,8 +97,13 @@ def statement_of(node: ast.AST, handed: dict[str, tuple[int, str]]) -> ast.expr 
         inner = arguments[0]
         if isinstance(inner, ast.Name) and inner.id in handed:
             (place, name), arguments = handed[inner.id], arguments[1:]
-    by_name = next((k.value for k in node.keywords if name and k.arg == name), None)
-    return by_name if by_name is not None else arguments[place] if 0 <= place < len(arguments) else None
+    named = next((k.value for k in node.keywords if name and k.arg == name), None)
+    return named if named is not None else arguments[place] if 0 <= place < len(arguments) else None
+
+
+def is_query(node: ast.AST) -> bool:
+    """A statement with its timeout: what is in it is looked at where it is made."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Query"
 
 
 def wrong_statements(tree: ast.Module, root: Path = ROOT) -> list[str]:
@@ -115,8 +122,7 @@ def wrong_statements(tree: ast.Module, root: Path = ROOT) -> list[str]:
                 over = over.args[0]
             names = [name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)]
             bound = bound | dict.fromkeys(names, literal(over, bound))
-        if isinstance(node, ast.Assign) and ".Query(" in ast.unparse(node.value):
-            # A statement with its timeout: what is in it is looked at where it is made.
+        if isinstance(node, ast.Assign) and is_query(node.value):
             bound |= dict.fromkeys(targets_of(node), True)
         statement = statement_of(node, handed)
         if statement is not None and not literal(statement, bound):
@@ -142,7 +148,7 @@ def literal(node: ast.expr, known: dict[str, bool]) -> bool:
         return all(literal(part, known) for part in node.elts)
     if isinstance(node, ast.Name):
         return known.get(node.id, False)
-    return is_literal(node)
+    return is_literal(node) or is_query(node)
 
 
 def speaks_to_neo4j(path: Path) -> bool:
@@ -175,6 +181,10 @@ def test_every_statement_is_literal(path):
         'async def f(tx, a): await tx.run(query=f"MATCH {a}")',
         'Q = "MATCH (n)"\nasync def f(tx, a):\n    Q = f"MATCH {a}"\n    await tx.run(Q)',
         'Q = "MATCH (n)"\nQ += name\nasync def f(tx): await tx.run(Q)',
+        'def f(graph, a): graph.ask(f"MATCH {a}")',
+        'def f(graph, a): graph.until_nothing("MATCH " + a)',
+        'from neo4j import Query\ndef f(session, a): session.run(Query(f"MATCH {a}"))',
+        'from neo4j import Query\ndef f(session, a):\n    q = Query(f"MATCH {a}")\n    session.run(q)',
         "async def g(tx, q: LiteralString): await tx.run(q)\nasync def f(tx, q: str): await tx.run(q)",
         'async def g(tx, q: LiteralString): await tx.run(q)\ndef f(a): return partial(g, q=f"MATCH {a}")',
     ],
@@ -189,6 +199,7 @@ def test_a_statement_that_is_put_together_is_found(source):
         'async def f(tx): await tx.run("MATCH (n) RETURN n", a=1)',
         'Q = "MATCH (n)"\nasync def f(tx): await tx.run(Q)',
         'Q = {"a": "MATCH (n)"}\nasync def f(tx, k): await tx.run(Q[k])',
+        'from neo4j import Query\nQ = "MATCH (n)"\ndef f(session): session.run(Query(Q, timeout=1))',
     ],
 )
 def test_a_literal_statement_passes(source):

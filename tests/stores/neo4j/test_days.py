@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from tests.stores.builders import DAY, an_order
+import time
+
+import pytest
+
+from riskgraph import bootstrap
+from riskgraph.settings import Settings
+from tests.stores.builders import DAY, NOW, an_order
 from tests.stores.neo4j.held import record
 from tests.support.until import until
 
-DAYS = 3650
+MANY, FEW = 3650, 7
 
 
 def kept(store):
@@ -14,15 +20,20 @@ def kept(store):
     return [key for (key,) in store._connection.submit(found).result()]
 
 
-def test_orders_whose_days_are_over_leave_the_graph_and_stay_in_the_journal(open_beside):
+@pytest.mark.parametrize(("days", "stay"), [(MANY, ["new", "older"]), (MANY // 10, ["new"])])
+def test_orders_whose_days_are_over_leave_the_graph_and_stay_in_the_journal(open_beside, days, stay):
     store = open_beside()
-    record(store, an_order("new"), 1)
-    record(store, an_order("old", 2 * DAYS * DAY), 2)
+    ages = {"new": 1, "older": 1_000, "oldest": 2 * MANY}
+    for number, (name, age) in enumerate(ages.items()):
+        record(store, an_order(name, NOW - time.time() + age * DAY), number)
     store.pump()
     # It looks when it reaches the server, and then each hour.
-    again = open_beside("again")
-    until(lambda: kept(again) == [an_order("new").key])
+    again = open_beside("again", days=days)
+    until(lambda: kept(again) == [an_order(name).key for name in stay])
     assert {event["payload"]["order_key"] for event in store.events()} == {
-        an_order("new").key,
-        an_order("old").key,
+        an_order(name).key for name in ages
     }
+
+
+def test_the_days_that_are_set_are_those_of_the_store():
+    assert bootstrap.neo4j_options(Settings(neo4j_days=FEW)).days == FEW

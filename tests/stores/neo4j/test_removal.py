@@ -23,9 +23,9 @@ from riskgraph.stores.neo4j.feed import Overtaken
 from riskgraph.stores.neo4j.rows import Packed, order_row, past_of, write_packed
 from riskgraph.stores.neo4j.schema import migrate
 from tests.core.test_subgraph import golden
-from tests.stores.builders import DAY, HOUR, NOW, an_order, an_outcome, digest
+from tests.stores.builders import DAY, HOUR, NEEDED, NOW, OPTIONAL, an_order, an_outcome, digest
 from tests.stores.neo4j.fed import Fed, several
-from tests.stores.test_retention import NEEDED, OPTIONAL, PERIODS
+from tests.stores.test_retention import PERIODS
 from tests.stores.test_retention import add as add_issued
 
 ANN, BOB = digest("account", "ann"), digest("account", "bob")
@@ -107,6 +107,21 @@ def test_a_person_of_whom_only_the_graph_knows_goes_by_the_account(neo4j, tmp_pa
         assert fed.ask("MATCH (o:Order) RETURN o.key") == [["m|web|b1"]]
         assert fed.ask("MATCH (e:Account) RETURN e.digest") == [[BOB.hex()]]
         assert fed.ask("MATCH (e:Device) RETURN e.orders") == [[1]]
+
+
+def test_a_notice_that_is_fed_again_leaves_what_was_ordered_since(neo4j, tmp_path):
+    with several(Fed(neo4j, tmp_path / "a.db"), Fed(neo4j, tmp_path / "b.db")) as (fed, other):
+        fed.add("a1", device="d")
+        fed.drain()
+        erase(fed, ANN)
+        other.add("late", ago=-HOUR, device="d")  # on its way while the other was erased
+        other.add("anew", ago=-2 * DAY, device="d")
+        other.drain()
+        fed.ask("MATCH (f:Feed {name: $name}) SET f.packed = 0, f.event = ''", name=fed.feed.status.name)
+        fed.wait(fed.feed.look_again())
+        fed.drain()
+        assert fed.ask("MATCH (o:Order) RETURN o.key") == [["m|web|anew"]]
+        assert fed.ask("MATCH (e:Device) RETURN e.orders, COUNT { (e)<-[:ON_DEVICE]-() }") == [[1, 1]]
 
 
 def test_a_journal_without_a_graph_keeps_no_notice_of_whom_it_does_not_know(fed):

@@ -18,6 +18,7 @@ from riskgraph.stores.crash import synthetic_entry
 from riskgraph.stores.neo4j.queries import queries
 from tests.stores.builders import DAY, an_order, an_outcome
 from tests.stores.model import decided
+from tests.stores.test_reviews import CASE, claim, decide
 from tests.support.cli import riskgraph
 
 pytest.importorskip("pyarrow")
@@ -129,6 +130,17 @@ def during(monkeypatch, act):
     monkeypatch.setattr("riskgraph.commands.neo4j.progress_bars", bars)
 
 
+def test_an_order_that_comes_during_an_export_is_no_order_that_is_left_out(
+    beside, world, write, tmp_path, monkeypatch
+):
+    whole = beside("neo4j", "load", world, "--nodes", "none", "--json").json()
+    newest = "MATCH (o:Order) WITH o ORDER BY o.day DESC LIMIT 1 "
+    during(monkeypatch, lambda: write(newest + "CREATE (n:Order) SET n = o { .*, key: o.key + 'x' }"))
+    told = beside("neo4j", "export", "--out", tmp_path / "back", "--json").json()
+    assert told["orders"] == whole["orders"] + 1
+    assert told["left_out"] == {"unknown_consent": 0, "same_number": 0}
+
+
 def test_orders_that_are_erased_during_a_check_do_not_differ(beside, write, monkeypatch):
     create = "UNWIND ['m|w|1', 'm|w|2'] AS key CREATE (:Order {key: key, at: 1.0, day: 0, vec: $vec})"
     write(create, vec=OrderSubgraph.build({"B093": 4000.0}, {}).pack())
@@ -193,23 +205,46 @@ def without_contributions(entry):
     return replace(entry, decision=replace(entry.decision, report=report))
 
 
-def test_links_from_the_graph_are_those_of_the_journal_that_fed_it(beside, world):
+def test_links_from_the_graph_are_those_of_the_journal_that_fed_it(beside, world, write):
     shared = {"device": "d", "card": "c"}
     orders = [an_order(f"l-{n}", ago=n * DAY, account=f"a{n}", **shared) for n in range(4)]
     with bootstrap.open_keys(Settings(home=world.parent / "home")) as store:
         for n, order in enumerate(orders):
             store.append(without_contributions(decided(order, f"l-{n}", flagged=n % 2 == 1)))
         store.append_outcomes([an_outcome("l-1", "chargeback_fraud"), an_outcome("l-2", "confirmed_fraud")])
+        case = replace(CASE, decision_id="l-3", order_key=orders[3].key)
+        for step in (claim("ann"), decide("ann")):
+            store.reviews.step(case, step)
     beside("neo4j", "drain")
     here, there = (
         beside("graph", "order", orders[0].key, "--from", source, "--json").json()
         for source in ("store", "neo4j")
     )
     assert there == here
+    ((now,),) = write("MATCH (d:Decision {id: 'l-3'}) RETURN d.verdict").records
+    assert now == "accept"  # by the review
     told = {node["id"]: (node["verdict"], node["fraud"]) for node in there["nodes"] if "verdict" in node}
     assert told == {
         short_name(order.key): (("accept", "review")[n % 2], n in (1, 2)) for n, order in enumerate(orders)
     }
+
+
+def test_a_status_names_and_writes_nothing_where_nothing_was_fed_and_then_tells_the_lag(
+    command_line, tmp_path
+):
+    run, home = command_line(tmp_path / "home"), Settings(home=tmp_path / "home")
+    told = run("neo4j", "status", "--json").json()
+    assert (told["journal"], told["lag"], told["feeds"]) == (None, None, [])
+    with bootstrap.open_keys(home) as store:
+        assert store.journal().known_name() is None
+        store.append(synthetic_entry(an_order("1"), "d-1"))
+    run("neo4j", "drain")
+    with bootstrap.open_keys(home) as store:
+        store.append(synthetic_entry(an_order("2"), "d-2"))
+        name = store.journal().known_name()
+    told = run("neo4j", "status", "--json").json()
+    assert (told["journal"], told["lag"]) == (name, 1)
+    assert [feed["name"] for feed in told["feeds"]] == [name]
 
 
 def test_a_guest_of_whom_only_the_graph_knows_is_erased_by_key(beside, write, world):

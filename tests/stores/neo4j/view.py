@@ -71,6 +71,7 @@ def _check_order(order: Order, row: list[Any], model: GraphModel) -> None:
     properties, fraud, made, nodes, decisions, outcomes = row
     key, past = order.key, PastOrder.of(order)
     assert bytes(properties["facts"]) == encode_past(replace(past, outcomes=[]))
+    assert bytes(properties["vec"]) == model.subgraphs[key].pack()
     assert {kind: properties[kind] for kind in EDGES} == entities_of(order)
     assert _once(decisions) == {name for name, of in model.decisions.items() if of == key}
     known = {outcome for of, outcome in model.outcomes.items() if of[0] == key}

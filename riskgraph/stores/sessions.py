@@ -1,0 +1,394 @@
+"""Sessions of the browser SDK: sums of behavior, in a file of their own beside the journal.
+
+Nothing raw lies here: tokens and nonces are hashed, consent ids and order keys are keyed digests, and what a
+session sent is added up and not kept one by one. Rows go a day after their session has expired.
+
+A *print* is a keyed digest of one histogram's counts, under a random mark of its session. It stays for 30
+days, and names nobody once the session's row has gone, or its mark at a withdrawal.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from riskgraph.core.behavior import Flush, Sums
+from riskgraph.core.door import DIGEST_BYTES, Door
+from riskgraph.core.errors import Conflict, Forbidden, SessionExpired, StorageUnavailable
+from riskgraph.stores.schema import BUSY_MS, check_sqlite, storage_errors
+
+T = TypeVar("T")
+EXPIRES_S = 14_400.0
+DAY_S = 86_400.0
+KEPT_S, PRINTS_S, WITHDRAWN_S = DAY_S, 30 * DAY_S, 400 * DAY_S
+PURGE_EVERY_S = 60.0
+MAX_FLUSHES = 2_000
+REPLAY_BITS = 40.0
+# Counts that so many sessions have had are no sign of a copy.
+COMMON = 200
+APPLICATION_ID, SCHEMA_VERSION = 0x52474B02, 1
+TABLES = """
+CREATE TABLE sessions(sid INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE, nonce BLOB NOT NULL,
+    merchant TEXT NOT NULL, origin TEXT NOT NULL, key_id TEXT NOT NULL, consent BLOB NOT NULL,
+    consent_at REAL NOT NULL, purposes BLOB NOT NULL, opened REAL NOT NULL, expires REAL NOT NULL,
+    order_name BLOB, mark BLOB, withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
+CREATE INDEX sessions_expires ON sessions(expires);
+CREATE INDEX sessions_consent ON sessions(consent);
+CREATE INDEX sessions_order ON sessions(order_name) WHERE order_name IS NOT NULL;
+CREATE TABLE flushes(sid INTEGER REFERENCES sessions ON DELETE CASCADE, seq INTEGER,
+    PRIMARY KEY(sid, seq)) WITHOUT ROWID;
+CREATE TABLE withdrawn(consent BLOB, consent_at REAL, since REAL NOT NULL,
+    PRIMARY KEY(consent, consent_at)) WITHOUT ROWID;
+CREATE TABLE prints(digest BLOB, mark BLOB, name TEXT NOT NULL, bits REAL NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY(digest, mark)) WITHOUT ROWID;
+CREATE INDEX prints_at ON prints(at);
+"""
+# What is over its time, by table; the parameter is now.
+OVER = {
+    "sessions": f"expires < ? - {KEPT_S}",
+    "prints": f"at < ? - {PRINTS_S}",
+    "withdrawn": f"since < ? - {WITHDRAWN_S}",
+}
+_RECORD = "consent=? AND consent_at=?"
+_COLUMNS = (
+    "sid, token, nonce, merchant, origin, key_id, consent, consent_at, purposes, opened, expires, "
+    "order_name, mark, withdrawn, sums"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as it is kept. Times in epoch seconds; ``purposes`` as the consent record states them.
+
+    Attributes:
+        consent: Keyed digest of merchant and consent id.
+        consent_at: When that consent was given.
+        order_name: Of the order that named it first, see :func:`order_name`.
+        mark: Of its prints; None once it was withdrawn.
+        sums: Empty where nothing came yet, or it was withdrawn.
+    """
+
+    token: bytes
+    nonce: bytes
+    merchant: str
+    origin: str
+    key_id: str
+    consent: bytes
+    consent_at: float
+    purposes: Mapping[str, bool]
+    opened: float
+    expires: float
+    order_name: bytes | None = None
+    mark: bytes | None = None
+    withdrawn: bool = False
+    sums: Sums | None = None
+    sid: int = 0
+
+    def granted(self) -> list[str]:
+        return [purpose for purpose, given in self.purposes.items() if given]
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """What one histogram leaves behind: ``name`` is that of its signal, ``bits`` how surprising it is."""
+
+    digest: bytes
+    name: str
+    bits: float
+
+
+def hashed(token: str) -> bytes:
+    """SHA-256: a token has 144 random bits, so a slow or keyed hash would add nothing."""
+    return sha256(token.encode()).digest()
+
+
+def order_name(door: Door, order_key: str) -> bytes:
+    """What stands for an order here."""
+    return door.digest("session.order", order_key)
+
+
+class SessionStore:
+    """Sessions in one SQLite file; for many threads and several processes.
+
+    It is opened at its first use: a service whose file is damaged decides orders all the same.
+
+    Args:
+        path: The file; made, readable by its owner only, if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection: apsw.Connection | None = None
+        self._purged = 0.0
+
+    def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def open(self, session: Session) -> None:
+        """Keep a new session; what is over its time goes, at most once a minute.
+
+        Raises:
+            Forbidden: If this consent was withdrawn.
+            StorageUnavailable: If nothing was committed.
+        """
+        due = session.opened - self._purged >= PURGE_EVERY_S
+
+        def work(connection: apsw.Connection) -> None:
+            gone = f"SELECT EXISTS(SELECT 1 FROM withdrawn WHERE {_RECORD})"
+            if connection.execute(gone, (session.consent, session.consent_at)).get:
+                raise withdrawn()
+            connection.execute(
+                f"INSERT INTO sessions({_COLUMNS}) "
+                "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, NULL)",
+                (
+                    session.token, session.nonce, session.merchant, session.origin, session.key_id,
+                    session.consent, session.consent_at, msgspec.json.encode(session.purposes),
+                    session.opened, session.expires, os.urandom(DIGEST_BYTES),
+                ),
+            )  # fmt: skip
+
+        if due:
+            self.purge(session.opened)
+        self._write(work)
+
+    def find(self, token: str) -> Session | None:
+        """The session of a token, expired or withdrawn ones too."""
+        with self._opened() as connection:
+            return _find(hashed(token), connection)
+
+    def count(self, session: Session, flush: Flush, prints: Sequence[Print], at: float) -> bool:
+        """Add a flush to the sums of its session; False if it was counted before.
+
+        Args:
+            session: As :meth:`find` gave it.
+            flush: Checked and allowed.
+            prints: Of its histograms.
+            at: Now, epoch seconds.
+
+        Raises:
+            Forbidden: If the session was withdrawn meanwhile.
+            SessionExpired: If its time is over.
+            Conflict: If another session sent these histograms, or this one has had 2,000 flushes.
+            StorageUnavailable: If nothing was committed.
+        """
+
+        def work(connection: apsw.Connection) -> bool:
+            now = _find(session.token, connection)
+            if now is None or now.withdrawn:
+                raise withdrawn()
+            if at >= now.expires:
+                raise expired()
+            known = "SELECT EXISTS(SELECT 1 FROM flushes WHERE sid=? AND seq=?)"
+            if connection.execute(known, (now.sid, flush.seq)).get:
+                return False
+            if connection.execute("SELECT count(*) FROM flushes WHERE sid=?", (now.sid,)).get >= MAX_FLUSHES:
+                raise Conflict(f"a session has at most {MAX_FLUSHES} flushes", code="session_full")
+            _refuse_replayed(now.mark or b"", prints, connection)
+            sums = now.sums or Sums()
+            sums.add(flush)
+            connection.execute("INSERT INTO flushes VALUES(?, ?)", (now.sid, flush.seq))
+            packed = msgspec.json.encode(asdict(sums))
+            connection.execute("UPDATE sessions SET sums=? WHERE sid=?", (packed, now.sid))
+            rows = [(print_.digest, now.mark, print_.name, print_.bits, at) for print_ in prints]
+            connection.executemany("INSERT OR IGNORE INTO prints VALUES(?, ?, ?, ?, ?)", rows)
+            return True
+
+        return self._write(work)
+
+    def withdraw(self, session: Session, at: float) -> None:
+        """Forget what was gathered under a consent, in every session that rests on the same record.
+
+        A record is its id and its time: an id may be guessed, or be that of several shoppers (a TCF string
+        tells the day alone), and nobody must withdraw for somebody else.
+
+        Raises:
+            StorageUnavailable: If nothing was committed.
+        """
+
+        def work(connection: apsw.Connection) -> None:
+            record = session.consent, session.consent_at
+            connection.execute("INSERT OR IGNORE INTO withdrawn VALUES(?, ?, ?)", (*record, at))
+            mine = f"SELECT sid FROM sessions WHERE {_RECORD}"
+            connection.execute(f"DELETE FROM flushes WHERE sid IN ({mine})", record)
+            emptied = "UPDATE sessions SET withdrawn=1, sums=NULL, mark=NULL"
+            connection.execute(f"{emptied} WHERE {_RECORD}", record)
+
+        self._write(work, wipe=True)
+
+    def bind(self, token: str, name: bytes, merchant: str) -> Session | None:
+        """The session for an order: the first of its merchant that names it has it; None for any other.
+
+        Raises:
+            StorageUnavailable: If it cannot be read or bound.
+        """
+        with self._opened() as connection:
+            found = _find(hashed(token), connection)
+        if found is None or found.merchant != merchant or found.order_name is not None:
+            return found if found is not None and found.order_name == name else None
+
+        def work(connection: apsw.Connection) -> Session | None:
+            free = "UPDATE sessions SET order_name=? WHERE token=? AND order_name IS NULL"
+            connection.execute(free, (name, found.token))
+            now = _find(found.token, connection)
+            return now if now is not None and now.order_name == name else None
+
+        return self._write(work)
+
+    def erase(self, names: Sequence[bytes]) -> int:
+        """Take out the sessions of orders, and rewrite the file; returns how many there were."""
+
+        def work(connection: apsw.Connection) -> int:
+            erased = 0
+            for name in names:
+                connection.execute("DELETE FROM sessions WHERE order_name=?", (name,))
+                erased += connection.changes()
+            return erased
+
+        if not self.path.exists():
+            return 0
+        erased = self._write(work, wipe=True)
+        if erased:
+            # Rows are overwritten; copies that SQLite left when it rearranged pages go with a new file.
+            with self._opened() as connection, suppress(apsw.BusyError, apsw.LockedError):
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return erased
+
+    def of_orders(self, names: Sequence[bytes]) -> list[Session]:
+        """The sessions of orders that are still kept."""
+        if not self.path.exists():
+            return []
+        with self._opened() as connection:
+            query = f"SELECT {_COLUMNS} FROM sessions WHERE order_name=?"
+            return [_session(row) for name in names for row in connection.execute(query, (name,))]
+
+    def purge(self, at: float) -> dict[str, int]:
+        """Take out what is over its time; returns how many sessions, prints and withdrawals that were."""
+
+        def work(connection: apsw.Connection) -> dict[str, int]:
+            counts = {}
+            for table, where in OVER.items():
+                connection.execute(f"DELETE FROM {table} WHERE {where}", (at,))
+                counts[table] = connection.changes()
+            return counts
+
+        if not self.path.exists():
+            return dict.fromkeys(OVER, 0)
+        self._purged = at
+        return self._write(work, wipe=True)
+
+    def due(self, at: float) -> dict[str, int]:
+        """What :meth:`purge` would take out."""
+        if not self.path.exists():
+            return dict.fromkeys(OVER, 0)
+        with self._opened() as connection:
+            rows = {t: f"SELECT count(*) FROM {t} WHERE {where}" for t, where in OVER.items()}
+            return {table: connection.execute(query, (at,)).get for table, query in rows.items()}
+
+    def _write(self, work: Callable[[apsw.Connection], T], *, wipe: bool = False) -> T:
+        """One transaction; afterwards, where bytes must not stay, an empty write-ahead log."""
+        with self._opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                done = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            if wipe:
+                # A reader of another process may be in the way; the next time does it then.
+                with suppress(apsw.BusyError):
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return done
+
+    @contextmanager
+    def _opened(self) -> Iterator[apsw.Connection]:
+        """The connection, for one thread at a time."""
+        with self._lock, storage_errors(f"sessions in {self.path}"):
+            if self._connection is None:
+                self._connection = _connect(self.path)
+            yield self._connection
+
+
+def withdrawn() -> Forbidden:
+    return Forbidden("this consent was withdrawn: ask for a new one", code="consent_withdrawn")
+
+
+def expired() -> SessionExpired:
+    return SessionExpired("the session has expired: open a new one")
+
+
+def _connect(path: Path) -> apsw.Connection:
+    check_sqlite(apsw.sqlite_lib_version())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Only the owner may read behavior; SQLite gives its WAL the same mode.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = apsw.Connection(str(path), statementcachesize=100)
+    try:
+        connection.set_busy_timeout(BUSY_MS)
+        # A power cut may cost the last flushes, never a withdrawal: the checkpoint behind it is synced.
+        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")
+        # One process makes the tables; another that comes at the same moment finds them.
+        connection.execute("BEGIN IMMEDIATE")
+        _prepare(path, connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(path: Path, connection: apsw.Connection) -> None:
+    """Make the tables in an empty file, or check whose file it is."""
+    found = connection.pragma("application_id"), connection.pragma("user_version")
+    if found == (APPLICATION_ID, SCHEMA_VERSION):
+        return
+    if connection.execute("SELECT count(*) FROM sqlite_master").get:
+        raise StorageUnavailable(f"{path} is no file of sessions of this release: move it away")
+    connection.execute(TABLES)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _find(token: bytes, connection: apsw.Connection) -> Session | None:
+    row = connection.execute(f"SELECT {_COLUMNS} FROM sessions WHERE token=?", (token,)).fetchone()
+    return None if row is None else _session(row)
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    named = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    sums = named.pop("sums")
+    purposes, gone = msgspec.json.decode(named.pop("purposes")), bool(named.pop("withdrawn"))
+    read = None if sums is None else Sums(**msgspec.json.decode(sums))
+    return Session(purposes=purposes, withdrawn=gone, sums=read, **named)
+
+
+def _refuse_replayed(mark: bytes, prints: Sequence[Print], connection: apsw.Connection) -> None:
+    """Check that no one other session left these prints, so many that chance does not explain it.
+
+    Histograms of one signal in several zones hold the same movements: the largest of them speaks for all.
+    """
+    found: dict[bytes, dict[str, float]] = {}
+    for one in prints:
+        query = "SELECT mark FROM prints WHERE digest=? AND mark<>? LIMIT ?"
+        others: list[Any] = connection.execute(query, (one.digest, mark, COMMON + 1)).fetchall()
+        for (other,) in others if len(others) <= COMMON else ():
+            names = found.setdefault(other, {})
+            names[one.name] = max(names.get(one.name, 0.0), one.bits)
+    if any(sum(names.values()) >= REPLAY_BITS for names in found.values()):
+        raise Conflict("another session sent these histograms, count for count", code="behavior_replayed")
