@@ -22,7 +22,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, ModelUnavailable
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import OrderScore, Scale, Thresholds
-from riskgraph.models.card import Card
+from riskgraph.models.card import Card, read_card
 from riskgraph.models.compiled import check_file
 from riskgraph.ports import TrainingColumns
 
@@ -63,6 +63,54 @@ def read_reference(folder: Path, card: Card) -> Baseline | None:
 def trained_by(card: Card) -> bool:
     """Whether the model saw its training rows by its reference, and so nothing that is not calibrated."""
     return BASELINE_FILE in card.files
+
+
+def view_in_force(
+    card: Card, reference: Baseline | None, configured: Path | None, simulated: bool
+) -> BaselineView | None:
+    """How a model sees the orders of an installation's merchant; None where it sees what is stored.
+
+    In force is the configured baseline; else, for a model trained on the merchant's own releases and for a
+    simulated merchant, the model's reference; else none, and no trajectory node is seen.
+
+    Args:
+        card: The model's.
+        reference: The baseline that the model was trained by.
+        configured: File of the merchant's baseline, ``RISKGRAPH_BASELINE``.
+        simulated: Whether the merchant is.
+
+    Raises:
+        Invalid: If a baseline is configured and cannot be read.
+    """
+    if configured is not None:
+        try:
+            return BaselineView(Baseline.load(configured), reference)
+        except Invalid as wrong:
+            raise Invalid(wrong.message, field="RISKGRAPH_BASELINE") from wrong
+    if simulated:
+        # Nobody stands behind it, so a model may see there whatever it was trained on.
+        abstain = trained_by(card)
+        return None if reference is None else BaselineView(reference, reference, abstain=abstain)
+    return BaselineView(reference if card.provenance == "merchant" else None, reference)
+
+
+def view_of(folder: Path, configured: Path | None, simulated: bool) -> BaselineView | None:
+    """The same for a model that lies in a folder.
+
+    Raises:
+        ModelUnavailable: If its reference is damaged.
+        Invalid: If a baseline is configured and cannot be read.
+    """
+    card = read_card(folder)
+    return view_in_force(card, read_reference(folder, card), configured, simulated)
+
+
+def open_seeing(folder: Path, configured: Path | None, simulated: bool) -> Model:
+    """A model that looks at what is stored by the baseline in force; raises what loading and viewing do."""
+    from riskgraph.models import load_model
+
+    model, view = load_model(folder), view_of(folder, configured, simulated)
+    return model if view is None else SeeingModel(model, view)
 
 
 class SeenColumns:

@@ -16,7 +16,6 @@ from typing import Any
 
 from riskgraph.collecting import Collecting
 from riskgraph.core.baseline import Baseline
-from riskgraph.core.baseline_view import BaselineView
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
@@ -37,9 +36,9 @@ from riskgraph.governance.signing import (
     read_public_key,
 )
 from riskgraph.models import Model, load_model
-from riskgraph.models.card import CARD_FILE, Card, read_card
+from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.parity import read_parity
-from riskgraph.models.reference import read_reference, trained_by
+from riskgraph.models.reference import open_seeing, read_reference, view_in_force
 from riskgraph.models.registry import POINTER_FILE, Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import BehaviorSource, Clock, Shadow
@@ -231,45 +230,6 @@ def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str
     return Serving(model, merchants, parity, gone, reference)
 
 
-def baseline_view(
-    settings: Settings, card: Card, reference: Baseline | None, *, simulated: bool
-) -> BaselineView | None:
-    """How a model sees the orders of this installation's merchant; None where it sees what is stored.
-
-    In force is the configured baseline; else, for a model trained on the merchant's own releases and for a
-    simulated merchant, the model's reference; else none, and no trajectory node is seen.
-
-    Args:
-        settings: ``RISKGRAPH_BASELINE`` names the merchant's.
-        card: The model's.
-        reference: The baseline that the model was trained by.
-        simulated: Whether the merchant is.
-
-    Raises:
-        Invalid: If a baseline is configured and cannot be read.
-    """
-    if settings.baseline is not None:
-        try:
-            return BaselineView(Baseline.load(settings.baseline), reference)
-        except Invalid as wrong:
-            raise Invalid(wrong.message, field="RISKGRAPH_BASELINE") from wrong
-    if simulated:
-        # Nobody stands behind it, so a model may see there whatever it was trained on.
-        abstain = trained_by(card)
-        return None if reference is None else BaselineView(reference, reference, abstain=abstain)
-    return BaselineView(None if card.provenance == SIMULATED else reference, reference)
-
-
-def view_of(settings: Settings, folder: Path, *, simulated: bool) -> BaselineView | None:
-    """The same for a model that lies in a folder.
-
-    Raises:
-        ModelUnavailable: If its reference is damaged.
-    """
-    card = read_card(folder)
-    return baseline_view(settings, card, read_reference(folder, card), simulated=simulated)
-
-
 def _without_folders(problem: str, settings: Settings) -> str:
     """A problem as anybody may read it: how this machine keeps its files is nobody's business."""
     folders = [models_folder(settings), Path(str(resources.files("riskgraph.models")))]
@@ -365,8 +325,7 @@ def open_line(
     read_tables()
     view = None
     if serving.model is not None:
-        card = serving.model.card
-        view = baseline_view(settings, card, serving.reference, simulated=profile.simulated)
+        view = view_in_force(serving.model.card, serving.reference, settings.baseline, profile.simulated)
     return Line(
         door=open_door(settings),
         store=store,
@@ -395,9 +354,7 @@ def open_service(
         ModelUnavailable: If a challenger's folder holds no sound model.
     """
     profile = profile or load_profile(settings)
-    others = [
-        (load_model(folder), view_of(settings, folder, simulated=profile.simulated)) for folder in challengers
-    ]
+    others = [open_seeing(path, settings.baseline, profile.simulated) for path in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.store, open_secrets(settings), neo4j=neo4j_options(settings))
     shadow = Challengers(others, load_tree(settings), store) if others else None

@@ -31,9 +31,9 @@ from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Window
 from riskgraph.eval.worlds import gates, pictures, placing, reference
 from riskgraph.eval.worlds.writer import new_folder
-from riskgraph.models import Model, load_model
+from riskgraph.models import Model
 from riskgraph.models.card import Card
-from riskgraph.models.reference import SeeingModel
+from riskgraph.models.reference import open_seeing
 from riskgraph.ports import Progress
 from riskgraph.releasing import history_folder, open_source, table_of
 from riskgraph.sandbox import Chunking, check_fields, write_release
@@ -247,9 +247,7 @@ def verdict_model(model: Path | None, settings: Settings, *, simulated: bool = T
         ModelUnavailable: If the folder holds no sound model.
     """
     folder = bootstrap.serving_folder(settings)[0] if model is None else model
-    view = bootstrap.view_of(settings, folder, simulated=simulated)
-    loaded = load_model(folder)
-    return loaded if view is None else SeeingModel(loaded, view)
+    return open_seeing(folder, settings.baseline, simulated)
 
 
 def place_family(

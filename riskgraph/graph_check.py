@@ -14,6 +14,7 @@ from riskgraph.core.errors import CheckFailed, NotFound, SubgraphError
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.graph_database import ANSWER_S, connected, wait
 from riskgraph.models import Model, load_model
+from riskgraph.models.reference import view_of
 from riskgraph.ports import Progress
 from riskgraph.replay import availability_of
 from riskgraph.settings import Settings
@@ -52,7 +53,7 @@ class _Judge:
     @classmethod
     def of(cls, settings: Settings) -> _Judge:
         folder, _ = bootstrap.serving_folder(settings)
-        views = {is_so: bootstrap.view_of(settings, folder, simulated=is_so) for is_so in (True, False)}
+        views = {is_so: view_of(folder, settings.baseline, is_so) for is_so in (True, False)}
         return cls(load_model(folder), views)
 
     def seen(self, order: Mapping[str, Any], graph: OrderSubgraph) -> OrderSubgraph:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from queue import Full, Queue
 from threading import Thread
 
-from riskgraph.core.baseline_view import BaselineView
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree
 from riskgraph.ports import Scorer, ShadowLedger, ShadowScore
@@ -27,18 +26,13 @@ class Challengers:
     """Scores committed orders in a thread of its own; whatever goes wrong in it stays in it.
 
     Args:
-        challengers: Each with how it sees the merchant's orders; None where it sees what is stored.
+        scorers: The challengers.
         tree: Gives their verdicts; nobody acts on these.
         ledger: Keeps their scores.
     """
 
-    def __init__(
-        self,
-        challengers: Sequence[tuple[Scorer, BaselineView | None]],
-        tree: DecisionTree,
-        ledger: ShadowLedger,
-    ) -> None:
-        self._challengers, self._tree, self._ledger = tuple(challengers), tree, ledger
+    def __init__(self, scorers: Sequence[Scorer], tree: DecisionTree, ledger: ShadowLedger) -> None:
+        self._scorers, self._tree, self._ledger = tuple(scorers), tree, ledger
         self._waiting: Queue[_Job | None] = Queue(MAX_WAITING)
         self.dropped = 0
         self._until = math.inf
@@ -73,18 +67,17 @@ class Challengers:
             if time.monotonic() > self._until:
                 self.dropped += 1
                 continue
-            rows = [self._score(job, *challenger) for challenger in self._challengers]
+            rows = [self._score(job, scorer) for scorer in self._scorers]
             try:
                 self._ledger.append_shadow(rows)
             except Exception as failure:  # the decision is on record; a comparison may lack an order
                 _LOG.error("scores of challengers were not kept: %s", type(failure).__name__)
 
-    def _score(self, job: _Job, scorer: Scorer, view: BaselineView | None) -> ShadowScore:
+    def _score(self, job: _Job, scorer: Scorer) -> ShadowScore:
         decision_id, subgraph, availability = job
         told = decision_id, scorer.versions["model"], scorer.versions["model_sha256"]
         try:
-            seen = subgraph if view is None else view.see(subgraph)
-            score = scorer.score(seen, availability)
+            score = scorer.score(subgraph, availability)
             return ShadowScore(*told, score.probability, self._tree.walk(score).verdict.value, None)
         except Exception as failure:  # a challenger that fails is a finding, kept like a score
             return ShadowScore(*told, None, None, type(failure).__name__)

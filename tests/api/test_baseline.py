@@ -18,7 +18,7 @@ from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.governance.keys import create_key
 from riskgraph.models.card import read_card
 from riskgraph.models.compiled import write_card
-from riskgraph.models.reference import write_reference
+from riskgraph.models.reference import view_of, write_reference
 from riskgraph.models.registry import shipped_champion
 from riskgraph.recorded import Given
 from riskgraph.replaying import replay_stored
@@ -145,24 +145,24 @@ def test_a_simulated_shop_sees_by_the_models_own_reference_and_says_so(tmp_path)
 
 def test_the_shipped_model_sees_the_simulated_merchant_as_it_was_trained_bit_for_bit():
     folder = shipped_champion()
-    view = bootstrap.view_of(Settings(), folder, simulated=True)
+    view = view_of(folder, None, True)
     assert view.merchant.provenance == "simulated"
     assert list(view.merchant.releases) == [r["release_id"] for r in read_card(folder).releases]
     for seed in range(20):
         whole = random_subgraph(seed, 0.8)
         assert view.see(whole) is whole
-    assert bootstrap.view_of(Settings(), folder, simulated=False).baseline_id == "none"
+    assert view_of(folder, None, False).baseline_id == "none"
 
 
 def test_what_was_trained_by_its_baseline_abstains_in_a_simulated_shop_too(tmp_path):
     few = some_baseline(1, lambda component, kind: 499, provenance="simulated")
     random_model(tmp_path, seed=3)
     write_card(tmp_path, write_reference(tmp_path, few, read_card(tmp_path)))
-    view = bootstrap.view_of(Settings(), tmp_path, simulated=True)
+    view = view_of(tmp_path, None, True)
     assert view.unseen(random_subgraph(1, 1.0)) == [n.id for n in catalog() if is_trajectory(n)]
     (tmp_path / BASELINE_FILE).write_bytes(REFERENCE.to_bytes())
     with pytest.raises(ModelUnavailable, match="altered"):
-        bootstrap.view_of(Settings(), tmp_path, simulated=True)
+        view_of(tmp_path, None, True)
 
 
 def test_a_configured_baseline_that_cannot_be_read_is_named_at_the_start(tmp_path):

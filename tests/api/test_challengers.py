@@ -82,7 +82,7 @@ def test_a_challenger_scores_what_was_answered_and_its_score_is_kept(shadowed):
 def test_a_challenger_that_fails_hurts_no_decision_and_its_failure_is_kept(shadowed):
     shop, _ = shadowed
     store = shop.service.line.store
-    failing = Challengers([(Fails(), None)], TREE, store)
+    failing = Challengers([Fails()], TREE, store)
     shop.service.line = replace(shop.service.line, shadow=failing)
     answer = shop.decide(order()).json()
     assert not answer["degraded"]
@@ -93,7 +93,7 @@ def test_a_challenger_that_fails_hurts_no_decision_and_its_failure_is_kept(shado
 
 def test_one_challenger_that_fails_does_not_take_another_with_it():
     kept = Kept()
-    both = Challengers([(Fails(), None), (GameScorer(1), None)], TREE, kept)
+    both = Challengers([Fails(), GameScorer(1)], TREE, kept)
     both.submit("d-1", random_subgraph(1), CLASS)
     both.close()
     assert [row.error for row in kept.rows] == ["RuntimeError", None]
@@ -101,7 +101,7 @@ def test_one_challenger_that_fails_does_not_take_another_with_it():
 
 def test_scores_that_cannot_be_kept_are_left_out_and_the_next_are_kept():
     kept = Kept(fails=True)
-    one = Challengers([(GameScorer(1), None)], TREE, kept)
+    one = Challengers([GameScorer(1)], TREE, kept)
     for name in ("d-1", "d-2"):
         one.submit(name, random_subgraph(1), CLASS)
     one.close()
@@ -110,7 +110,7 @@ def test_scores_that_cannot_be_kept_are_left_out_and_the_next_are_kept():
 
 def test_orders_that_challengers_cannot_keep_up_with_are_left_out_counted_and_told(caplog):
     kept, subgraph = Kept(), random_subgraph(1)
-    late = Challengers([(GameScorer(1), None)], TREE, kept)
+    late = Challengers([GameScorer(1)], TREE, kept)
     late.close()
     for number in range(MAX_WAITING + 3):
         late.submit(str(number), subgraph, CLASS)
@@ -130,7 +130,7 @@ def test_the_end_of_a_service_waits_for_challengers_only_so_long(monkeypatch):
             return super().score(subgraph, availability)
 
     kept, subgraph = Kept(), random_subgraph(1)
-    slow = Challengers([(Hangs(1), None)], TREE, kept)
+    slow = Challengers([Hangs(1)], TREE, kept)
     for number in range(MAX_WAITING + 1):
         slow.submit(str(number), subgraph, CLASS)
         assert started.wait(5)
