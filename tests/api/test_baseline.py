@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
+from pypdf import PdfReader
 from starlette.testclient import TestClient
 
 from riskgraph import bootstrap
@@ -87,6 +89,8 @@ def test_a_real_shop_without_a_baseline_is_not_judged_by_how_people_move_elsewhe
         text = report(shop, decision, "subject").json()["logic_summary"]["baseline"]
         assert text.startswith("How you moved, touched and typed did not count")
         assert "baseline" not in report(shop, decision, "subject").json().get("compliance", {})
+        for audience in ("subject", "compliance"):
+            assert report(shop, decision, audience, "pdf", "zh").content.startswith(b"%PDF")
         # What is stored is what was measured, or no baseline could ever be made.
         record = shop.service.store.read_record(decision["decision_id"]).report
         stored = OrderSubgraph.unpack(record.subgraph)
@@ -114,6 +118,10 @@ def test_a_shop_with_a_baseline_is_judged_by_its_own_shoppers(tmp_path):
             ("html", "en", "other shoppers of this shop"),
         ):
             assert words in report(shop, decision, "subject", form, lang).text
+        printed = PdfReader(BytesIO(report(shop, decision, "compliance", "pdf").content))
+        words = " ".join(page.extract_text() for page in printed.pages)
+        assert "Kind of device" in words
+        assert OWN.baseline_id in words.replace("\n", "")
         page = report(shop, decision, "compliance", "html").text
         assert OWN.baseline_id in page
         assert REFERENCE.baseline_id in page

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections import Counter
 from copy import copy
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ from riskgraph.core.bounds import component_bounds
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.sandbox.baseline import MAX_BINS, honest_quantiles, human_baseline, weighted_quantiles
+from tests.support.cli import riskgraph
 
 DEVICE = catalog().component_index["B077.value"]
 
@@ -129,3 +132,19 @@ def test_the_pool_of_two_releases_lies_between_them(release, baseline):
         assert row.units == pytest.approx(own.units + its.units, abs=1)
         if own.values:
             assert (row.values[0], row.values[-1]) == (its.values[0], own.values[-1])
+
+
+def test_the_command_writes_what_the_service_reads(chain, tmp_path):
+    (tmp_path / "home").mkdir()
+    shutil.copytree(chain / "home-secrets", tmp_path / "home-secrets")
+    out = tmp_path / "own.json"
+    asked = ("sandbox", "baseline", "--release", chain / "release", "--out", out)
+    told = riskgraph(*asked, "--json", home=tmp_path / "home").json()
+    made = Baseline.load(out)
+    assert (told["baseline_id"], told["releases"]) == (made.baseline_id, list(made.releases))
+    counts = Counter(q.device_class for q in made.quantiles if q.calibrated)
+    assert {kind: count for kind, count in told["calibrated"].items() if count} == counts
+    assert [path.name for path in tmp_path.glob("*.json")] == ["own.json"]
+    twice = riskgraph(*asked, "--release", chain / "release", home=tmp_path / "home")
+    assert twice.code != 0
+    assert "each once" in twice.error
