@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from riskgraph.core.behavior import PURPOSES, Flush, evidence_bits, refuse_ungranted
+from riskgraph.core.behavior import PURPOSES, Flush, Sums, evidence_bits, refuse_ungranted
 from riskgraph.core.behavior_nodes import NOTHING, SessionNodes, nodes, refused
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Forbidden, Invalid, UnknownField
@@ -154,14 +154,15 @@ class Collecting:
             return NOTHING
         if session.withdrawn:
             return SessionNodes({}, refused(session.purposes))
-        if session.sums is None or self.clock.now() >= session.expires + KEPT_S:
+        if self.clock.now() >= session.expires + KEPT_S:
             return NOTHING
-        stated, asked = order.consent.purposes, session.purposes
-        granted = [one for one in session.granted() if stated.get(one, True)]
-        told = nodes(session.sums, granted)
-        return SessionNodes(
-            told.values, {**told.absent, **refused({p for p in asked if not asked[p] and p not in stated})}
-        )
+        stated = order.consent.purposes
+        granted = [purpose for purpose in session.granted() if stated.get(purpose, True)]
+        declined = [
+            purpose for purpose, given in session.purposes.items() if not (given or purpose in stated)
+        ]
+        told = nodes(session.sums or Sums(), granted)
+        return SessionNodes(told.values, {**told.absent, **refused(declined)})
 
     def _session(self, token: str, nonce: str, origin: str | None) -> Session:
         session = self.store.find(token)

@@ -100,14 +100,6 @@ class Sums:
             self.counters[key] = self.counters.get(key, 0) + value
         self.words.update(flush.words)
 
-    def without(self, purpose: str) -> Sums:
-        """The same, less what was gathered for a purpose."""
-        return Sums(
-            {k: v for k, v in self.histograms.items() if MAP["histograms"][k]["purpose"] != purpose},
-            {k: v for k, v in self.counters.items() if MAP["counters"][k]["purpose"] != purpose},
-            {k: v for k, v in self.words.items() if _WORD_PURPOSE[k] != purpose},
-        )
-
 
 def refuse_ungranted(flush: Flush, granted: Sequence[str]) -> None:
     """Check that a flush tells nothing that the session's consent does not open (GDPR Art. 7; PIPL Art. 14).

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -185,29 +186,7 @@ class SessionStore:
             Conflict: If another session sent these histograms, or this one has had 2,000 flushes.
             StorageUnavailable: If nothing was committed.
         """
-
-        def work(connection: apsw.Connection) -> bool:
-            now = _find(session.token, connection)
-            if now is None or now.withdrawn:
-                raise withdrawn()
-            if at >= now.expires:
-                raise expired()
-            known = "SELECT EXISTS(SELECT 1 FROM flushes WHERE sid=? AND seq=?)"
-            if connection.execute(known, (now.sid, flush.seq)).get:
-                return False
-            if connection.execute("SELECT count(*) FROM flushes WHERE sid=?", (now.sid,)).get >= MAX_FLUSHES:
-                raise Conflict(f"a session has at most {MAX_FLUSHES} flushes", code="session_full")
-            _refuse_replayed(now.mark or b"", prints, connection)
-            sums = now.sums or Sums()
-            sums.add(flush)
-            connection.execute("INSERT INTO flushes VALUES(?, ?)", (now.sid, flush.seq))
-            packed = msgspec.json.encode(asdict(sums))
-            connection.execute("UPDATE sessions SET sums=? WHERE sid=?", (packed, now.sid))
-            rows = [(print_.digest, now.mark, print_.name, print_.bits, at) for print_ in prints]
-            connection.executemany("INSERT OR IGNORE INTO prints VALUES(?, ?, ?, ?, ?)", rows)
-            return True
-
-        return self._write(work)
+        return self._write(partial(_count, session.token, flush, prints, at))
 
     def withdraw(self, session: Session, at: float) -> None:
         """Forget what was gathered under a consent, in every session that rests on the same record.
@@ -376,6 +355,30 @@ def _session(row: tuple[Any, ...]) -> Session:
     purposes, gone = msgspec.json.decode(named.pop("purposes")), bool(named.pop("withdrawn"))
     read = None if sums is None else Sums(**msgspec.json.decode(sums))
     return Session(purposes=purposes, withdrawn=gone, sums=read, **named)
+
+
+def _count(
+    token: bytes, flush: Flush, prints: Sequence[Print], at: float, connection: apsw.Connection
+) -> bool:
+    now = _find(token, connection)
+    if now is None or now.withdrawn:
+        raise withdrawn()
+    if at >= now.expires:
+        raise expired()
+    known = "SELECT EXISTS(SELECT 1 FROM flushes WHERE sid=? AND seq=?)"
+    if connection.execute(known, (now.sid, flush.seq)).get:
+        return False
+    if connection.execute("SELECT count(*) FROM flushes WHERE sid=?", (now.sid,)).get >= MAX_FLUSHES:
+        raise Conflict(f"a session has at most {MAX_FLUSHES} flushes", code="session_full")
+    _refuse_replayed(now.mark or b"", prints, connection)
+    sums = now.sums or Sums()
+    sums.add(flush)
+    connection.execute("INSERT INTO flushes VALUES(?, ?)", (now.sid, flush.seq))
+    packed = msgspec.json.encode(asdict(sums))
+    connection.execute("UPDATE sessions SET sums=? WHERE sid=?", (packed, now.sid))
+    rows = [(one.digest, now.mark, one.name, one.bits, at) for one in prints]
+    connection.executemany("INSERT OR IGNORE INTO prints VALUES(?, ?, ?, ?, ?)", rows)
+    return True
 
 
 def _refuse_replayed(mark: bytes, prints: Sequence[Print], connection: apsw.Connection) -> None:

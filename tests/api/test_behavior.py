@@ -331,6 +331,12 @@ def test_an_order_with_a_session_that_is_not_there_is_decided_by_its_signals(sdk
     assert graph.value("B045") == 7
 
 
+def test_a_session_that_sent_nothing_tells_refusals_alone(sdk):
+    graph = sdk.decide(sdk.open(purposes={"behavior": True, "device": False}), consent={})
+    assert graph.state("B071") is State.NOT_DELIVERED
+    assert graph.state("B077") is State.REFUSED
+
+
 def test_an_order_goes_on_where_sessions_cannot_be_read(sdk, caplog):
     session = sdk.open()
     sdk.flush(session)
