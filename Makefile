@@ -69,7 +69,7 @@ champion: $(VENV)/.dev      ## rebuild the model that ships in the package, on t
 	$(CHAMPION) train --release build/champion/release-1 --release build/champion/release-2 --device cpu --out build/champion/model
 	$(CHAMPION) simulate --config demo --seed 7 --out build/champion/demo
 	$(CHAMPION) backtest --world build/champion/demo --model build/champion/model --from 2026-07-01 --to 2026-09-30 --out build/champion/backtest
-	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json models/champion/
+	mkdir -p models/champion && cp build/champion/model/tables.npy build/champion/model/card.json build/champion/model/baseline.json models/champion/
 	$(CHAMPION) model parity --model models/champion
 	@echo "now write the card into docs/models.md: $(RUN)/python tests/test_docs.py"
 

@@ -26,7 +26,10 @@ def authority(view: View, attribution: Attribution | None) -> dict[str, Any]:
 
 
 def vector(subgraph: OrderSubgraph) -> list[dict[str, Any]]:
-    """All 137 nodes as they were scored: state and components, null where absent."""
+    """All 137 nodes as they are stored: state and components, null where absent.
+
+    The model saw trajectory nodes by the baseline that ``replay.versions`` names.
+    """
     names, book = catalog().components, catalog()
     return [
         {
@@ -61,8 +64,13 @@ def hashes(view: View) -> dict[str, str | None]:
         "catalog": catalog().sha256,
         "model": versions.get("model_sha256") or None,
         "tree": versions.get("tree_sha256"),
+        "baseline": _digest_or_none(versions.get("baseline")),
         "policy": versions.get("policy"),
     }
+
+
+def _digest_or_none(baseline_id: str | None) -> str | None:
+    return None if baseline_id == "none" else baseline_id
 
 
 def replay(view: View, attribution: Attribution | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from riskgraph.explainers.consent import without_consent_data
 from riskgraph.explainers.sections import TAG, View, family
 from riskgraph.explainers.shapley import REFERENCE
 from riskgraph.explainers.texts import table
+from riskgraph.explainers.trajectories import baseline
 from riskgraph.explainers.values import label, spaced, value_text
 from riskgraph.explainers.withheld import withheld_from_subject
 
@@ -41,6 +42,7 @@ def compliance(view: View, attribution: Attribution | None) -> dict[str, Any]:
         ],
         "versions": dict(record.versions),
         "model": model(view),
+        "baseline": baseline(view),
         "assessments": {
             key: view.merchant.text(f"assessment.{key}", view.lang) for key in ("dpia_ref", "pipia_ref")
         },

@@ -87,6 +87,8 @@ def without_consent_data(view: View, attribution: Attribution) -> dict[str, Any]
     bare = facts["bare"]
     if bare is None:
         return None
+    # All trajectory nodes need consent, so what the model did not see of them it did not use.
+    unseen = facts.get("baseline", {"unseen": ()})["unseen"]
     removed = attribution.how.optional
     if removed is None:
         removed = float(touching(attribution, np.flatnonzero(_CONSENT)).sum())
@@ -94,7 +96,7 @@ def without_consent_data(view: View, attribution: Attribution) -> dict[str, Any]
     probability = 1.0 / (1.0 + float(np.exp(-logit)))
     word = band(probability, bare["thresholds"])
     return {
-        "nodes_used": int((_CONSENT & view.subgraph.present).sum()),
+        "nodes_used": int((_CONSENT & view.subgraph.present).sum()) - len(unseen),
         "contribution": removed,
         "probability": probability,
         "band": word,

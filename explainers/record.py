@@ -39,6 +39,7 @@ def build_report(
     bare: Scale | None = None,
     parity: Mapping[str, Any] | None = None,
     counterfactual: Counterfactual | None = None,
+    baseline: Mapping[str, Any] | None = None,
 ) -> DecisionReport:
     """Write the record from which every audience's report is rendered later.
 
@@ -46,7 +47,7 @@ def build_report(
     ISO 8601 in UTC; ``action`` is what the checkout was told, which in observe mode differs from the
     leaf's; ``provenance`` is the model's; ``bare`` is the scale of orders without optional data;
     ``parity`` is what was on file, when the order was decided, about honest orders that refuse;
-    ``counterfactual`` is left out where none was sought.
+    ``counterfactual`` is left out where none was sought; ``baseline`` is what the model saw trajectories by.
 
     Raises:
         ValueError: If a verdict that is not degraded lacks its score or explanation.
@@ -59,6 +60,8 @@ def build_report(
         facts |= _score_facts(score, attribution, bare)
         if parity is not None:
             facts["parity"] = dict(parity)
+        if baseline is not None:
+            facts["baseline"] = dict(baseline)
         if counterfactual is not None:
             facts["counterfactual"] = _otherwise(counterfactual)
         chosen = choose_reasons(attribution, subgraph, walk.verdict)

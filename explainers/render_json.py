@@ -25,6 +25,7 @@ from riskgraph.explainers.record import attribution_of
 from riskgraph.explainers.rules import rules
 from riskgraph.explainers.standing import AS_DECIDED, Standing
 from riskgraph.explainers.texts import table
+from riskgraph.explainers.trajectories import compared
 from riskgraph.explainers.withheld import withheld
 
 
@@ -80,7 +81,7 @@ def _fields(view: sections.View) -> dict[str, Any]:
         **sections.processing(view),
         "data_used": sections.data_used(view),
         "sensitive_data": sections.sensitive_data(view),
-        **sections.logic(view),
+        "logic_summary": {**sections.logic(view), "baseline": compared(view)},
         "accuracy_and_limits": accuracy_and_limits(view),
         **sections.recourse(view),
         "human_review": human_review(view.after, view.lang, view.observed),

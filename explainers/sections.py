@@ -346,14 +346,12 @@ def logic(view: View) -> dict[str, Any]:
     used = list(dict.fromkeys(node.family for node in view.present()))
     why = table("law")["pertinence"]
     return {
-        "logic_summary": {
-            "text": summary(view),
-            "profile": profile,
-            "built": view.say("logic.built"),
-            "categories": [
-                {"category": family(code, view.lang), "pertinence": why[code][view.lang]} for code in used
-            ],
-        },
+        "text": summary(view),
+        "profile": profile,
+        "built": view.say("logic.built"),
+        "categories": [
+            {"category": family(code, view.lang), "pertinence": why[code][view.lang]} for code in used
+        ],
     }
 
 

@@ -150,8 +150,22 @@ class _Parts:
             (self.h["merchant_problems"], self.semi.join(c["merchant_problems"]) or words["complete"])
         )
         reviews = [self.semi.join(f"{k}: {v}" for k, v in entry.items()) for entry in c["review_log"]]
+        facts += self.baseline()
         facts += [(self.h["review_log"], text) for text in reviews or [self.nothing]]
         return self.section("model", "compliance.model", facts)
+
+    def baseline(self) -> Rows:
+        told, words = self.c["baseline"], self.words
+        if told is None:
+            return []
+        kind = f" ({say('provenance.' + told['provenance'], self.lang)})" if told["provenance"] else ""
+        return [
+            (words["baseline_id"], told["id"] + kind),
+            (words["release"], self.comma.join(told["releases"]) or self.nothing),
+            (words["reference_baseline"], told["reference"]),
+            (words["device_class"], told["device_class"]),
+            (words["unseen_nodes"], self.comma.join(told["unseen"]) or self.nothing),
+        ]
 
     def register(self) -> dict[str, Any]:
         rows = [

@@ -131,8 +131,8 @@ class Card:
         return {"model": self.name, "model_sha256": self.digest}
 
     def sealed(self, files: Mapping[str, str], layout: Mapping[str, Any]) -> Card:
-        """The same card with file digests and layout filled in."""
-        return replace(self, files=files, layout=layout)
+        """The same card with file digests, beside those that it has, and layout filled in."""
+        return replace(self, files={**self.files, **files}, layout=layout)
 
 
 def limits_of(kind: str) -> tuple[str, ...]:

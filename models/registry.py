@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from riskgraph.core.baseline import BASELINE_FILE
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.errors import Conflict, Invalid, ModelUnavailable, NotFound
 from riskgraph.core.locks import locked
@@ -209,7 +210,7 @@ def _copy_whole(model: Path, target: Path) -> None:
     Whatever else lies beside them stays there: nobody vouches for it. What a kill can leave is a folder with
     a dot before its name; it is never read.
     """
-    files = {CARD_FILE, PARITY_FILE, *read_card(model).files}
+    files = {CARD_FILE, PARITY_FILE, BASELINE_FILE, *read_card(model).files}
     with tempfile.TemporaryDirectory(prefix=".promote-", dir=target.parent) as temporary:
         copy = Path(temporary) / target.name
         shutil.copytree(model, copy, ignore=lambda _, names: [name for name in names if name not in files])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from riskgraph.core.baseline import Baseline
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.models.calibration import RawLogits, calibrate
@@ -19,6 +20,7 @@ from riskgraph.models.compiled import sigmoid
 from riskgraph.models.fitters import Means, Task, fit_kind
 from riskgraph.models.kinds import DEEP, Kind, extra_to_train
 from riskgraph.models.libraries import torch_module
+from riskgraph.models.reference import seen_by_reference, write_reference
 from riskgraph.models.rows import BinnedRows, Rows, split, stack
 from riskgraph.ports import Progress, TrainingColumns
 
@@ -62,13 +64,14 @@ def train(
     return _train_rows(
         [r.stored for r in releases], describe(releases), out,
         kind=kind, seed=seed, epochs=epochs, rows=rows, progress=progress, means=means,
+        baselines=_baselines(releases),
     )  # fmt: skip
 
 
 def _train_rows(
     sources: Sequence[TrainingColumns], origin: Mapping[str, Any], out: Path, *, kind: Kind = "order2",
     seed: int = 0, epochs: int | None = None, rows: int | None = None, progress: Progress | None = None,
-    means: Means | None = None,
+    means: Means | None = None, baselines: Sequence[Baseline] = (),
 ) -> Card:  # fmt: skip
     """The part of :func:`train` below the check for releases.
 
@@ -84,18 +87,22 @@ def _train_rows(
         rows: See ``train``.
         progress: See ``train``.
         means: See ``train``.
+        baselines: Of each source, then the pooled one, which becomes the model's reference; none: rows are
+            fitted as they are.
     """
     means = means or Means()
     if means.checkpoint:
         asked = {"releases": origin["releases"], "kind": kind, "seed": seed, "rows": rows}
         means = replace(means, checkpoint=means.checkpoint.of(**asked))
+    if baselines:
+        sources = seen_by_reference(sources, baselines[:-1], baselines[-1])
     fitting, held_out = split(stack(sources), seed)
     fit = fit_kind(kind, Task(fitting, held_out, held_out, seed, epochs, progress, means), rows)
     # Thresholds come from rows that training has not fitted: on its own rows every model looks sharper.
     classes = calibrate(fit.raw, fit.bias, fit.judged)
     recipe = {**fit.recipe, "seed": seed, "rows": fit.rows, "held_out_rows": len(held_out)}
     card = _card(kind, origin, classes, recipe, held_out_metrics(fit.raw, classes, fit.judged))
-    return fit.write(out, card)
+    return fit.write(out, write_reference(out, baselines[-1], card) if baselines else card)
 
 
 def load_libraries(kind: str) -> None:
@@ -110,6 +117,15 @@ def load_libraries(kind: str) -> None:
     import_module("joblib").cpu_count(only_physical_cores=True)
     if extra_to_train(kind) == "train":
         torch_module("fit_graph" if kind in DEEP else "fit", f"training a model of kind {kind}")
+
+
+def _baselines(releases: Sequence[Release]) -> list[Baseline]:
+    """The baseline of each release, and of all: what is not calibrated in its own is not trained on."""
+    from riskgraph.sandbox import human_baseline
+
+    pooled = human_baseline(releases)
+    own = [human_baseline([release]) for release in releases] if len(releases) > 1 else [pooled]
+    return [*own, pooled]
 
 
 def _check_releases(releases: Sequence[Release]) -> None:

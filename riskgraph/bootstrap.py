@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from riskgraph.collecting import Collecting
+from riskgraph.core.baseline import Baseline
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
@@ -37,6 +38,7 @@ from riskgraph.governance.signing import (
 from riskgraph.models import Model, load_model
 from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.parity import read_parity
+from riskgraph.models.reference import open_seeing, read_reference, view_in_force
 from riskgraph.models.registry import POINTER_FILE, Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import BehaviorSource, Clock, Shadow
@@ -176,6 +178,7 @@ class Serving:
         model: None where there is no sound one; every verdict is a review then.
         enforces_for: For whom verdicts act; without a model it is their ``degraded_policy`` that does.
         parity: What is on file of the model, by phase.
+        reference: The baseline that the model was trained by; None where it has none.
         problem: What is wrong with the model, or with the record of promotions; empty where all is well.
     """
 
@@ -183,6 +186,7 @@ class Serving:
     enforces_for: frozenset[str]
     parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str = ""
+    reference: Baseline | None = None
 
     def problems(self, settings: Settings) -> list[str]:
         """What keeps the service from being ready, as everybody may read it."""
@@ -217,12 +221,13 @@ def open_serving(settings: Settings, enforced_before: Callable[[], frozenset[str
     try:
         folder = _folder_of(settings, promoted)
         model = load_model(folder)
+        reference = read_reference(folder, model.card)
     except ModelUnavailable as wrong:
         # The service starts all the same: a review by a person is better than a checkout that gets no
         # answer.
         return Serving(None, merchants, problem=wrong.message)
     parity = read_parity(folder, model.card.digest, load_tree(settings).sha256)
-    return Serving(model, merchants, parity, gone)
+    return Serving(model, merchants, parity, gone, reference)
 
 
 def _without_folders(problem: str, settings: Settings) -> str:
@@ -318,6 +323,9 @@ def open_line(
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), clock or SystemClock()
     read_tables()
+    view = None
+    if serving.model is not None:
+        view = view_in_force(serving.model.card, serving.reference, settings.baseline, profile.simulated)
     return Line(
         door=open_door(settings),
         store=store,
@@ -326,12 +334,13 @@ def open_line(
         explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
         writer=MerchantReportWriter(
-            profile, tree, clock, serving.model, serving.enforces_for, serving.parity
+            profile, tree, clock, serving.model, serving.enforces_for, serving.parity, view
         ),
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
         find_counterfactual=find_counterfactual,
+        view=view,
         behavior=behavior,
     )
 
@@ -345,7 +354,7 @@ def open_service(
         ModelUnavailable: If a challenger's folder holds no sound model.
     """
     profile = profile or load_profile(settings)
-    others = [load_model(folder) for folder in challengers]
+    others = [open_seeing(path, settings.baseline, profile.simulated) for path in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.store, open_secrets(settings), neo4j=neo4j_options(settings))
     shadow = Challengers(others, load_tree(settings), store) if others else None

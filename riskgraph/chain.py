@@ -31,8 +31,9 @@ from riskgraph.eval.backtest_report import check_free, verify_report
 from riskgraph.eval.window import Window
 from riskgraph.eval.worlds import gates, pictures, placing, reference
 from riskgraph.eval.worlds.writer import new_folder
-from riskgraph.models import Model, load_model
+from riskgraph.models import Model
 from riskgraph.models.card import Card
+from riskgraph.models.reference import open_seeing
 from riskgraph.ports import Progress
 from riskgraph.releasing import history_folder, open_source, table_of
 from riskgraph.sandbox import Chunking, check_fields, write_release
@@ -239,13 +240,14 @@ class TreeVerdicts:
         return verdicts
 
 
-def verdict_model(model: Path | None, settings: Settings) -> Model:
-    """The model in a folder, or the one that serves.
+def verdict_model(model: Path | None, settings: Settings, *, simulated: bool = True) -> Model:
+    """The model in a folder, or the one that serves, as it sees the orders of such a merchant.
 
     Raises:
         ModelUnavailable: If the folder holds no sound model.
     """
-    return bootstrap.serving_model(settings)[0] if model is None else load_model(model)
+    folder = bootstrap.serving_folder(settings)[0] if model is None else model
+    return open_seeing(folder, settings.baseline, simulated)
 
 
 def place_family(
@@ -313,7 +315,8 @@ def backtest(
     check_free(out)
     opened = open_world(world)
     counted = None if merchant is None else orders_of(opened, merchant, window)
-    chosen = verdict_model(model, settings)
+    simulated = opened.manifest["provenance"] == bootstrap.SIMULATED
+    chosen = verdict_model(model, settings, simulated=simulated)
     tree, now = bootstrap.load_tree(settings), datetime.now(UTC)
     origin = origin_of(opened, chosen.card, tree, now, window)
     trial = Trial(
@@ -323,7 +326,10 @@ def backtest(
         verdicts=TreeVerdicts(chosen, tree),
         window=window,
         origin=origin if merchant is None else replace(origin, merchants=(merchant,)),
-        baselines={name: load_model(path) for name, path in (baselines or {}).items()},
+        baselines={
+            name: verdict_model(path, settings, simulated=simulated)
+            for name, path in (baselines or {}).items()
+        },
         counted=counted,
     )
     issue = Issue(bootstrap.open_signer(settings), now, {"version": bootstrap.code_version()})

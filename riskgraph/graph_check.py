@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from riskgraph import bootstrap
+from riskgraph.core.baseline_view import BaselineView
 from riskgraph.core.errors import CheckFailed, NotFound, SubgraphError
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.graph_database import ANSWER_S, connected, wait
-from riskgraph.models import Model
+from riskgraph.models import Model, load_model
+from riskgraph.models.reference import view_of
 from riskgraph.ports import Progress
 from riskgraph.replay import availability_of
 from riskgraph.settings import Settings
@@ -35,9 +38,27 @@ MATCH (o:Order {key: key})
 OPTIONAL MATCH (d:Decision)-[:ABOUT]->(o)
 WITH o, d ORDER BY d.at
 WITH o, collect(d { .* }) AS decisions
-RETURN o { .key, .vec, .phase, .nodes }, decisions ORDER BY o.key
+RETURN o { .key, .vec, .phase, .nodes, .simulated }, decisions ORDER BY o.key
 """
 _Read = tuple[OrderSubgraph | None, list[nodes.Edge]]
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """The model that serves, and how it sees the orders of a simulated merchant and of a real one."""
+
+    model: Model
+    views: Mapping[bool, BaselineView | None]
+
+    @classmethod
+    def of(cls, settings: Settings) -> _Judge:
+        folder, _ = bootstrap.serving_folder(settings)
+        views = {is_so: view_of(folder, settings.baseline, is_so) for is_so in (True, False)}
+        return cls(load_model(folder), views)
+
+    def seen(self, order: Mapping[str, Any], graph: OrderSubgraph) -> OrderSubgraph:
+        view = self.views[bool(order.get("simulated"))]
+        return graph if view is None else view.see(graph)
 
 
 def check_sample(settings: Settings, sample: int, progress: Progress) -> dict[str, Any]:
@@ -46,14 +67,14 @@ def check_sample(settings: Settings, sample: int, progress: Progress) -> dict[st
     Returns:
         See :func:`_totals`.
     """
-    model = bootstrap.serving_model(settings)[0]
+    judge = _Judge.of(settings)
     found: list[dict[str, Any]] = []
     with connected(settings) as neo4j:
         rows = wait(neo4j, neo4j.rows(_SAMPLE, {"sample": sample}, 12 * ANSWER_S))
         keys = [row["key"] for row in rows]
         progress("check", 0, len(keys))
         for start in range(0, len(keys), AT_ONCE):
-            found += _checked(neo4j, model, keys[start : start + AT_ONCE])
+            found += _checked(neo4j, judge, keys[start : start + AT_ONCE])
             progress("check", min(start + AT_ONCE, len(keys)), len(keys))
     return _totals(found)
 
@@ -67,19 +88,19 @@ def check_orders(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
     Raises:
         NotFound: If the graph has none of such a key.
     """
-    model = bootstrap.serving_model(settings)[0]
+    judge = _Judge.of(settings)
     asked = sorted(set(keys))
     with connected(settings) as neo4j:
         parts = [asked[start : start + AT_ONCE] for start in range(0, len(asked), AT_ONCE)]
-        found = [row for part in parts for row in _checked(neo4j, model, part)]
+        found = [row for part in parts for row in _checked(neo4j, judge, part)]
     missing = set(asked) - {row["order"] for row in found}
     if missing:
         raise NotFound(f"the graph has no order {min(missing):.200}; a key is MERCHANT|CHANNEL|ORDER")
     return {**_totals(found), "orders": found}
 
 
-def _checked(neo4j: Connection, model: Model, keys: Sequence[str]) -> list[dict[str, Any]]:
-    return [_order(model, *row) for row in wait(neo4j, neo4j.read(partial(_read_back, keys=keys)))]
+def _checked(neo4j: Connection, judge: _Judge, keys: Sequence[str]) -> list[dict[str, Any]]:
+    return [_order(judge, *row) for row in wait(neo4j, neo4j.read(partial(_read_back, keys=keys)))]
 
 
 async def _read_back(
@@ -110,7 +131,7 @@ def _unpacked(vec: bytes | None) -> OrderSubgraph | None:
 
 
 def _order(
-    model: Model,
+    judge: _Judge,
     order: Mapping[str, Any],
     decisions: Sequence[Mapping[str, Any]],
     read: _Read | None,
@@ -130,9 +151,9 @@ def _order(
         "order": order["key"],
         "same_nodes": None if bare else graph is not None and graph == packed,
         "same_edges": None if bare else packed is not None and _same(edges, nodes.template_edges(packed)),
-        "probability": (again := _again(model, order, decisions, packed if graph is None else graph)),
+        "probability": (again := _again(judge, order, decisions, packed if graph is None else graph)),
         "decisions": [
-            {"decision": d["id"], "score": d.get("score"), "found": _compared(model, d, again)}
+            {"decision": d["id"], "score": d.get("score"), "found": _compared(judge.model, d, again)}
             for d in decisions
         ],
     }
@@ -143,7 +164,7 @@ def _same(edges: Sequence[nodes.Edge], expected: Sequence[nodes.Edge]) -> bool:
 
 
 def _again(
-    model: Model,
+    judge: _Judge,
     order: Mapping[str, Any],
     decisions: Sequence[Mapping[str, Any]],
     graph: OrderSubgraph | None,
@@ -152,7 +173,9 @@ def _again(
         return None
     first = next((d["availability"] for d in decisions if d.get("first")), None)
     availability = first or availability_of(order["phase"] or "pre_auth", graph)
-    return None if model.scale(availability) is None else model.score(graph, availability).probability
+    if judge.model.scale(availability) is None:
+        return None
+    return judge.model.score(judge.seen(order, graph), availability).probability
 
 
 def _compared(model: Model, decision: Mapping[str, Any], again: float | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from riskgraph.core.baseline_view import BaselineView
 from riskgraph.core.behavior_nodes import SessionNodes
 from riskgraph.core.catalog import catalog
 from riskgraph.core.context import OrderContext, context_without_history
@@ -48,7 +49,10 @@ Judgement = tuple[OrderScore | None, Walk, Attribution | None, str | None, Count
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Everything that one decision needs; built in ``bootstrap``."""
+    """Everything that one decision needs; built in ``bootstrap``.
+
+    Without a view the model sees what is stored.
+    """
 
     door: Door
     store: GraphStore
@@ -61,6 +65,7 @@ class Line:
     deadline_ms: int = 150
     shadow: Shadow | None = None
     find_counterfactual: CounterfactualFinder | None = None
+    view: BaselineView | None = None
     behavior: BehaviorSource | None = None
 
 
@@ -246,7 +251,9 @@ def judge(
     if line.scorer is None:
         return degraded("model_unavailable")
     try:
-        score = line.scorer.score(subgraph, availability)
+        # What is stored stays as it was measured; the model sees it by the merchant's baseline.
+        seen = subgraph if line.view is None else line.view.see(subgraph)
+        score = line.scorer.score(seen, availability)
         walk = line.tree.walk(score)
         stages.done("score")
         attribution = line.explainer.explain(score)
@@ -259,7 +266,7 @@ def judge(
         stages.done("explain")
         return degraded("deadline")
     # After the deadline was met: a slow search takes no verdict that is explained.
-    otherwise = counterfactual(subgraph, score, walk, line)
+    otherwise = counterfactual(seen, score, walk, line)
     stages.done("explain")
     return score, walk, attribution, None, otherwise
 

@@ -8,13 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from riskgraph.core.baseline import Baseline
+from riskgraph.core.baseline_view import BaselineView
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Conflict, ModelUnavailable
+from riskgraph.core.report import DecisionReport
 from riskgraph.core.verdict import DecisionTree
 from riskgraph.explainers.merchant import MerchantProfile
 from riskgraph.models import load_model
 from riskgraph.models.card import CARD_FILE, read_card
+from riskgraph.models.reference import read_reference
 from riskgraph.models.registry import Champion
 from riskgraph.ports import Scorer
 
@@ -28,10 +32,11 @@ class Given:
     model: Path | None = None
     tree: Path | None = None
     merchant: Path | None = None
+    baseline: Path | None = None
 
 
-def recorded_model(versions: Mapping[str, str], places: Iterable[Path]) -> Scorer | None:
-    """The model with the recorded digest; None if the decision was made without one.
+def recorded_model(versions: Mapping[str, str], places: Iterable[Path]) -> tuple[Scorer, Path] | None:
+    """The model with the recorded digest and its folder; None if the decision was made without one.
 
     Args:
         versions: As recorded with the decision.
@@ -49,10 +54,40 @@ def recorded_model(versions: Mapping[str, str], places: Iterable[Path]) -> Score
             if read_card(folder).digest != sought:
                 continue
             try:
-                return load_model(folder)
+                return load_model(folder), folder
             except ModelUnavailable as wrong:
                 why = wrong.message
     raise missing("model", f"model {versions['model']} with digest {sought[:12]}…, {why}")
+
+
+def recorded_view(
+    record: DecisionReport, folder: Path | None, places: Iterable[Path | None]
+) -> BaselineView | None:
+    """The view by the recorded baseline; None if the decision was made without.
+
+    Args:
+        record: As stored with the decision.
+        folder: Of the model that decided; None where none did.
+        places: Files of baselines to look at, beside the model's own.
+
+    Raises:
+        Conflict: If the merchant's baseline or the model's reference is not among them.
+    """
+    sought = record.versions.get("baseline")
+    if sought is None:
+        return None
+    reference = None if folder is None else read_reference(folder, read_card(folder))
+    told = record.score.get("baseline", {"abstains": True})
+    known = NONE if reference is None else reference.baseline_id
+    if told.get("reference", known) != known:
+        raise missing("model", f"the reference baseline {told['reference'][:12]}… of its model")
+    if sought == NONE:
+        return BaselineView(None, reference)
+    near = [Baseline.load(path) for path in places if path is not None]
+    for found in [*near, *([reference] if reference else [])]:
+        if found.baseline_id == sought:
+            return BaselineView(found, reference, abstain=told["abstains"])
+    raise missing("baseline", f"baseline {sought[:12]}…")
 
 
 def _folders(places: Iterable[Path]) -> Iterator[Path]:

@@ -26,6 +26,7 @@ from riskgraph.recorded import (
     recorded_model,
     recorded_profile,
     recorded_tree,
+    recorded_view,
 )
 from riskgraph.replay import as_of_context, replay
 from riskgraph.settings import Settings
@@ -84,7 +85,8 @@ def _line(
     """The line as it stood; the door and the ledger are there, but nothing goes through them."""
     versions, folder = record.versions, bootstrap.models_folder(settings)
     near = [path for path in (given.model, settings.model) if path is not None]
-    scorer = recorded_model(versions, [*near, shipped_champion(), folder])
+    scorer, place = recorded_model(versions, [*near, shipped_champion(), folder]) or (None, None)
+    view = recorded_view(record, place, [given.baseline, settings.baseline])
     paths = (given.tree, settings.tree, None)
     tree = recorded_tree(versions, [bootstrap.load_tree(replace(settings, tree=path)) for path in paths])
     older = [MerchantProfile.load(given.merchant)] if given.merchant else []
@@ -107,9 +109,10 @@ def _line(
         scorer=scorer,
         explainer=explainer_of(record, settings.permutation_pairs),
         tree=tree,
-        writer=MerchantReportWriter(profile, tree, clock, scorer, enforces, parity),
+        writer=MerchantReportWriter(profile, tree, clock, scorer, enforces, parity, view),
         clock=clock,
         find_counterfactual=_finder(record),
+        view=view,
     )
 
 

@@ -37,6 +37,7 @@ class Settings:
     model: Path | None = None
     merchant: Path | None = None
     tree: Path | None = None
+    baseline: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8137
     public_url: str = ""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from riskgraph.core.baseline_view import BaselineView
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
@@ -37,6 +38,7 @@ class MerchantReportWriter:
     scorer: Scorer | None
     enforces_for: frozenset[str] = frozenset()
     parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    view: BaselineView | None = None
 
     def mode(self, merchant_id: str) -> str:
         """``enforce`` only where an own model was promoted for this merchant, or in a simulated shop."""
@@ -105,13 +107,15 @@ class MerchantReportWriter:
             degraded_cause=degraded_cause,
             context=context_source,
             counterfactual=counterfactual,
+            baseline=None if self.view is None else self.view.told(subgraph),
         )
 
     @cached_property
     def versions(self) -> dict[str, str]:
         model = self.scorer.versions if self.scorer else {"model": "none", "model_sha256": ""}
         tree = {"tree": self.tree.version, "tree_sha256": self.tree.sha256}
-        return {**model, **tree, "policy": policy_digest(self.profile)}
+        baseline = {} if self.view is None else {"baseline": self.view.baseline_id}
+        return {**model, **baseline, **tree, "policy": policy_digest(self.profile)}
 
     def review_due(self, decision: Decision) -> float | None:
         if decision.action != "hold":

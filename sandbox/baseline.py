@@ -1,112 +1,104 @@
-"""What is usual at one merchant: quantiles of the SDK's behavior components, per device class.
+"""Making a baseline of releases: quantiles of the trajectory components among honest shoppers.
 
 A way of typing is judged against how honest shoppers of the same merchant type on the same kind of device.
-That yardstick leaves the sandbox too, so it must tell no more than a release does: it is computed from a
-release's drawn rows alone, which are drawn from R1 to R4. That is post-processing; no raw value is read.
+That yardstick leaves the sandbox too, so it must tell no more than a release does: it is computed from
+drawn rows alone, which are drawn from R1 to R4. That is post-processing; no raw value is read.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from riskgraph.core.canonical import canonical_json
-from riskgraph.core.catalog import Form, catalog
+from riskgraph.core.baseline import (
+    ANY_DEVICE,
+    DEVICE_NODE,
+    Baseline,
+    Quantiles,
+    device_classes,
+    is_trajectory,
+)
+from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import Invalid
 from riskgraph.core.units import LEAST_K
-from riskgraph.sandbox.draw import ReleasedRows
 from riskgraph.sandbox.release import Release
 
-SCHEMA = "riskgraph.baseline/1"
-ANY_DEVICE = "any"
 MAX_BINS = 20
-_DEVICE = catalog().component_index["B077.value"]
+_DEVICE = catalog().component_index[f"{DEVICE_NODE}.value"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Quantiles:
-    """Quantiles of one component on one kind of device.
+def human_baseline(releases: Sequence[Release]) -> Baseline:
+    """The baseline that follows from releases, pooled; their honest drawn rows are used, by weight.
 
-    Attributes:
-        component, device_class: Which; ``any`` takes all devices, of unknown class too.
-        units: Persons that stand behind it, estimated: the class's units times its share of the weight.
-        values: Quantiles at equal steps of rank, from 0 to 1; at least k units between neighbours.
-    """
-
-    component: str
-    device_class: str
-    units: int
-    values: tuple[float, ...]
-
-
-def behavior_components() -> tuple[int, ...]:
-    """Places of the numbers and histogram components that the SDK measures of behavior and motion."""
-    nodes = catalog().nodes
-    return tuple(
-        column
-        for column, node in enumerate(catalog().component_node)
-        if nodes[node].computed_by == "sdk"
-        and nodes[node].purpose in ("behavior", "motion")
-        and nodes[node].form in (Form.NUMBER, Form.HISTOGRAM)
-    )
-
-
-def human_baseline(release: Release) -> dict[str, Any]:
-    """The baseline that follows from one release, as one JSON value.
+    A person who is in two of them counts twice: a record enters one release only, a person may enter more.
 
     Args:
-        release: A verified release; its honest drawn rows are used, by weight.
-
-    Returns:
-        ``schema``, ``baseline_id`` (SHA-256 of all else), ``release_id``, ``provenance``, ``k``,
-        ``quantiles`` (see :class:`Quantiles`), and ``left_out``: component and device class of what fewer
-        than 2 k units stand behind.
+        releases: Verified releases, one at least.
 
     Raises:
         TypeError: If anything but a ``Release`` is passed.
+        Invalid: If there is none, or one is passed twice.
     """
-    if not isinstance(release, Release):
-        raise TypeError(f"a baseline is made of a release, got {type(release).__name__}; see Release.open")
-    k = max(release.k, LEAST_K)
-    units = next(c["units"] for c in release.manifest["input"]["classes"] if c["label"] == 0)
-    found = honest_quantiles(release.rows, units, k)
-    content = {
-        "schema": SCHEMA,
-        "release_id": release.release_id,
-        "provenance": release.provenance,
-        "k": k,
-        "quantiles": [asdict(table) for table in found if table.values],
-        "left_out": [[t.component, t.device_class] for t in found if not t.values],
-    }
-    return {**content, "baseline_id": hashlib.sha256(canonical_json(content)).hexdigest()}
+    for release in releases:
+        if not isinstance(release, Release):
+            raise TypeError(f"a baseline is made of releases, got {type(release).__name__}; see Release.open")
+    ids = [release.release_id for release in releases]
+    if not ids or len(set(ids)) < len(ids):
+        raise Invalid("a baseline needs releases, each once", field="release")
+    merchant = all(release.provenance == "merchant" for release in releases)
+    k = max(LEAST_K, *(release.k for release in releases))
+    units = [_persons(release) for release in releases]
+    honest = [release.stored.label == 0 for release in releases]
+
+    def columns(part: slice) -> Floats:
+        read = zip(releases, honest, strict=True)
+        return np.concatenate([release.stored.columns(part)[rows] for release, rows in read])
+
+    mine = zip(releases, honest, units, strict=True)
+    weight = np.concatenate([_persons_each(release.stored.weight[rows], of) for release, rows, of in mine])
+    found = honest_quantiles(columns, weight, k)
+    return Baseline(tuple(ids), "merchant" if merchant else "simulated", k, tuple(found))
 
 
-def honest_quantiles(rows: ReleasedRows, units: int, k: int) -> list[Quantiles]:
-    """Quantiles of each behavior component on all devices and on each kind; without values where too few.
+def _persons(release: Release) -> int:
+    """Honest persons of a release."""
+    return int(next(c["units"] for c in release.manifest["input"]["classes"] if c["label"] == 0))
+
+
+def _persons_each(weight: Doubles, units: int) -> Doubles:
+    """Persons that each row stands for, so that all rows stand for all persons."""
+    return np.asarray(weight * (units / weight.sum()))
+
+
+def honest_quantiles(columns: Callable[[slice], Floats], units: Doubles, k: int) -> list[Quantiles]:
+    """Quantiles of each trajectory component on all devices and on each kind; without values where too few.
 
     Args:
-        rows: Drawn rows of both classes.
-        units: Persons that all honest rows together stand for.
+        columns: Reads some neighbouring components of the honest rows, float32[N, C], NaN where absent.
+        units: float64[N], persons that each of them stands for.
         k: Least units of a bin.
     """
-    honest = rows.label == 0
-    values, weight = rows.components[honest], rows.weight[honest]
-    weight = weight * (units / weight.sum())
-    kinds = {ANY_DEVICE: np.ones(len(values), dtype=np.bool_)}
-    kinds |= {word: values[:, _DEVICE] == place for place, word in enumerate(catalog()["B077"].words)}
+    device = columns(slice(_DEVICE, _DEVICE + 1))[:, 0]
+    kinds: Mapping[str, NDArray[np.bool_]] = {
+        **{word: device == place for place, word in enumerate(device_classes()[:-1])},
+        ANY_DEVICE: np.ones(len(device), dtype=np.bool_),
+    }
     found = []
-    for column in behavior_components():
-        name, present = catalog().components[column], ~np.isnan(values[:, column])
-        for kind, mine in kinds.items():
-            there = mine & present
-            table = weighted_quantiles(values[there, column], weight[there], k)
-            found.append(Quantiles(name, kind, int(weight[there].sum()), tuple(map(float, table))))
+    for node in filter(is_trajectory, catalog()):
+        part = catalog().component_slices[node.index]
+        for name, values in zip(catalog().components[part], columns(part).T, strict=True):
+            present = ~np.isnan(values)
+            for kind, mine in kinds.items():
+                there = mine & present
+                table = weighted_quantiles(values[there], units[there], k)
+                # As short as a float32 can be written: the same number once it is read as one.
+                told = tuple(float(str(value)) for value in table)
+                found.append(Quantiles(name, kind, int(units[there].sum()), told))
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from riskgraph.sandbox.bounds import category_components, component_bounds
+from riskgraph.core.bounds import category_components, component_bounds
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame, code_masks
 from riskgraph.sandbox.tally import Tally
 

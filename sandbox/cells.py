@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.bounds import category_components, component_bounds
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
-from riskgraph.sandbox.bounds import category_components, component_bounds
 from riskgraph.sandbox.group_cells import told_cells, told_persons
 
 if TYPE_CHECKING:

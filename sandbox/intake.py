@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.bounds import component_bounds
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, RiskgraphError, SensitiveField, UnknownField
 from riskgraph.core.sensitive import category_of_name, category_of_value, is_sensitive
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
-from riskgraph.sandbox.bounds import component_bounds
 from riskgraph.sandbox.policy import Policy, objectors
 from riskgraph.sandbox.units import newest
 

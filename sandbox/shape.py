@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.bounds import category_components, component_bounds, whole_components
 from riskgraph.sandbox.absence import FLAG_COUNT, PARTS
 from riskgraph.sandbox.bins import CODES, NOISE_SD, Binned, Scale, Support, distinct_rows, round_up
-from riskgraph.sandbox.bounds import category_components, component_bounds, whole_components
 from riskgraph.sandbox.frame import COMPONENT_COUNT, Frame
 from riskgraph.sandbox.partition import orders_cap
 

@@ -1,4 +1,4 @@
-"""``riskgraph sandbox``: release, audit, attack, cost, pairs, erasure and certificate."""
+"""``riskgraph sandbox``: release, baseline, audit, attack, cost, pairs, erasure and certificate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from riskgraph import bootstrap
 from riskgraph.commands.sandbox_attack import attack
+from riskgraph.commands.sandbox_baseline import baseline
 from riskgraph.commands.sandbox_cost import cost
 from riskgraph.commands.sandbox_pairs import pairs
 from riskgraph.commands.ui import AsJson, PublicKey, day, emit, err, progress_bars
@@ -20,6 +21,7 @@ app = typer.Typer(help="The sandbox: what leaves it is k-anonymous over persons.
 
 def register(root: typer.Typer) -> None:
     app.command("attack")(attack)
+    app.command("baseline")(baseline)
     app.command("cost")(cost)
     app.command("pairs")(pairs)
     root.add_typer(app, name="sandbox")

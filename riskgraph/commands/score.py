@@ -128,6 +128,9 @@ def replay_report(
     merchant: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="The merchant.toml of that time.")
     ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The merchant's baseline of that time.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute a stored decision again, with the versions that it recorded, and compare.
@@ -137,7 +140,7 @@ def replay_report(
     """
     settings = Settings.from_environment()
     profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()
-    given = Given(model, tree, merchant)
+    given = Given(model, tree, merchant, baseline)
     with bootstrap.open_keys(settings) as store:
         told = replay_stored(store, profile, settings, decision_id, given=given)
     emit(told, as_json, lambda console: show_replay(console, told))

@@ -66,8 +66,8 @@ def serve(
     With --json, URL and first key (or null) go to stdout as one value, and the access log to stderr.
 
     Settings come from RISKGRAPH_HOME, _SECRETS, _STORE_URL, _NEO4J_USER, _NEO4J_PASSWORD_FILE, _NEO4J_NODES,
-    _NEO4J_DAYS, _MODEL, _MERCHANT, _TREE, _HOST, _PORT, _PUBLIC_URL, _DEADLINE_MS, _PERMUTATION_PAIRS,
-    _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
+    _NEO4J_DAYS, _MODEL, _MERCHANT, _TREE, _BASELINE, _HOST, _PORT, _PUBLIC_URL, _DEADLINE_MS,
+    _PERMUTATION_PAIRS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
     """
     if example_merchant:
         text = bootstrap.example_merchant()

@@ -223,6 +223,22 @@ class OrderSubgraph:
             states[list(gone)] = State.NOT_APPLICABLE
         return self._checked(states, components, self.shares)
 
+    def seen(self, components: NDArray[np.float32], hidden: NDArray[np.bool_]) -> OrderSubgraph:
+        """The same order with other components, and without some of its nodes, as if nothing delivered them.
+
+        Histograms that stay keep their shares.
+
+        Args:
+            components: float32[259], there for the same nodes.
+            hidden: bool[137], nodes that the order has.
+        """
+        if not hidden.any():
+            return self._checked(self.states, components, self.shares)
+        states = np.where(hidden, np.uint8(State.NOT_DELIVERED), self.states)
+        components = np.where(hidden.take(_COMPONENT_NODE), np.float32(np.nan), components)
+        shares = np.where(hidden.take(_HISTOGRAM_NODE)[:, None], np.uint8(0), self.shares)
+        return self._checked(states, components, shares)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OrderSubgraph) and self.pack() == other.pack()
 

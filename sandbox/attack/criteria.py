@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.bounds import category_components
 from riskgraph.core.catalog import NODE_COUNT
 from riskgraph.sandbox.attack.findings import RISK, UPPER, Trials
 from riskgraph.sandbox.attack.inference import one_each
 from riskgraph.sandbox.attack.likelihood import nearest
 from riskgraph.sandbox.attack.records import WIDTH, Records, nodes_of
-from riskgraph.sandbox.bounds import category_components
 
 COLUMNS = 6
 MAX_ATTEMPTS = 300_000

@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskgraph.core.baseline import trajectory_components
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
+from riskgraph.models import load_model
 from riskgraph.models.compiled import CompiledModel, table_logits
 from riskgraph.models.fitters import Means
+from riskgraph.models.reference import read_reference, trained_by
 from riskgraph.models.rows import Rows, balanced, split, stack
 from riskgraph.models.train import _train_rows, describe, train
-from riskgraph.sandbox import Release
+from riskgraph.sandbox import Release, human_baseline
 from tests.models.helpers import planted_rows
 
 torch = pytest.importorskip("torch")
@@ -173,7 +176,12 @@ def opened_release(rows: Rows, provenance: str) -> Release:
         "provenance": provenance,
         "certificate": {"k": 50, **counts},
         "files": {"rows.parquet": {"rows": len(rows), "sha256": "ab" * 32}},
-        "input": {"until": "2026-06-30", "records": 10, "accepted": 9},
+        "input": {
+            "until": "2026-06-30",
+            "records": 10,
+            "accepted": 9,
+            "classes": [{"label": 0, "units": 200}],
+        },
     }
     release = object.__new__(Release)
     for name, value in (("path", Path("r")), ("manifest", manifest), ("stored", rows)):
@@ -187,6 +195,22 @@ def test_the_card_names_releases_certificate_and_window(tmp_path: Path, rows: Ro
     assert card.releases[0]["certificate"]["min_units"] == card.releases[0]["k"] == 50
     assert card.releases[0]["digests"] == {"rows.parquet": "ab" * 32}
     assert card.window == {"rel-merchant": {"until": "2026-06-30", "records": 10, "accepted": 9}}
+    reference = read_reference(tmp_path, card)
+    assert trained_by(card)
+    assert reference is not None
+    assert (reference.releases, reference.provenance) == (("rel-merchant",), "merchant")
+
+
+def test_two_releases_are_fitted_on_one_scale(tmp_path: Path, rows: Rows) -> None:
+    mine = [opened_release(rows.take(np.arange(3000)), kind) for kind in ("merchant", "simulated")]
+    card = train(mine, tmp_path, seed=1, epochs=1)
+    reference = read_reference(tmp_path, card)
+    assert reference == human_baseline(mine)
+    # 400 persons are too few to judge anybody by, so nothing of how people move was learned.
+    assert not any(quantiles.calibrated for quantiles in reference.quantiles)
+    own = load_model(tmp_path).tables.own
+    assert own.any()
+    assert not own[list(trajectory_components())].any()
 
 
 def test_one_simulated_release_makes_the_model_simulated(rows: Rows) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from riskgraph.core.bounds import component_bounds, whole_components
 from riskgraph.core.catalog import catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import NODE_PURPOSES, OrderTable
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, pairs, swap, write_release
-from riskgraph.sandbox.bounds import component_bounds, whole_components
 from tests.support.once import made_once
 
 UNTIL = date(2026, 6, 30)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from riskgraph.core.bounds import component_bounds, whole_components
 from riskgraph.core.catalog import Form, catalog
 from riskgraph.core.subgraph import State
 from riskgraph.core.table import OrderTable
@@ -19,7 +20,6 @@ from riskgraph.models import train as training
 from riskgraph.models.binning import BinEdges
 from riskgraph.models.rows import Rows
 from riskgraph.sandbox import Policy, Release, ReleaseRequest, write_release
-from riskgraph.sandbox.bounds import component_bounds, whole_components
 from tests.sandbox.conftest import UNTIL, FakeSigner, build_world
 
 torch = pytest.importorskip("torch")

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from riskgraph.core.bounds import category_components
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import CheckFailed, StorageUnavailable
 from riskgraph.core.table import OrderTable
@@ -23,7 +24,6 @@ from riskgraph.sandbox import Policy, Release, ReleaseRequest, by_chunks, find_u
 from riskgraph.sandbox import tabulate as tabulate_module
 from riskgraph.sandbox.absence import AbsenceTally, tally_absence
 from riskgraph.sandbox.bins import fit_bins
-from riskgraph.sandbox.bounds import category_components
 from riskgraph.sandbox.by_chunks import ByChunks, group_chunks
 from riskgraph.sandbox.cells import parted
 from riskgraph.sandbox.choice import choose, choose_rows

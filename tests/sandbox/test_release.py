@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from riskgraph.core.bounds import component_bounds, whole_components
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import CheckFailed, Conflict, Invalid, RiskgraphError
@@ -33,7 +34,6 @@ from riskgraph.sandbox import (
 )
 from riskgraph.sandbox import tabulate as tabulate_module
 from riskgraph.sandbox import write as write_module
-from riskgraph.sandbox.bounds import component_bounds, whole_components
 from riskgraph.sandbox.draw import DRAWS
 from tests.sandbox.conftest import nothing_told_of_pairs, swept_once
 

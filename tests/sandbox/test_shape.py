@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from riskgraph.core.bounds import component_bounds
 from riskgraph.core.catalog import catalog
 from riskgraph.sandbox.absence import FLAG_COUNT
 from riskgraph.sandbox.bins import NOISE_SD, Scale, Support, round_up
-from riskgraph.sandbox.bounds import component_bounds
 from riskgraph.sandbox.frame import COMPONENT_COUNT
 from riskgraph.sandbox.shape import Seen, Shape, fit_shapes, honest_correlation
 

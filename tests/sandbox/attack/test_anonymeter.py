@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from riskgraph.core.bounds import category_components
 from riskgraph.core.catalog import NODE_COUNT
 from riskgraph.sandbox.attack import encode
 from riskgraph.sandbox.attack.criteria import COLUMNS, linkability, single_out
@@ -23,7 +24,6 @@ from riskgraph.sandbox.attack.findings import Finding, Trials, pooled
 from riskgraph.sandbox.attack.inference import by_nearest, one_each
 from riskgraph.sandbox.attack.records import WIDTH, Records, nodes_of
 from riskgraph.sandbox.attack.run import drawn_of
-from riskgraph.sandbox.bounds import category_components
 
 SCRIPT = Path(__file__).parent / "run_anonymeter.py"
 PREDICATES, TRIALS = 500, 600
