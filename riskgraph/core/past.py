@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from itertools import accumulate
+from operator import attrgetter
 
 from riskgraph.core.order import Order
 from riskgraph.core.outcome import FRAUD_KINDS, Outcome, known_outcomes
@@ -12,9 +15,10 @@ from riskgraph.core.outcome import FRAUD_KINDS, Outcome, known_outcomes
 LINK_KINDS = ("account", "device", "card", "address", "phone")
 BAD_LINK_KINDS = ("account", "card", "address", "phone")
 DAY_S = 86_400.0
-# Every set of kinds there is, once: few differ, and one object each stays at hand where millions would not.
-_KINDS: dict[frozenset[str], frozenset[str]] = {}
-_NOTHING: tuple[int, float, frozenset[str]] = (0, -math.inf, frozenset())
+# When outcomes were reported, rising, and the kinds known with none, one, … all of them reported.
+_Steps = tuple[tuple[float, ...], tuple[frozenset[str], ...]]
+_NOTHING: _Steps = (), (frozenset(),)
+_reported = attrgetter("reported_at")
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +53,8 @@ class PastOrder:
     coupons: tuple[tuple[bytes, float | None], ...]
     skus: tuple[tuple[str, float | None], ...]
     outcomes: list[Outcome] = field(default_factory=list)
-    # How many outcomes there were when last read, since when all of them are reported, and their kinds.
-    _settled: tuple[int, float, frozenset[str]] = field(default=_NOTHING, init=False)
+    # Of the outcomes that there were when last asked.
+    _steps: _Steps = field(default=_NOTHING, init=False)
 
     @classmethod
     def of(cls, order: Order) -> PastOrder:
@@ -76,11 +80,11 @@ class PastOrder:
         )
 
     def kinds(self, at: float) -> frozenset[str]:
-        """Kinds of the outcomes known at ``at``; most orders are settled, and need no further look."""
-        count, since, kinds = self._settled
-        if count != len(self.outcomes):
-            count, since, kinds = self._settled = _settle(tuple(self.outcomes))
-        return kinds if at >= since else frozenset([o.kind for o in self.known(at)])
+        """Kinds of the outcomes known at ``at``."""
+        times, kinds = self._steps
+        if len(times) != len(self.outcomes):
+            times, kinds = self._steps = _steps_of(sorted(self.outcomes, key=_reported))
+        return kinds[bisect_right(times, at)]
 
     def known(self, at: float) -> list[Outcome]:
         """Outcomes reported by ``at`` and not reversed by then."""
@@ -101,10 +105,18 @@ class PastOrder:
                 yield kind, digest
 
 
-def _settle(outcomes: tuple[Outcome, ...]) -> tuple[int, float, frozenset[str]]:
-    since = max(o.reported_at for o in outcomes)
-    kinds = frozenset([o.kind for o in known_outcomes(outcomes, since)])
-    return len(outcomes), since, _KINDS.setdefault(kinds, kinds)
+def _steps_of(outcomes: list[Outcome]) -> _Steps:
+    times = tuple([o.reported_at for o in outcomes])
+    if not any([o.reverses for o in outcomes]):
+        return times, _growing(tuple([o.kind for o in outcomes]))
+    known = [frozenset([o.kind for o in known_outcomes(outcomes, at)]) for at in times]
+    return times, (frozenset(), *known)
+
+
+@lru_cache(maxsize=4096)
+def _growing(kinds: tuple[str, ...]) -> tuple[frozenset[str], ...]:
+    """What is known after each of the kinds, before the first too; few orders differ in that."""
+    return tuple(accumulate(kinds, lambda known, kind: known | {kind}, initial=frozenset[str]()))
 
 
 # What makes an order what it is, in the order that its constructor takes; the rest follows.
