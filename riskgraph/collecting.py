@@ -47,6 +47,9 @@ DEFAULT_PER_SECOND = 50
 # Smaller histograms are equal by chance.
 PRINT_BITS = 8.0
 CLOCK_SKEW_S = 300.0
+# Ids that the SDK makes of a TCF string (sdk_js/src/addons/tcf.ts): shoppers who chose alike on one day share
+# id and time.
+SHARED_RECORDS = "tcf-"
 _OPENING = ("v", "key", "consent")
 _CONSENT = ("record_id", "policy_version", "at", "purposes")
 
@@ -94,6 +97,7 @@ class Collecting:
             key_id=key.key_id,
             consent=self._consent(key.org, record),
             consent_at=_given_at(consent, now),
+            shared=record.startswith(SHARED_RECORDS),
             purposes=_purposes(consent),
             opened=now,
             expires=now + EXPIRES_S,
@@ -132,6 +136,8 @@ class Collecting:
 
     def withdraw(self, token: str, body: Mapping[str, Any], origin: str | None) -> None:
         """Forget all that was gathered under the consent of a session (GDPR Art. 7(3), 17; PIPL Art. 15, 47).
+
+        Of a record that shoppers may share (:data:`SHARED_RECORDS`) only this session's.
 
         Raises:
             Invalid: A field is wrong.

@@ -36,11 +36,11 @@ MAX_FLUSHES = 2_000
 REPLAY_BITS = 40.0
 # Counts that so many sessions have had are no sign of a copy.
 COMMON = 200
-APPLICATION_ID, SCHEMA_VERSION = 0x52474B02, 1
+APPLICATION_ID, SCHEMA_VERSION = 0x52474B02, 2
 TABLES = """
 CREATE TABLE sessions(sid INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE, nonce BLOB NOT NULL,
     merchant TEXT NOT NULL, origin TEXT NOT NULL, key_id TEXT NOT NULL, consent BLOB NOT NULL,
-    consent_at REAL NOT NULL, purposes BLOB NOT NULL, opened REAL NOT NULL, expires REAL NOT NULL,
+    consent_at REAL NOT NULL, shared INTEGER NOT NULL, purposes BLOB NOT NULL, opened REAL NOT NULL, expires REAL NOT NULL,
     order_name BLOB, mark BLOB, withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
 CREATE INDEX sessions_expires ON sessions(expires);
 CREATE INDEX sessions_consent ON sessions(consent);
@@ -61,8 +61,8 @@ OVER = {
 }
 _RECORD = "consent=? AND consent_at=?"
 _COLUMNS = (
-    "sid, token, nonce, merchant, origin, key_id, consent, consent_at, purposes, opened, expires, "
-    "order_name, mark, withdrawn, sums"
+    "sid, token, nonce, merchant, origin, key_id, consent, consent_at, shared, purposes, opened, "
+    "expires, order_name, mark, withdrawn, sums"
 )
 
 
@@ -73,6 +73,7 @@ class Session:
     Attributes:
         consent: Keyed digest of merchant and consent id.
         consent_at: When that consent was given.
+        shared: Whether other shoppers may have that very record, so that it names nobody.
         order_name: Of the order that named it first, see :func:`order_name`.
         mark: Of its prints; None once it was withdrawn.
         sums: Empty where nothing came yet, or it was withdrawn.
@@ -88,6 +89,7 @@ class Session:
     purposes: Mapping[str, bool]
     opened: float
     expires: float
+    shared: bool = False
     order_name: bytes | None = None
     mark: bytes | None = None
     withdrawn: bool = False
@@ -154,10 +156,10 @@ class SessionStore:
                 raise withdrawn()
             connection.execute(
                 f"INSERT INTO sessions({_COLUMNS}) "
-                "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, NULL)",
+                "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, NULL)",
                 (
                     session.token, session.nonce, session.merchant, session.origin, session.key_id,
-                    session.consent, session.consent_at, msgspec.json.encode(session.purposes),
+                    session.consent, session.consent_at, session.shared, msgspec.json.encode(session.purposes),
                     session.opened, session.expires, os.urandom(DIGEST_BYTES),
                 ),
             )  # fmt: skip
@@ -191,20 +193,21 @@ class SessionStore:
     def withdraw(self, session: Session, at: float) -> None:
         """Forget what was gathered under a consent, in every session that rests on the same record.
 
-        A record is its id and its time: an id may be guessed, or be that of several shoppers (a TCF string
-        tells the day alone), and nobody must withdraw for somebody else.
+        A record is its id and its time: an id may be guessed. Of a shared record this session alone is
+        emptied, and no later one refused: nobody must withdraw for somebody else.
 
         Raises:
             StorageUnavailable: If nothing was committed.
         """
 
         def work(connection: apsw.Connection) -> None:
-            record = session.consent, session.consent_at
-            connection.execute("INSERT OR IGNORE INTO withdrawn VALUES(?, ?, ?)", (*record, at))
-            mine = f"SELECT sid FROM sessions WHERE {_RECORD}"
-            connection.execute(f"DELETE FROM flushes WHERE sid IN ({mine})", record)
-            emptied = "UPDATE sessions SET withdrawn=1, sums=NULL, mark=NULL"
-            connection.execute(f"{emptied} WHERE {_RECORD}", record)
+            where: str = "sid=?" if session.shared else _RECORD
+            mine = (session.sid,) if session.shared else (session.consent, session.consent_at)
+            if not session.shared:
+                connection.execute("INSERT OR IGNORE INTO withdrawn VALUES(?, ?, ?)", (*mine, at))
+            these = f"SELECT sid FROM sessions WHERE {where}"
+            connection.execute(f"DELETE FROM flushes WHERE sid IN ({these})", mine)
+            connection.execute(f"UPDATE sessions SET withdrawn=1, sums=NULL, mark=NULL WHERE {where}", mine)
 
         self._write(work, wipe=True)
 
@@ -353,8 +356,9 @@ def _session(row: tuple[Any, ...]) -> Session:
     named = dict(zip(_COLUMNS.split(", "), row, strict=True))
     sums = named.pop("sums")
     purposes, gone = msgspec.json.decode(named.pop("purposes")), bool(named.pop("withdrawn"))
+    shared = bool(named.pop("shared"))
     read = None if sums is None else Sums(**msgspec.json.decode(sums))
-    return Session(purposes=purposes, withdrawn=gone, sums=read, **named)
+    return Session(purposes=purposes, shared=shared, withdrawn=gone, sums=read, **named)
 
 
 def _count(

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import logging
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from riskgraph import bootstrap
+from riskgraph.collecting import SHARED_RECORDS
 from riskgraph.commands.serve import HideLinks
 from riskgraph.core.catalog import catalog
 from riskgraph.core.order import parse_order
@@ -276,6 +278,27 @@ def test_a_withdrawal_erases_and_nothing_more_is_taken_under_that_consent(sdk):
         assert refused.headers["access-control-allow-origin"] == ORIGIN
     given_anew = sdk.open(at=(at + timedelta(milliseconds=1)).isoformat())
     assert sdk.flush(given_anew).status_code == 202
+
+
+def test_under_tcf_a_shopper_withdraws_for_nobody_else(sdk):
+    """All who chose alike on one day have one TC string's digest, and its day."""
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).isoformat()
+    record = "tcf-0f8e"
+    alice, bob = sdk.open(record, at=day), sdk.open(record, at=day)
+    for session in (alice, bob):
+        assert sdk.flush(session).status_code == 202
+    assert sdk.withdraw(alice).status_code == 204
+    assert code(sdk.flush(alice, 2)) == (403, "consent_withdrawn")
+    assert sdk.flush(bob, 2).status_code == 202
+    assert sdk.decide(bob).state("B034") is State.PRESENT
+    assert sdk.flush(sdk.open(record, at=day)).status_code == 202
+
+
+def test_ids_that_shoppers_share_are_those_that_the_sdk_makes_of_a_tcf_string():
+    """Prefix of the one id that the SDK makes itself; all others are the shop's."""
+    source = Path(__file__).parents[2] / "sdk_js/src"
+    made = {p.name: re.findall(r"\bid = `([^$`]*)\$", p.read_text()) for p in source.rglob("*.ts")}
+    assert {name: ids for name, ids in made.items() if ids} == {"tcf.ts": [SHARED_RECORDS]}
 
 
 def test_an_order_of_a_withdrawn_session_has_refusals_and_is_decided(sdk):

@@ -45,7 +45,7 @@ def store(tmp_path):
         yield opened
 
 
-def session(token=TOKEN, consent="c", at=NOW, given_at=NOW - 60, merchant="m-17"):
+def session(token=TOKEN, consent="c", at=NOW, given_at=NOW - 60, merchant="m-17", shared=False):
     return Session(
         token=hashed(token),
         nonce=hashed(NONCE),
@@ -55,6 +55,7 @@ def session(token=TOKEN, consent="c", at=NOW, given_at=NOW - 60, merchant="m-17"
         consent=DOOR.digest("session.consent", consent),
         consent_at=given_at,
         purposes={"behavior": True, "device": True},
+        shared=shared,
         opened=at,
         expires=at + EXPIRES_S,
     )
@@ -169,6 +170,21 @@ def test_a_withdrawal_is_of_one_record_and_not_of_all_that_share_its_id(store, g
     store.withdraw(store.find(TOKEN), NOW + 5)
     assert count(store, "another shopper", seq=2)
     assert opened(store, "later", given_at=given_at)
+
+
+def test_nobody_withdraws_for_others_who_share_the_record(store):
+    for shopper in ("alice", "bob"):
+        opened(store, shopper, shared=True)
+        count(store, shopper, flush=replace(GOLDEN, histograms={}))
+    store.withdraw(store.find("alice"), NOW + 5)
+    alice, bob = store.find("alice"), store.find("bob")
+    assert (alice.withdrawn, alice.sums) == (True, None)
+    assert not bob.withdrawn
+    assert bob.sums.counters == GOLDEN.counters
+    with pytest.raises(Forbidden):
+        count(store, "alice", seq=2)
+    assert count(store, "bob", seq=2)
+    assert opened(store, "carol", shared=True)
 
 
 def test_no_byte_of_the_sums_is_left_after_a_withdrawal(store):
