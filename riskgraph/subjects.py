@@ -100,15 +100,17 @@ class Subjects:
 
         Raises:
             Conflict: If a hold keeps the data.
-            StorageUnavailable: If nothing was committed, or the file could not be wiped yet.
+            StorageUnavailable: If the store's data stay, or its file could not be wiped yet: ask again.
         """
+        now = self.clock.now()
         keys = self.store.subjects.extent(who.accounts, who.keys).keys
         if wipe is None:
             wipe = self.store.path.stat().st_size <= WIPED_AT_ONCE_BYTES
-        erased = self.store.subjects.erase(who.accounts, who.keys, self.clock.now(), wipe=wipe)
-        # Afterwards: a hold forbids all of it. Whatever prevents this step, sums go a day later anyway.
-        erased["sessions"] = self.sessions.erase(self._named(keys))
-        return {**erased, "order_ids": sorted(key.split("|", 2)[2] for key in keys)}
+        self.store.subjects.refuse_held(who.accounts, who.keys, now)
+        # Before the orders: without them nobody could tell any more which sessions were theirs.
+        sessions = self.sessions.erase(self._named(keys))
+        erased = self.store.subjects.erase(who.accounts, who.keys, now, wipe=wipe)
+        return {**erased, "sessions": sessions, "order_ids": sorted(key.split("|", 2)[2] for key in keys)}
 
     def hold(self, who: Who, ground: str, by: str, until: float | None) -> int:
         """Keep a person's data against erasure and retention; returns how many subjects these are.

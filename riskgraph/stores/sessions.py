@@ -40,8 +40,8 @@ APPLICATION_ID, SCHEMA_VERSION = 0x52474B02, 2
 TABLES = """
 CREATE TABLE sessions(sid INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE, nonce BLOB NOT NULL,
     merchant TEXT NOT NULL, origin TEXT NOT NULL, key_id TEXT NOT NULL, consent BLOB NOT NULL,
-    consent_at REAL NOT NULL, shared INTEGER NOT NULL, purposes BLOB NOT NULL, opened REAL NOT NULL, expires REAL NOT NULL,
-    order_name BLOB, mark BLOB, withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
+    consent_at REAL NOT NULL, shared INTEGER NOT NULL, purposes BLOB NOT NULL,
+    opened REAL NOT NULL, expires REAL NOT NULL, order_name BLOB, mark BLOB, withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
 CREATE INDEX sessions_expires ON sessions(expires);
 CREATE INDEX sessions_consent ON sessions(consent);
 CREATE INDEX sessions_order ON sessions(order_name) WHERE order_name IS NOT NULL;
@@ -159,8 +159,9 @@ class SessionStore:
                 "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, NULL)",
                 (
                     session.token, session.nonce, session.merchant, session.origin, session.key_id,
-                    session.consent, session.consent_at, session.shared, msgspec.json.encode(session.purposes),
-                    session.opened, session.expires, os.urandom(DIGEST_BYTES),
+                    session.consent, session.consent_at, session.shared,
+                    msgspec.json.encode(session.purposes), session.opened, session.expires,
+                    os.urandom(DIGEST_BYTES),
                 ),
             )  # fmt: skip
 

@@ -17,6 +17,7 @@ from riskgraph import bootstrap
 from riskgraph.collecting import SHARED_RECORDS
 from riskgraph.commands.serve import HideLinks
 from riskgraph.core.catalog import catalog
+from riskgraph.core.errors import StorageUnavailable
 from riskgraph.core.order import parse_order
 from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.governance.keys import create_key
@@ -453,6 +454,23 @@ def test_an_erased_persons_session_goes_and_another_persons_stays(controller, wh
     assert ask(controller, "erase", who).json()["sessions"] == 1
     assert code(controller.flush(mine, 2)) == (403, "unknown_session")
     assert controller.flush(other, 2).status_code == 202
+
+
+def test_an_erasure_that_failed_at_the_sessions_is_whole_when_it_is_asked_for_again(controller, monkeypatch):
+    session = controller.open()
+    controller.flush(session)
+    controller.decide(session)
+    sessions = controller.shop.service.collecting.store
+
+    def full(names):
+        raise StorageUnavailable("the disk is full")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(sessions, "erase", full)
+        assert ask(controller, "erase", {"account": "u-88"}).status_code == 503
+    done = ask(controller, "erase", {"account": "u-88"}).json()
+    assert (done["sessions"], done["orders"]) == (1, 1)
+    assert sessions.find(session["session"]) is None
 
 
 def test_a_held_persons_session_stays(controller):
