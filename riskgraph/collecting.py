@@ -148,6 +148,14 @@ class Collecting:
         nonce = Reader(body).text("nonce", required=True, most=MAX_ID) or ""
         self.store.withdraw(self._session(token, nonce, origin), self.clock.now())
 
+    def purge(self) -> None:
+        """Take out what is over its time, whether anybody opens a session or not.
+
+        Raises:
+            StorageUnavailable: If it stays.
+        """
+        self.store.purge(self.clock.now())
+
     async def nodes(self, order: Order) -> SessionNodes:
         """What the order's session tells of its nodes; see ``ports.BehaviorSource``."""
         return await asyncio.to_thread(self._nodes, order)

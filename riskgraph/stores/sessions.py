@@ -31,7 +31,6 @@ T = TypeVar("T")
 EXPIRES_S = 14_400.0
 DAY_S = 86_400.0
 KEPT_S, PRINTS_S, WITHDRAWN_S = DAY_S, 30 * DAY_S, 400 * DAY_S
-PURGE_EVERY_S = 60.0
 MAX_FLUSHES = 2_000
 REPLAY_BITS = 40.0
 # Counts that so many sessions have had are no sign of a copy.
@@ -41,7 +40,8 @@ TABLES = """
 CREATE TABLE sessions(sid INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE, nonce BLOB NOT NULL,
     merchant TEXT NOT NULL, origin TEXT NOT NULL, key_id TEXT NOT NULL, consent BLOB NOT NULL,
     consent_at REAL NOT NULL, shared INTEGER NOT NULL, purposes BLOB NOT NULL,
-    opened REAL NOT NULL, expires REAL NOT NULL, order_name BLOB, mark BLOB, withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
+    opened REAL NOT NULL, expires REAL NOT NULL, order_name BLOB, mark BLOB,
+    withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
 CREATE INDEX sessions_expires ON sessions(expires);
 CREATE INDEX sessions_consent ON sessions(consent);
 CREATE INDEX sessions_order ON sessions(order_name) WHERE order_name IS NOT NULL;
@@ -132,7 +132,6 @@ class SessionStore:
         self.path = path
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
-        self._purged = 0.0
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
@@ -142,13 +141,12 @@ class SessionStore:
             self._connection = None
 
     def open(self, session: Session) -> None:
-        """Keep a new session; what is over its time goes, at most once a minute.
+        """Keep a new session.
 
         Raises:
             Forbidden: If this consent was withdrawn.
             StorageUnavailable: If nothing was committed.
         """
-        due = session.opened - self._purged >= PURGE_EVERY_S
 
         def work(connection: apsw.Connection) -> None:
             gone = f"SELECT EXISTS(SELECT 1 FROM withdrawn WHERE {_RECORD})"
@@ -165,8 +163,6 @@ class SessionStore:
                 ),
             )  # fmt: skip
 
-        if due:
-            self.purge(session.opened)
         self._write(work)
 
     def find(self, token: str) -> Session | None:
@@ -271,7 +267,6 @@ class SessionStore:
 
         if not self.path.exists():
             return dict.fromkeys(OVER, 0)
-        self._purged = at
         return self._write(work, wipe=True)
 
     def due(self, at: float) -> dict[str, int]:

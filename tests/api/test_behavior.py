@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from riskgraph import bootstrap
+from riskgraph.api.app import create_app, purge_until
 from riskgraph.collecting import SHARED_RECORDS
 from riskgraph.commands.serve import HideLinks
 from riskgraph.core.catalog import catalog
@@ -237,6 +239,39 @@ def test_a_day_after_that_nothing_is_left_for_an_order(sdk, monkeypatch):
     sdk.flush(session)
     later(sdk, monkeypatch, EXPIRES_S + KEPT_S)
     assert sdk.decide(session).state("B034") is State.NOT_DELIVERED
+
+
+def test_a_service_takes_out_what_is_over_its_time_though_nobody_opens_a_session(sdk, monkeypatch):
+    session = sdk.open()
+    sdk.flush(session)
+    store = sdk.shop.service.collecting.store
+    later(sdk, monkeypatch, EXPIRES_S + KEPT_S + 60)
+    before = store.find(session["session"])
+    with TestClient(create_app(sdk.shop.service)) as client:
+        client.get("/healthz")
+    assert before is not None
+    assert store.find(session["session"]) is None
+
+
+def test_purging_goes_on_after_a_failure_until_the_service_ends(caplog):
+    calls = []
+
+    async def run():
+        ended = asyncio.Event()
+
+        def purge():
+            calls.append(len(calls))
+            if len(calls) == 1:
+                raise StorageUnavailable("the disk is full")
+            if len(calls) == 3:
+                loop.call_soon_threadsafe(ended.set)
+
+        loop = asyncio.get_running_loop()
+        await purge_until(ended, purge, every_s=0.0)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+    assert len(calls) == 3
+    assert "disk is full" in caplog.text
 
 
 def later(sdk, monkeypatch, seconds):
