@@ -15,6 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from riskgraph import bootstrap
+from riskgraph.api import behavior
 from riskgraph.api.app import create_app, purge_until
 from riskgraph.collecting import SHARED_RECORDS
 from riskgraph.commands.serve import HideLinks
@@ -22,6 +23,7 @@ from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import StorageUnavailable
 from riskgraph.core.order import parse_order
 from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keys import create_key
 from riskgraph.pipeline import read_session
 from riskgraph.stores.sessions import EXPIRES_S, KEPT_S
@@ -421,6 +423,36 @@ def test_without_storage_the_page_is_told_and_may_come_again(sdk):
     for answer in (sdk.post("/v1/sessions", sdk.opening()), sdk.flush(session), sdk.withdraw(session)):
         assert code(answer) == (503, "storage_unavailable")
         assert answer.headers["access-control-allow-origin"] == ORIGIN
+
+
+def test_a_page_can_read_its_answer_while_the_origins_of_keys_cannot_be_read(sdk, monkeypatch, caplog):
+    session = sdk.open()
+
+    def broken():
+        raise StorageUnavailable("the disk is full")
+
+    monkeypatch.setattr(sdk.shop.service.store, "list_keys", broken)
+    monkeypatch.setattr(behavior, "ORIGINS_S", 0.0)
+    answer = sdk.withdraw(session)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "StorageUnavailable" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/v1/behavior/TOKEN-LOOK-FOR-ME", "/contest/TOKEN-LOOK-FOR-ME"])
+def test_an_error_that_nobody_expected_is_logged_without_the_token_in_its_path(
+    sdk, caplog, monkeypatch, path
+):
+    def broken(*_):
+        raise RuntimeError("LOOK-FOR-ME")
+
+    monkeypatch.setattr(sdk.shop.service.collecting.store, "find", broken)
+    monkeypatch.setattr(ContestLinks, "decision", broken)
+    method = "GET" if "contest" in path else "DELETE"
+    answer = sdk.shop.client.request(method, path, content='{"nonce": "n"}')
+    assert answer.status_code == 500
+    assert "LOOK-FOR-ME" not in caplog.text
+    assert f"RuntimeError on {path.rpartition('/')[0]}/{{" in caplog.text
 
 
 def break_sessions(sdk):
