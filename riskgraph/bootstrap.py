@@ -392,7 +392,8 @@ def open_service(
 
 def open_sessions(settings: Settings) -> SessionStore:
     """Sessions of the browser SDK, beside the journal."""
-    return SessionStore(store_path(settings.store).with_name("sessions.db"))
+    path = store_path(settings.store).with_name("sessions.db")
+    return SessionStore(path, settings.sessions_mib << 20)
 
 
 def open_reviews(

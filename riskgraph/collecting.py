@@ -25,11 +25,11 @@ from riskgraph.core.reader import Reader
 from riskgraph.governance.keys import ApiKey, Authenticator
 from riskgraph.governance.limits import RateLimiter
 from riskgraph.ports import Clock
+from riskgraph.stores.replays import PRINT_BITS, Print
 from riskgraph.stores.sessions import (
     EXPIRES_S,
     KEPT_S,
     WITHDRAWN_S,
-    Print,
     Session,
     SessionStore,
     expired,
@@ -44,8 +44,6 @@ MAX_ID = 200
 # Four a second; a page that is left sends what waits at once.
 FLUSHES, FLUSH_WINDOW_S = 20, 5.0
 DEFAULT_PER_SECOND = 50
-# Smaller histograms are equal by chance.
-PRINT_BITS = 8.0
 CLOCK_SKEW_S = 300.0
 # Ids that the SDK makes of a TCF string (sdk_js/src/addons/tcf.ts): shoppers who chose alike on one day share
 # id and time.

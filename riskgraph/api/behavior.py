@@ -172,9 +172,7 @@ class ShopOrigins(CORSMiddleware):
             self._read = now
             try:
                 self._known = self._origins()
-            except (
-                Exception
-            ) as failure:  # whatever the store raises, a page has to be able to read its answer
+            except Exception as failure:  # whatever it is, pages must be able to read answers
                 _LOG.warning("origins of publishable keys cannot be read: %s", type(failure).__name__)
         return origin in self._known
 

@@ -37,7 +37,7 @@ def known(request: Request, failure: RiskgraphError) -> JSONResponse:
 
 
 def template(request: Request) -> str:
-    """The path of a request as its route writes it: tokens of sessions and of contest links stand in paths."""
+    """The path of a request as its route writes it: paths have tokens of sessions and contest links."""
     return str(getattr(request.scope.get("route"), "path", f"{request.method} before its route"))
 
 

@@ -3,18 +3,18 @@
 Nothing raw lies here: tokens and nonces are hashed, consent ids and order keys are keyed digests, and what a
 session sent is added up and not kept one by one. Rows go a day after their session has expired.
 
-A *print* is a keyed digest of one histogram's counts, under a random mark of its session. It stays for 30
-days, and names nobody once the session's row has gone, or its mark at a withdrawal.
+A *print* (:mod:`riskgraph.stores.replays`) lies under a random mark of its session. It stays for 30 days, and
+names nobody once the session's row has gone, or its mark at a withdrawal.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,23 +25,23 @@ import msgspec
 from riskgraph.core.behavior import Flush, Sums
 from riskgraph.core.door import DIGEST_BYTES, Door
 from riskgraph.core.errors import Conflict, Forbidden, SessionExpired, StorageUnavailable
+from riskgraph.stores.replays import LEFT_BY_FLUSHES, Print, forget_oldest, leave, replayed
 from riskgraph.stores.schema import BUSY_MS, check_sqlite, storage_errors
 
 T = TypeVar("T")
+_LOG = logging.getLogger("riskgraph.stores.sessions")
 EXPIRES_S = 14_400.0
 DAY_S = 86_400.0
 KEPT_S, PRINTS_S, WITHDRAWN_S = DAY_S, 30 * DAY_S, 400 * DAY_S
 MAX_FLUSHES = 2_000
-REPLAY_BITS = 40.0
-# Counts that so many sessions have had are no sign of a copy.
-COMMON = 200
+MOST_BYTES = 1 << 30
 APPLICATION_ID, SCHEMA_VERSION = 0x52474B02, 2
 TABLES = """
 CREATE TABLE sessions(sid INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE, nonce BLOB NOT NULL,
     merchant TEXT NOT NULL, origin TEXT NOT NULL, key_id TEXT NOT NULL, consent BLOB NOT NULL,
     consent_at REAL NOT NULL, shared INTEGER NOT NULL, purposes BLOB NOT NULL,
     opened REAL NOT NULL, expires REAL NOT NULL, order_name BLOB, mark BLOB,
-    withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
+    printed INTEGER NOT NULL DEFAULT 0, withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
 CREATE INDEX sessions_expires ON sessions(expires);
 CREATE INDEX sessions_consent ON sessions(consent);
 CREATE INDEX sessions_order ON sessions(order_name) WHERE order_name IS NOT NULL;
@@ -62,7 +62,7 @@ OVER = {
 _RECORD = "consent=? AND consent_at=?"
 _COLUMNS = (
     "sid, token, nonce, merchant, origin, key_id, consent, consent_at, shared, purposes, opened, "
-    "expires, order_name, mark, withdrawn, sums"
+    "expires, order_name, mark, printed, withdrawn, sums"
 )
 
 
@@ -76,6 +76,7 @@ class Session:
         shared: Whether other shoppers may have that very record, so that it names nobody.
         order_name: Of the order that named it first, see :func:`order_name`.
         mark: Of its prints; None once it was withdrawn.
+        printed: How many prints it left.
         sums: Empty where nothing came yet, or it was withdrawn.
     """
 
@@ -92,21 +93,13 @@ class Session:
     shared: bool = False
     order_name: bytes | None = None
     mark: bytes | None = None
+    printed: int = 0
     withdrawn: bool = False
     sums: Sums | None = None
     sid: int = 0
 
     def granted(self) -> list[str]:
         return [purpose for purpose, given in self.purposes.items() if given]
-
-
-@dataclass(frozen=True, slots=True)
-class Print:
-    """What one histogram leaves behind: ``name`` is that of its signal, ``bits`` how surprising it is."""
-
-    digest: bytes
-    name: str
-    bits: float
 
 
 def hashed(token: str) -> bytes:
@@ -126,10 +119,13 @@ class SessionStore:
 
     Args:
         path: The file; made, readable by its owner only, if it is not there.
+        most_bytes: What may lie in it; beyond, sessions and flushes are refused until something has gone, and
+            prints have half of it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
+        self.path, self.most_bytes = path, most_bytes
+        self._full = False
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
 
@@ -145,16 +141,17 @@ class SessionStore:
 
         Raises:
             Forbidden: If this consent was withdrawn.
-            StorageUnavailable: If nothing was committed.
+            StorageUnavailable: If nothing was committed, or the file has no more room.
         """
 
         def work(connection: apsw.Connection) -> None:
+            self._refuse_full(connection)
             gone = f"SELECT EXISTS(SELECT 1 FROM withdrawn WHERE {_RECORD})"
             if connection.execute(gone, (session.consent, session.consent_at)).get:
                 raise withdrawn()
             connection.execute(
                 f"INSERT INTO sessions({_COLUMNS}) "
-                "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, NULL)",
+                "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, 0, NULL)",
                 (
                     session.token, session.nonce, session.merchant, session.origin, session.key_id,
                     session.consent, session.consent_at, session.shared,
@@ -183,9 +180,14 @@ class SessionStore:
             Forbidden: If the session was withdrawn meanwhile.
             SessionExpired: If its time is over.
             Conflict: If another session sent these histograms, or this one has had 2,000 flushes.
-            StorageUnavailable: If nothing was committed.
+            StorageUnavailable: If nothing was committed, or the file has no more room.
         """
-        return self._write(partial(_count, session.token, flush, prints, at))
+
+        def work(connection: apsw.Connection) -> bool:
+            self._refuse_full(connection)
+            return _count(session.token, flush, prints, at, connection)
+
+        return self._write(work)
 
     def withdraw(self, session: Session, at: float) -> None:
         """Forget what was gathered under a consent, in every session that rests on the same record.
@@ -256,13 +258,18 @@ class SessionStore:
             return [_session(row) for name in names for row in connection.execute(query, (name,))]
 
     def purge(self, at: float) -> dict[str, int]:
-        """Take out what is over its time; returns how many sessions, prints and withdrawals that were."""
+        """Take out what is over its time; returns how many sessions, prints and withdrawals that were.
+
+        Where prints have more than their half of the file, the oldest go before their time.
+        """
 
         def work(connection: apsw.Connection) -> dict[str, int]:
             counts = {}
             for table, where in OVER.items():
                 connection.execute(f"DELETE FROM {table} WHERE {where}", (at,))
                 counts[table] = connection.changes()
+            if used_bytes(connection) > self.most_bytes // 2:
+                counts["prints"] += forget_oldest(self.most_bytes // 2, connection)
             return counts
 
         if not self.path.exists():
@@ -276,6 +283,14 @@ class SessionStore:
         with self._opened() as connection:
             rows = {t: f"SELECT count(*) FROM {t} WHERE {where}" for t, where in OVER.items()}
             return {table: connection.execute(query, (at,)).get for table, query in rows.items()}
+
+    def _refuse_full(self, connection: apsw.Connection) -> None:
+        full = used_bytes(connection) > self.most_bytes
+        if full and not self._full:
+            _LOG.error("%s has all that RISKGRAPH_SESSIONS_MIB gives it: sessions are refused", self.path)
+        self._full = full
+        if full:
+            raise StorageUnavailable("there is no more room for sessions: come again later")
 
     def _write(self, work: Callable[[apsw.Connection], T], *, wipe: bool = False) -> T:
         """One transaction; afterwards, where bytes must not stay, an empty write-ahead log."""
@@ -301,6 +316,12 @@ class SessionStore:
             if self._connection is None:
                 self._connection = _connect(self.path)
             yield self._connection
+
+
+def used_bytes(connection: apsw.Connection) -> int:
+    """What lies in the file; free pages are filled again before it grows."""
+    pages = int(connection.pragma("page_count")) - int(connection.pragma("freelist_count"))
+    return pages * int(connection.pragma("page_size"))
 
 
 def withdrawn() -> Forbidden:
@@ -370,28 +391,14 @@ def _count(
         return False
     if connection.execute("SELECT count(*) FROM flushes WHERE sid=?", (now.sid,)).get >= MAX_FLUSHES:
         raise Conflict(f"a session has at most {MAX_FLUSHES} flushes", code="session_full")
-    _refuse_replayed(now.mark or b"", prints, connection)
+    mark = now.mark or b""
+    if replayed(mark, prints, connection):
+        raise Conflict("another session sent these histograms, count for count", code="behavior_replayed")
     sums = now.sums or Sums()
     sums.add(flush)
     connection.execute("INSERT INTO flushes VALUES(?, ?)", (now.sid, flush.seq))
     packed = msgspec.json.encode(asdict(sums))
-    connection.execute("UPDATE sessions SET sums=? WHERE sid=?", (packed, now.sid))
-    rows = [(one.digest, now.mark, one.name, one.bits, at) for one in prints]
-    connection.executemany("INSERT OR IGNORE INTO prints VALUES(?, ?, ?, ?, ?)", rows)
+    left = leave(mark, prints, LEFT_BY_FLUSHES - now.printed, at, connection)
+    update = "UPDATE sessions SET sums=?, printed=printed+? WHERE sid=?"
+    connection.execute(update, (packed, left, now.sid))
     return True
-
-
-def _refuse_replayed(mark: bytes, prints: Sequence[Print], connection: apsw.Connection) -> None:
-    """Check that no one other session left these prints, so many that chance does not explain it.
-
-    Histograms of one signal in several zones hold the same movements: the largest of them speaks for all.
-    """
-    found: dict[bytes, dict[str, float]] = {}
-    for one in prints:
-        query = "SELECT mark FROM prints WHERE digest=? AND mark<>? LIMIT ?"
-        others: list[Any] = connection.execute(query, (one.digest, mark, COMMON + 1)).fetchall()
-        for (other,) in others if len(others) <= COMMON else ():
-            names = found.setdefault(other, {})
-            names[one.name] = max(names.get(one.name, 0.0), one.bits)
-    if any(sum(names.values()) >= REPLAY_BITS for names in found.values()):
-        raise Conflict("another session sent these histograms, count for count", code="behavior_replayed")

@@ -440,9 +440,7 @@ def test_a_page_can_read_its_answer_while_the_origins_of_keys_cannot_be_read(sdk
 
 
 @pytest.mark.parametrize("path", ["/v1/behavior/TOKEN-LOOK-FOR-ME", "/contest/TOKEN-LOOK-FOR-ME"])
-def test_an_error_that_nobody_expected_is_logged_without_the_token_in_its_path(
-    sdk, caplog, monkeypatch, path
-):
+def test_an_unexpected_error_is_logged_without_the_token_in_its_path(sdk, caplog, monkeypatch, path):
     def broken(*_):
         raise RuntimeError("LOOK-FOR-ME")
 

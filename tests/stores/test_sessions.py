@@ -19,18 +19,19 @@ from riskgraph.collecting import Collecting
 from riskgraph.core.behavior import MAP, Flush, evidence_bits
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Conflict, Forbidden, SessionExpired, StorageUnavailable
+from riskgraph.stores.replays import LEFT_AT_ONCE, LEFT_BY_FLUSHES, PRINT_BYTES, REPLAY_BITS
 from riskgraph.stores.sessions import (
     DAY_S,
     EXPIRES_S,
     KEPT_S,
     MAX_FLUSHES,
     PRINTS_S,
-    REPLAY_BITS,
     WITHDRAWN_S,
     Session,
     SessionStore,
     hashed,
     order_name,
+    used_bytes,
 )
 
 NOW = 1_790_000_000.0
@@ -264,7 +265,7 @@ def test_a_moment_of_typing_is_no_evidence_of_a_replay(store):
 
 
 def test_counts_that_many_sessions_have_had_are_no_sign_of_a_copy(store, monkeypatch):
-    monkeypatch.setattr("riskgraph.stores.sessions.COMMON", 2)
+    monkeypatch.setattr("riskgraph.stores.replays.COMMON", 2)
     few = {name: bins for name, bins in LONG.histograms.items() if evidence_bits(bins) < REPLAY_BITS}
     parts = [replace(LONG, histograms={name: bins}) for name, bins in few.items()]
     for i in range(3):
@@ -306,6 +307,69 @@ def test_histograms_of_one_signal_in_two_zones_count_as_evidence_once(store):
     opened(store, "b", consent="another")
     assert count(store, "a", flush=both)
     assert count(store, "b", flush=both)
+
+
+def left(store):
+    with store._opened() as connection:
+        return connection.execute("SELECT count(*) FROM prints").get
+
+
+def test_a_flush_leaves_a_few_prints_and_a_session_no_more_than_so_many(store):
+    opened(store)
+    count(store, flush=drawn(0, 1.0))
+    assert len(prints(drawn(0, 1.0))) > left(store) == LEFT_AT_ONCE
+    for seq in range(2, LEFT_BY_FLUSHES // LEFT_AT_ONCE + 9):
+        assert count(store, seq=seq, flush=drawn(seq, 1.0))
+    assert left(store) == LEFT_BY_FLUSHES == store.find(TOKEN).printed
+
+
+def test_a_print_takes_no_more_room_than_is_reckoned(store):
+    for i in range(40):
+        opened(store, f"t{i}", consent=f"c{i}")
+        for seq in range(25):
+            count(store, f"t{i}", seq=seq, flush=replace(drawn(100 * i + seq, 1.0), counters={}))
+    with store._opened() as connection:
+        connection.execute("VACUUM")
+        before = used_bytes(connection)
+        prints_left = connection.execute("SELECT count(*) FROM prints").get
+        connection.execute("DELETE FROM prints")
+        connection.execute("VACUUM")
+        assert PRINT_BYTES * 0.7 < (before - used_bytes(connection)) / prints_left <= PRINT_BYTES
+
+
+def flood(store):
+    for i in range(10_000):
+        opened(store, f"t{i}", consent=f"c{i}")
+
+
+def test_a_file_that_is_full_takes_no_more_and_still_serves_orders_and_withdrawals(tmp_path):
+    with closing(SessionStore(tmp_path / "sessions.db", most_bytes=300_000)) as store:
+        opened(store, "mine")
+        with pytest.raises(StorageUnavailable, match="room"):
+            flood(store)
+        assert store.path.stat().st_size < 400_000
+        with pytest.raises(StorageUnavailable, match="room"):
+            count(store, "mine")
+        assert store.bind("mine", order_name(DOOR, "m-17|own_web|1"), "m-17") is not None
+        store.withdraw(store.find("mine"), NOW + 5)
+        later = NOW + EXPIRES_S + KEPT_S + 1
+        store.purge(later)
+        assert opened(store, "later", at=later, consent="later")
+
+
+def test_prints_have_half_of_the_file_and_the_oldest_go_first(tmp_path):
+    with closing(SessionStore(tmp_path / "sessions.db", most_bytes=160_000)) as store:
+        for i in range(45):
+            opened(store, f"t{i}", consent=f"c{i}")
+            for seq in range(2):
+                count(store, f"t{i}", seq=seq, flush=drawn(2 * i + seq, 1.0), at=NOW + i)
+            store.withdraw(store.find(f"t{i}"), NOW + i)
+        assert store.purge(NOW + 60)["prints"] > 0
+        assert 0 < left(store) <= 80_000 // PRINT_BYTES
+        opened(store, "thief", consent="thief")
+        with pytest.raises(Conflict):
+            count(store, "thief", flush=drawn(2 * 44, 1.0))
+        assert count(store, "thief", flush=drawn(0, 1.0))
 
 
 @given(st.sets(st.integers(0, 2**32), min_size=2, max_size=4), st.sampled_from([0.05, 0.3, 1.0]))
