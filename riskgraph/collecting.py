@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,7 +130,7 @@ class Collecting:
         self.limiter.check(f"session {session.sid}", FLUSHES, at, FLUSH_WINDOW_S)
         self._limit(key, "flushes")
         refuse_ungranted(flush, session.granted())
-        return self.store.count(session, flush, self._prints(session.merchant, flush), now)
+        return self.store.count(session, flush, self._prints(session.merchant, flush.histograms), now)
 
     def withdraw(self, token: str, body: Mapping[str, Any], origin: str | None) -> None:
         """Forget all that was gathered under the consent of a session (GDPR Art. 7(3), 17; PIPL Art. 15, 47).
@@ -166,14 +166,18 @@ class Collecting:
             return NOTHING
         if session.withdrawn:
             return SessionNodes({}, refused(session.purposes))
-        if self.clock.now() >= session.expires + KEPT_S:
+        now, sums = self.clock.now(), session.sums or Sums()
+        if now >= session.expires + KEPT_S:
+            return NOTHING
+        if not self.store.vouch(session, self._prints(session.merchant, sums.histograms), now):
+            _LOG.warning("an order names a session with another one's counts: it goes without")
             return NOTHING
         stated = order.consent.purposes
         granted = [purpose for purpose in session.granted() if stated.get(purpose, True)]
         declined = [
             purpose for purpose, given in session.purposes.items() if not (given or purpose in stated)
         ]
-        told = nodes(session.sums or Sums(), granted)
+        told = nodes(sums, granted)
         return SessionNodes(told.values, {**told.absent, **refused(declined)})
 
     def _session(self, token: str, nonce: str, origin: str | None) -> Session:
@@ -191,8 +195,8 @@ class Collecting:
     def _consent(self, merchant: str, record: str) -> bytes:
         return self.door.digest("session.consent", f"{merchant}\0{record}")
 
-    def _prints(self, merchant: str, flush: Flush) -> list[Print]:
-        found = ((key, counts, evidence_bits(counts)) for key, counts in flush.histograms.items())
+    def _prints(self, merchant: str, histograms: Mapping[str, Sequence[int]]) -> list[Print]:
+        found = ((key, tuple(counts), evidence_bits(counts)) for key, counts in histograms.items())
         return [
             Print(self.door.digest("session.print", f"{merchant}\0{key}\0{counts}"), key.split(".")[1], bits)
             for key, counts, bits in found

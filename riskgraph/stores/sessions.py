@@ -25,7 +25,7 @@ import msgspec
 from riskgraph.core.behavior import Flush, Sums
 from riskgraph.core.door import DIGEST_BYTES, Door
 from riskgraph.core.errors import Conflict, Forbidden, SessionExpired, StorageUnavailable
-from riskgraph.stores.replays import LEFT_BY_FLUSHES, Print, forget_oldest, leave, replayed
+from riskgraph.stores.replays import LEFT_BY_FLUSHES, LEFT_IN_ALL, Print, forget_oldest, leave, replayed
 from riskgraph.stores.schema import BUSY_MS, check_sqlite, storage_errors
 
 T = TypeVar("T")
@@ -228,6 +228,30 @@ class SessionStore:
             return now if now is not None and now.order_name == name else None
 
         return self._write(work)
+
+    def vouch(self, session: Session, prints: Sequence[Print], at: float) -> bool:
+        """Whether the sums that an order is about to get are no copy of another session's; they leave prints.
+
+        What was sent in flushes too small to tell anything is one visit in the end.
+
+        Args:
+            session: As :meth:`bind` gave it.
+            prints: Of the histograms of its sums.
+            at: Now, epoch seconds.
+
+        Raises:
+            StorageUnavailable: If that cannot be read or kept.
+        """
+
+        def work(connection: apsw.Connection) -> bool:
+            now = _find(session.token, connection)
+            if now is None or now.mark is None or replayed(now.mark, prints, connection):
+                return False
+            left = leave(now.mark, prints, LEFT_IN_ALL - now.printed, at, connection)
+            connection.execute("UPDATE sessions SET printed=printed+? WHERE sid=?", (left, now.sid))
+            return True
+
+        return not prints or self._write(work)
 
     def erase(self, names: Sequence[bytes]) -> int:
         """Take out the sessions of orders, and rewrite the file; returns how many there were."""

@@ -471,6 +471,33 @@ def test_a_replayed_visit_is_refused(sdk):
     assert sdk.decide(thief).state("B014") is State.NOT_DELIVERED
 
 
+def in_small_flushes(sdk, session, bins, names):
+    """One visit of which no flush has evidence for a refusal."""
+    for seq, name in enumerate(names):
+        half = [n // 2 for n in bins]
+        for part, counts in enumerate((half, [a - b for a, b in zip(bins, half, strict=True)])):
+            zones = {"any": {name: {"n": sum(counts), "h": counts}}}
+            answer = sdk.flush(session, 2 * seq + part, zones=zones, counters={"moves": sum(counts)})
+            assert answer.status_code == 202, answer.text
+    return session
+
+
+def test_a_visit_that_is_replayed_in_small_flushes_gives_its_order_nothing(sdk, caplog):
+    bins = [3, 9, 21, 40, 33, 18, 7, 2, 1, 4, 11, 26, 38, 29, 12, 5]
+    names = ("ptr_speed", "ptr_gap", "ptr_accel", "ptr_turn")
+    person = in_small_flushes(sdk, sdk.open(), bins, names)
+    for attempt in (1, 2):
+        assert sdk.decide(person, "A-1", attempt=attempt).state("B014") is State.PRESENT
+    copy_of_it = in_small_flushes(sdk, sdk.open("c-2"), bins, names)
+    assert not caplog.records
+    assert sdk.decide(copy_of_it, "A-2").state("B014") is State.NOT_DELIVERED
+    assert copy_of_it["session"] not in caplog.text
+    assert "another one's counts" in caplog.text
+    other = [n + 1 for n in bins]
+    mine = in_small_flushes(sdk, sdk.open("c-3"), other, names)
+    assert sdk.decide(mine, "A-3").state("B014") is State.PRESENT
+
+
 def test_no_session_token_stands_in_an_access_log():
     path = "/v1/behavior/token-LOOK-FOR-ME"
     record = logging.LogRecord(

@@ -68,7 +68,7 @@ def opened(store, token=TOKEN, **kwargs):
 
 
 def prints(flush, merchant="m-17"):
-    return Collecting(None, None, DOOR, None)._prints(merchant, flush)
+    return Collecting(None, None, DOOR, None)._prints(merchant, flush.histograms)
 
 
 NAMES = [key for key in MAP["histograms"] if key.split(".")[0] in ("any", "address", "browse")]
