@@ -140,11 +140,17 @@ class Collecting:
         Raises:
             Invalid: A field is wrong.
             Forbidden: Unknown session or wrong nonce, or another origin.
+            TooManyRequests: More than four a second of one session.
             StorageUnavailable: If nothing was forgotten.
         """
         _closed(body, ("nonce",), "")
         nonce = Reader(body).text("nonce", required=True, most=MAX_ID) or ""
-        self.store.withdraw(self._session(token, nonce, origin), self.clock.now())
+        session = self._session(token, nonce, origin)
+        # Counted apart from flushes: however many came, a withdrawal must not wait behind them.
+        name = f"withdrawal {session.sid}"
+        self.limiter.check(name, FLUSHES, self.clock.monotonic(), FLUSH_WINDOW_S)
+        if not session.withdrawn:
+            self.store.withdraw(session, self.clock.now())
 
     def purge(self) -> None:
         """Take out what is over its time, whether anybody opens a session or not.

@@ -218,6 +218,20 @@ def test_a_session_that_sends_too_fast_is_told_to_wait(sdk):
     assert 429 in statuses
 
 
+def test_withdrawals_of_a_session_have_a_limit_and_never_wait_behind_its_flushes(sdk, monkeypatch):
+    session = sdk.open()
+    while sdk.flush(session).status_code == 202:
+        pass
+    written = []
+    store = sdk.shop.service.collecting.store
+    whole = store.withdraw
+    monkeypatch.setattr(store, "withdraw", lambda *args: (written.append(args), whole(*args)))
+    answers = [sdk.withdraw(session) for _ in range(30)]
+    assert [answer.status_code for answer in answers[:20]] == [204] * 20
+    assert 429 in [answer.status_code for answer in answers]
+    assert len(written) == 1
+
+
 def test_a_key_has_its_own_limit(sdk):
     with bootstrap.open_keys(sdk.shop.settings) as store:
         sdk.key = create_key(store, roles=["publishable"], org="m-17", origins=[ORIGIN], per_second=1)
