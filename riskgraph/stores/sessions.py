@@ -253,8 +253,13 @@ class SessionStore:
 
         return not prints or self._write(work)
 
-    def erase(self, names: Sequence[bytes]) -> int:
-        """Take out the sessions of orders, and rewrite the file; returns how many there were."""
+    def erase(self, names: Sequence[bytes], *, wipe: bool = True) -> int:
+        """Take out the sessions of orders; returns how many there were.
+
+        Args:
+            names: See :func:`order_name`.
+            wipe: Rewrite the file at once; else that is left to :meth:`wipe`.
+        """
 
         def work(connection: apsw.Connection) -> int:
             erased = 0
@@ -266,12 +271,19 @@ class SessionStore:
         if not self.path.exists():
             return 0
         erased = self._write(work, wipe=True)
-        if erased:
-            # Rows are overwritten; copies that SQLite left when it rearranged pages go with a new file.
+        if erased and wipe:
+            self.wipe()
+        return erased
+
+    def wipe(self) -> None:
+        """Rewrite the file; orders go without their sessions meanwhile.
+
+        Rows that go are overwritten at once; copies that SQLite left when it rearranged pages go with this.
+        """
+        if self.path.exists():
             with self._opened() as connection, suppress(apsw.BusyError, apsw.LockedError):
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return erased
 
     def of_orders(self, names: Sequence[bytes]) -> list[Session]:
         """The sessions of orders that are still kept."""

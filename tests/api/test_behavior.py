@@ -568,7 +568,7 @@ def test_an_erasure_that_failed_at_the_sessions_is_whole_when_it_is_asked_for_ag
     controller.decide(session)
     sessions = controller.shop.service.collecting.store
 
-    def full(names):
+    def full(names, wipe):
         raise StorageUnavailable("the disk is full")
 
     with monkeypatch.context() as failing:
@@ -576,6 +576,18 @@ def test_an_erasure_that_failed_at_the_sessions_is_whole_when_it_is_asked_for_ag
         assert ask(controller, "erase", {"account": "u-88"}).status_code == 503
     done = ask(controller, "erase", {"account": "u-88"}).json()
     assert (done["sessions"], done["orders"]) == (1, 1)
+    assert sessions.find(session["session"]) is None
+
+
+def test_an_erasure_leaves_large_files_of_sessions_to_the_nightly_job(controller, monkeypatch):
+    session = controller.open()
+    controller.flush(session)
+    controller.decide(session)
+    sessions = controller.shop.service.collecting.store
+    monkeypatch.setattr("riskgraph.subjects.WIPED_AT_ONCE_BYTES", -1)
+    monkeypatch.setattr(sessions, "wipe", lambda: pytest.fail("orders would wait"))
+    done = ask(controller, "erase", {"account": "u-88"}).json()
+    assert (done["sessions"], done["wiped"]) == (1, False)
     assert sessions.find(session["session"]) is None
 
 

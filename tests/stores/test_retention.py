@@ -116,6 +116,15 @@ def test_a_dry_run_changes_no_byte(store):
     assert (store._fetch("SELECT * FROM orders"), store._fetch("SELECT * FROM decisions")) == before
 
 
+def test_the_nightly_job_rewrites_the_file_of_sessions_and_a_dry_run_does_not(store, monkeypatch):
+    wiped = []
+    monkeypatch.setattr(SessionStore, "wipe", lambda sessions: wiped.append(sessions.path.name))
+    retention.run(store, sessions_of(store), profile(), Now(), dry_run=True)
+    assert wiped == []
+    retention.run(store, sessions_of(store), profile(), Now(), dry_run=False)
+    assert wiped == ["sessions.db"]
+
+
 def test_what_somebody_ordered_to_keep_stays_until_that_ends(store):
     add(store, "a", 120)
     add(store, "b", 120, account="bob")

@@ -215,6 +215,19 @@ def test_an_erasure_takes_out_the_session_of_the_order_alone(store):
     assert not traces(store)
 
 
+def test_a_large_file_is_rewritten_when_nobody_waits(store):
+    for i in range(200):
+        opened(store, f"t{i}", consent=f"c{i}")
+        count(store, f"t{i}")
+        store.bind(f"t{i}", order_name(DOOR, f"m-17|own_web|{i}"), "m-17")
+    before = store.path.stat().st_size
+    assert store.erase([order_name(DOOR, f"m-17|own_web|{i}") for i in range(150)], wipe=False) == 150
+    assert store.path.stat().st_size >= before
+    store.wipe()
+    assert store.path.stat().st_size < before / 2
+    assert store.find("t199") is not None
+
+
 @pytest.mark.parametrize(
     ("table", "kept_s"), [("sessions", EXPIRES_S + KEPT_S), ("prints", PRINTS_S), ("withdrawn", WITHDRAWN_S)]
 )
