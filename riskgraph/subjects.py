@@ -94,8 +94,8 @@ class Subjects:
 
         Args:
             who: Whose data.
-            wipe: Rewrite both files at once, which holds up decisions and sessions meanwhile; None does so up to
-                256 MiB each.
+            wipe: Rewrite both files at once, which holds up decisions and sessions meanwhile; None does so
+                up to 256 MiB each.
 
         Returns:
             How much was taken out, ``wiped``, and ``order_ids``, which ``riskgraph sandbox erase`` takes.

@@ -59,6 +59,7 @@ OVER = {
     "prints": f"at < ? - {PRINTS_S}",
     "withdrawn": f"since < ? - {WITHDRAWN_S}",
 }
+_PRAGMAS = {"journal_mode": "WAL", "synchronous": "NORMAL", "foreign_keys": True, "secure_delete": True}
 _RECORD = "consent=? AND consent_at=?"
 _COLUMNS = (
     "sid, token, nonce, merchant, origin, key_id, consent, consent_at, shared, purposes, opened, "
@@ -329,18 +330,24 @@ class SessionStore:
             raise StorageUnavailable("there is no more room for sessions: come again later")
 
     def _write(self, work: Callable[[apsw.Connection], T], *, wipe: bool = False) -> T:
-        """One transaction; afterwards, where bytes must not stay, an empty write-ahead log."""
+        """One transaction; of what must go, on the disk when it returns, and an empty write-ahead log."""
         with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            if wipe:
+                connection.execute("PRAGMA synchronous=FULL")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 done = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            finally:
+                if wipe:
+                    connection.execute("PRAGMA synchronous=NORMAL")
             if wipe:
-                # A reader of another process may be in the way; the next time does it then.
+                # A reader of another process may be in the way: the commit is on the disk, and bytes of what
+                # went stay in the log until the next time.
                 with suppress(apsw.BusyError):
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return done
@@ -376,9 +383,10 @@ def _connect(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path), statementcachesize=100)
     try:
         connection.set_busy_timeout(BUSY_MS)
-        # A power cut may cost the last flushes, never a withdrawal: the checkpoint behind it is synced.
-        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA secure_delete=ON")
+        # A power cut may cost the last flushes, never a withdrawal, an erasure or a purge: see ``_write``.
+        # One by one: of several in a string, apsw runs none after the first that gives a row.
+        for name, value in _PRAGMAS.items():
+            connection.pragma(name, value)
         # One process makes the tables; another that comes at the same moment finds them.
         connection.execute("BEGIN IMMEDIATE")
         _prepare(path, connection)

@@ -7,6 +7,7 @@ import stat
 import threading
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -29,6 +30,7 @@ from riskgraph.stores.sessions import (
     WITHDRAWN_S,
     Session,
     SessionStore,
+    _connect,
     hashed,
     order_name,
     used_bytes,
@@ -196,6 +198,43 @@ def test_no_byte_of_the_sums_is_left_after_a_withdrawal(store):
     assert not traces(store)
 
 
+class CountedFile(apsw.VFSFile):
+    def xSync(self, flags):
+        CountedSyncs.logs += self.is_log
+        return super().xSync(flags)
+
+
+class CountedSyncs(apsw.VFS):
+    """The system's files, with a count of how often a write-ahead log was sent to the disk."""
+
+    logs = 0
+
+    def xOpen(self, name, flags):
+        file = CountedFile("", name, flags)
+        file.is_log = str(name).endswith("-wal")
+        return file
+
+
+def test_a_withdrawal_is_on_the_disk_though_a_reader_keeps_the_log_from_being_emptied(tmp_path, monkeypatch):
+    files = CountedSyncs("counted", "")
+    monkeypatch.setattr(apsw, "Connection", partial(apsw.Connection, vfs="counted"))
+    with closing(SessionStore(tmp_path / "sessions.db")) as store, closing(_connect(store.path)) as reader:
+        opened(store)
+        store._connection.set_busy_timeout(0)
+        store.purge(NOW)  # so that the reader has all that it reads in the file itself
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM sessions").get == 1
+        count(store, seq=1)
+        before = files.logs
+        count(store, seq=2)
+        assert files.logs == before
+        store.withdraw(store.find(TOKEN), NOW + 5)
+        after = files.logs
+        assert after > before
+        assert opened(store, "next", consent="another")
+        assert files.logs == after
+
+
 def traces(store):
     """Files in which bytes of sums lie."""
     return [file.name for file in store.path.parent.iterdir() if b'"any.ptr_speed"' in file.read_bytes()]
@@ -240,6 +279,20 @@ def test_what_is_over_its_time_goes_and_not_earlier(store, table, kept_s):
     before = store.due(NOW + kept_s + 1)
     assert store.purge(NOW + kept_s + 1) == before
     assert not any(store.due(NOW + kept_s + 1).values())
+
+
+@pytest.mark.parametrize("how", ["purged", "erased"])
+def test_numbers_of_flushes_go_with_their_session(store, how):
+    opened(store)
+    name = order_name(DOOR, "m-17|own_web|1")
+    count(store)
+    store.bind(TOKEN, name, "m-17")
+    if how == "purged":
+        store.purge(NOW + EXPIRES_S + KEPT_S + 1)
+    else:
+        store.erase([name])
+    with store._opened() as connection:
+        assert connection.execute("SELECT count(*) FROM flushes").get == 0
 
 
 def test_a_file_of_something_else_is_left_alone(tmp_path):
