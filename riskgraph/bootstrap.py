@@ -392,7 +392,8 @@ def open_service(
 
 def open_sessions(settings: Settings) -> SessionStore:
     """Sessions of the browser SDK, beside the journal."""
-    path = store_path(settings.store).with_name("sessions.db")
+    journal = store_path(settings.store)
+    path = journal.with_name(f"{journal.name}-sessions")
     return SessionStore(path, settings.sessions_mib << 20)
 
 

@@ -26,6 +26,7 @@ from riskgraph.core.subgraph import OrderSubgraph, State
 from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keys import create_key
 from riskgraph.pipeline import read_session
+from riskgraph.settings import Settings
 from riskgraph.stores.sessions import EXPIRES_S, KEPT_S
 from riskgraph.subjects import who_is
 from tests.api.conftest import order
@@ -470,9 +471,16 @@ def test_an_unexpected_error_is_logged_without_the_token_in_its_path(sdk, caplog
 def break_sessions(sdk):
     store = sdk.shop.service.collecting.store
     store.close()
-    for file in store.path.parent.glob("sessions.db*"):
+    for file in store.path.parent.glob(f"{store.path.name}*"):
         file.unlink()
     store.path.write_bytes(b"no database" * 1000)
+
+
+def test_two_journals_of_a_folder_have_sessions_of_their_own(tmp_path):
+    urls = [f"sqlite:///{tmp_path}/{name}" for name in ("riskgraph.db", "riskgraph", "other.db")]
+    paths = {bootstrap.open_sessions(Settings(home=tmp_path, store_url=url)).path for url in urls}
+    assert len(paths) == 3
+    assert {path.parent for path in paths} == {tmp_path}
 
 
 def test_a_replayed_visit_is_refused(sdk):

@@ -53,7 +53,7 @@ def run(store, at=NOW):
 
 
 def sessions_of(store):
-    return SessionStore(store.path.with_name("sessions.db"))
+    return SessionStore(store.path.with_name("riskgraph.db-sessions"))
 
 
 def reports(store):
@@ -122,7 +122,7 @@ def test_the_nightly_job_rewrites_the_file_of_sessions_and_a_dry_run_does_not(st
     retention.run(store, sessions_of(store), profile(), Now(), dry_run=True)
     assert wiped == []
     retention.run(store, sessions_of(store), profile(), Now(), dry_run=False)
-    assert wiped == ["sessions.db"]
+    assert wiped == ["riskgraph.db-sessions"]
 
 
 def test_what_somebody_ordered_to_keep_stays_until_that_ends(store):

@@ -44,7 +44,7 @@ TOKEN, NONCE = "token-LOOK-FOR-ME", "nonce-LOOK-FOR-ME"
 
 @pytest.fixture
 def store(tmp_path):
-    with closing(SessionStore(tmp_path / "sessions.db")) as opened:
+    with closing(SessionStore(tmp_path / "riskgraph.db-sessions")) as opened:
         yield opened
 
 
@@ -218,7 +218,10 @@ class CountedSyncs(apsw.VFS):
 def test_a_withdrawal_is_on_the_disk_though_a_reader_keeps_the_log_from_being_emptied(tmp_path, monkeypatch):
     files = CountedSyncs("counted", "")
     monkeypatch.setattr(apsw, "Connection", partial(apsw.Connection, vfs="counted"))
-    with closing(SessionStore(tmp_path / "sessions.db")) as store, closing(_connect(store.path)) as reader:
+    with (
+        closing(SessionStore(tmp_path / "riskgraph.db-sessions")) as store,
+        closing(_connect(store.path)) as reader,
+    ):
         opened(store)
         store._connection.set_busy_timeout(0)
         store.purge(NOW)  # so that the reader has all that it reads in the file itself
@@ -296,7 +299,7 @@ def test_numbers_of_flushes_go_with_their_session(store, how):
 
 
 def test_a_file_of_something_else_is_left_alone(tmp_path):
-    path = tmp_path / "sessions.db"
+    path = tmp_path / "riskgraph.db-sessions"
     connection = apsw.Connection(str(path))
     connection.execute("CREATE TABLE mine(a)")
     connection.close()
@@ -305,7 +308,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path):
 
 
 def test_a_damaged_file_is_told_when_it_is_needed_and_not_at_a_start(tmp_path):
-    path = tmp_path / "sessions.db"
+    path = tmp_path / "riskgraph.db-sessions"
     path.write_bytes(b"no database" * 1000)
     with closing(SessionStore(path)) as store, pytest.raises(StorageUnavailable):
         store.find(TOKEN)
@@ -409,7 +412,7 @@ def flood(store):
 
 
 def test_a_file_that_is_full_takes_no_more_and_still_serves_orders_and_withdrawals(tmp_path):
-    with closing(SessionStore(tmp_path / "sessions.db", most_bytes=300_000)) as store:
+    with closing(SessionStore(tmp_path / "riskgraph.db-sessions", most_bytes=300_000)) as store:
         opened(store, "mine")
         with pytest.raises(StorageUnavailable, match="room"):
             flood(store)
@@ -424,7 +427,7 @@ def test_a_file_that_is_full_takes_no_more_and_still_serves_orders_and_withdrawa
 
 
 def test_prints_have_half_of_the_file_and_the_oldest_go_first(tmp_path):
-    with closing(SessionStore(tmp_path / "sessions.db", most_bytes=160_000)) as store:
+    with closing(SessionStore(tmp_path / "riskgraph.db-sessions", most_bytes=160_000)) as store:
         for i in range(45):
             opened(store, f"t{i}", consent=f"c{i}")
             for seq in range(2):
@@ -440,7 +443,7 @@ def test_prints_have_half_of_the_file_and_the_oldest_go_first(tmp_path):
 
 @given(st.sets(st.integers(0, 2**32), min_size=2, max_size=4), st.sampled_from([0.05, 0.3, 1.0]))
 def test_independent_visits_are_not_taken_for_replays_and_copies_are(tmp_path_factory, seeds, shape):
-    with closing(SessionStore(tmp_path_factory.mktemp("sessions") / "sessions.db")) as store:
+    with closing(SessionStore(tmp_path_factory.mktemp("sessions") / "riskgraph.db-sessions")) as store:
         flushes = [drawn(seed, shape) for seed in sorted(seeds)]
         for i, flush in enumerate(flushes):
             opened(store, f"t{i}", consent=f"c{i}")
