@@ -16,6 +16,7 @@ from typing import Any
 
 from riskgraph.collecting import Collecting
 from riskgraph.core.baseline import Baseline
+from riskgraph.core.baseline_view import Views
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
@@ -38,7 +39,7 @@ from riskgraph.governance.signing import (
 from riskgraph.models import Model, load_model
 from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.parity import read_parity
-from riskgraph.models.reference import open_seeing, read_reference, view_in_force
+from riskgraph.models.reference import read_reference, views_in_force, views_of
 from riskgraph.models.registry import POINTER_FILE, Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import BehaviorSource, Clock, Shadow
@@ -323,9 +324,11 @@ def open_line(
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), clock or SystemClock()
     read_tables()
-    view = None
+    views = Views()
     if serving.model is not None:
-        view = view_in_force(serving.model.card, serving.reference, settings.baseline, profile.simulated)
+        views = views_in_force(
+            serving.model.card, serving.reference, settings.baseline, profile.simulated, serving.enforces_for
+        )
     return Line(
         door=open_door(settings),
         store=store,
@@ -334,13 +337,13 @@ def open_line(
         explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
         writer=MerchantReportWriter(
-            profile, tree, clock, serving.model, serving.enforces_for, serving.parity, view
+            profile, tree, clock, serving.model, serving.enforces_for, serving.parity, views
         ),
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
         find_counterfactual=find_counterfactual,
-        view=view,
+        views=views,
         behavior=behavior,
     )
 
@@ -354,11 +357,14 @@ def open_service(
         ModelUnavailable: If a challenger's folder holds no sound model.
     """
     profile = profile or load_profile(settings)
-    others = [open_seeing(path, settings.baseline, profile.simulated) for path in challengers]
+    others = [load_model(path) for path in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.store, open_secrets(settings), neo4j=neo4j_options(settings))
-    shadow = Challengers(others, load_tree(settings), store) if others else None
     serving = open_serving(settings, store.enforced_merchants)
+    # Whoever is to take the champion's place is shown what it would be shown there.
+    promoted = serving.enforces_for
+    views = [views_of(path, settings.baseline, profile.simulated, promoted) for path in challengers]
+    shadow = Challengers(others, load_tree(settings), store, views) if others else None
     if serving.problem:
         _LOG.error("%s", serving.problem)
     clock, authenticator, sessions = SystemClock(), Authenticator(store), open_sessions(settings)

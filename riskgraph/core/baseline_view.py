@@ -10,6 +10,7 @@ until calibrated*. What is stored is never touched, or no baseline could ever be
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -223,6 +224,27 @@ class BaselineView:
             "device_class": device_classes()[device_of(subgraph)],
             "unseen": self.unseen(subgraph),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """By which view a model sees the orders of each merchant; without any it sees what is stored.
+
+    Attributes:
+        other: Of every merchant that is not named.
+        named: By merchant id.
+    """
+
+    other: BaselineView | None = None
+    named: Mapping[str, BaselineView] = field(default_factory=dict)
+
+    def of(self, merchant_id: str) -> BaselineView | None:
+        return self.named.get(merchant_id, self.other)
+
+    def see(self, subgraph: OrderSubgraph, merchant_id: str) -> OrderSubgraph:
+        """An order of a merchant as the model sees it."""
+        view = self.of(merchant_id)
+        return subgraph if view is None else view.see(subgraph)
 
 
 def device_of(subgraph: OrderSubgraph) -> int:

@@ -207,6 +207,13 @@ def test_a_baseline_comes_back_from_its_file(tmp_path):
     assert read.baseline_id == made.baseline_id
 
 
+def test_whose_shoppers_a_baseline_is_of_is_told_in_its_file_and_its_id():
+    named = replace(HERE, merchants=("m-17", "m-18"))
+    assert Baseline.parse(named.to_json()) == named
+    assert named.baseline_id != HERE.baseline_id
+    assert "merchants" not in HERE.to_json()
+
+
 def _changed(**changes):
     return {**HERE.to_json(), **changes}
 
