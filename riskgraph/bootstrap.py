@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from riskgraph.clock import SystemClock as SystemClock
 from riskgraph.collecting import Collecting
 from riskgraph.core.baseline import Baseline
 from riskgraph.core.baseline_view import Views
@@ -67,21 +67,6 @@ EXTRAS = {
 _LOG = logging.getLogger("riskgraph.bootstrap")
 KEPT_HEAD = "tree_head.json"
 _GONE = "restore it, promote again, or take away models that lie there and were never promoted"
-
-
-class SystemClock:
-    """Wall time that never goes backwards within the process, and monotonic time."""
-
-    def __init__(self) -> None:
-        self._latest = 0.0
-
-    def now(self) -> float:
-        # A clock that is set back must not give a later decision an earlier time.
-        self._latest = max(self._latest, time.time())
-        return self._latest
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 def load_tree(settings: Settings) -> DecisionTree:
@@ -188,6 +173,12 @@ class Serving:
     parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str = ""
     reference: Baseline | None = None
+
+    def views(self, baseline: Path | None, simulated: bool) -> Views:
+        """See :func:`views_in_force`."""
+        if self.model is None:
+            return Views()
+        return views_in_force(self.model.card, self.reference, baseline, simulated, self.enforces_for)
 
     def problems(self, settings: Settings) -> list[str]:
         """What keeps the service from being ready, as everybody may read it."""
@@ -324,11 +315,7 @@ def open_line(
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), clock or SystemClock()
     read_tables()
-    views = Views()
-    if serving.model is not None:
-        views = views_in_force(
-            serving.model.card, serving.reference, settings.baseline, profile.simulated, serving.enforces_for
-        )
+    views = serving.views(settings.baseline, profile.simulated)
     return Line(
         door=open_door(settings),
         store=store,
@@ -362,8 +349,8 @@ def open_service(
     store = open_store(settings.store, open_secrets(settings), neo4j=neo4j_options(settings))
     serving = open_serving(settings, store.enforced_merchants)
     # Whoever is to take the champion's place is shown what it would be shown there.
-    promoted = serving.enforces_for
-    views = [views_of(path, settings.baseline, profile.simulated, promoted) for path in challengers]
+    whose = settings.baseline, profile.simulated, serving.enforces_for
+    views = [views_of(path, *whose) for path in challengers]
     shadow = Challengers(others, load_tree(settings), store, views) if others else None
     if serving.problem:
         _LOG.error("%s", serving.problem)
@@ -398,9 +385,7 @@ def open_service(
 
 def open_sessions(settings: Settings) -> SessionStore:
     """Sessions of the browser SDK, beside the journal."""
-    journal = store_path(settings.store)
-    path = journal.with_name(f"{journal.name}-sessions")
-    return SessionStore(path, settings.sessions_mib << 20)
+    return SessionStore.beside(store_path(settings.store), settings.sessions_mib << 20)
 
 
 def open_reviews(

@@ -130,6 +130,11 @@ class SessionStore:
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
 
+    @classmethod
+    def beside(cls, journal: Path, most_bytes: int = MOST_BYTES) -> SessionStore:
+        """The store of a journal: each has its own, also where several lie in one folder."""
+        return cls(journal.with_name(f"{journal.name}-sessions"), most_bytes)
+
     def close(self) -> None:
         """Close the file; the next call opens it again."""
         with self._lock:
