@@ -7,7 +7,7 @@ serves; so bins, tables and thresholds are all on one scale.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskgraph.core.baseline import BASELINE_FILE, DEVICE_NODE, Baseline
-from riskgraph.core.baseline_view import BaselineView, devices_of
+from riskgraph.core.baseline_view import BaselineView, Views, devices_of
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid, ModelUnavailable
 from riskgraph.core.subgraph import OrderSubgraph
@@ -65,51 +65,87 @@ def trained_by(card: Card) -> bool:
     return BASELINE_FILE in card.files
 
 
-def view_in_force(
-    card: Card, reference: Baseline | None, configured: Path | None, simulated: bool
-) -> BaselineView | None:
-    """How a model sees the orders of an installation's merchant; None where it sees what is stored.
+def views_in_force(
+    card: Card,
+    reference: Baseline | None,
+    configured: Path | None,
+    simulated: bool,
+    merchants: Iterable[str] = (),
+) -> Views:
+    """How a model sees the orders of an installation's merchants, each by a baseline of its own shoppers.
 
-    In force is the configured baseline; else, for a model trained on the merchant's own releases and for a
-    simulated merchant, the model's reference; else none, and no trajectory node is seen.
+    In force is the configured baseline, for those that it names; for others, where the model was trained
+    on merchants' own releases, the model's reference, for those that it or the promotion names; else none,
+    and no trajectory node is seen. A simulated shop goes by either, whatever its id is.
 
     Args:
         card: The model's.
         reference: The baseline that the model was trained by.
-        configured: File of the merchant's baseline, ``RISKGRAPH_BASELINE``.
+        configured: File of the merchants' baseline, ``RISKGRAPH_BASELINE``.
         simulated: Whether the merchant is.
+        merchants: For whom the model was promoted, or is measured.
 
     Raises:
-        Invalid: If a baseline is configured and cannot be read.
+        Invalid: If a baseline is configured and cannot be read, or names no merchant.
     """
-    if configured is not None:
-        try:
-            return BaselineView(Baseline.load(configured), reference)
-        except Invalid as wrong:
-            raise Invalid(wrong.message, field="RISKGRAPH_BASELINE") from wrong
+    chosen = None if configured is None else _configured(configured, simulated)
     if simulated:
+        if chosen is not None:
+            return Views(BaselineView(chosen, reference))
         # Nobody stands behind it, so a model may see there whatever it was trained on.
         abstain = trained_by(card)
-        return None if reference is None else BaselineView(reference, reference, abstain=abstain)
-    return BaselineView(reference if card.provenance == "merchant" else None, reference)
+        return Views() if reference is None else Views(BaselineView(reference, reference, abstain=abstain))
+    named: dict[str, BaselineView] = {}
+    if reference is not None and card.provenance == "merchant":
+        named |= dict.fromkeys([*reference.merchants, *merchants], BaselineView(reference, reference))
+    if chosen is not None:
+        named |= dict.fromkeys(chosen.merchants, BaselineView(chosen, reference))
+    return Views(BaselineView(None, reference), named)
 
 
-def view_of(folder: Path, configured: Path | None, simulated: bool) -> BaselineView | None:
+def _configured(path: Path, simulated: bool) -> Baseline:
+    try:
+        chosen = Baseline.load(path)
+    except Invalid as wrong:
+        raise Invalid(wrong.message, field="RISKGRAPH_BASELINE") from wrong
+    if not simulated and not chosen.merchants:
+        told = f"{path} names no merchant: make it again, riskgraph sandbox baseline --merchant ID"
+        raise Invalid(told, field="RISKGRAPH_BASELINE")
+    return chosen
+
+
+def views_of(folder: Path, configured: Path | None, simulated: bool, merchants: Iterable[str] = ()) -> Views:
     """The same for a model that lies in a folder.
 
     Raises:
         ModelUnavailable: If its reference is damaged.
-        Invalid: If a baseline is configured and cannot be read.
+        Invalid: If a baseline is configured and cannot be read, or names no merchant.
     """
     card = read_card(folder)
-    return view_in_force(card, read_reference(folder, card), configured, simulated)
+    return views_in_force(card, read_reference(folder, card), configured, simulated, merchants)
 
 
-def open_seeing(folder: Path, configured: Path | None, simulated: bool) -> Model:
-    """A model that looks at what is stored by the baseline in force; raises what loading and viewing do."""
+def open_seeing(
+    folder: Path, configured: Path | None, simulated: bool, merchants: Sequence[str] = ()
+) -> Model:
+    """A model that looks at what is stored by the baseline in force; raises what loading and viewing do.
+
+    Args:
+        folder: The model's.
+        configured: File of the merchants' baseline.
+        simulated: Whether the merchants are.
+        merchants: Whose orders it looks at; an order that it is shown names none.
+
+    Raises:
+        Invalid: Also if the baseline holds for some of these merchants only.
+    """
     from riskgraph.models import load_model
 
-    model, view = load_model(folder), view_of(folder, configured, simulated)
+    model, views = load_model(folder), views_of(folder, configured, simulated, merchants)
+    view, *others = {id(view): view for view in map(views.of, merchants or [""])}.values()
+    if others:
+        told = "the baseline holds for some of these merchants only: take one at a time, --merchant ID"
+        raise Invalid(told, field="RISKGRAPH_BASELINE")
     return model if view is None else SeeingModel(model, view)
 
 

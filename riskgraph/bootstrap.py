@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from riskgraph.clock import SystemClock as SystemClock
 from riskgraph.collecting import Collecting
 from riskgraph.core.baseline import Baseline
+from riskgraph.core.baseline_view import Views
 from riskgraph.core.canonical import canonical_json
 from riskgraph.core.door import Door
 from riskgraph.core.errors import ExtraMissing, Invalid, ModelUnavailable
@@ -38,7 +39,7 @@ from riskgraph.governance.signing import (
 from riskgraph.models import Model, load_model
 from riskgraph.models.card import CARD_FILE, read_card
 from riskgraph.models.parity import read_parity
-from riskgraph.models.reference import open_seeing, read_reference, view_in_force
+from riskgraph.models.reference import read_reference, views_in_force, views_of
 from riskgraph.models.registry import POINTER_FILE, Champion, champion, shipped_champion
 from riskgraph.pipeline import Line
 from riskgraph.ports import BehaviorSource, Clock, Shadow
@@ -66,21 +67,6 @@ EXTRAS = {
 _LOG = logging.getLogger("riskgraph.bootstrap")
 KEPT_HEAD = "tree_head.json"
 _GONE = "restore it, promote again, or take away models that lie there and were never promoted"
-
-
-class SystemClock:
-    """Wall time that never goes backwards within the process, and monotonic time."""
-
-    def __init__(self) -> None:
-        self._latest = 0.0
-
-    def now(self) -> float:
-        # A clock that is set back must not give a later decision an earlier time.
-        self._latest = max(self._latest, time.time())
-        return self._latest
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 def load_tree(settings: Settings) -> DecisionTree:
@@ -187,6 +173,12 @@ class Serving:
     parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str = ""
     reference: Baseline | None = None
+
+    def views(self, baseline: Path | None, simulated: bool) -> Views:
+        """See :func:`views_in_force`."""
+        if self.model is None:
+            return Views()
+        return views_in_force(self.model.card, self.reference, baseline, simulated, self.enforces_for)
 
     def problems(self, settings: Settings) -> list[str]:
         """What keeps the service from being ready, as everybody may read it."""
@@ -323,9 +315,7 @@ def open_line(
     """Everything that one decision needs. Without a sound model every verdict is a review."""
     tree, clock = load_tree(settings), clock or SystemClock()
     read_tables()
-    view = None
-    if serving.model is not None:
-        view = view_in_force(serving.model.card, serving.reference, settings.baseline, profile.simulated)
+    views = serving.views(settings.baseline, profile.simulated)
     return Line(
         door=open_door(settings),
         store=store,
@@ -334,13 +324,13 @@ def open_line(
         explainer=AnyExplainer(settings.permutation_pairs),
         tree=tree,
         writer=MerchantReportWriter(
-            profile, tree, clock, serving.model, serving.enforces_for, serving.parity, view
+            profile, tree, clock, serving.model, serving.enforces_for, serving.parity, views
         ),
         clock=clock,
         deadline_ms=settings.deadline_ms,
         shadow=shadow,
         find_counterfactual=find_counterfactual,
-        view=view,
+        views=views,
         behavior=behavior,
     )
 
@@ -354,11 +344,14 @@ def open_service(
         ModelUnavailable: If a challenger's folder holds no sound model.
     """
     profile = profile or load_profile(settings)
-    others = [open_seeing(path, settings.baseline, profile.simulated) for path in challengers]
+    others = [load_model(path) for path in challengers]
     settings.home.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.store, open_secrets(settings), neo4j=neo4j_options(settings))
-    shadow = Challengers(others, load_tree(settings), store) if others else None
     serving = open_serving(settings, store.enforced_merchants)
+    # Whoever is to take the champion's place is shown what it would be shown there.
+    whose = settings.baseline, profile.simulated, serving.enforces_for
+    views = [views_of(path, *whose) for path in challengers]
+    shadow = Challengers(others, load_tree(settings), store, views) if others else None
     if serving.problem:
         _LOG.error("%s", serving.problem)
     clock, authenticator, sessions = SystemClock(), Authenticator(store), open_sessions(settings)
@@ -392,7 +385,7 @@ def open_service(
 
 def open_sessions(settings: Settings) -> SessionStore:
     """Sessions of the browser SDK, beside the journal."""
-    return SessionStore(store_path(settings.store).with_name("sessions.db"))
+    return SessionStore.beside(store_path(settings.store), settings.sessions_mib << 20)
 
 
 def open_reviews(

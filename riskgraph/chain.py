@@ -240,14 +240,19 @@ class TreeVerdicts:
         return verdicts
 
 
-def verdict_model(model: Path | None, settings: Settings, *, simulated: bool = True) -> Model:
-    """The model in a folder, or the one that serves, as it sees the orders of such a merchant.
+def verdict_model(
+    model: Path | None, settings: Settings, *, simulated: bool = True, merchants: Sequence[str] = ()
+) -> Model:
+    """The model in a folder, or the one that serves, as it sees the orders of such merchants.
+
+    One trained on merchants' own releases sees them as if it were promoted for them.
 
     Raises:
         ModelUnavailable: If the folder holds no sound model.
+        Invalid: If the configured baseline holds for some of the merchants only.
     """
     folder = bootstrap.serving_folder(settings)[0] if model is None else model
-    return open_seeing(folder, settings.baseline, simulated)
+    return open_seeing(folder, settings.baseline, simulated, merchants)
 
 
 def place_family(
@@ -316,7 +321,8 @@ def backtest(
     opened = open_world(world)
     counted = None if merchant is None else orders_of(opened, merchant, window)
     simulated = opened.manifest["provenance"] == bootstrap.SIMULATED
-    chosen = verdict_model(model, settings, simulated=simulated)
+    whose = [merchant] if merchant is not None else merchants_of(opened, window)
+    chosen = verdict_model(model, settings, simulated=simulated, merchants=whose)
     tree, now = bootstrap.load_tree(settings), datetime.now(UTC)
     origin = origin_of(opened, chosen.card, tree, now, window)
     trial = Trial(
@@ -327,7 +333,7 @@ def backtest(
         window=window,
         origin=origin if merchant is None else replace(origin, merchants=(merchant,)),
         baselines={
-            name: verdict_model(path, settings, simulated=simulated)
+            name: verdict_model(path, settings, simulated=simulated, merchants=whose)
             for name, path in (baselines or {}).items()
         },
         counted=counted,

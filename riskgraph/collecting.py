@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +25,11 @@ from riskgraph.core.reader import Reader
 from riskgraph.governance.keys import ApiKey, Authenticator
 from riskgraph.governance.limits import RateLimiter
 from riskgraph.ports import Clock
+from riskgraph.stores.replays import PRINT_BITS, Print
 from riskgraph.stores.sessions import (
     EXPIRES_S,
     KEPT_S,
     WITHDRAWN_S,
-    Print,
     Session,
     SessionStore,
     expired,
@@ -44,9 +44,10 @@ MAX_ID = 200
 # Four a second; a page that is left sends what waits at once.
 FLUSHES, FLUSH_WINDOW_S = 20, 5.0
 DEFAULT_PER_SECOND = 50
-# Smaller histograms are equal by chance.
-PRINT_BITS = 8.0
 CLOCK_SKEW_S = 300.0
+# Ids that the SDK makes of a TCF string (sdk_js/src/addons/tcf.ts): shoppers who chose alike on one day share
+# id and time.
+SHARED_RECORDS = "tcf-"
 _OPENING = ("v", "key", "consent")
 _CONSENT = ("record_id", "policy_version", "at", "purposes")
 
@@ -94,6 +95,7 @@ class Collecting:
             key_id=key.key_id,
             consent=self._consent(key.org, record),
             consent_at=_given_at(consent, now),
+            shared=record.startswith(SHARED_RECORDS),
             purposes=_purposes(consent),
             opened=now,
             expires=now + EXPIRES_S,
@@ -128,19 +130,35 @@ class Collecting:
         self.limiter.check(f"session {session.sid}", FLUSHES, at, FLUSH_WINDOW_S)
         self._limit(key, "flushes")
         refuse_ungranted(flush, session.granted())
-        return self.store.count(session, flush, self._prints(session.merchant, flush), now)
+        return self.store.count(session, flush, self._prints(session.merchant, flush.histograms), now)
 
     def withdraw(self, token: str, body: Mapping[str, Any], origin: str | None) -> None:
         """Forget all that was gathered under the consent of a session (GDPR Art. 7(3), 17; PIPL Art. 15, 47).
 
+        Of a record that shoppers may share (:data:`SHARED_RECORDS`) only this session's.
+
         Raises:
             Invalid: A field is wrong.
             Forbidden: Unknown session or wrong nonce, or another origin.
+            TooManyRequests: More than four a second of one session.
             StorageUnavailable: If nothing was forgotten.
         """
         _closed(body, ("nonce",), "")
         nonce = Reader(body).text("nonce", required=True, most=MAX_ID) or ""
-        self.store.withdraw(self._session(token, nonce, origin), self.clock.now())
+        session = self._session(token, nonce, origin)
+        # Counted apart from flushes: however many came, a withdrawal must not wait behind them.
+        name = f"withdrawal {session.sid}"
+        self.limiter.check(name, FLUSHES, self.clock.monotonic(), FLUSH_WINDOW_S)
+        if not session.withdrawn:
+            self.store.withdraw(session, self.clock.now())
+
+    def purge(self) -> None:
+        """Take out what is over its time, whether anybody opens a session or not.
+
+        Raises:
+            StorageUnavailable: If it stays.
+        """
+        self.store.purge(self.clock.now())
 
     async def nodes(self, order: Order) -> SessionNodes:
         """What the order's session tells of its nodes; see ``ports.BehaviorSource``."""
@@ -154,14 +172,18 @@ class Collecting:
             return NOTHING
         if session.withdrawn:
             return SessionNodes({}, refused(session.purposes))
-        if self.clock.now() >= session.expires + KEPT_S:
+        now, sums = self.clock.now(), session.sums or Sums()
+        if now >= session.expires + KEPT_S:
+            return NOTHING
+        if not self.store.vouch(session, self._prints(session.merchant, sums.histograms), now):
+            _LOG.warning("an order names a session with another one's counts: it goes without")
             return NOTHING
         stated = order.consent.purposes
         granted = [purpose for purpose in session.granted() if stated.get(purpose, True)]
         declined = [
             purpose for purpose, given in session.purposes.items() if not (given or purpose in stated)
         ]
-        told = nodes(session.sums or Sums(), granted)
+        told = nodes(sums, granted)
         return SessionNodes(told.values, {**told.absent, **refused(declined)})
 
     def _session(self, token: str, nonce: str, origin: str | None) -> Session:
@@ -179,8 +201,8 @@ class Collecting:
     def _consent(self, merchant: str, record: str) -> bytes:
         return self.door.digest("session.consent", f"{merchant}\0{record}")
 
-    def _prints(self, merchant: str, flush: Flush) -> list[Print]:
-        found = ((key, counts, evidence_bits(counts)) for key, counts in flush.histograms.items())
+    def _prints(self, merchant: str, histograms: Mapping[str, Sequence[int]]) -> list[Print]:
+        found = ((key, tuple(counts), evidence_bits(counts)) for key, counts in histograms.items())
         return [
             Print(self.door.digest("session.print", f"{merchant}\0{key}\0{counts}"), key.split(".")[1], bits)
             for key, counts, bits in found

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from riskgraph import bootstrap
-from riskgraph.core.baseline_view import BaselineView
+from riskgraph.core.baseline_view import Views
 from riskgraph.core.errors import CheckFailed, NotFound, SubgraphError
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.graph_database import ANSWER_S, connected, wait
 from riskgraph.models import Model, load_model
-from riskgraph.models.reference import view_of
+from riskgraph.models.reference import views_of
 from riskgraph.ports import Progress
 from riskgraph.replay import availability_of
 from riskgraph.settings import Settings
@@ -45,20 +45,20 @@ _Read = tuple[OrderSubgraph | None, list[nodes.Edge]]
 
 @dataclass(frozen=True)
 class _Judge:
-    """The model that serves, and how it sees the orders of a simulated merchant and of a real one."""
+    """The model that serves, and how it sees the orders of simulated merchants and of real ones."""
 
     model: Model
-    views: Mapping[bool, BaselineView | None]
+    views: Mapping[bool, Views]
 
     @classmethod
     def of(cls, settings: Settings) -> _Judge:
-        folder, _ = bootstrap.serving_folder(settings)
-        views = {is_so: view_of(folder, settings.baseline, is_so) for is_so in (True, False)}
+        folder, merchants = bootstrap.serving_folder(settings)
+        views = {is_so: views_of(folder, settings.baseline, is_so, merchants) for is_so in (True, False)}
         return cls(load_model(folder), views)
 
     def seen(self, order: Mapping[str, Any], graph: OrderSubgraph) -> OrderSubgraph:
-        view = self.views[bool(order.get("simulated"))]
-        return graph if view is None else view.see(graph)
+        merchant = str(order["key"]).partition("|")[0]
+        return self.views[bool(order.get("simulated"))].see(graph, merchant)
 
 
 def check_sample(settings: Settings, sample: int, progress: Progress) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import logging
 import math
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from riskgraph.core.baseline_view import BaselineView
+from riskgraph.core.baseline_view import Views
 from riskgraph.core.behavior_nodes import SessionNodes
 from riskgraph.core.catalog import catalog
 from riskgraph.core.context import OrderContext, context_without_history
@@ -51,7 +51,7 @@ Judgement = tuple[OrderScore | None, Walk, Attribution | None, str | None, Count
 class Line:
     """Everything that one decision needs; built in ``bootstrap``.
 
-    Without a view the model sees what is stored.
+    Where ``views`` has none for a merchant, the model sees what is stored.
     """
 
     door: Door
@@ -65,7 +65,7 @@ class Line:
     deadline_ms: int = 150
     shadow: Shadow | None = None
     find_counterfactual: CounterfactualFinder | None = None
-    view: BaselineView | None = None
+    views: Views = field(default_factory=Views)
     behavior: BehaviorSource | None = None
 
 
@@ -119,7 +119,7 @@ async def decide(
     if context.source == "none":
         judgement = degraded("history_unavailable")
     else:
-        judgement = judge(subgraph, availability, line, stages, patience(order, line))
+        judgement = judge(order.merchant_id, subgraph, availability, line, stages, patience(order, line))
     decision = conclude(order, context.source, subgraph, availability, judgement, line)
     stages.done("report")
 
@@ -131,7 +131,7 @@ async def decide(
     await asyncio.wrap_future(line.ledger.submit(entry))
     stages.done("commit")
     if line.shadow is not None:
-        line.shadow.submit(decision.decision_id, subgraph, availability)
+        line.shadow.submit(decision.decision_id, subgraph, availability, order.merchant_id)
     return Answer(answer, decision, stages.ms)
 
 
@@ -242,7 +242,12 @@ def build_subgraph(order: Order, context: OrderContext) -> tuple[OrderSubgraph, 
 
 
 def judge(
-    subgraph: OrderSubgraph, availability: str, line: Line, stages: Stages, patience_ms: float
+    merchant_id: str,
+    subgraph: OrderSubgraph,
+    availability: str,
+    line: Line,
+    stages: Stages,
+    patience_ms: float,
 ) -> Judgement:
     """Score, walk the tree and explain; whatever fails or is late ends in review, never elsewhere.
 
@@ -252,7 +257,7 @@ def judge(
         return degraded("model_unavailable")
     try:
         # What is stored stays as it was measured; the model sees it by the merchant's baseline.
-        seen = subgraph if line.view is None else line.view.see(subgraph)
+        seen = line.views.see(subgraph, merchant_id)
         score = line.scorer.score(seen, availability)
         walk = line.tree.walk(score)
         stages.done("score")

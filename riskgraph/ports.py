@@ -153,7 +153,7 @@ class ShadowLedger(Protocol):
 
 
 class Shadow(Protocol):
-    def submit(self, decision_id: str, subgraph: OrderSubgraph, availability: str) -> None:
+    def submit(self, decision_id: str, subgraph: OrderSubgraph, availability: str, merchant_id: str) -> None:
         """Have challengers score an order that is committed; returns at once and never raises."""
 
 

@@ -86,7 +86,7 @@ def decide_again(
     """The same functions that decided the order, with ids and time of the record."""
     cause = record.score["degraded_cause"]
     if cause is None:
-        judgement = judge(subgraph, availability, line, Stages(line.clock), math.inf)
+        judgement = judge(order.merchant_id, subgraph, availability, line, Stages(line.clock), math.inf)
     else:
         judgement = degraded(str(cause))
     made = conclude(order, str(record.score["context"]), subgraph, availability, judgement, line)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from riskgraph import bootstrap
+from riskgraph.core.baseline_view import Views
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import NotFound
 from riskgraph.core.report import Counterfactual, DecisionReport
@@ -86,7 +87,7 @@ def _line(
     versions, folder = record.versions, bootstrap.models_folder(settings)
     near = [path for path in (given.model, settings.model) if path is not None]
     scorer, place = recorded_model(versions, [*near, shipped_champion(), folder]) or (None, None)
-    view = recorded_view(record, place, [given.baseline, settings.baseline])
+    views = Views(recorded_view(record, place, [given.baseline, settings.baseline]))
     paths = (given.tree, settings.tree, None)
     tree = recorded_tree(versions, [bootstrap.load_tree(replace(settings, tree=path)) for path in paths])
     older = [MerchantProfile.load(given.merchant)] if given.merchant else []
@@ -109,10 +110,10 @@ def _line(
         scorer=scorer,
         explainer=explainer_of(record, settings.permutation_pairs),
         tree=tree,
-        writer=MerchantReportWriter(profile, tree, clock, scorer, enforces, parity, view),
+        writer=MerchantReportWriter(profile, tree, clock, scorer, enforces, parity, views),
         clock=clock,
         find_counterfactual=_finder(record),
-        view=view,
+        views=views,
     )
 
 

@@ -50,6 +50,9 @@ def run(
     """
     periods, now = periods_of(profile), clock.now()
     due = store.retention.due(periods, now)
+    behavior = sessions.due(now) if dry_run else sessions.purge(now)
+    if not dry_run:
+        sessions.wipe()
     return {
         "dry_run": dry_run,
         "at": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
@@ -58,7 +61,7 @@ def run(
         },
         **_told(due),
         "removed": None if dry_run else store.retention.remove(due, now),
-        "behavior": sessions.due(now) if dry_run else sessions.purge(now),
+        "behavior": behavior,
     }
 
 

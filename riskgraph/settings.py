@@ -17,6 +17,7 @@ _WEB = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 # A thousand pairs ask a model some 200,000 times an order; beyond, one order could take all memory.
 MIN_PAIRS, MAX_PAIRS = 2, 1000
 MAX_DAYS = 3650
+MAX_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Settings:
     max_body_bytes: int = 65_536
     max_depth: int = 8
     max_in_flight: int = 256
+    sessions_mib: int = 1024
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -79,6 +81,8 @@ class Settings:
         if not 1 <= settings.neo4j_days <= MAX_DAYS:
             name = "RISKGRAPH_NEO4J_DAYS"
             raise Invalid(f"{name} must be 1 to {MAX_DAYS}", field=name)
+        if not 1 <= settings.sessions_mib <= MAX_MIB:
+            raise Invalid(f"RISKGRAPH_SESSIONS_MIB must be 1 to {MAX_MIB}", field="RISKGRAPH_SESSIONS_MIB")
         return settings
 
     @property

@@ -10,6 +10,7 @@ from contextlib import suppress
 from queue import Full, Queue
 from threading import Thread
 
+from riskgraph.core.baseline_view import Views
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.core.verdict import DecisionTree
 from riskgraph.ports import Scorer, ShadowLedger, ShadowScore
@@ -19,7 +20,7 @@ MAX_WAITING = 1000
 # A service that ends must be gone before whoever stops it loses patience and kills it.
 CLOSE_S = 3.0
 
-_Job = tuple[str, OrderSubgraph, str]
+_Job = tuple[str, OrderSubgraph, str, str]
 
 
 class Challengers:
@@ -27,22 +28,30 @@ class Challengers:
 
     Args:
         scorers: The challengers.
+        views: By which each of them sees orders; none where they see what is stored.
         tree: Gives their verdicts; nobody acts on these.
         ledger: Keeps their scores.
     """
 
-    def __init__(self, scorers: Sequence[Scorer], tree: DecisionTree, ledger: ShadowLedger) -> None:
-        self._scorers, self._tree, self._ledger = tuple(scorers), tree, ledger
+    def __init__(
+        self,
+        scorers: Sequence[Scorer],
+        tree: DecisionTree,
+        ledger: ShadowLedger,
+        views: Sequence[Views] = (),
+    ) -> None:
+        self._scorers = tuple(zip(scorers, views or [Views()] * len(scorers), strict=True))
+        self._tree, self._ledger = tree, ledger
         self._waiting: Queue[_Job | None] = Queue(MAX_WAITING)
         self.dropped = 0
         self._until = math.inf
         self._thread = Thread(target=self._run, name="riskgraph-challengers", daemon=True)
         self._thread.start()
 
-    def submit(self, decision_id: str, subgraph: OrderSubgraph, availability: str) -> None:
+    def submit(self, decision_id: str, subgraph: OrderSubgraph, availability: str, merchant_id: str) -> None:
         """Queue an order; one too many is left out and counted, since answers do not wait."""
         try:
-            self._waiting.put_nowait((decision_id, subgraph, availability))
+            self._waiting.put_nowait((decision_id, subgraph, availability, merchant_id))
         except Full:
             self.dropped += 1
             # While it lasts, since a service runs for months; and not for each, since a log is read.
@@ -67,17 +76,17 @@ class Challengers:
             if time.monotonic() > self._until:
                 self.dropped += 1
                 continue
-            rows = [self._score(job, scorer) for scorer in self._scorers]
+            rows = [self._score(job, scorer, views) for scorer, views in self._scorers]
             try:
                 self._ledger.append_shadow(rows)
             except Exception as failure:  # the decision is on record; a comparison may lack an order
                 _LOG.error("scores of challengers were not kept: %s", type(failure).__name__)
 
-    def _score(self, job: _Job, scorer: Scorer) -> ShadowScore:
-        decision_id, subgraph, availability = job
+    def _score(self, job: _Job, scorer: Scorer, views: Views) -> ShadowScore:
+        decision_id, subgraph, availability, merchant_id = job
         told = decision_id, scorer.versions["model"], scorer.versions["model_sha256"]
         try:
-            score = scorer.score(subgraph, availability)
+            score = scorer.score(views.see(subgraph, merchant_id), availability)
             return ShadowScore(*told, score.probability, self._tree.walk(score).verdict.value, None)
         except Exception as failure:  # a challenger that fails is a finding, kept like a score
             return ShadowScore(*told, None, None, type(failure).__name__)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from riskgraph.core.door import DIGEST_BYTES, Door
@@ -93,22 +94,30 @@ class Subjects:
 
         Args:
             who: Whose data.
-            wipe: Rewrite the file at once, which holds up decisions meanwhile; None does so up to 256 MiB.
+            wipe: Rewrite both files at once, which holds up decisions and sessions meanwhile; None does so
+                up to 256 MiB each.
 
         Returns:
             How much was taken out, ``wiped``, and ``order_ids``, which ``riskgraph sandbox erase`` takes.
 
         Raises:
             Conflict: If a hold keeps the data.
-            StorageUnavailable: If nothing was committed, or the file could not be wiped yet.
+            StorageUnavailable: If the store's data stay, or its file could not be wiped yet: ask again.
         """
+        now = self.clock.now()
         keys = self.store.subjects.extent(who.accounts, who.keys).keys
-        if wipe is None:
-            wipe = self.store.path.stat().st_size <= WIPED_AT_ONCE_BYTES
-        erased = self.store.subjects.erase(who.accounts, who.keys, self.clock.now(), wipe=wipe)
-        # Afterwards: a hold forbids all of it. Whatever prevents this step, sums go a day later anyway.
-        erased["sessions"] = self.sessions.erase(self._named(keys))
-        return {**erased, "order_ids": sorted(key.split("|", 2)[2] for key in keys)}
+        self.store.subjects.refuse_held(who.accounts, who.keys, now)
+        # Before the orders: without them nobody could tell any more which sessions were theirs.
+        at_once = [_at_once(path, wipe) for path in (self.sessions.path, self.store.path)]
+        sessions = self.sessions.erase(self._named(keys), wipe=at_once[0])
+        erased = self.store.subjects.erase(who.accounts, who.keys, now, wipe=at_once[1])
+        wiped = erased["wiped"] and (at_once[0] or not sessions)
+        return {
+            **erased,
+            "wiped": wiped,
+            "sessions": sessions,
+            "order_ids": sorted(key.split("|", 2)[2] for key in keys),
+        }
 
     def hold(self, who: Who, ground: str, by: str, until: float | None) -> int:
         """Keep a person's data against erasure and retention; returns how many subjects these are.
@@ -180,6 +189,13 @@ class Subjects:
             "nodes": node_values(OrderSubgraph.unpack(record.subgraph)) if record.subgraph else {},
             "report": json.loads(self.report(found.decision_id, lang)[0]),
         }
+
+
+def _at_once(path: Path, wipe: bool | None) -> bool:
+    """Whether a file is rewritten while somebody waits for it."""
+    if wipe is None:
+        return not path.exists() or path.stat().st_size <= WIPED_AT_ONCE_BYTES
+    return wipe
 
 
 def _session(found: Session) -> dict[str, Any]:

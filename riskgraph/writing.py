@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from riskgraph.core.baseline_view import BaselineView
+from riskgraph.core.baseline_view import Views
 from riskgraph.core.order import Order
 from riskgraph.core.report import Attribution, Counterfactual, Decision, DecisionReport
 from riskgraph.core.subgraph import OrderSubgraph
@@ -38,7 +38,7 @@ class MerchantReportWriter:
     scorer: Scorer | None
     enforces_for: frozenset[str] = frozenset()
     parity: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    view: BaselineView | None = None
+    views: Views = field(default_factory=Views)
 
     def mode(self, merchant_id: str) -> str:
         """``enforce`` only where an own model was promoted for this merchant, or in a simulated shop."""
@@ -89,6 +89,7 @@ class MerchantReportWriter:
         context_source: str,
         counterfactual: Counterfactual | None = None,
     ) -> DecisionReport:
+        view = self.views.of(order.merchant_id)
         issued = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="milliseconds")
         return build_report(
             order,
@@ -100,22 +101,26 @@ class MerchantReportWriter:
             issued_at=issued,
             action=action,
             mode=mode,
-            versions=self.versions,
+            versions=self.versions(None if view is None else view.baseline_id),
             provenance=self.model_provenance,
             bare=self.scale_without_consent(score),
             parity=self.parity.get(order.phase),
             degraded_cause=degraded_cause,
             context=context_source,
             counterfactual=counterfactual,
-            baseline=None if self.view is None else self.view.told(subgraph),
+            baseline=None if view is None else view.told(subgraph),
         )
 
-    @cached_property
-    def versions(self) -> dict[str, str]:
+    def versions(self, baseline_id: str | None) -> dict[str, str]:
+        """What an order is decided by, with the merchant's baseline if there is a view."""
         model = self.scorer.versions if self.scorer else {"model": "none", "model_sha256": ""}
         tree = {"tree": self.tree.version, "tree_sha256": self.tree.sha256}
-        baseline = {} if self.view is None else {"baseline": self.view.baseline_id}
-        return {**model, **baseline, **tree, "policy": policy_digest(self.profile)}
+        baseline = {} if baseline_id is None else {"baseline": baseline_id}
+        return {**model, **baseline, **tree, "policy": self.policy}
+
+    @cached_property
+    def policy(self) -> str:
+        return policy_digest(self.profile)
 
     def review_due(self, decision: Decision) -> float | None:
         if decision.action != "hold":

@@ -7,7 +7,7 @@ drawn rows alone, which are drawn from R1 to R4. That is post-processing; no raw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,17 +32,18 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
-def human_baseline(releases: Sequence[Release]) -> Baseline:
+def human_baseline(releases: Sequence[Release], merchants: Iterable[str] = ()) -> Baseline:
     """The baseline that follows from releases, pooled; their honest drawn rows are used, by weight.
 
     A person who is in two of them counts twice: a record enters one release only, a person may enter more.
 
     Args:
         releases: Verified releases, one at least.
+        merchants: Ids of those whose shoppers they are of, which releases do not tell.
 
     Raises:
         TypeError: If anything but a ``Release`` is passed.
-        Invalid: If there is none, or one is passed twice.
+        Invalid: If there is none, or one is passed twice; or a merchant has no name.
     """
     for release in releases:
         if not isinstance(release, Release):
@@ -50,6 +51,9 @@ def human_baseline(releases: Sequence[Release]) -> Baseline:
     ids = [release.release_id for release in releases]
     if not ids or len(set(ids)) < len(ids):
         raise Invalid("a baseline needs releases, each once", field="release")
+    named = tuple(sorted(set(merchants)))
+    if not all(name.strip() for name in named):
+        raise Invalid("a merchant's id is empty", field="merchant")
     merchant = all(release.provenance == "merchant" for release in releases)
     k = max(LEAST_K, *(release.k for release in releases))
     units = [_persons(release) for release in releases]
@@ -62,7 +66,7 @@ def human_baseline(releases: Sequence[Release]) -> Baseline:
     mine = zip(releases, honest, units, strict=True)
     weight = np.concatenate([_persons_each(release.stored.weight[rows], of) for release, rows, of in mine])
     found = honest_quantiles(columns, weight, k)
-    return Baseline(tuple(ids), "merchant" if merchant else "simulated", k, tuple(found))
+    return Baseline(tuple(ids), "merchant" if merchant else "simulated", k, tuple(found), named)
 
 
 def _persons(release: Release) -> int:

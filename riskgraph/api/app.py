@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +22,8 @@ from riskgraph.core.errors import RiskgraphError, StorageUnavailable
 from riskgraph.service import Service
 from riskgraph.stores.neo4j.store import Neo4jStore
 
+_LOG = logging.getLogger("riskgraph.api")
+PURGE_EVERY_S = 3600.0
 _NEO4J: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -59,7 +63,11 @@ def create_app(service: Service, demo_shop: shop.DemoShop | None = None) -> Fast
         # Catalogue, tables and indexes live as long as the process: no collection need visit them.
         gc.collect()
         gc.freeze()
+        ended = asyncio.Event()
+        purging = asyncio.create_task(purge_until(ended, service.collecting.purge))
         yield
+        ended.set()
+        await purging
         if demo_shop is not None:
             demo_shop.close(service)
         service.close()
@@ -107,6 +115,19 @@ def create_app(service: Service, demo_shop: shop.DemoShop | None = None) -> Fast
         return JSONResponse(told, status_code=status)
 
     return app
+
+
+async def purge_until(
+    ended: asyncio.Event, purge: Callable[[], None], every_s: float = PURGE_EVERY_S
+) -> None:
+    """Take out what is over its time at once, and then every hour: no deletion waits for a shopper."""
+    while not ended.is_set():
+        try:
+            await run_in_threadpool(purge)
+        except StorageUnavailable as wrong:
+            _LOG.warning("behavior that is over its time stays until the next hour: %s", wrong)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), every_s)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from riskgraph.api.state import service_of
 from riskgraph.core.behavior import SCHEMA
 from riskgraph.core.order import PURPOSES
 
+_LOG = logging.getLogger("riskgraph.api")
 router = APIRouter(tags=["browser SDK"])
 PATHS = SESSIONS, BEHAVIOR = "/v1/sessions", "/v1/behavior"
 OPENING_BYTES, FLUSH_BYTES = 2_048, 4_096
@@ -151,6 +153,8 @@ class ShopOrigins(CORSMiddleware):
 
     Refusals carry the headers too: a page that cannot read a status would send the same flush for ever.
 
+    While the origins cannot be read, those that were known last hold.
+
     Args:
         app: The application behind.
         origins: Those of all publishable keys; asked at most twice a second.
@@ -165,7 +169,11 @@ class ShopOrigins(CORSMiddleware):
     def is_allowed_origin(self, origin: str) -> bool:
         now = time.monotonic()
         if now - self._read >= ORIGINS_S:
-            self._known, self._read = self._origins(), now
+            self._read = now
+            try:
+                self._known = self._origins()
+            except Exception as failure:  # whatever it is, pages must be able to read answers
+                _LOG.warning("origins of publishable keys cannot be read: %s", type(failure).__name__)
         return origin in self._known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -36,6 +36,11 @@ def known(request: Request, failure: RiskgraphError) -> JSONResponse:
     return answer
 
 
+def template(request: Request) -> str:
+    """The path of a request as its route writes it: paths have tokens of sessions and contest links."""
+    return str(getattr(request.scope.get("route"), "path", f"{request.method} before its route"))
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers. Nothing of a request's body is ever logged."""
 
@@ -56,5 +61,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unknown(request: Request, failure: Exception) -> JSONResponse:
-        _LOG.error("unexpected %s on %s", type(failure).__name__, request.url.path)
+        _LOG.error("unexpected %s on %s", type(failure).__name__, template(request))
         return error_response(500, "internal", "an internal error; it was logged without the request's data")

@@ -50,8 +50,8 @@ async def _asked(request: Request) -> tuple[Service, Who]:
 async def post_erase(request: Request) -> JSONResponse:
     """Takes the person out of the store at once (GDPR Art. 17; PIPL Art. 47); 409 ``legal_hold`` where kept.
 
-    ``wiped`` false: the file is larger than 256 MiB, and free pages hold bytes of it until the next start or
-    ``riskgraph retention run``.
+    ``wiped`` false: journal or sessions are larger than 256 MiB, and free pages hold bytes of the person
+    until ``riskgraph retention run``, those of the journal until the next start at most.
     """
     service, who = await _asked(request)
     return JSONResponse(await run_in_threadpool(service.subjects.erase, who), headers=PRIVATE)

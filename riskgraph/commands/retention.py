@@ -35,6 +35,7 @@ def run(
 
     Held data stay, and decisions of which a review is open. Rewrites the file (100 MiB: about a second);
     a service beside it waits up to two seconds for that, then refuses decisions with 503 until it is done.
+    So too the sessions of the browser SDK, without which orders go on meanwhile.
     """
     settings = Settings.from_environment()
     profile = bootstrap.load_profile(settings) if settings.merchant else bootstrap.demo_profile()

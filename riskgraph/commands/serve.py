@@ -67,7 +67,8 @@ def serve(
 
     Settings come from RISKGRAPH_HOME, _SECRETS, _STORE_URL, _NEO4J_USER, _NEO4J_PASSWORD_FILE, _NEO4J_NODES,
     _NEO4J_DAYS, _MODEL, _MERCHANT, _TREE, _BASELINE, _HOST, _PORT, _PUBLIC_URL, _DEADLINE_MS,
-    _PERMUTATION_PAIRS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT.
+    _PERMUTATION_PAIRS, _MAX_BODY_BYTES, _MAX_DEPTH, _MAX_IN_FLIGHT,
+    _SESSIONS_MIB.
     """
     if example_merchant:
         text = bootstrap.example_merchant()

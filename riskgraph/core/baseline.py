@@ -92,12 +92,15 @@ class Baseline:
         provenance: ``simulated`` or ``merchant``; one simulated release makes it simulated.
         k: Least units between neighbouring quantiles.
         quantiles: One for each trajectory component and kind of device.
+        merchants: Ids of those whose shoppers it is of. A simulated one may name none: a simulated shop is
+            judged by it whatever its id is.
     """
 
     releases: tuple[str, ...]
     provenance: str
     k: int
     quantiles: tuple[Quantiles, ...]
+    merchants: tuple[str, ...] = ()
 
     @cached_property
     def by_place(self) -> Mapping[tuple[str, str], Quantiles]:
@@ -112,7 +115,9 @@ class Baseline:
     def _content(self) -> dict[str, Any]:
         rows = [{**asdict(q), "values": list(q.values)} for q in self.quantiles]
         head = {"schema": SCHEMA, "releases": list(self.releases), "provenance": self.provenance, "k": self.k}
-        return {**head, "quantiles": rows}
+        # Left out where nobody is named: ids of references, which name nobody, stay what they were.
+        named = {"merchants": list(self.merchants)} if self.merchants else {}
+        return {**head, **named, "quantiles": rows}
 
     def to_json(self) -> dict[str, Any]:
         return {**self._content(), "baseline_id": self.baseline_id}
@@ -157,7 +162,8 @@ class Baseline:
             if data["provenance"] not in ("simulated", "merchant"):
                 raise ValueError(f"provenance is {data['provenance']!r}")
             rows = tuple(_quantiles(row) for row in data["quantiles"])
-            made = cls(tuple(map(str, data["releases"])), data["provenance"], int(data["k"]), rows)
+            releases, named = tuple(map(str, data["releases"])), tuple(map(str, data.get("merchants", ())))
+            made = cls(releases, data["provenance"], int(data["k"]), rows, named)
             expected = {
                 (catalog().components[c], kind) for c in trajectory_components() for kind in device_classes()
             }

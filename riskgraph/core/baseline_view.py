@@ -10,6 +10,7 @@ until calibrated*. What is stored is never touched, or no baseline could ever be
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,8 @@ class Curve:
 
     Between two of the merchant's quantiles the rank rises evenly. A value that holds many shoppers (a flat
     part) has the middle of their ranks. Beyond the merchant's ends the reference's end goes on by the
-    overhang, scaled by the spread of both: a clamp there would hide who moves as no honest shopper does. All
-    is held to what the component can take.
+    overhang, scaled by the spread of both, or unscaled where one of them has none: a clamp there would hide
+    who moves as no honest shopper does. All is held to what the component can take.
 
     Attributes:
         knots: float64[K], where pieces begin, rising.
@@ -76,6 +77,7 @@ class Curve:
         before, self.at, after = image.T
         self.base, self.top = np.append(before[0], after), np.append(before, high)
         spread = (other[-1] - other[0]) / (own[-1] - own[0]) if own[-1] > own[0] else 0.0
+        # Without spread there is no scale; 0 would clamp.
         width, beyond = np.diff(self.knots), [float(spread) or 1.0]
         # Two knots can round to one; between them nothing lies.
         rise = np.divide(before[1:] - after[:-1], width, out=np.zeros_like(width), where=width > 0)
@@ -222,6 +224,27 @@ class BaselineView:
             "device_class": device_classes()[device_of(subgraph)],
             "unseen": self.unseen(subgraph),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """By which view a model sees the orders of each merchant; without any it sees what is stored.
+
+    Attributes:
+        other: Of every merchant that is not named.
+        named: By merchant id.
+    """
+
+    other: BaselineView | None = None
+    named: Mapping[str, BaselineView] = field(default_factory=dict)
+
+    def of(self, merchant_id: str) -> BaselineView | None:
+        return self.named.get(merchant_id, self.other)
+
+    def see(self, subgraph: OrderSubgraph, merchant_id: str) -> OrderSubgraph:
+        """An order of a merchant as the model sees it."""
+        view = self.of(merchant_id)
+        return subgraph if view is None else view.see(subgraph)
 
 
 def device_of(subgraph: OrderSubgraph) -> int:

@@ -105,12 +105,7 @@ def create_key(
         Invalid: If a role is unknown, no merchant is named, or the origins do not go with the roles.
     """
     roles, origins = tuple(roles), tuple(dict.fromkeys(origins))
-    if not roles or set(roles) - set(ROLES):
-        got = ", ".join(roles) or "none"
-        raise Invalid(f"roles must be out of {', '.join(ROLES)}; got {got}", field="roles")
-    # Every order names its merchant, so such a key could never act.
-    if not org.strip():
-        raise Invalid("name the merchant that the key may act for, or * for all", field="merchant")
+    _check_roles(roles, org)
     _check_origins(roles, org, origins)
     secret = secrets.token_urlsafe(32)
     key = ApiKey(
@@ -124,6 +119,15 @@ def create_key(
     )
     store.put_key(asdict(key))
     return f"{_prefix_of(key)}_{key.key_id}_{secret}"
+
+
+def _check_roles(roles: tuple[str, ...], org: str) -> None:
+    if not roles or set(roles) - set(ROLES):
+        got = ", ".join(roles) or "none"
+        raise Invalid(f"roles must be out of {', '.join(ROLES)}; got {got}", field="roles")
+    # Every order names its merchant, so such a key could never act.
+    if not org.strip():
+        raise Invalid("name the merchant that the key may act for, or * for all", field="merchant")
 
 
 def _check_origins(roles: tuple[str, ...], org: str, origins: tuple[str, ...]) -> None:

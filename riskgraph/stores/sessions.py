@@ -3,18 +3,18 @@
 Nothing raw lies here: tokens and nonces are hashed, consent ids and order keys are keyed digests, and what a
 session sent is added up and not kept one by one. Rows go a day after their session has expired.
 
-A *print* is a keyed digest of one histogram's counts, under a random mark of its session. It stays for 30
-days, and names nobody once the session's row has gone, or its mark at a withdrawal.
+A *print* (:mod:`riskgraph.stores.replays`) lies under a random mark of its session. It stays for 30 days, and
+names nobody once the session's row has gone, or its mark at a withdrawal.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,23 +25,23 @@ import msgspec
 from riskgraph.core.behavior import Flush, Sums
 from riskgraph.core.door import DIGEST_BYTES, Door
 from riskgraph.core.errors import Conflict, Forbidden, SessionExpired, StorageUnavailable
+from riskgraph.stores.replays import LEFT_BY_FLUSHES, LEFT_IN_ALL, Print, forget_oldest, leave, replayed
 from riskgraph.stores.schema import BUSY_MS, check_sqlite, storage_errors
 
 T = TypeVar("T")
+_LOG = logging.getLogger("riskgraph.stores.sessions")
 EXPIRES_S = 14_400.0
 DAY_S = 86_400.0
 KEPT_S, PRINTS_S, WITHDRAWN_S = DAY_S, 30 * DAY_S, 400 * DAY_S
-PURGE_EVERY_S = 60.0
 MAX_FLUSHES = 2_000
-REPLAY_BITS = 40.0
-# Counts that so many sessions have had are no sign of a copy.
-COMMON = 200
-APPLICATION_ID, SCHEMA_VERSION = 0x52474B02, 1
+MOST_BYTES = 1 << 30
+APPLICATION_ID, SCHEMA_VERSION = 0x52474B02, 2
 TABLES = """
 CREATE TABLE sessions(sid INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE, nonce BLOB NOT NULL,
     merchant TEXT NOT NULL, origin TEXT NOT NULL, key_id TEXT NOT NULL, consent BLOB NOT NULL,
-    consent_at REAL NOT NULL, purposes BLOB NOT NULL, opened REAL NOT NULL, expires REAL NOT NULL,
-    order_name BLOB, mark BLOB, withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
+    consent_at REAL NOT NULL, shared INTEGER NOT NULL, purposes BLOB NOT NULL,
+    opened REAL NOT NULL, expires REAL NOT NULL, order_name BLOB, mark BLOB,
+    printed INTEGER NOT NULL DEFAULT 0, withdrawn INTEGER NOT NULL DEFAULT 0, sums BLOB);
 CREATE INDEX sessions_expires ON sessions(expires);
 CREATE INDEX sessions_consent ON sessions(consent);
 CREATE INDEX sessions_order ON sessions(order_name) WHERE order_name IS NOT NULL;
@@ -59,10 +59,11 @@ OVER = {
     "prints": f"at < ? - {PRINTS_S}",
     "withdrawn": f"since < ? - {WITHDRAWN_S}",
 }
+_PRAGMAS = {"journal_mode": "WAL", "synchronous": "NORMAL", "foreign_keys": True, "secure_delete": True}
 _RECORD = "consent=? AND consent_at=?"
 _COLUMNS = (
-    "sid, token, nonce, merchant, origin, key_id, consent, consent_at, purposes, opened, expires, "
-    "order_name, mark, withdrawn, sums"
+    "sid, token, nonce, merchant, origin, key_id, consent, consent_at, shared, purposes, opened, "
+    "expires, order_name, mark, printed, withdrawn, sums"
 )
 
 
@@ -73,8 +74,10 @@ class Session:
     Attributes:
         consent: Keyed digest of merchant and consent id.
         consent_at: When that consent was given.
+        shared: Whether other shoppers may have that very record, so that it names nobody.
         order_name: Of the order that named it first, see :func:`order_name`.
         mark: Of its prints; None once it was withdrawn.
+        printed: How many prints it left.
         sums: Empty where nothing came yet, or it was withdrawn.
     """
 
@@ -88,23 +91,16 @@ class Session:
     purposes: Mapping[str, bool]
     opened: float
     expires: float
+    shared: bool = False
     order_name: bytes | None = None
     mark: bytes | None = None
+    printed: int = 0
     withdrawn: bool = False
     sums: Sums | None = None
     sid: int = 0
 
     def granted(self) -> list[str]:
         return [purpose for purpose, given in self.purposes.items() if given]
-
-
-@dataclass(frozen=True, slots=True)
-class Print:
-    """What one histogram leaves behind: ``name`` is that of its signal, ``bits`` how surprising it is."""
-
-    digest: bytes
-    name: str
-    bits: float
 
 
 def hashed(token: str) -> bytes:
@@ -124,13 +120,20 @@ class SessionStore:
 
     Args:
         path: The file; made, readable by its owner only, if it is not there.
+        most_bytes: What may lie in it; beyond, sessions and flushes are refused until something has gone, and
+            prints have half of it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
+        self.path, self.most_bytes = path, most_bytes
+        self._full = False
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
-        self._purged = 0.0
+
+    @classmethod
+    def beside(cls, journal: Path, most_bytes: int = MOST_BYTES) -> SessionStore:
+        """The store of a journal: each has its own, also where several lie in one folder."""
+        return cls(journal.with_name(f"{journal.name}-sessions"), most_bytes)
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
@@ -140,30 +143,29 @@ class SessionStore:
             self._connection = None
 
     def open(self, session: Session) -> None:
-        """Keep a new session; what is over its time goes, at most once a minute.
+        """Keep a new session.
 
         Raises:
             Forbidden: If this consent was withdrawn.
-            StorageUnavailable: If nothing was committed.
+            StorageUnavailable: If nothing was committed, or the file has no more room.
         """
-        due = session.opened - self._purged >= PURGE_EVERY_S
 
         def work(connection: apsw.Connection) -> None:
+            self._refuse_full(connection)
             gone = f"SELECT EXISTS(SELECT 1 FROM withdrawn WHERE {_RECORD})"
             if connection.execute(gone, (session.consent, session.consent_at)).get:
                 raise withdrawn()
             connection.execute(
                 f"INSERT INTO sessions({_COLUMNS}) "
-                "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, NULL)",
+                "VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0, 0, NULL)",
                 (
                     session.token, session.nonce, session.merchant, session.origin, session.key_id,
-                    session.consent, session.consent_at, msgspec.json.encode(session.purposes),
-                    session.opened, session.expires, os.urandom(DIGEST_BYTES),
+                    session.consent, session.consent_at, session.shared,
+                    msgspec.json.encode(session.purposes), session.opened, session.expires,
+                    os.urandom(DIGEST_BYTES),
                 ),
             )  # fmt: skip
 
-        if due:
-            self.purge(session.opened)
         self._write(work)
 
     def find(self, token: str) -> Session | None:
@@ -184,27 +186,33 @@ class SessionStore:
             Forbidden: If the session was withdrawn meanwhile.
             SessionExpired: If its time is over.
             Conflict: If another session sent these histograms, or this one has had 2,000 flushes.
-            StorageUnavailable: If nothing was committed.
+            StorageUnavailable: If nothing was committed, or the file has no more room.
         """
-        return self._write(partial(_count, session.token, flush, prints, at))
+
+        def work(connection: apsw.Connection) -> bool:
+            self._refuse_full(connection)
+            return _count(session.token, flush, prints, at, connection)
+
+        return self._write(work)
 
     def withdraw(self, session: Session, at: float) -> None:
         """Forget what was gathered under a consent, in every session that rests on the same record.
 
-        A record is its id and its time: an id may be guessed, or be that of several shoppers (a TCF string
-        tells the day alone), and nobody must withdraw for somebody else.
+        A record is its id and its time: an id may be guessed. Of a shared record this session alone is
+        emptied, and no later one refused: nobody must withdraw for somebody else.
 
         Raises:
             StorageUnavailable: If nothing was committed.
         """
 
         def work(connection: apsw.Connection) -> None:
-            record = session.consent, session.consent_at
-            connection.execute("INSERT OR IGNORE INTO withdrawn VALUES(?, ?, ?)", (*record, at))
-            mine = f"SELECT sid FROM sessions WHERE {_RECORD}"
-            connection.execute(f"DELETE FROM flushes WHERE sid IN ({mine})", record)
-            emptied = "UPDATE sessions SET withdrawn=1, sums=NULL, mark=NULL"
-            connection.execute(f"{emptied} WHERE {_RECORD}", record)
+            where: str = "sid=?" if session.shared else _RECORD
+            mine = (session.sid,) if session.shared else (session.consent, session.consent_at)
+            if not session.shared:
+                connection.execute("INSERT OR IGNORE INTO withdrawn VALUES(?, ?, ?)", (*mine, at))
+            these = f"SELECT sid FROM sessions WHERE {where}"
+            connection.execute(f"DELETE FROM flushes WHERE sid IN ({these})", mine)
+            connection.execute(f"UPDATE sessions SET withdrawn=1, sums=NULL, mark=NULL WHERE {where}", mine)
 
         self._write(work, wipe=True)
 
@@ -227,8 +235,37 @@ class SessionStore:
 
         return self._write(work)
 
-    def erase(self, names: Sequence[bytes]) -> int:
-        """Take out the sessions of orders, and rewrite the file; returns how many there were."""
+    def vouch(self, session: Session, prints: Sequence[Print], at: float) -> bool:
+        """Whether the sums that an order is about to get are no copy of another session's; they leave prints.
+
+        What was sent in flushes too small to tell anything is one visit in the end.
+
+        Args:
+            session: As :meth:`bind` gave it.
+            prints: Of the histograms of its sums.
+            at: Now, epoch seconds.
+
+        Raises:
+            StorageUnavailable: If that cannot be read or kept.
+        """
+
+        def work(connection: apsw.Connection) -> bool:
+            now = _find(session.token, connection)
+            if now is None or now.mark is None or replayed(now.mark, prints, connection):
+                return False
+            left = leave(now.mark, prints, LEFT_IN_ALL - now.printed, at, connection)
+            connection.execute("UPDATE sessions SET printed=printed+? WHERE sid=?", (left, now.sid))
+            return True
+
+        return not prints or self._write(work)
+
+    def erase(self, names: Sequence[bytes], *, wipe: bool = True) -> int:
+        """Take out the sessions of orders; returns how many there were.
+
+        Args:
+            names: See :func:`order_name`.
+            wipe: Rewrite the file at once; else that is left to :meth:`wipe`.
+        """
 
         def work(connection: apsw.Connection) -> int:
             erased = 0
@@ -240,12 +277,19 @@ class SessionStore:
         if not self.path.exists():
             return 0
         erased = self._write(work, wipe=True)
-        if erased:
-            # Rows are overwritten; copies that SQLite left when it rearranged pages go with a new file.
+        if erased and wipe:
+            self.wipe()
+        return erased
+
+    def wipe(self) -> None:
+        """Rewrite the file; orders go without their sessions meanwhile.
+
+        Rows that go are overwritten at once; copies that SQLite left when it rearranged pages go with this.
+        """
+        if self.path.exists():
             with self._opened() as connection, suppress(apsw.BusyError, apsw.LockedError):
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return erased
 
     def of_orders(self, names: Sequence[bytes]) -> list[Session]:
         """The sessions of orders that are still kept."""
@@ -256,18 +300,22 @@ class SessionStore:
             return [_session(row) for name in names for row in connection.execute(query, (name,))]
 
     def purge(self, at: float) -> dict[str, int]:
-        """Take out what is over its time; returns how many sessions, prints and withdrawals that were."""
+        """Take out what is over its time; returns how many sessions, prints and withdrawals that were.
+
+        Where prints have more than their half of the file, the oldest go before their time.
+        """
 
         def work(connection: apsw.Connection) -> dict[str, int]:
             counts = {}
             for table, where in OVER.items():
                 connection.execute(f"DELETE FROM {table} WHERE {where}", (at,))
                 counts[table] = connection.changes()
+            if used_bytes(connection) > self.most_bytes // 2:
+                counts["prints"] += forget_oldest(self.most_bytes // 2, connection)
             return counts
 
         if not self.path.exists():
             return dict.fromkeys(OVER, 0)
-        self._purged = at
         return self._write(work, wipe=True)
 
     def due(self, at: float) -> dict[str, int]:
@@ -278,19 +326,33 @@ class SessionStore:
             rows = {t: f"SELECT count(*) FROM {t} WHERE {where}" for t, where in OVER.items()}
             return {table: connection.execute(query, (at,)).get for table, query in rows.items()}
 
+    def _refuse_full(self, connection: apsw.Connection) -> None:
+        full = used_bytes(connection) > self.most_bytes
+        if full and not self._full:
+            _LOG.error("%s has all that RISKGRAPH_SESSIONS_MIB gives it: sessions are refused", self.path)
+        self._full = full
+        if full:
+            raise StorageUnavailable("there is no more room for sessions: come again later")
+
     def _write(self, work: Callable[[apsw.Connection], T], *, wipe: bool = False) -> T:
-        """One transaction; afterwards, where bytes must not stay, an empty write-ahead log."""
+        """One transaction; of what must go, on the disk when it returns, and an empty write-ahead log."""
         with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            if wipe:
+                connection.execute("PRAGMA synchronous=FULL")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 done = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            finally:
+                if wipe:
+                    connection.execute("PRAGMA synchronous=NORMAL")
             if wipe:
-                # A reader of another process may be in the way; the next time does it then.
+                # A reader of another process may be in the way: the commit is on the disk, and bytes of what
+                # went stay in the log until the next time.
                 with suppress(apsw.BusyError):
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return done
@@ -302,6 +364,12 @@ class SessionStore:
             if self._connection is None:
                 self._connection = _connect(self.path)
             yield self._connection
+
+
+def used_bytes(connection: apsw.Connection) -> int:
+    """What lies in the file; free pages are filled again before it grows."""
+    pages = int(connection.pragma("page_count")) - int(connection.pragma("freelist_count"))
+    return pages * int(connection.pragma("page_size"))
 
 
 def withdrawn() -> Forbidden:
@@ -320,9 +388,10 @@ def _connect(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path), statementcachesize=100)
     try:
         connection.set_busy_timeout(BUSY_MS)
-        # A power cut may cost the last flushes, never a withdrawal: the checkpoint behind it is synced.
-        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA secure_delete=ON")
+        # A power cut may cost the last flushes, never a withdrawal, an erasure or a purge: see ``_write``.
+        # One by one: of several in a string, apsw runs none after the first that gives a row.
+        for name, value in _PRAGMAS.items():
+            connection.pragma(name, value)
         # One process makes the tables; another that comes at the same moment finds them.
         connection.execute("BEGIN IMMEDIATE")
         _prepare(path, connection)
@@ -353,8 +422,9 @@ def _session(row: tuple[Any, ...]) -> Session:
     named = dict(zip(_COLUMNS.split(", "), row, strict=True))
     sums = named.pop("sums")
     purposes, gone = msgspec.json.decode(named.pop("purposes")), bool(named.pop("withdrawn"))
+    shared = bool(named.pop("shared"))
     read = None if sums is None else Sums(**msgspec.json.decode(sums))
-    return Session(purposes=purposes, withdrawn=gone, sums=read, **named)
+    return Session(purposes=purposes, shared=shared, withdrawn=gone, sums=read, **named)
 
 
 def _count(
@@ -370,28 +440,14 @@ def _count(
         return False
     if connection.execute("SELECT count(*) FROM flushes WHERE sid=?", (now.sid,)).get >= MAX_FLUSHES:
         raise Conflict(f"a session has at most {MAX_FLUSHES} flushes", code="session_full")
-    _refuse_replayed(now.mark or b"", prints, connection)
+    mark = now.mark or b""
+    if replayed(mark, prints, connection):
+        raise Conflict("another session sent these histograms, count for count", code="behavior_replayed")
     sums = now.sums or Sums()
     sums.add(flush)
     connection.execute("INSERT INTO flushes VALUES(?, ?)", (now.sid, flush.seq))
     packed = msgspec.json.encode(asdict(sums))
-    connection.execute("UPDATE sessions SET sums=? WHERE sid=?", (packed, now.sid))
-    rows = [(one.digest, now.mark, one.name, one.bits, at) for one in prints]
-    connection.executemany("INSERT OR IGNORE INTO prints VALUES(?, ?, ?, ?, ?)", rows)
+    left = leave(mark, prints, LEFT_BY_FLUSHES - now.printed, at, connection)
+    update = "UPDATE sessions SET sums=?, printed=printed+? WHERE sid=?"
+    connection.execute(update, (packed, left, now.sid))
     return True
-
-
-def _refuse_replayed(mark: bytes, prints: Sequence[Print], connection: apsw.Connection) -> None:
-    """Check that no one other session left these prints, so many that chance does not explain it.
-
-    Histograms of one signal in several zones hold the same movements: the largest of them speaks for all.
-    """
-    found: dict[bytes, dict[str, float]] = {}
-    for one in prints:
-        query = "SELECT mark FROM prints WHERE digest=? AND mark<>? LIMIT ?"
-        others: list[Any] = connection.execute(query, (one.digest, mark, COMMON + 1)).fetchall()
-        for (other,) in others if len(others) <= COMMON else ():
-            names = found.setdefault(other, {})
-            names[one.name] = max(names.get(one.name, 0.0), one.bits)
-    if any(sum(names.values()) >= REPLAY_BITS for names in found.values()):
-        raise Conflict("another session sent these histograms, count for count", code="behavior_replayed")

@@ -78,6 +78,25 @@ class SubjectBook:
         found: Held = self._read(partial(_held, accounts, keys, at, self._vault))
         return found
 
+    def refuse_held(self, accounts: Sequence[bytes], keys: Sequence[str], at: float) -> None:
+        """Check that no hold forbids an erasure; one that does has it on record.
+
+        Raises:
+            Conflict: If a hold keeps the data.
+        """
+
+        def check(connection: apsw.Connection) -> None:
+            erasure.refuse_held(erasure.extent(accounts, keys, connection).subjects, at, connection)
+
+        try:
+            self._read(check)
+        except Conflict:
+            self._note_refused(accounts, keys, at)
+            raise
+
+    def _note_refused(self, accounts: Sequence[bytes], keys: Sequence[str], at: float) -> None:
+        self._writer.call(partial(erasure.note_refused, accounts, keys, at, self._writer.log)).result()
+
     def erase(
         self, accounts: Sequence[bytes], keys: Sequence[str], at: float, *, wipe: bool = True
     ) -> dict[str, Any]:
@@ -106,8 +125,7 @@ class SubjectBook:
         try:
             erased = self._writer.call(work).result()
         except Conflict:
-            refused = partial(erasure.note_refused, accounts, keys, at, self._writer.log)
-            self._writer.call(refused).result()
+            self._note_refused(accounts, keys, at)
             raise
         if wipe:
             self.wipe()

@@ -65,3 +65,10 @@ def open_shop(tmp_path):
         keys["slow"] = create_key(store, roles=["checkout"], org="m-17", per_second=2)
     with TestClient(create_app(service), raise_server_exceptions=False) as client:
         yield Shop(client, service, keys, settings)
+
+
+@pytest.fixture
+def sdk(shop):
+    from tests.support.sdk import Sdk
+
+    return Sdk(shop)

@@ -1,101 +1,30 @@
-"""The browser SDK's calls over HTTP, and what becomes of them in a decision."""
+"""The browser SDK's calls over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import logging
-from dataclasses import replace
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from riskgraph import bootstrap
+from riskgraph.api import behavior
+from riskgraph.api.app import create_app, purge_until
+from riskgraph.collecting import SHARED_RECORDS
 from riskgraph.commands.serve import HideLinks
-from riskgraph.core.catalog import catalog
-from riskgraph.core.order import parse_order
-from riskgraph.core.subgraph import OrderSubgraph, State
+from riskgraph.core.errors import StorageUnavailable
+from riskgraph.core.subgraph import State
+from riskgraph.governance.contest_links import ContestLinks
 from riskgraph.governance.keys import create_key
-from riskgraph.pipeline import read_session
+from riskgraph.settings import Settings
 from riskgraph.stores.sessions import EXPIRES_S, KEPT_S
-from riskgraph.subjects import who_is
 from tests.api.conftest import order
-
-ORIGIN = "https://shop.example"
-FLUSH = json.loads((Path(__file__).parents[1] / "golden/flush.json").read_text())
-ALL = {"behavior": True, "motion": False, "location": False, "device": True}
-
-
-class Sdk:
-    """What a page of the shop does."""
-
-    def __init__(self, shop):
-        self.shop = shop
-        with bootstrap.open_keys(shop.settings) as store:
-            self.key = create_key(
-                store, roles=["publishable"], org="m-17", origins=[ORIGIN], per_second=10_000
-            )
-
-    def post(self, path, body, origin=ORIGIN, **headers):
-        headers |= {"Content-Type": "text/plain;charset=UTF-8"} | ({"Origin": origin} if origin else {})
-        return self.shop.client.post(path, content=json.dumps(body), headers=headers)
-
-    def opening(self, record="c-1", at=None, purposes=ALL, **changes):
-        at = at or datetime.now(UTC).isoformat()
-        consent = {"record_id": record, "policy_version": "2026-10", "at": at, "purposes": purposes}
-        return {"v": 1, "key": self.key, "consent": consent} | changes
-
-    def open(self, record="c-1", **kwargs):
-        answer = self.post("/v1/sessions", self.opening(record, **kwargs))
-        assert answer.status_code == 201, answer.text
-        return answer.json() | {"record": record}
-
-    def flush(self, session, seq=1, origin=ORIGIN, **changes):
-        return self.post("/v1/behavior", self.body(session, seq, **changes), origin)
-
-    def body(self, session, seq=1, **changes):
-        named = {"session": session["session"], "nonce": session["nonce"], "consent_id": session["record"]}
-        return copy.deepcopy(FLUSH) | named | {"seq": seq} | changes
-
-    def withdraw(self, session, origin=ORIGIN, nonce=None):
-        path = f"/v1/behavior/{session['session']}"
-        body = json.dumps({"nonce": nonce or session["nonce"]})
-        return self.shop.client.request("DELETE", path, content=body, headers={"Origin": origin})
-
-    def decide(self, session, order_id="A-1001", **changes):
-        """The subgraph of an order that names a session, without any other sdk node."""
-        body = order(order_id=order_id, session=session["session"], signals={}, absent={}) | changes
-        answer = self.shop.decide(body)
-        assert answer.status_code == 200, answer.text
-        found = self.shop.service.store.read_record(answer.json()["decision_id"]).report
-        return OrderSubgraph.unpack(found.subgraph)
-
-
-@pytest.fixture
-def sdk(shop):
-    return Sdk(shop)
-
-
-def code(answer):
-    return answer.status_code, answer.json()["error"]["code"]
-
-
-def test_flushes_twice_and_out_of_order_become_the_nodes_of_one_decision(sdk):
-    session = sdk.open()
-    for seq in (9, 4, 9):
-        answer = sdk.flush(session, seq)
-        assert answer.status_code == 202, answer.text
-    assert not answer.json()["counted"]
-    graph = sdk.decide(session)
-    assert graph.state("B077") is State.PRESENT
-    assert graph.state("B034") is State.PRESENT
-    # 5 fields filled, none returned to; two flushes of 54 movements each
-    assert graph.value("B045") == 0
-    assert graph.value("B057") == 0
-    assert graph.state("B026") is State.NOT_APPLICABLE
-    assert graph.state("B030") is State.REFUSED
+from tests.support.sdk import ALL, FLUSH, ORIGIN, break_sessions, code, later
 
 
 def test_the_page_gets_a_token_a_nonce_and_how_long_they_last(sdk):
@@ -211,6 +140,20 @@ def test_a_session_that_sends_too_fast_is_told_to_wait(sdk):
     assert 429 in statuses
 
 
+def test_withdrawals_of_a_session_have_a_limit_and_never_wait_behind_its_flushes(sdk, monkeypatch):
+    session = sdk.open()
+    while sdk.flush(session).status_code == 202:
+        pass
+    written = []
+    store = sdk.shop.service.collecting.store
+    whole = store.withdraw
+    monkeypatch.setattr(store, "withdraw", lambda *args: (written.append(args), whole(*args)))
+    answers = [sdk.withdraw(session) for _ in range(30)]
+    assert [answer.status_code for answer in answers[:20]] == [204] * 20
+    assert 429 in [answer.status_code for answer in answers]
+    assert len(written) == 1
+
+
 def test_a_key_has_its_own_limit(sdk):
     with bootstrap.open_keys(sdk.shop.settings) as store:
         sdk.key = create_key(store, roles=["publishable"], org="m-17", origins=[ORIGIN], per_second=1)
@@ -221,25 +164,37 @@ def test_a_key_has_its_own_limit(sdk):
     assert limited[0].headers["access-control-allow-origin"] == ORIGIN
 
 
-def test_after_its_time_a_session_takes_nothing_but_its_order_still_has_it(sdk, monkeypatch):
+def test_a_service_takes_out_what_is_over_its_time_though_nobody_opens_a_session(sdk, monkeypatch):
     session = sdk.open()
     sdk.flush(session)
-    later(sdk, monkeypatch, EXPIRES_S)
-    assert code(sdk.flush(session, 2)) == (410, "session_expired")
-    assert sdk.decide(session).state("B034") is State.PRESENT
+    store = sdk.shop.service.collecting.store
+    later(sdk, monkeypatch, EXPIRES_S + KEPT_S + 60)
+    before = store.find(session["session"])
+    with TestClient(create_app(sdk.shop.service)) as client:
+        client.get("/healthz")
+    assert before is not None
+    assert store.find(session["session"]) is None
 
 
-def test_a_day_after_that_nothing_is_left_for_an_order(sdk, monkeypatch):
-    session = sdk.open()
-    sdk.flush(session)
-    later(sdk, monkeypatch, EXPIRES_S + KEPT_S)
-    assert sdk.decide(session).state("B034") is State.NOT_DELIVERED
+def test_purging_goes_on_after_a_failure_until_the_service_ends(caplog):
+    calls = []
 
+    async def run():
+        ended = asyncio.Event()
 
-def later(sdk, monkeypatch, seconds):
-    clock = sdk.shop.service.line.clock
-    now = clock.now()
-    monkeypatch.setattr(clock, "now", lambda: now + seconds)
+        def purge():
+            calls.append(len(calls))
+            if len(calls) == 1:
+                raise StorageUnavailable("the disk is full")
+            if len(calls) == 3:
+                loop.call_soon_threadsafe(ended.set)
+
+        loop = asyncio.get_running_loop()
+        await purge_until(ended, purge, every_s=0.0)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+    assert len(calls) == 3
+    assert "disk is full" in caplog.text
 
 
 def test_a_page_of_the_shop_may_withdraw_across_origins(sdk):
@@ -278,82 +233,25 @@ def test_a_withdrawal_erases_and_nothing_more_is_taken_under_that_consent(sdk):
     assert sdk.flush(given_anew).status_code == 202
 
 
-def test_an_order_of_a_withdrawn_session_has_refusals_and_is_decided(sdk):
-    session = sdk.open()
-    sdk.flush(session)
-    sdk.withdraw(session)
-    graph = sdk.decide(session, signals={"B034": {"n": 30, "bins": [0, 0, 30, *[0] * 13]}})
-    sdk_nodes = [node.id for node in catalog() if node.computed_by == "sdk"]
-    assert {graph.state(node) for node in sdk_nodes} == {State.REFUSED}
+def test_under_tcf_a_shopper_withdraws_for_nobody_else(sdk):
+    """All who chose alike on one day have one TC string's digest, and its day."""
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).isoformat()
+    record = "tcf-0f8e"
+    alice, bob = sdk.open(record, at=day), sdk.open(record, at=day)
+    for session in (alice, bob):
+        assert sdk.flush(session).status_code == 202
+    assert sdk.withdraw(alice).status_code == 204
+    assert code(sdk.flush(alice, 2)) == (403, "consent_withdrawn")
+    assert sdk.flush(bob, 2).status_code == 202
+    assert sdk.decide(bob).state("B034") is State.PRESENT
+    assert sdk.flush(sdk.open(record, at=day)).status_code == 202
 
 
-def test_a_second_order_gets_nothing_from_a_session_but_an_attempt_does(sdk, caplog):
-    session = sdk.open()
-    sdk.flush(session)
-    assert sdk.decide(session).state("B034") is State.PRESENT
-    assert sdk.decide(session, attempt=2).state("B034") is State.PRESENT
-    assert sdk.decide(session, phase="post_auth").state("B034") is State.PRESENT
-    assert not caplog.records
-    assert sdk.decide(session, "A-1002").state("B034") is State.NOT_DELIVERED
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert session["session"] not in line
-
-
-def test_a_session_wins_over_a_signal_and_a_signal_over_silence(sdk):
-    session = sdk.open()
-    sdk.flush(session)
-    graph = sdk.decide(session, signals={"B045": 7, "B011": 3})
-    assert graph.value("B045") == 0
-    assert graph.value("B011") == 3
-
-
-def test_the_consent_of_the_order_holds_too(sdk):
-    session = sdk.open()
-    sdk.flush(session)
-    graph = sdk.decide(session, consent={"purposes": {"behavior": False}})
-    assert graph.state("B034") is State.REFUSED
-    assert graph.value("B077") == "desktop"
-
-
-def test_what_the_order_does_not_state_is_as_the_session_says(sdk):
-    session = sdk.open(purposes={"behavior": True, "device": False})
-    flush = sdk.body(session)
-    del flush["device_class"]
-    assert sdk.post("/v1/behavior", flush).status_code == 202
-    graph = sdk.decide(session, consent={})
-    assert graph.state("B034") is State.PRESENT
-    assert graph.state("B077") is State.REFUSED
-    assert graph.state("B085") is State.NOT_DELIVERED
-
-
-def test_an_order_with_a_session_that_is_not_there_is_decided_by_its_signals(sdk):
-    graph = sdk.decide({"session": "unknown"}, signals={"B045": 7})
-    assert graph.value("B045") == 7
-
-
-def test_a_session_that_sent_nothing_tells_refusals_alone(sdk):
-    graph = sdk.decide(sdk.open(purposes={"behavior": True, "device": False}), consent={})
-    assert graph.state("B071") is State.NOT_DELIVERED
-    assert graph.state("B077") is State.REFUSED
-
-
-def test_an_order_goes_on_where_sessions_cannot_be_read(sdk, caplog):
-    session = sdk.open()
-    sdk.flush(session)
-    break_sessions(sdk)
-    assert sdk.decide(session).state("B034") is State.NOT_DELIVERED
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-
-
-def test_an_order_waits_for_its_session_no_longer_than_its_share(sdk):
-    class Slow:
-        async def nodes(self, order):
-            await asyncio.Event().wait()
-
-    shop = sdk.shop
-    line = replace(shop.service.line, behavior=Slow(), deadline_ms=10)
-    read = asyncio.run(read_session(parse_order(order(session="s"), line.door), line))
-    assert read.session == "s"
+def test_ids_that_shoppers_share_are_those_that_the_sdk_makes_of_a_tcf_string():
+    """Prefix of the one id that the SDK makes itself; all others are the shop's."""
+    source = Path(__file__).parents[2] / "sdk_js/src"
+    made = {p.name: re.findall(r"\bid = `([^$`]*)\$", p.read_text()) for p in source.rglob("*.ts")}
+    assert {name: ids for name, ids in made.items() if ids} == {"tcf.ts": [SHARED_RECORDS]}
 
 
 def test_without_storage_the_page_is_told_and_may_come_again(sdk):
@@ -364,22 +262,39 @@ def test_without_storage_the_page_is_told_and_may_come_again(sdk):
         assert answer.headers["access-control-allow-origin"] == ORIGIN
 
 
-def break_sessions(sdk):
-    store = sdk.shop.service.collecting.store
-    store.close()
-    for file in store.path.parent.glob("sessions.db*"):
-        file.unlink()
-    store.path.write_bytes(b"no database" * 1000)
+def test_a_page_can_read_its_answer_while_the_origins_of_keys_cannot_be_read(sdk, monkeypatch, caplog):
+    session = sdk.open()
+
+    def broken():
+        raise StorageUnavailable("the disk is full")
+
+    monkeypatch.setattr(sdk.shop.service.store, "list_keys", broken)
+    monkeypatch.setattr(behavior, "ORIGINS_S", 0.0)
+    answer = sdk.withdraw(session)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "StorageUnavailable" in caplog.text
 
 
-def test_a_replayed_visit_is_refused(sdk):
-    bins = [3, 9, 21, 40, 33, 18, 7, 2, 1, 4, 11, 26, 38, 29, 12, 5]
-    names = ("ptr_speed", "ptr_gap", "ptr_accel", "ptr_turn")
-    zones = {"any": {name: {"n": sum(bins), "h": bins} for name in names}}
-    assert sdk.flush(sdk.open(), zones=zones).status_code == 202
-    thief = sdk.open("c-2")
-    assert code(sdk.flush(thief, zones=zones)) == (409, "behavior_replayed")
-    assert sdk.decide(thief).state("B014") is State.NOT_DELIVERED
+@pytest.mark.parametrize("path", ["/v1/behavior/TOKEN-LOOK-FOR-ME", "/contest/TOKEN-LOOK-FOR-ME"])
+def test_an_unexpected_error_is_logged_without_the_token_in_its_path(sdk, caplog, monkeypatch, path):
+    def broken(*_):
+        raise RuntimeError("LOOK-FOR-ME")
+
+    monkeypatch.setattr(sdk.shop.service.collecting.store, "find", broken)
+    monkeypatch.setattr(ContestLinks, "decision", broken)
+    method = "GET" if "contest" in path else "DELETE"
+    answer = sdk.shop.client.request(method, path, content='{"nonce": "n"}')
+    assert answer.status_code == 500
+    assert "LOOK-FOR-ME" not in caplog.text
+    assert f"RuntimeError on {path.rpartition('/')[0]}/{{" in caplog.text
+
+
+def test_two_journals_of_a_folder_have_sessions_of_their_own(tmp_path):
+    urls = [f"sqlite:///{tmp_path}/{name}" for name in ("riskgraph.db", "riskgraph", "other.db")]
+    paths = {bootstrap.open_sessions(Settings(home=tmp_path, store_url=url)).path for url in urls}
+    assert len(paths) == 3
+    assert {path.parent for path in paths} == {tmp_path}
 
 
 def test_no_session_token_stands_in_an_access_log():
@@ -399,78 +314,3 @@ def test_the_description_of_the_service_has_the_calls_and_the_schema_of_a_flush(
     assert "$ref" not in json.dumps(flush)
     for answers in (paths["/v1/sessions"]["post"], paths["/v1/behavior/{session}"]["delete"]):
         assert {"403", "413", "422", "429", "503"} <= answers["responses"].keys()
-
-
-@pytest.fixture
-def controller(sdk):
-    with bootstrap.open_keys(sdk.shop.settings) as store:
-        sdk.shop.keys["controller"] = create_key(store, roles=["compliance"], org="*", per_second=10_000)
-    return sdk
-
-
-def ask(sdk, what, who):
-    headers = sdk.shop.headers("controller")
-    return sdk.shop.client.post(f"/v1/subjects/{what}", json=who, headers=headers)
-
-
-@pytest.mark.parametrize(
-    "who",
-    [
-        {"account": "u-88"},
-        {"order": {"merchant_id": "m-17", "channel_code": "own_web", "order_id": "A-1001"}},
-    ],
-)
-def test_an_erased_persons_session_goes_and_another_persons_stays(controller, who):
-    mine, other = controller.open(), controller.open("c-2")
-    for session in (mine, other):
-        controller.flush(session)
-    controller.decide(mine)
-    entities = order()["entities"] | {"account": "somebody-else"}
-    controller.decide(other, "A-2", entities=entities)
-    assert ask(controller, "erase", who).json()["sessions"] == 1
-    assert code(controller.flush(mine, 2)) == (403, "unknown_session")
-    assert controller.flush(other, 2).status_code == 202
-
-
-def test_a_held_persons_session_stays(controller):
-    session = controller.open()
-    controller.flush(session)
-    controller.decide(session)
-    subjects = controller.shop.service.subjects
-    subjects.hold(who_is({"account": "u-88"}, subjects.door), "legal_claim", "counsel", None)
-    assert ask(controller, "erase", {"account": "u-88"}).status_code == 409
-    assert controller.flush(session, 2).status_code == 202
-
-
-def test_whoever_asks_is_given_the_sums_that_are_still_kept(controller):
-    session = controller.open()
-    controller.flush(session)
-    controller.decide(session)
-    told = ask(controller, "export", {"account": "u-88"}).json()
-    (found,) = told["behavior_sessions"]
-    assert found["purposes"] == ALL
-    assert found["origin"] == ORIGIN
-    assert found["sums"]["counters"] == FLUSH["counters"]
-    assert session["session"] not in json.dumps(told["behavior_sessions"])
-    controller.withdraw(session)
-    (found,) = ask(controller, "export", {"account": "u-88"}).json()["behavior_sessions"]
-    assert (found["withdrawn"], found["sums"]) == (True, None)
-
-
-def test_a_visit_becomes_a_decision_with_its_report_and_a_withdrawal_ends_it(sdk):
-    session = sdk.open()
-    for seq in (9, 4, 9):
-        sdk.flush(session, seq)
-    body = order(session=session["session"], signals={}, absent={})
-    answer = sdk.shop.decide(body).json()
-    assert answer["availability_class"] == "pre_auth/front_end"
-    headers = sdk.shop.headers("compliance")
-    link = answer["report"]["json"] + "&audience=compliance"
-    report = sdk.shop.client.get(link, headers=headers).json()
-    assert '"B034"' in json.dumps(report)
-    assert session["session"] not in json.dumps(report)
-    assert sdk.withdraw(session).status_code == 204
-    assert code(sdk.flush(session, 10)) == (403, "consent_withdrawn")
-    # What was decided before stays as it was decided (GDPR Art. 7(3)).
-    again = sdk.shop.client.get(f"/v1/decisions/{answer['decision_id']}", headers=sdk.shop.headers())
-    assert again.json()["score"] == answer["score"]

@@ -11,15 +11,18 @@ from starlette.testclient import TestClient
 
 from riskgraph import bootstrap
 from riskgraph.api.app import create_app
+from riskgraph.core.baseline_view import BaselineView, Views
 from riskgraph.core.errors import ModelUnavailable
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.governance.keys import create_key
+from riskgraph.models import load_model
 from riskgraph.ports import ShadowScore
 from riskgraph.settings import Settings
 from riskgraph.shadow import MAX_WAITING, Challengers
 from tests.api.conftest import Shop, order
 from tests.explainers.helpers import GameScorer, random_subgraph
 from tests.models.helpers import random_model, random_tree_model
+from tests.support.baselines import some_baseline
 from tests.support.cli import riskgraph
 
 TREE = bootstrap.load_tree(Settings())
@@ -94,16 +97,30 @@ def test_a_challenger_that_fails_hurts_no_decision_and_its_failure_is_kept(shado
 def test_one_challenger_that_fails_does_not_take_another_with_it():
     kept = Kept()
     both = Challengers([Fails(), GameScorer(1)], TREE, kept)
-    both.submit("d-1", random_subgraph(1), CLASS)
+    both.submit("d-1", random_subgraph(1), CLASS, "m-17")
     both.close()
     assert [row.error for row in kept.rows] == ["RuntimeError", None]
+
+
+def test_a_challenger_sees_each_order_by_the_baseline_of_its_own_merchant(tmp_path):
+    random_model(tmp_path, seed=4)
+    model, kept, reference, graph = load_model(tmp_path), Kept(), some_baseline(1), random_subgraph(1, 1.0)
+    own = BaselineView(some_baseline(2), reference)
+    views = Views(BaselineView(None, reference), {"m-17": own})
+    one = Challengers([model], TREE, kept, [views])
+    for merchant in ("m-17", "m-99"):
+        one.submit(merchant, graph, CLASS, merchant)
+    one.close()
+    expected = [model.score(view.see(graph), CLASS).probability for view in (own, views.other)]
+    assert [row.score for row in kept.rows] == expected
+    assert expected[0] != expected[1]
 
 
 def test_scores_that_cannot_be_kept_are_left_out_and_the_next_are_kept():
     kept = Kept(fails=True)
     one = Challengers([GameScorer(1)], TREE, kept)
     for name in ("d-1", "d-2"):
-        one.submit(name, random_subgraph(1), CLASS)
+        one.submit(name, random_subgraph(1), CLASS, "m-17")
     one.close()
     assert [row.decision_id for row in kept.rows] == ["d-2"]
 
@@ -113,7 +130,7 @@ def test_orders_that_challengers_cannot_keep_up_with_are_left_out_counted_and_to
     late = Challengers([GameScorer(1)], TREE, kept)
     late.close()
     for number in range(MAX_WAITING + 3):
-        late.submit(str(number), subgraph, CLASS)
+        late.submit(str(number), subgraph, CLASS, "m-17")
     assert late.dropped == 3
     assert [record.getMessage().split(": ")[1] for record in caplog.records] == ["1 orders were left out"]
     assert kept.rows == []
@@ -132,7 +149,7 @@ def test_the_end_of_a_service_waits_for_challengers_only_so_long(monkeypatch):
     kept, subgraph = Kept(), random_subgraph(1)
     slow = Challengers([Hangs(1)], TREE, kept)
     for number in range(MAX_WAITING + 1):
-        slow.submit(str(number), subgraph, CLASS)
+        slow.submit(str(number), subgraph, CLASS, "m-17")
         assert started.wait(5)
     slow.close()
     assert kept.rows == []

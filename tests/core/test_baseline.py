@@ -104,6 +104,12 @@ def test_who_moves_as_no_honest_shopper_does_is_not_taken_for_one():
     assert curve(quick, slow)(column([80.0, 0.0])).tolist() == [40.0, 0.0]
 
 
+@pytest.mark.parametrize(("own", "other"), [([10.0, 20.0], [50.0, 50.0]), ([15.0, 15.0], [40.0, 50.0])])
+def test_where_nobody_differs_an_overhang_stays_as_long_as_it_is(own, other):
+    below, above = curve(own, other)(column([own[0] - 3, own[-1] + 7]))
+    assert (below, above) == (other[0] - 3, other[-1] + 7)
+
+
 def test_a_value_that_many_have_gets_the_middle_of_their_ranks():
     # Half of the shoppers here never correct a key; there the lower half reaches up to 4.
     mapped = curve([0.0, 0.0, 0.0, 5.0, 10.0], [0.0, 2.0, 4.0, 6.0, 8.0])(column([0.0, 5.0]))
@@ -199,6 +205,13 @@ def test_a_baseline_comes_back_from_its_file(tmp_path):
     read = Baseline.load(tmp_path / "baseline.json")
     assert read == made
     assert read.baseline_id == made.baseline_id
+
+
+def test_whose_shoppers_a_baseline_is_of_is_told_in_its_file_and_its_id():
+    named = replace(HERE, merchants=("m-17", "m-18"))
+    assert Baseline.parse(named.to_json()) == named
+    assert named.baseline_id != HERE.baseline_id
+    assert "merchants" not in HERE.to_json()
 
 
 def _changed(**changes):

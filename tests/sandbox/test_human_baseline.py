@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskgraph.commands import sandbox_baseline
 from riskgraph.core.baseline import ANY_DEVICE, Baseline, device_classes, trajectory_components
 from riskgraph.core.bounds import component_bounds
 from riskgraph.core.catalog import catalog
 from riskgraph.core.errors import Invalid
 from riskgraph.sandbox.baseline import MAX_BINS, honest_quantiles, human_baseline, weighted_quantiles
+from tests.support.baselines import some_baseline
 from tests.support.cli import riskgraph
 
 DEVICE = catalog().component_index["B077.value"]
@@ -145,6 +147,26 @@ def test_the_command_writes_what_the_service_reads(chain, tmp_path):
     counts = Counter(q.device_class for q in made.quantiles if q.calibrated)
     assert {kind: count for kind, count in told["calibrated"].items() if count} == counts
     assert [path.name for path in tmp_path.glob("*.json")] == ["own.json"]
+    assert (told["merchants"], made.merchants) == ([], ())
+    named = riskgraph(
+        *asked, "--merchant", "m-18", "--merchant", "m-17", "--json", home=tmp_path / "home"
+    ).json()
+    assert named["merchants"] == list(Baseline.load(out).merchants) == ["m-17", "m-18"]
+    assert named["baseline_id"] != told["baseline_id"]
     twice = riskgraph(*asked, "--release", chain / "release", home=tmp_path / "home")
     assert twice.code != 0
     assert "each once" in twice.error
+
+
+def test_the_command_asks_whose_shoppers_real_releases_are_of(tmp_path, monkeypatch):
+    def of_real_releases(releases, merchants):
+        return some_baseline(2, merchants=tuple(merchants))
+
+    monkeypatch.setattr("riskgraph.sandbox.human_baseline", of_real_releases)
+    monkeypatch.setenv("RISKGRAPH_HOME", str(tmp_path / "home"))
+    out = tmp_path / "own.json"
+    with pytest.raises(Invalid, match="--merchant"):
+        sandbox_baseline.baseline([], out)
+    assert not out.exists()
+    sandbox_baseline.baseline([], out, ["m-17"], as_json=True)
+    assert Baseline.load(out).merchants == ("m-17",)

@@ -53,7 +53,7 @@ def run(store, at=NOW):
 
 
 def sessions_of(store):
-    return SessionStore(store.path.with_name("sessions.db"))
+    return SessionStore(store.path.with_name("riskgraph.db-sessions"))
 
 
 def reports(store):
@@ -114,6 +114,15 @@ def test_a_dry_run_changes_no_byte(store):
     assert told["removed"] is None
     assert told["due"] == {"report": 1, "contract_record": 1, "optional": 0}
     assert (store._fetch("SELECT * FROM orders"), store._fetch("SELECT * FROM decisions")) == before
+
+
+def test_the_nightly_job_rewrites_the_file_of_sessions_and_a_dry_run_does_not(store, monkeypatch):
+    wiped = []
+    monkeypatch.setattr(SessionStore, "wipe", lambda sessions: wiped.append(sessions.path.name))
+    retention.run(store, sessions_of(store), profile(), Now(), dry_run=True)
+    assert wiped == []
+    retention.run(store, sessions_of(store), profile(), Now(), dry_run=False)
+    assert wiped == ["riskgraph.db-sessions"]
 
 
 def test_what_somebody_ordered_to_keep_stays_until_that_ends(store):

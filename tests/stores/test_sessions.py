@@ -7,6 +7,7 @@ import stat
 import threading
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -19,18 +20,20 @@ from riskgraph.collecting import Collecting
 from riskgraph.core.behavior import MAP, Flush, evidence_bits
 from riskgraph.core.door import Door
 from riskgraph.core.errors import Conflict, Forbidden, SessionExpired, StorageUnavailable
+from riskgraph.stores.replays import LEFT_AT_ONCE, LEFT_BY_FLUSHES, PRINT_BYTES, REPLAY_BITS
 from riskgraph.stores.sessions import (
     DAY_S,
     EXPIRES_S,
     KEPT_S,
     MAX_FLUSHES,
     PRINTS_S,
-    REPLAY_BITS,
     WITHDRAWN_S,
     Session,
     SessionStore,
+    _connect,
     hashed,
     order_name,
+    used_bytes,
 )
 
 NOW = 1_790_000_000.0
@@ -41,11 +44,11 @@ TOKEN, NONCE = "token-LOOK-FOR-ME", "nonce-LOOK-FOR-ME"
 
 @pytest.fixture
 def store(tmp_path):
-    with closing(SessionStore(tmp_path / "sessions.db")) as opened:
+    with closing(SessionStore(tmp_path / "riskgraph.db-sessions")) as opened:
         yield opened
 
 
-def session(token=TOKEN, consent="c", at=NOW, given_at=NOW - 60, merchant="m-17"):
+def session(token=TOKEN, consent="c", at=NOW, given_at=NOW - 60, merchant="m-17", shared=False):
     return Session(
         token=hashed(token),
         nonce=hashed(NONCE),
@@ -55,6 +58,7 @@ def session(token=TOKEN, consent="c", at=NOW, given_at=NOW - 60, merchant="m-17"
         consent=DOOR.digest("session.consent", consent),
         consent_at=given_at,
         purposes={"behavior": True, "device": True},
+        shared=shared,
         opened=at,
         expires=at + EXPIRES_S,
     )
@@ -66,7 +70,7 @@ def opened(store, token=TOKEN, **kwargs):
 
 
 def prints(flush, merchant="m-17"):
-    return Collecting(None, None, DOOR, None)._prints(merchant, flush)
+    return Collecting(None, None, DOOR, None)._prints(merchant, flush.histograms)
 
 
 NAMES = [key for key in MAP["histograms"] if key.split(".")[0] in ("any", "address", "browse")]
@@ -171,12 +175,67 @@ def test_a_withdrawal_is_of_one_record_and_not_of_all_that_share_its_id(store, g
     assert opened(store, "later", given_at=given_at)
 
 
+def test_nobody_withdraws_for_others_who_share_the_record(store):
+    for shopper in ("alice", "bob"):
+        opened(store, shopper, shared=True)
+        count(store, shopper, flush=replace(GOLDEN, histograms={}))
+    store.withdraw(store.find("alice"), NOW + 5)
+    alice, bob = store.find("alice"), store.find("bob")
+    assert (alice.withdrawn, alice.sums) == (True, None)
+    assert not bob.withdrawn
+    assert bob.sums.counters == GOLDEN.counters
+    with pytest.raises(Forbidden):
+        count(store, "alice", seq=2)
+    assert count(store, "bob", seq=2)
+    assert opened(store, "carol", shared=True)
+
+
 def test_no_byte_of_the_sums_is_left_after_a_withdrawal(store):
     opened(store)
     for seq in range(5):
         count(store, seq=seq)
     store.withdraw(store.find(TOKEN), NOW + 5)
     assert not traces(store)
+
+
+class CountedFile(apsw.VFSFile):
+    def xSync(self, flags):
+        CountedSyncs.logs += self.is_log
+        return super().xSync(flags)
+
+
+class CountedSyncs(apsw.VFS):
+    """The system's files, with a count of how often a write-ahead log was sent to the disk."""
+
+    logs = 0
+
+    def xOpen(self, name, flags):
+        file = CountedFile("", name, flags)
+        file.is_log = str(name).endswith("-wal")
+        return file
+
+
+def test_a_withdrawal_is_on_the_disk_though_a_reader_keeps_the_log_from_being_emptied(tmp_path, monkeypatch):
+    files = CountedSyncs("counted", "")
+    monkeypatch.setattr(apsw, "Connection", partial(apsw.Connection, vfs="counted"))
+    with (
+        closing(SessionStore(tmp_path / "riskgraph.db-sessions")) as store,
+        closing(_connect(store.path)) as reader,
+    ):
+        opened(store)
+        store._connection.set_busy_timeout(0)
+        store.purge(NOW)  # so that the reader has all that it reads in the file itself
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM sessions").get == 1
+        count(store, seq=1)
+        before = files.logs
+        count(store, seq=2)
+        assert files.logs == before
+        store.withdraw(store.find(TOKEN), NOW + 5)
+        after = files.logs
+        assert after > before
+        assert opened(store, "next", consent="another")
+        assert files.logs == after
 
 
 def traces(store):
@@ -198,6 +257,19 @@ def test_an_erasure_takes_out_the_session_of_the_order_alone(store):
     assert not traces(store)
 
 
+def test_a_large_file_is_rewritten_when_nobody_waits(store):
+    for i in range(200):
+        opened(store, f"t{i}", consent=f"c{i}")
+        count(store, f"t{i}")
+        store.bind(f"t{i}", order_name(DOOR, f"m-17|own_web|{i}"), "m-17")
+    before = store.path.stat().st_size
+    assert store.erase([order_name(DOOR, f"m-17|own_web|{i}") for i in range(150)], wipe=False) == 150
+    assert store.path.stat().st_size >= before
+    store.wipe()
+    assert store.path.stat().st_size < before / 2
+    assert store.find("t199") is not None
+
+
 @pytest.mark.parametrize(
     ("table", "kept_s"), [("sessions", EXPIRES_S + KEPT_S), ("prints", PRINTS_S), ("withdrawn", WITHDRAWN_S)]
 )
@@ -212,14 +284,22 @@ def test_what_is_over_its_time_goes_and_not_earlier(store, table, kept_s):
     assert not any(store.due(NOW + kept_s + 1).values())
 
 
-def test_opening_a_session_purges(store):
+@pytest.mark.parametrize("how", ["purged", "erased"])
+def test_numbers_of_flushes_go_with_their_session(store, how):
     opened(store)
-    opened(store, "next", at=NOW + EXPIRES_S + KEPT_S + 1, consent="another")
-    assert store.find(TOKEN) is None
+    name = order_name(DOOR, "m-17|own_web|1")
+    count(store)
+    store.bind(TOKEN, name, "m-17")
+    if how == "purged":
+        store.purge(NOW + EXPIRES_S + KEPT_S + 1)
+    else:
+        store.erase([name])
+    with store._opened() as connection:
+        assert connection.execute("SELECT count(*) FROM flushes").get == 0
 
 
 def test_a_file_of_something_else_is_left_alone(tmp_path):
-    path = tmp_path / "sessions.db"
+    path = tmp_path / "riskgraph.db-sessions"
     connection = apsw.Connection(str(path))
     connection.execute("CREATE TABLE mine(a)")
     connection.close()
@@ -228,7 +308,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path):
 
 
 def test_a_damaged_file_is_told_when_it_is_needed_and_not_at_a_start(tmp_path):
-    path = tmp_path / "sessions.db"
+    path = tmp_path / "riskgraph.db-sessions"
     path.write_bytes(b"no database" * 1000)
     with closing(SessionStore(path)) as store, pytest.raises(StorageUnavailable):
         store.find(TOKEN)
@@ -254,7 +334,7 @@ def test_a_moment_of_typing_is_no_evidence_of_a_replay(store):
 
 
 def test_counts_that_many_sessions_have_had_are_no_sign_of_a_copy(store, monkeypatch):
-    monkeypatch.setattr("riskgraph.stores.sessions.COMMON", 2)
+    monkeypatch.setattr("riskgraph.stores.replays.COMMON", 2)
     few = {name: bins for name, bins in LONG.histograms.items() if evidence_bits(bins) < REPLAY_BITS}
     parts = [replace(LONG, histograms={name: bins}) for name, bins in few.items()]
     for i in range(3):
@@ -280,6 +360,7 @@ def test_a_replay_is_found_after_its_source_was_withdrawn_and_not_after_30_days(
     with pytest.raises(Conflict):
         count(store, "b", flush=LONG)
     later = NOW + PRINTS_S + DAY_S
+    store.purge(later)
     opened(store, "c", consent="third", at=later)
     assert count(store, "c", at=later + 1, flush=LONG)
 
@@ -297,9 +378,72 @@ def test_histograms_of_one_signal_in_two_zones_count_as_evidence_once(store):
     assert count(store, "b", flush=both)
 
 
+def left(store):
+    with store._opened() as connection:
+        return connection.execute("SELECT count(*) FROM prints").get
+
+
+def test_a_flush_leaves_a_few_prints_and_a_session_no_more_than_so_many(store):
+    opened(store)
+    count(store, flush=drawn(0, 1.0))
+    assert len(prints(drawn(0, 1.0))) > left(store) == LEFT_AT_ONCE
+    for seq in range(2, LEFT_BY_FLUSHES // LEFT_AT_ONCE + 9):
+        assert count(store, seq=seq, flush=drawn(seq, 1.0))
+    assert left(store) == LEFT_BY_FLUSHES == store.find(TOKEN).printed
+
+
+def test_a_print_takes_no_more_room_than_is_reckoned(store):
+    for i in range(40):
+        opened(store, f"t{i}", consent=f"c{i}")
+        for seq in range(25):
+            count(store, f"t{i}", seq=seq, flush=replace(drawn(100 * i + seq, 1.0), counters={}))
+    with store._opened() as connection:
+        connection.execute("VACUUM")
+        before = used_bytes(connection)
+        prints_left = connection.execute("SELECT count(*) FROM prints").get
+        connection.execute("DELETE FROM prints")
+        connection.execute("VACUUM")
+        assert PRINT_BYTES * 0.7 < (before - used_bytes(connection)) / prints_left <= PRINT_BYTES
+
+
+def flood(store):
+    for i in range(10_000):
+        opened(store, f"t{i}", consent=f"c{i}")
+
+
+def test_a_file_that_is_full_takes_no_more_and_still_serves_orders_and_withdrawals(tmp_path):
+    with closing(SessionStore(tmp_path / "riskgraph.db-sessions", most_bytes=300_000)) as store:
+        opened(store, "mine")
+        with pytest.raises(StorageUnavailable, match="room"):
+            flood(store)
+        assert store.path.stat().st_size < 400_000
+        with pytest.raises(StorageUnavailable, match="room"):
+            count(store, "mine")
+        assert store.bind("mine", order_name(DOOR, "m-17|own_web|1"), "m-17") is not None
+        store.withdraw(store.find("mine"), NOW + 5)
+        later = NOW + EXPIRES_S + KEPT_S + 1
+        store.purge(later)
+        assert opened(store, "later", at=later, consent="later")
+
+
+def test_prints_have_half_of_the_file_and_the_oldest_go_first(tmp_path):
+    with closing(SessionStore(tmp_path / "riskgraph.db-sessions", most_bytes=160_000)) as store:
+        for i in range(45):
+            opened(store, f"t{i}", consent=f"c{i}")
+            for seq in range(2):
+                count(store, f"t{i}", seq=seq, flush=drawn(2 * i + seq, 1.0), at=NOW + i)
+            store.withdraw(store.find(f"t{i}"), NOW + i)
+        assert store.purge(NOW + 60)["prints"] > 0
+        assert 0 < left(store) <= 80_000 // PRINT_BYTES
+        opened(store, "thief", consent="thief")
+        with pytest.raises(Conflict):
+            count(store, "thief", flush=drawn(2 * 44, 1.0))
+        assert count(store, "thief", flush=drawn(0, 1.0))
+
+
 @given(st.sets(st.integers(0, 2**32), min_size=2, max_size=4), st.sampled_from([0.05, 0.3, 1.0]))
 def test_independent_visits_are_not_taken_for_replays_and_copies_are(tmp_path_factory, seeds, shape):
-    with closing(SessionStore(tmp_path_factory.mktemp("sessions") / "sessions.db")) as store:
+    with closing(SessionStore(tmp_path_factory.mktemp("sessions") / "riskgraph.db-sessions")) as store:
         flushes = [drawn(seed, shape) for seed in sorted(seeds)]
         for i, flush in enumerate(flushes):
             opened(store, f"t{i}", consent=f"c{i}")

@@ -18,6 +18,7 @@ def some_baseline(
     units: Units = lambda component, kind: 1000,
     *,
     provenance: str = "merchant",
+    merchants: tuple[str, ...] = (),
     steps: int = 20,
 ) -> Baseline:
     """A random baseline; ``units`` tells how many persons stand behind a component on a kind of device."""
@@ -33,4 +34,4 @@ def some_baseline(
             count = units(name, kind)
             told = tuple(float(str(v)) for v in values) if count >= 100 else ()
             rows.append(Quantiles(name, kind, count, told))
-    return Baseline((f"rel-{seed:016x}",), provenance, 50, tuple(rows))
+    return Baseline((f"rel-{seed:016x}",), provenance, 50, tuple(rows), merchants)
