@@ -206,8 +206,7 @@ class SessionStore:
         """
 
         def work(connection: apsw.Connection) -> None:
-            where: str = "sid=?" if session.shared else _RECORD
-            mine = (session.sid,) if session.shared else (session.consent, session.consent_at)
+            where, mine = _same_record(session)
             if not session.shared:
                 connection.execute("INSERT OR IGNORE INTO withdrawn VALUES(?, ?, ?)", (*mine, at))
             these = f"SELECT sid FROM sessions WHERE {where}"
@@ -262,6 +261,9 @@ class SessionStore:
     def erase(self, names: Sequence[bytes], *, wipe: bool = True) -> int:
         """Take out the sessions of orders; returns how many there were.
 
+        Others under the same consent record, of another tab or an earlier page, go along: they are of the
+        same person, and no order will ever name them.
+
         Args:
             names: See :func:`order_name`.
             wipe: Rewrite the file at once; else that is left to :meth:`wipe`.
@@ -269,8 +271,9 @@ class SessionStore:
 
         def work(connection: apsw.Connection) -> int:
             erased = 0
-            for name in names:
-                connection.execute("DELETE FROM sessions WHERE order_name=?", (name,))
+            for one in self._named(names, connection):
+                where, mine = _same_record(one)
+                connection.execute(f"DELETE FROM sessions WHERE {where}", mine)
                 erased += connection.changes()
             return erased
 
@@ -296,8 +299,12 @@ class SessionStore:
         if not self.path.exists():
             return []
         with self._opened() as connection:
-            query = f"SELECT {_COLUMNS} FROM sessions WHERE order_name=?"
-            return [_session(row) for name in names for row in connection.execute(query, (name,))]
+            return self._named(names, connection)
+
+    @staticmethod
+    def _named(names: Sequence[bytes], connection: apsw.Connection) -> list[Session]:
+        query = f"SELECT {_COLUMNS} FROM sessions WHERE order_name=?"
+        return [_session(row) for name in names for row in connection.execute(query, (name,))]
 
     def purge(self, at: float) -> dict[str, int]:
         """Take out what is over its time; returns how many sessions, prints and withdrawals that were.
@@ -370,6 +377,11 @@ def used_bytes(connection: apsw.Connection) -> int:
     """What lies in the file; free pages are filled again before it grows."""
     pages = int(connection.pragma("page_count")) - int(connection.pragma("freelist_count"))
     return pages * int(connection.pragma("page_size"))
+
+
+def _same_record(session: Session) -> tuple[str, tuple[Any, ...]]:
+    """Which sessions rest on the same consent record, and so are of the same person: condition and values."""
+    return ("sid=?", (session.sid,)) if session.shared else (_RECORD, (session.consent, session.consent_at))
 
 
 def withdrawn() -> Forbidden:

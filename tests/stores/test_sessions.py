@@ -243,18 +243,30 @@ def traces(store):
     return [file.name for file in store.path.parent.iterdir() if b'"any.ptr_speed"' in file.read_bytes()]
 
 
-def test_an_erasure_takes_out_the_session_of_the_order_alone(store):
+def test_an_erasure_takes_out_all_sessions_under_the_consent_of_the_order_and_no_others(store):
     names = [order_name(DOOR, f"m-17|own_web|{n}") for n in "12"]
     for token, name in zip("ab", names, strict=True):
-        opened(store, token)
+        opened(store, token, consent=f"of {token}")
         store.bind(token, name, "m-17")
-    count(store, "a")
+    opened(store, "a, another tab", consent="of a")
+    for token in ("a", "a, another tab"):
+        count(store, token, flush=GOLDEN if token == "a" else replace(GOLDEN, histograms={}))
     assert traces(store)
     assert len(store.of_orders(names)) == 2
-    assert (store.erase([names[0]]), store.erase([names[0]])) == (1, 0)
+    assert (store.erase([names[0]]), store.erase([names[0]])) == (2, 0)
     assert store.find("a") is None
+    assert store.find("a, another tab") is None
     assert store.find("b") is not None
     assert not traces(store)
+
+
+def test_an_erasure_takes_out_only_the_session_of_the_order_where_others_share_the_record(store):
+    name = order_name(DOOR, "m-17|own_web|1")
+    for token in ("alice", "bob"):
+        opened(store, token, shared=True)
+    store.bind("alice", name, "m-17")
+    assert store.erase([name]) == 1
+    assert store.find("bob") is not None
 
 
 def test_a_large_file_is_rewritten_when_nobody_waits(store):
