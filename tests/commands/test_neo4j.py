@@ -110,6 +110,7 @@ def test_an_order_of_a_class_that_the_model_does_not_know_has_no_probability():
         "model": "b",
         "availability": "post_auth/no_front_end",
     }
-    row = graph_check._order(model, order, [decision], None)
+    judge = graph_check._Judge(model, {True: None, False: None})
+    row = graph_check._order(judge, order, [decision], None)
     assert (row["probability"], row["same_nodes"]) == (None, None)
     assert [made["found"] for made in row["decisions"]] == ["of_another_model"]

@@ -111,10 +111,18 @@ def answered(store, order):
 
 def context(store, order):
     """The same; with Neo4j's help it is what it is without, while nobody writes."""
-    found = answered(store, order)
+    answers = [answered(store, order)]
+
+    def asked():
+        if (answers[-1].source == "neo4j") != store.shares():
+            answers.append(answered(store, order))
+            return False
+        return True
+
     if hasattr(store, "pump") and list(order.entities.items()):
-        assert (found.source == "neo4j") == store.shares()
-    found = replace(found, source="local")
+        # On a busy machine an answer may be late: the breaker opens, and closes again.
+        until(asked)
+    found = replace(answers[-1], source="local")
     assert found == store.context(order)
     return found
 

@@ -147,7 +147,7 @@ READY = """
 import select
 import shutil
 job = json.loads(sys.stdin.readline())
-shutil.copytree({model!r}, job["out"], ignore=shutil.ignore_patterns("__*", "refusal*"))
+shutil.copytree({model!r}, job["out"], ignore=shutil.ignore_patterns("__*", "refusal*", "baseline*"))
 print(json.dumps({{"refused": {{"network": 2}}}}))
 """
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
@@ -127,5 +128,7 @@ class Neo4jMachine(StoreMachine):
         assert [store.feed.status.notice for store in self.stores] == [""] * self.services
 
 
+# The driver's own threads draw from it to pause, at any moment.
+@pytest.mark.filterwarnings("ignore:Do not use the .random. module")
 def test_stores_beside_neo4j_and_their_graph_do_what_their_models_do(neo4j):
     run_state_machine_as_test(partial(Neo4jMachine, neo4j), settings=examples(4, 100))
