@@ -30,6 +30,8 @@ SCHEMA_VERSION = 4
 MIGRATED_VERSION = 3
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 BUSY_MS = 2000
+# FULL syncs the WAL at each commit: an answer survives a power cut, not only a kill.
+_WRITING = {"journal_mode": "WAL", "synchronous": "FULL", "wal_autocheckpoint": 4000}
 
 DECISIONS = """
 CREATE TABLE decisions(seq INTEGER PRIMARY KEY, decision_id TEXT NOT NULL UNIQUE, key TEXT NOT NULL,
@@ -159,7 +161,8 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
     # Else a new value for ``ts < ?`` has its statement compiled again: the plan might depend on it.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     if write:
-        # FULL syncs the WAL at each commit: an answer survives a power cut, not only a kill.
-        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16000")
+        for name, value in _WRITING.items():
+            connection.pragma(name, value)
+    # In KiB. One by one: of several pragmas in a string, none runs after the first that gives a row.
+    connection.pragma("cache_size", -16_000 if write else -8_000)
     return connection
