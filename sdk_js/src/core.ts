@@ -172,11 +172,12 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
   };
 
   const act: Moments['act'] = (name, choice) => {
-    if (!page) return;
-    emit('act', name, choice);
+    if (page) emit('act', name, choice);
     if (name !== 'order') return;
     flush();
     session.submit();
+    // Ordered before anything has begun here: nothing begins any more.
+    if (!page) halt();
   };
 
   const newPage = (signal: AbortSignal): Page => ({
@@ -245,11 +246,10 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       else halt();
       if (purposes.length) {
         state = 'granted';
-        const now = { record, purposes };
-        given = now;
+        given = { record, purposes };
         abort = new AbortController();
         const { signal } = abort;
-        host.defer(() => start(signal, now), signal);
+        host.defer(() => start(signal, given as Given), signal);
       } else if (narrowed || state === 'granted') state = 'withdrawn';
       return state;
     },
