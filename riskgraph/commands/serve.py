@@ -57,7 +57,8 @@ def serve(
     challenger: ChallengerFolders = None,
     demo_merchant: Annotated[bool, typer.Option(help="Decide for the simulated demo merchant.")] = False,
     demo_shop: Annotated[
-        bool, typer.Option(help="The demo merchant, and pages of its shop under /shop/ with the browser SDK; no other merchant.")
+        bool,
+        typer.Option(help="The demo merchant alone, and its shop under /shop/ with the browser SDK."),
     ] = False,
     example_merchant: Annotated[bool, typer.Option(help="Print an example merchant.toml and stop.")] = False,
     as_json: AsJson = False,
