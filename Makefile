@@ -19,7 +19,7 @@ demo: $(VENV)/.lab          ## simulate a shop, release, serve, explain, backtes
 test: $(VENV)/.dev neo4j-jars ## everything that runs in minutes; with Neo4j where one can be had, or it says why not
 	$(RUN)/pytest -n 2 -rs -m "not slow" tests
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory test-sdk; \
-	else echo "npm is not here: tests of the browser SDK and of the demo shop's pages were not run"; fi
+	else echo "npm is not here: tests of the browser SDK and of the demo shop's pages were not run"; [ "$(CI)" != true ]; fi
 
 matrix:                     ## the tests on each Python from 3.11 on that is here, each in its own environment
 	@for version in $(PYTHONS); do \
@@ -94,18 +94,20 @@ sdk: sdk_js/node_modules    ## the browser SDK: modules, scripts with their hash
 	cd sdk_js && npm run -s build
 
 SERVED = RISKGRAPH_PYTHON=$(abspath $(RUN))/python
-test-sdk: sdk chromium $(VENV)/.lab ## its tests, in a real browser where one is there, and those of the demo shop
+test-sdk: sdk chromium $(VENV)/.dev ## its tests, in a real browser where one is there, and those of the demo shop
 	cd sdk_js && npm run -s lint && $(SERVED) npm test
+	$(RUN)/pytest -q tests/sdk
 
 bench-sdk:                  ## its figures as JSON, beside peers from npm; what is made before goes to stderr
 	@$(MAKE) --no-print-directory sdk chromium $(VENV)/.dev >&2
 	@$(SERVED) $(RUN)/riskgraph bench sdk --json
 
-chromium:                   ## Debian's browser; without one the browser tests say that they are skipped
+chromium:                   ## Debian's browser; without one the browser tests say that they are skipped, and CI fails
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
-		|| echo "Chromium is not here and cannot be installed"
+		|| { echo "Chromium is not here and cannot be installed"; [ "$(CI)" != true ]; }
 
 sdk_js/node_modules: sdk_js/package-lock.json
+	@node -e 'if (parseInt(process.versions.node) < 20) { console.error("the browser SDK is built with Node 20 or later; this is " + process.version); process.exit(1) }'
 	cd sdk_js && npm ci --no-audit --no-fund
 	@touch $@
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
+from weakref import WeakValueDictionary
 
 import msgspec
 from fastapi import APIRouter
@@ -17,10 +20,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from riskgraph.api.body import read_body
 from riskgraph.api.checkout import decide_once
 from riskgraph.api.contest import page_language
-from riskgraph.api.shop_order import body_of, new_order, visit_name, wrong_address, wrong_payment
+from riskgraph.api.shop_order import (
+    body_of,
+    check_hidden,
+    new_order,
+    visit_name,
+    wrong_address,
+    wrong_payment,
+)
 from riskgraph.api.shop_pages import Pages, changed, parse_cart
 from riskgraph.api.state import service_of
-from riskgraph.core.errors import BadRequest, Conflict, Invalid, NotFound, RiskgraphError
+from riskgraph.core.errors import BadRequest, Conflict, Invalid, NotFound, RiskgraphError, TooManyRequests
 from riskgraph.core.order import order_key
 from riskgraph.core.subgraph import OrderSubgraph
 from riskgraph.explainers.choices import Audience, Lang, Law
@@ -28,13 +38,15 @@ from riskgraph.explainers.choices import Form as ReportForm
 from riskgraph.explainers.render_html import csp
 from riskgraph.governance.keys import create_key
 from riskgraph.service import Service
-from riskgraph.stores.sessions import order_name
+from riskgraph.stores.sessions import SessionStore, order_name
 
 router = APIRouter(prefix="/shop", include_in_schema=False)
 # Metered under this name; it is no key, and nothing can be asked with it.
 KEY_ID = "demo-shop"
 MAX_FORM_BYTES = 16_384
 MAX_ORDERS = 1000
+MAX_ATTEMPTS = 10
+ORDERS, WINDOW_S = 60, 60.0
 KEY_DAYS = 30
 MEDIA = {
     "css": "text/css; charset=utf-8",
@@ -65,15 +77,16 @@ class DemoShop:
     Attributes:
         key: Publishable key of the pages; stored as a hash only.
         pages: Templates, words and goods.
-        orders: By order id, the digests of the forms that were sent and what was decided on each; the newest
-            1,000 orders.
-        turn: One order at a time, so that a second press finds what the first one led to.
+        orders: By order id, the digests of the forms that were sent and what was decided on each, at most 10;
+            the newest 1,000 orders.
+        turns: Of an order one form at a time, so that a second press finds what the first one led to. A lock
+            lasts while somebody holds it or waits.
     """
 
     key: str
     pages: Pages
     orders: OrderedDict[str, dict[str, str]] = field(default_factory=OrderedDict)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     @classmethod
     def open(cls, service: Service, origins: tuple[str, ...]) -> DemoShop:
@@ -129,8 +142,37 @@ def shown(request: Request, page: str, status: int = 200, /, **values: Any) -> H
 
 def problem(request: Request, failure: RiskgraphError, lang: str | None = None) -> Response:
     """The page that says that it did not work; what was typed is not told back."""
-    name = "gone" if isinstance(failure, NotFound) else "busy" if isinstance(failure, Conflict) else "down"
-    return shown(request, "problem", failure.status, lang=lang, problem=name)
+    kinds = {
+        NotFound: "gone",
+        Conflict: "busy",
+        TooManyRequests: "often",
+        BadRequest: "form",
+        Invalid: "form",
+    }
+    name = next((text for kind, text in kinds.items() if isinstance(failure, kind)), "down")
+    name = "full" if failure.code == "order_full" else name
+    page = shown(request, "problem", failure.status, lang=lang, problem=name)
+    if isinstance(failure, TooManyRequests):
+        page.headers["Retry-After"] = str(math.ceil(failure.retry_after_s))
+    return page
+
+
+def takes_form(
+    handler: Callable[[Request, dict[str, str]], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """A route of the checkout: reads the form, checks its hidden fields, answers a failure with a page."""
+
+    async def answer(request: Request) -> Response:
+        lang = None
+        try:
+            form = await read_form(request)
+            lang = _language(form)
+            check_hidden(form)
+            return await handler(request, form)
+        except RiskgraphError as failure:
+            return problem(request, failure, lang)
+
+    return answer
 
 
 @router.get("")
@@ -170,9 +212,9 @@ async def get_address(request: Request) -> Response:
 
 
 @router.post("/address")
-async def post_address(request: Request) -> Response:
+@takes_form
+async def post_address(request: Request, form: dict[str, str]) -> Response:
     """Back from the payment page, or in the other language, with what was typed."""
-    form = await read_form(request)
     return _address(request, form, lang=_language(form))
 
 
@@ -189,9 +231,9 @@ def _address(
 
 
 @router.post("/payment")
-async def post_payment(request: Request) -> Response:
+@takes_form
+async def post_payment(request: Request, form: dict[str, str]) -> Response:
     """The payment page; what was typed before comes along in the form, and is kept nowhere."""
-    form = await read_form(request)
     lang, pages = _language(form), shop_of(request).pages
     wrong = wrong_address(form, pages.cities)
     if wrong or not parse_cart(form.get("cart", ""), pages.goods):
@@ -208,27 +250,23 @@ def _payment(request: Request, form: dict[str, str], lang: str, wrong: tuple[str
 
 
 @router.post("/orders")
-async def post_order(request: Request) -> Response:
+@takes_form
+async def post_order(request: Request, form: dict[str, str]) -> Response:
     """What the shop's own server does: builds the order, asks for a decision, and shows it.
 
     The same form sent twice is one order; a changed one is its next attempt.
     """
-    shop, service = shop_of(request), service_of(request)
-    lang = None
-    try:
-        form = await read_form(request)
-        lang = _language(form)
-        pages = shop.pages
-        wrong = wrong_address(form, pages.cities)
-        if wrong or not parse_cart(form.get("cart", ""), pages.goods):
-            return _address(request, form, lang, wrong)
-        wrong = wrong_payment(form, pages.cards)
-        if wrong:
-            return _payment(request, form | {"order_id": form.get("order_id") or new_order()}, lang, wrong)
-        async with shop.turn:
-            decision_id = await _decide(shop, service, form)
-    except RiskgraphError as failure:
-        return problem(request, failure, lang)
+    check_hidden(form, ordered=True)
+    shop, service, lang = shop_of(request), service_of(request), _language(form)
+    pages = shop.pages
+    wrong = wrong_address(form, pages.cities)
+    if wrong or not parse_cart(form.get("cart", ""), pages.goods):
+        return _address(request, form, lang, wrong)
+    wrong = wrong_payment(form, pages.cards)
+    if wrong:
+        return _payment(request, form, lang, wrong)
+    async with shop.turns.setdefault(form["order_id"], asyncio.Lock()):
+        decision_id = await _decide(shop, service, form)
     return RedirectResponse(f"/shop/done/{decision_id}?lang={lang}", status_code=303, headers=HEADERS)
 
 
@@ -237,6 +275,9 @@ async def _decide(shop: DemoShop, service: Service, form: dict[str, str]) -> str
     earlier = shop.orders.get(order_id, {})
     if digest in earlier:
         return earlier[digest]
+    if len(earlier) >= MAX_ATTEMPTS:
+        raise Conflict(f"an order may be tried {MAX_ATTEMPTS} times: begin a new one", code="order_full")
+    service.limiter.check(KEY_ID, ORDERS, service.line.clock.monotonic(), WINDOW_S)
     merchant, now = str(service.profile.data["merchant_id"]), service.line.clock.now()
     body = body_of(form, shop.pages, merchant, now) | {"attempt": len(earlier) + 1}
     answer = await decide_once(service, body, msgspec.json.encode(body), KEY_ID)
@@ -279,7 +320,7 @@ def _told(service: Service, decision_id: str, lang: str) -> dict[str, Any]:
 
 @router.post("/withdraw/{decision_id}")
 async def post_withdraw(decision_id: str, request: Request) -> Response:
-    """Erase what the browser sent for an order; after it the page has no nonce to ask with itself.
+    """Withdraw the consent of an order's sessions; after the order the page has no nonce to ask with itself.
 
     The decision stands, and what it rested on stays in its record (GDPR Art. 7(3); PIPL Art. 15).
     """
@@ -289,8 +330,16 @@ async def post_withdraw(decision_id: str, request: Request) -> Response:
     found = await run_in_threadpool(service.reviews.found, decision_id, None)
     facts = found.report.order
     key = order_key(found.merchant_id, facts["channel_code"], facts["order_id"])
-    await run_in_threadpool(service.subjects.sessions.erase, [order_name(service.line.door, key)])
+    names = [order_name(service.line.door, key)]
+    await run_in_threadpool(_withdraw, service.subjects.sessions, names, service.line.clock.now())
     return Response(status_code=204, headers=HEADERS)
+
+
+def _withdraw(store: SessionStore, names: Sequence[bytes], now: float) -> None:
+    """Whatever was gathered under the consents of these orders goes, and nothing more is taken under them."""
+    for session in store.of_orders(names):
+        store.withdraw(session, now)
+    store.erase(names)
 
 
 @router.get("/report/{decision_id}")

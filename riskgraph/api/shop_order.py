@@ -61,6 +61,22 @@ def _card(form: Form, cards: Mapping[str, TestCard]) -> TestCard | None:
     return cards.get(_GAPS.sub("", form.get("card", "")))
 
 
+def check_hidden(form: Form, *, ordered: bool = False) -> None:
+    """Whether the hidden fields are as the pages make them.
+
+    Args:
+        form: The fields of any page of the checkout.
+        ordered: An order number must be there; where it need not be, it may be.
+
+    Raises:
+        Invalid: If one is missing or was tampered with.
+    """
+    for name, pattern, needed in (("visit", _VISIT, True), ("order_id", _ORDER, ordered)):
+        text = form.get(name, "")
+        if (needed or text) and not pattern.fullmatch(text):
+            raise Invalid("this is not a form of this shop", field=name)
+
+
 def body_of(form: Form, pages: Pages, merchant: str, now: float) -> dict[str, Any]:
     """The body of ``POST /v1/decisions`` for a form whose fields are right.
 
@@ -73,9 +89,8 @@ def body_of(form: Form, pages: Pages, merchant: str, now: float) -> dict[str, An
     Raises:
         Invalid: If a hidden field was tampered with.
     """
-    visit = _VISIT.fullmatch(form.get("visit", ""))
-    if visit is None or not _ORDER.fullmatch(form.get("order_id", "")):
-        raise Invalid("this is not a form of this shop", field="visit")
+    check_hidden(form, ordered=True)
+    began, visit = form["visit"].split("-")
     consent = _consent(form.get("consent", ""))
     cart = parse_cart(form["cart"], pages.goods)
     city = pages.cities[form["city"]]
@@ -92,10 +107,10 @@ def body_of(form: Form, pages: Pages, merchant: str, now: float) -> dict[str, An
         "amount": {"value": f"{total / 100:.2f}", "currency": "CNY"},
         "list_total": f"{full / 100:.2f}",
         "items": [_item(pages, sku, quantity) for sku, quantity in cart],
-        "account_created_at": datetime.fromtimestamp(min(int(visit[1]), now), UTC).isoformat(),
+        "account_created_at": datetime.fromtimestamp(min(int(began), now), UTC).isoformat(),
         "recipient": form["recipient"],
         "ship_to": {"region": city.region, "lat": city.lat, "lon": city.lon},
-        "entities": _entities(form, pages, city, visit[2], consent),
+        "entities": _entities(form, pages, city, visit, consent),
         # Nobody else waits for the answer: the pages show it when it is there.
         "timeout_ms": TIMEOUT_MS,
         **({"consent": consent} if consent else {}),

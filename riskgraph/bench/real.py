@@ -131,7 +131,8 @@ def dsjtzs_figures(sets: Sets) -> list[Figure]:
         drawn.append(out)
     people = int((~label).sum())
     missed = np.array([[_missed(one, label, BOTS_AT) for one in out] for out in drawn], dtype=np.float64)
-    note = "components from the SDK's histograms, one threshold over 10 folds, "
+    made = "counted here as the SDK counts" if sets.measured is components else "from the SDK's own flushes"
+    note = f"components {made}, one threshold over 10 folds, "
     note += f"{sets.seeds} drawing(s); beside trees"
     told = (
         f"ask: at most 2 of {int(label.sum())} bots at {BOTS_AT} of {people} people; {note}; missed in each "

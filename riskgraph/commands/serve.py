@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 import uvicorn
@@ -26,7 +27,7 @@ from riskgraph.governance.keys import PUBLISHABLE, KeyStore, create_key
 from riskgraph.settings import MAX_PORT, Settings
 
 BACKLOG = 2048
-HTTP_PORT = 80
+HTTP_PORT, HTTPS_PORT = 80, 443
 HIDDEN = ("/contest/", "/v1/behavior/", "/shop/done/", "/shop/report/", "/shop/withdraw/")
 ChallengerFolders = Annotated[
     list[Path] | None,
@@ -56,7 +57,8 @@ def serve(
     challenger: ChallengerFolders = None,
     demo_merchant: Annotated[bool, typer.Option(help="Decide for the simulated demo merchant.")] = False,
     demo_shop: Annotated[
-        bool, typer.Option(help="The demo merchant, and pages of its shop under /shop/ with the browser SDK.")
+        bool,
+        typer.Option(help="The demo merchant alone, and its shop under /shop/ with the browser SDK."),
     ] = False,
     example_merchant: Annotated[bool, typer.Option(help="Print an example merchant.toml and stop.")] = False,
     as_json: AsJson = False,
@@ -81,8 +83,9 @@ def serve(
         port=settings.port if port is None else port,
         merchant=settings.merchant if merchant is None else merchant,
     )
-    if demo_shop and merchant is not None:
-        raise Invalid("--demo-shop sells for the simulated merchant and takes no other", field="merchant")
+    if demo_shop and settings.merchant is not None:
+        text = "--demo-shop sells for the simulated merchant: leave out --merchant and RISKGRAPH_MERCHANT"
+        raise Invalid(text, field="merchant")
     simulated = demo_merchant or demo_shop
     profile = bootstrap.demo_profile() if simulated else bootstrap.load_profile(settings)
     if history is not None:
@@ -138,10 +141,25 @@ def tell(settings: Settings, key: str | None, as_json: bool, demo_shop: bool) ->
 
 
 def shop_origins(settings: Settings) -> tuple[str, ...]:
-    """Where a browser may find the pages of the demo shop."""
+    """Where a browser may find the pages of the demo shop.
+
+    Which addresses a wildcard listens on nobody here knows: RISKGRAPH_PUBLIC_URL names the one in use.
+    """
     hosts = dict.fromkeys((settings.host, "127.0.0.1", "localhost"))
     port = "" if settings.port == HTTP_PORT else f":{settings.port}"
-    return tuple(f"http://{f'[{host}]' if ':' in host else host}{port}" for host in hosts)
+    here = [f"http://{f'[{host}]' if ':' in host else host}{port}" for host in hosts]
+    return tuple(dict.fromkeys([*here, *public_origin(settings.public_url)]))
+
+
+def public_origin(url: str) -> list[str]:
+    """The origin of a public URL as browsers write it: lower case, no path, no default port; none of none."""
+    if not url:
+        return []
+    parts = urlsplit(url)
+    standard = {"http": HTTP_PORT, "https": HTTPS_PORT}.get(parts.scheme)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port in (None, standard) else f":{parts.port}"
+    return [f"{parts.scheme}://{host}{port}"]
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -119,10 +119,10 @@ Only after consent to the purpose; only deltas of counts, sums and 16-bin histog
 随每次发送 · With each flush: \`v\`, \`session\`, \`nonce\`, \`seq\`（不小于访问开始以来的毫秒数 at least the milliseconds since the visit
 began）, \`consent_id\`, \`modality\` (行为 behavior), \`device_class\` (设备 device).
 
-本标签页内 · In this tab: 一个 \`sessionStorage\` 条目：会话、随机数（nonce）及其过期时间、同意编号与目的、访问开始时间、标记及其随机密钥、各信号的小状态
-（如上一页面类型、已计入的时长）。One \`sessionStorage\` entry: session, nonce and their expiry, id and purposes of the consent, when the visit
-began, the marks and their key, and small state of signals (kind of the last page, spans told so far). 下单或撤回时删除；过期后于下次运行时删除。
-Deleted at the order and at withdrawal, and after expiry when the SDK next runs.
+本标签页内 · In this tab: 一个 \`sessionStorage\` 条目：会话、随机数（nonce）及其过期时间、本标签页此前各会话的随机数（撤回时用于全部删除）、同意编号与目的、访问开始时间、标记及其随机密钥、各信号的小状态
+（如上一页面类型、已计入的时长）。One \`sessionStorage\` entry: session, nonce and their expiry, the nonces of this tab's
+sessions before (a withdrawal erases them all), id and purposes of the consent, when the visit began, the marks and their key, and small state of signals (kind of the last page, spans told so far). 下单或撤回时删除；过期后于下次运行时仅留随机数。
+Deleted at the order and at withdrawal; after expiry only the nonces stay when the SDK next runs.
 
 | 字段 field | 内容 | what | 形式 form | 目的 purpose | 模块 bundle | 节点 nodes |
 |---|---|---|---|---|---|---|

@@ -35,5 +35,6 @@ mkdirSync('shop/sdk', { recursive: true });
 for (const [name, text] of Object.entries(made)) {
   const path = `shop/sdk/${name}`;
   if (!check) writeFileSync(path, text);
-  else if (!existsSync(path) || readFileSync(path, 'utf8') !== text) throw new Error(`${path} is stale: npm run build`);
+  else if (!existsSync(path) || readFileSync(path, 'utf8') !== text)
+    throw new Error(`${path} is stale: npm run build && npm run shop`);
 }

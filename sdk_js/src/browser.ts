@@ -41,23 +41,26 @@ const follow = (core: Core, page: Page): void => {
   page.on('online', () => core.flush());
 };
 
+const on: Host['on'] = (type, handler, signal) => {
+  addEventListener(type, handler as (event: Event) => void, { capture: true, passive: true, signal });
+};
+
 const defer: Host['defer'] = (start, signal) => {
   const idle = () => (window.requestIdleCallback || setTimeout)(start);
-  if ((document as { prerendering?: boolean }).prerendering) {
-    document.addEventListener('prerenderingchange', idle, { once: true, signal });
-  } else idle();
+  if ((document as { prerendering?: boolean }).prerendering) on('prerenderingchange' as 'load', idle, signal);
+  else idle();
 };
 
 /** Whether listeners end with their signal; where they do not, nothing begins. Asking adds no listener. */
 const removable = (): boolean => {
-  let asked = false;
+  let asked: boolean | undefined;
   addEventListener('riskgraph', null as unknown as EventListener, {
     get signal() {
       asked = true;
       return undefined;
     },
   });
-  return asked;
+  return !!asked;
 };
 
 export const host: Host = {
@@ -67,10 +70,8 @@ export const host: Host = {
   defer,
   shown,
   hidden: () => document.hidden,
-  on: (type, handler, signal) => {
-    addEventListener(type, handler as (event: Event) => void, { capture: true, passive: true, signal });
-  },
-  within: (target, zone) => target instanceof Element && !!target.closest(`[data-rg~="${zone}"]`),
+  on,
+  within: (target, zone) => target instanceof Element && !!target.closest(`[data-rg~=${zone}]`),
   follow,
 };
 

@@ -1,4 +1,6 @@
-export type Purpose = 'behavior' | 'motion' | 'location' | 'device';
+/** In alphabetical order. */
+export const PURPOSES = ['behavior', 'device', 'location', 'motion'] as const;
+export type Purpose = (typeof PURPOSES)[number];
 export type State = 'unknown' | 'granted' | 'withdrawn';
 
 /** What the shopper agreed to, as the shop recorded it. */
@@ -19,19 +21,18 @@ export interface ConsentPolicy {
 }
 
 /** Global Privacy Control and Do Not Track stand above any record. */
-export const signalledOff = (): boolean => {
-  const nav: { globalPrivacyControl?: boolean; doNotTrack?: string | null } = navigator;
-  return !!nav.globalPrivacyControl || nav.doNotTrack === '1';
-};
+export const signalledOff = (): boolean =>
+  (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl || navigator.doNotTrack === '1';
 
 /** The purposes that a record opens now: none if it is stale, of another policy, or from the future. */
 export const purposesOf = (record: ConsentRecord, policy: ConsentPolicy): Purpose[] => {
   const age = Date.now() - Date.parse(record.at);
-  const valid =
-    record.id &&
-    record.policyVersion === policy.policyVersion &&
-    age > -3e5 &&
-    age < (policy.maxAgeDays ?? 180) * 864e5;
-  const { purposes } = record;
-  return valid ? (Object.keys(purposes) as Purpose[]).filter((purpose) => purposes[purpose] === true).sort() : [];
+  return PURPOSES.filter(
+    (purpose) =>
+      record.id &&
+      record.policyVersion === policy.policyVersion &&
+      age > -3e5 &&
+      age < (policy.maxAgeDays ?? 180) * 864e5 &&
+      record.purposes[purpose] === true,
+  );
 };

@@ -80,7 +80,7 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     }
     if (json?.error?.code === 'consent_withdrawn') {
       state = 'withdrawn';
-      forget(true);
+      forget();
     }
   };
   const transport = createTransport(host.wire, `${endpoint}/v1/behavior`, answered);
@@ -126,7 +126,7 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     if (!page) return;
     emit('flush');
     const visit = session.ready(given as Given);
-    if (visit && !transport.full()) {
+    if (visit.session && !transport.full()) {
       transport.push(bodies(visit));
       number(visit);
       tally.clear();
@@ -159,8 +159,8 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
     tally.clear();
   };
 
-  const forget = (erased?: boolean) => {
-    session.withdraw(erased);
+  const forget = () => {
+    session.withdraw();
     transport.clear();
     halt();
   };
@@ -172,11 +172,12 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
   };
 
   const act: Moments['act'] = (name, choice) => {
-    if (!page) return;
-    emit('act', name, choice);
+    if (page) emit('act', name, choice);
     if (name !== 'order') return;
     flush();
     session.submit();
+    // Ordered before anything has begun here: nothing begins any more.
+    if (!page) halt();
   };
 
   const newPage = (signal: AbortSignal): Page => ({
@@ -242,14 +243,13 @@ export const createCore = (options: Options, host: Host, signals: readonly Signa
       // A purpose that is no longer granted is withdrawn: what was sent under it, here or on the last page, goes.
       const narrowed = session.exceeds(purposes);
       if (narrowed) forget();
-      halt();
+      else halt();
       if (purposes.length) {
         state = 'granted';
-        const now = { record, purposes };
-        given = now;
+        given = { record, purposes };
         abort = new AbortController();
         const { signal } = abort;
-        host.defer(() => start(signal, now), signal);
+        host.defer(() => start(signal, given as Given), signal);
       } else if (narrowed || state === 'granted') state = 'withdrawn';
       return state;
     },

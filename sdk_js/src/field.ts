@@ -1,10 +1,16 @@
 import type { Page } from './page.js';
 
-/** A text field whose content is neither a password nor a number of a card frame: only its events are seen. */
+/** A text field that holds no password: only its events are seen. */
 export const isText = (target: unknown): target is HTMLElement => {
-  if (!(target instanceof HTMLElement)) return false;
+  if (!(target instanceof HTMLElement) || isSecret({ target })) return false;
   const { type } = target as HTMLInputElement;
   return /^(text|tel|email|number|search|url|textarea)$/.test(type) || target.isContentEditable;
+};
+
+/** Whether an event tells of a password, shown in clear or not: none of them is counted, or it would tell its length. */
+export const isSecret = ({ target }: Pick<Event, 'target'>): boolean => {
+  const { type, autocomplete } = (target || {}) as HTMLInputElement;
+  return /password/.test(`${type} ${autocomplete}`);
 };
 
 /** Whether the stage that is shown belongs to the checkout, of which the cart is the first. */

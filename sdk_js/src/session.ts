@@ -1,8 +1,7 @@
-import type { ConsentRecord, Purpose } from './consent.js';
+import { type ConsentRecord, PURPOSES, type Purpose } from './consent.js';
 import { type Answer, passing, type Wire } from './transport.js';
 import { newVisit, type Shelf, type Visit } from './visit.js';
 
-const WINDOW_S = 1800;
 const ERASE_FIRST_MS = 1e3;
 const ERASE_LAST_MS = 1e6;
 
@@ -25,17 +24,15 @@ export const createSession = (
   let submitted = false;
 
   const keep = () => {
-    if (visit?.session && !submitted) shelf.save(visit);
+    if (visit && !submitted) shelf.save(visit);
   };
 
   /** Ask until there is an answer, ever more seldom, while the page lives. */
-  const erase = (left: Visit, wait = ERASE_FIRST_MS) => {
-    const { session, nonce } = left;
-    if (!session) return;
+  const erase = (session: string, nonce: string, wait = ERASE_FIRST_MS) => {
     const again = () => {
-      if (wait < ERASE_LAST_MS) setTimeout(erase, wait, left, wait * 4);
+      if (wait < ERASE_LAST_MS) setTimeout(erase, wait, session, nonce, wait * 4);
     };
-    wire('DELETE', `${endpoint}/v1/behavior/${encodeURIComponent(session)}`, JSON.stringify({ nonce })).then(
+    wire('DELETE', `${endpoint}/v1/behavior/${session}`, JSON.stringify({ nonce })).then(
       (answer) => passing(answer) && again(),
       again,
     );
@@ -44,27 +41,31 @@ export const createSession = (
   /** The visit that the last page left here, if it rests on the same consent. */
   const held = ({ record, purposes }: Given) => {
     const found = shelf.load();
-    const same = found?.consent === record.id && `${found.purposes}` === `${purposes}` && found.expires > Date.now();
-    return same ? found : undefined;
+    return found?.consent === record.id && `${found.purposes}` === `${purposes}` && found.expires > Date.now() && found;
   };
 
-  const renewed = ({ record, purposes }: Given) => {
-    shelf.remove();
-    return newVisit(record.id, purposes);
-  };
+  const renewed = ({ record, purposes }: Given) => newVisit(record.id, purposes, shelf.load()?.nonces);
 
   /** Ask the server for a session and its nonce; without an answer the next flush asks again. */
-  const open = async (mine: Visit, { id, policyVersion, at, purposes }: ConsentRecord) => {
+  const open = async (mine: Visit, { record, purposes }: Given) => {
     if (opening) return;
     opening = true;
-    const body = { v: 1, key, consent: { record_id: id, policy_version: policyVersion, at, purposes } };
-    const answer = await wire('POST', `${endpoint}/v1/sessions`, JSON.stringify(body)).catch(() => undefined);
+    const consent = {
+      record_id: record.id,
+      policy_version: record.policyVersion,
+      at: record.at,
+      purposes: Object.fromEntries(PURPOSES.map((name) => [name, purposes.includes(name)])),
+    };
+    const answer = await wire('POST', `${endpoint}/v1/sessions`, JSON.stringify({ v: 1, key, consent })).catch(
+      () => undefined,
+    );
     opening = false;
     const { session, nonce, expires_in } = answer?.json || {};
     if (session && nonce) {
-      Object.assign(mine, { session, nonce, expires: Date.now() + (expires_in || WINDOW_S) * 1e3 });
+      Object.assign(mine, { session, nonce, expires: Date.now() + (expires_in as number) * 1e3 });
+      mine.nonces[session] = nonce;
       if (mine === visit) keep();
-      else erase(mine); // withdrawn while the server was opening
+      else erase(session, nonce); // withdrawn while the server was opening
     } else if (answer && mine === visit) refused(answer);
   };
 
@@ -78,11 +79,11 @@ export const createSession = (
       submitted = false;
       visit = held(given) || renewed(given);
     },
-    /** The visit, if the server takes flushes of it now; if not, it is asked to. */
-    ready: (given: Given): Visit | undefined => {
+    /** The visit; where it has no session that takes flushes now, the server is asked for one. */
+    ready: (given: Given): Visit => {
       if (!visit || (visit.session && visit.expires < Date.now())) visit = renewed(given);
-      if (!visit.session) open(visit, given.record);
-      return visit.session ? visit : undefined;
+      if (!visit.session) open(visit, given);
+      return visit;
     },
     keep,
     /** The order was pressed: nothing waits for a next page any more. */
@@ -95,13 +96,13 @@ export const createSession = (
     },
     /** Whether the visit, begun here or on the last page, rests on a purpose that is not among these. */
     exceeds: (purposes: readonly Purpose[]) =>
-      !!(visit || shelf.load())?.purposes?.some((purpose) => !purposes.includes(purpose)),
-    /** Forget here and, unless it has, ask the server to forget. */
-    withdraw: (erased?: boolean) => {
+      (visit || shelf.load())?.purposes?.some((purpose) => !purposes.includes(purpose)),
+    /** Forget here, and ask the server to forget. */
+    withdraw: () => {
       const found = visit || shelf.load();
       visit = undefined;
       shelf.remove();
-      if (found && !erased) erase(found);
+      for (const session in found?.nonces) erase(session, found.nonces[session]);
     },
   };
 };

@@ -25,17 +25,24 @@ export const createTally = (): Tally => {
     },
     deltas: () => {
       const out: Deltas = { zones: {}, counters: {} };
+      let some: Deltas | undefined;
       for (const key in bins) {
         const h = [...bins[key]];
         const n = h.reduce((a, b) => a + b);
         const [zone, name] = key.split('.');
-        if (n) (out.zones[zone] ||= {})[name] = { n, h };
+        if (n) {
+          (out.zones[zone] ||= {})[name] = { n, h };
+          some = out;
+        }
       }
       for (const key in counters) {
         const value = Math.round(counters[key] * 1e3) / 1e3;
-        if (value) out.counters[key] = value;
+        if (value) {
+          out.counters[key] = value;
+          some = out;
+        }
       }
-      return Object.keys({ ...out.zones, ...out.counters }).length ? out : undefined;
+      return some;
     },
     clear: () => {
       for (const key in bins) bins[key].fill(0);

@@ -9,6 +9,8 @@ export interface Visit {
   /** From the server, once it has answered; and what proves that the session is this tab's. */
   session?: string;
   nonce?: string;
+  /** Nonces of every session that this tab was given, under earlier records too: a withdrawal erases them all. */
+  nonces: Record<string, string>;
   /** Consent record that opened the visit. */
   consent: string;
   /** Purposes that it opened. */
@@ -27,9 +29,10 @@ export interface Visit {
 
 const KEY = 'riskgraph';
 
-export const newVisit = (consent: string, purposes: readonly Purpose[]): Visit => ({
+export const newVisit = (consent: string, purposes: readonly Purpose[], nonces = {}): Visit => ({
   consent,
   purposes,
+  nonces,
   expires: 0,
   since: Date.now(),
   salt: (Math.random() * 2 ** 32) >>> 0,

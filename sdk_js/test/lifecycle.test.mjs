@@ -30,6 +30,19 @@ describe('a visit over several pages', { skip }, () => {
     assert.ok(Math.abs(B005 - Math.log2(6)) < 1e-9, 'six moves, all different');
   });
 
+  it('ends its storage with an order that comes before anything has begun on the page, too', async () => {
+    await at.visit('/cart');
+    await at.open('/checkout');
+    await at.run(() => {
+      collector.grant(record());
+      collector.event('order');
+    });
+    await at.run(() => new Promise((later) => requestIdleCallback(() => requestIdleCallback(later))));
+    assert.deepEqual(await at.run(() => Object.keys(sessionStorage)), []);
+    assert.deepEqual(await listeners(at.page), []);
+    assert.equal(at.stub.visits.size, 1);
+  });
+
   it('ends its storage with the press of the order button, and the token stays for the order call', async () => {
     await at.visit('/checkout');
     await at.page.click('#order');
@@ -98,7 +111,7 @@ describe('a visit over several pages', { skip }, () => {
     assert.equal((await entry()).session, 's-2', 'the visit that was begun since is not touched');
   });
 
-  it('leaves no expired entry where it looks for one', async () => {
+  it('leaves of an expired entry what a withdrawal needs, and nothing else', async () => {
     await at.visit('/home');
     const expired = { ...(await entry()), expires: Date.now() - 1 };
     at.stub.answer['/v1/sessions'] = 503;
@@ -107,7 +120,9 @@ describe('a visit over several pages', { skip }, () => {
     await at.run((to) => sessionStorage.setItem('riskgraph', JSON.stringify(to)), expired);
     await at.run(() => collector.grant(record()));
     await at.page.waitForFunction(() => collector.snapshot());
-    assert.equal(await entry(), null);
+    const { session, nonce, nonces, since } = await entry();
+    assert.deepEqual([session, nonce, nonces], [undefined, undefined, expired.nonces]);
+    assert.ok(since > expired.since, 'a new visit');
   });
 
   it('asks to erase what was sent before expiry, too', async () => {

@@ -22,6 +22,10 @@ describe('the package', () => {
     }
   });
 
+  it('is what the demo shop serves: the scripts that were built last', () => {
+    execFileSync('node', ['scripts/shop.mjs', '--check'], { cwd: ROOT });
+  });
+
   it('has no dependency that runs in a page, and no own install script', () => {
     assert.equal(PACKAGE.dependencies, undefined);
     assert.ok(!Object.keys(PACKAGE.scripts).some((name) => /install|prepare/.test(name)));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import logging
@@ -208,11 +209,99 @@ def test_a_card_number_that_is_no_test_card_is_refused_and_not_told_back(opened)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("visit", "x"), ("order_id", "A-1"), ("consent", "{"), ("consent", "[]"), ("consent", '{"id": 1}')],
-)
-def test_a_tampered_form_is_no_order(client, name, value):
-    page = client.post("/shop/orders", data=payment(client) | {name: value})
+    [("visit", "x"), ("visit", None), ("order_id", "A-1"), ("order_id", None), ("consent", "{"),
+     ("consent", "[]"), ("consent", '{"id": 1}')],
+)  # fmt: skip
+@pytest.mark.parametrize("card", [CARD["card"], "1"])
+def test_a_tampered_form_is_no_order(client, name, value, card):
+    form = payment(client) | {"card": card, name: value}
+    page = client.post("/shop/orders", data={key: text for key, text in form.items() if text is not None})
     assert page.status_code == 422
+    assert "not a form of this shop" in page.text or (card == "1" and name == "consent")
+
+
+@pytest.mark.parametrize("path", ["/shop/address", "/shop/payment"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"visit": "x"}, {"visit": visit_name(1_790_000_000), "order_id": "A-1"}]
+)
+def test_a_tampered_form_leads_to_no_next_page(client, path, changes):
+    page = client.post(path, data=ADDRESS | changes)
+    assert page.status_code == 422
+    assert "not a form of this shop" in page.text
+
+
+@pytest.mark.parametrize("path", ["/shop/address", "/shop/payment", "/shop/orders"])
+def test_any_subset_of_a_forms_fields_is_answered(client, path):
+    form = payment(client)
+    for missing in form:
+        kept = {name: text for name, text in form.items() if name != missing}
+        assert client.post(path, data=kept).status_code < 500, missing
+
+
+def test_an_order_has_ten_attempts(opened):
+    client, _, shop = opened
+    form = payment(client)
+    sent = [form | {"note": f"ring {n} times"} for n in range(11)]
+    first, *_ = [order(client, one) for one in sent[:10]]
+    page = client.post("/shop/orders", data=sent[10])
+    assert page.status_code == 409
+    assert "ten times" in page.text
+    assert len(shop.orders[form["order_id"]]) == 10
+    assert order(client, sent[0]) == first
+    assert not shop.turns
+
+
+def test_the_shop_decides_at_most_sixty_orders_a_minute(opened):
+    client, service, _ = opened
+    form = payment(client)
+    for _ in range(60):
+        service.limiter.check("demo-shop", 60, service.line.clock.monotonic(), 60.0)
+    page = client.post("/shop/orders", data=form)
+    assert page.status_code == 429
+    assert int(page.headers["retry-after"]) >= 1
+    assert service.store.decision_of(f"m-demo|demo_shop|{form['order_id']}") is None
+
+
+def test_an_order_that_takes_long_holds_up_no_other(opened):
+    client, _, shop = opened
+    slow, other = payment(client), payment(client)
+
+    async def held() -> asyncio.Lock:
+        lock = shop.turns.setdefault(slow["order_id"], asyncio.Lock())
+        await lock.acquire()
+        return lock
+
+    lock = client.portal.call(held)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(order, client, slow)
+        assert order(client, other)
+        assert not waiting.done()
+        client.portal.call(lock.release)
+        assert waiting.result()
+
+
+@pytest.mark.parametrize(("path", "stage"), [("/shop/address", "address"), ("/shop/payment", "payment")])
+def test_enter_in_a_field_goes_on(client, path, stage):
+    page = client.post(path, data=ADDRESS | {"visit": visit_name(1_790_000_000)}).text
+    form = re.search(f'<form id="{stage}-form".*?</form>', page, re.DOTALL)
+    buttons = re.findall(f'<button[^>]*type="submit"[^>]*form="{stage}-form"', page[: form.start()])
+    assert buttons == []
+    default = re.search('<button type="submit"[^>]*>', form[0])[0]
+    assert f'id="{dict(address="to-payment", payment="order")[stage]}"' in default
+
+
+def test_what_describes_a_field_is_on_the_page(client):
+    start = ADDRESS | {"visit": visit_name(1_790_000_000)}
+    wrong = dict.fromkeys(("name", "phone", "city", "street", "recipient"), "")
+    pages = [
+        client.post("/shop/payment", data=start | wrong).text,
+        client.post("/shop/orders", data=payment(client) | {"card": "1"}).text,
+    ]
+    for page, fields_wrong in zip(pages, (5, 1), strict=True):
+        described = [names.split() for names in re.findall('aria-describedby="([^"]*)"', page)]
+        assert sum(name.startswith("wrong-") for names in described for name in names) == fields_wrong
+        for name in (name for names in described for name in names):
+            assert f'id="{name}"' in page
 
 
 def test_what_is_no_form_is_answered_with_a_page(client):
@@ -322,13 +411,22 @@ def test_consent_that_is_withdrawn_after_the_order_takes_what_was_sent(opened):
     consent = {"record_id": "c-1", "policy_version": "1", "at": "2026-11-27T10:00:00+00:00",
                "purposes": {"behavior": True}}  # fmt: skip
     asked = json.dumps({"v": 1, "key": shop.key, "consent": consent})
-    session = client.post("/v1/sessions", content=asked, headers={"Origin": ORIGIN}).json()["session"]
+
+    def opening():
+        return client.post("/v1/sessions", content=asked, headers={"Origin": ORIGIN})
+
+    session, sibling = opening().json()["session"], opening().json()["session"]
     decision = order(client, payment(client) | {"session": session, "consent": record(behavior=True)})
     sessions = service.subjects.sessions
     assert sessions.find(session) is not None
     assert client.post(f"/shop/withdraw/{'0' * 32}").status_code == 404
     assert client.post(f"/shop/withdraw/{decision}").status_code == 204
     assert sessions.find(session) is None
+    other = sessions.find(sibling)
+    assert other is not None
+    assert other.withdrawn
+    assert other.sums is None
+    assert opening().json()["error"]["code"] == "consent_withdrawn"
     assert client.get(f"/shop/done/{decision}").status_code == 200
 
 
@@ -350,6 +448,9 @@ def test_the_command_takes_no_other_merchant_beside_the_shop(tmp_path):
     ended = CliRunner().invoke(app, asked)
     assert isinstance(ended.exception, Invalid)
     assert ended.exception.field == "merchant"
+    ended = CliRunner().invoke(app, ["serve", "--demo-shop"], env={"RISKGRAPH_MERCHANT": asked[-1]})
+    assert isinstance(ended.exception, Invalid)
+    assert "RISKGRAPH_MERCHANT" in str(ended.exception)
 
 
 def test_origins_are_where_a_browser_finds_the_pages():
@@ -357,6 +458,14 @@ def test_origins_are_where_a_browser_finds_the_pages():
     assert shop_origins(replace(Settings(), host="::1", port=80)) == (
         "http://[::1]", "http://127.0.0.1", "http://localhost",
     )  # fmt: skip
+    public = replace(Settings(), host="0.0.0.0", port=8137)
+    for url, origin in [
+        ("https://Shop.example/risk", "https://shop.example"),
+        ("http://192.0.2.7:8137", "http://192.0.2.7:8137"),
+        ("https://shop.example:443", "https://shop.example"),
+    ]:
+        assert shop_origins(replace(public, public_url=url))[-1] == origin
+    assert shop_origins(replace(public, public_url="http://localhost:8137")) == shop_origins(public)
 
 
 @pytest.mark.parametrize("path", ["/shop/done/abc?lang=en", "/shop/report/abc?format=json"])

@@ -1,6 +1,7 @@
 /** The shop's own script: asks for consent, keeps the answer in this tab, and hands it to the SDK on each page. */
 (() => {
   const KEY = 'shop-consent';
+  const ANSWER_MS = 5000;
   const PURPOSES = ['behavior', 'motion', 'location', 'device'];
   const ZONES = ['product', 'review', 'search', 'policy', 'cart', 'address', 'name', 'phone', 'card', 'payment'];
   const $ = (id) => document.getElementById(id);
@@ -40,29 +41,49 @@
     };
   };
 
-  const show = (record) => {
+  /** Measured is what the server takes: without a session of it, nothing leaves the page. */
+  const agreed = (on, waited) => {
+    if (after) return words.state_done;
+    if (collector?.token()) return words.state_on + on.map((name) => words[name]).join(words.comma);
+    return waited ? words.state_silent : words.state_wait;
+  };
+
+  const stateOf = (record, waited) => {
     const on = granted(record);
-    const measuring = on.length > 0 && !signalled();
-    const state = signalled()
-      ? words.state_signal
-      : measuring
-        ? after
-          ? words.state_done
-          : words.state_on + on.map((name) => words[name]).join(words.comma)
-        : record?.withdrawn
-          ? words.state_withdrawn
-          : record
-            ? words.state_none
-            : '';
-    $('state').textContent = $('sent-state').textContent = state;
+    if (signalled()) return words.state_signal;
+    if (on.length) return agreed(on, waited);
+    if (record?.withdrawn) return words.state_withdrawn;
+    return record ? words.state_none : '';
+  };
+
+  const show = (record, waited) => {
+    const measuring = granted(record).length > 0 && !signalled();
+    $('state').textContent = $('sent-state').textContent = stateOf(record, waited);
     $('open-sent').hidden = false;
     $('withdraw').hidden = !measuring;
     $('open-consent').hidden = measuring || signalled();
   };
 
+  let asking = 0;
+
+  /** Say what is the case until the server has answered, or has had its time. */
+  const watch = (record) => {
+    clearInterval(asking);
+    const until = Date.now() + ANSWER_MS;
+    asking = setInterval(() => {
+      const waited = Date.now() > until;
+      if (!waited && !collector?.token()) return;
+      clearInterval(asking);
+      show(record, true);
+    }, 100);
+  };
+
   const apply = (record) => {
     // The SDK looks at Do Not Track and GPC itself; after the order there is nothing left to measure.
-    if (granted(record).length && !after) collector?.grant(record);
+    if (granted(record).length && !after) {
+      collector?.grant(record);
+      watch(record);
+    } else if (collector?.state === 'granted') collector.withdraw();
     show(record);
   };
 
@@ -88,6 +109,7 @@
   };
 
   const withdraw = () => {
+    clearInterval(asking);
     collector?.withdraw();
     // After the order the SDK has no nonce any more: the shop's server erases in its stead.
     if (after) fetch(`/shop/withdraw/${after.dataset.id}`, { method: 'POST', keepalive: true }).catch(() => {});
@@ -159,7 +181,8 @@
   let placing = '';
 
   /**
-   * The order carries the session and the answers. With consent it follows the last counts, so that the decision
+   * The order carries the session and the answers. The button has no mark: what the SDK takes as the order ends the
+   * visit, so that is told here, where the form has passed its checks, and no mistyped card ends it. With consent it follows the last counts, so that the decision
    * knows them: a round trip, and 300 ms at most; a silent server holds nobody up.
    */
   const order = (event) => {
@@ -173,13 +196,27 @@
     submitter.textContent = words.placing;
     if (collector?.state !== 'granted') return;
     event.preventDefault();
+    collector.event('order');
     collector.flush().finally(() => form.submit());
   };
 
-  /** Back by the history: the page is as it was left. */
+  /** Back by the history: the page is as it was left, but what was agreed to may have changed since. */
   const back = ({ persisted }) => {
-    if (persisted && placing) $('order').textContent = placing;
+    if (!persisted) return;
+    if (placing) $('order').textContent = placing;
     placing = '';
+    apply(load());
+  };
+
+  const digits = (text) => text.replace(/[\s-]/g, '');
+
+  /** The same check as the server's, before anything is sent. */
+  const checkCard = () => {
+    const card = $('card');
+    const known = [...document.querySelectorAll('#card-hint code')].map((one) => digits(one.textContent));
+    const byCard = $('method').value === 'card';
+    $('card-part').hidden = $('card-hint').hidden = !byCard;
+    card.setCustomValidity(byCard && !known.includes(digits(card.value)) ? words.wrong_card : '');
   };
 
   $('answers').addEventListener('submit', answered);
@@ -189,9 +226,8 @@
   $('open-sent').addEventListener('click', showSent);
   $('payment-form')?.addEventListener('submit', order);
   addEventListener('pageshow', back);
-  $('method')?.addEventListener('change', ({ target }) => {
-    $('card-part').hidden = $('card-hint').hidden = target.value !== 'card';
-  });
+  $('payment-form')?.addEventListener('input', checkCard);
+  if ($('payment-form')) checkCard();
   document.querySelector('.wrong')?.focus();
 
   const record = load();

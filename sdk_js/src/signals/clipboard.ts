@@ -1,5 +1,5 @@
 import { log2 } from '../bins.js';
-import { inCheckout, isText } from '../field.js';
+import { inCheckout, isSecret, isText } from '../field.js';
 import type { Signal, Zone } from '../page.js';
 
 const PERSONAL: Zone[] = ['name', 'phone'];
@@ -17,7 +17,9 @@ export const clipboard: Signal = {
     let seen = false;
     const inside = (target: unknown, zones: Zone[]) => zones.some((zone) => page.within(target, zone));
 
-    page.on('paste', ({ target, timeStamp }) => {
+    page.on('paste', (event) => {
+      if (isSecret(event)) return;
+      const { target, timeStamp } = event;
       if (inside(target, ZONES)) page.add('pastes');
       if (inside(target, PERSONAL)) page.add('personal_pastes');
       const waited = timeStamp - returned;
@@ -32,8 +34,8 @@ export const clipboard: Signal = {
     page.at('enter', () => {
       if (inCheckout(page)) page.add('copy_stages');
     });
-    const copied = () => {
-      if (inCheckout(page)) page.add('copies');
+    const copied = (event: Event) => {
+      if (inCheckout(page) && !isSecret(event)) page.add('copies');
     };
     page.on('copy', copied);
     page.on('cut', copied);

@@ -1,4 +1,4 @@
-import { inserts } from '../field.js';
+import { inserts, isText } from '../field.js';
 import type { Signal } from '../page.js';
 
 /** Input methods: commits of a composition beside other inserting input, in pages in Chinese, Japanese or Korean. */
@@ -6,6 +6,7 @@ export const composition: Signal = {
   purpose: 'behavior',
   listen: (page) => {
     const counts = (target: unknown) =>
+      isText(target) &&
       /^(zh|ja|ko)/.test(page.locale || document.documentElement.lang) &&
       (page.within(target, 'name') || page.within(target, 'address'));
     page.on('compositionend', ({ target }) => {

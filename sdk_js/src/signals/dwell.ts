@@ -18,7 +18,7 @@ export const dwell: Signal = {
       told = stayed = page.visible();
       if (view) viewed = stayed;
       const { stage } = page.shown;
-      if (stage === 'cart' || stage === 'payment') page.add(`stage_${stage}`);
+      if (/cart|payment/.test(stage)) page.add(`stage_${stage as 'cart' | 'payment'}`);
     });
     page.at('flush', payment);
     page.at('leave', (view) => {

@@ -27,8 +27,8 @@ export const modality: Signal = {
       counts[by]++;
       all++;
       page.add(`clicks_${by}`);
-      const most = (Object.keys(counts) as (keyof typeof counts)[]).find((name) => counts[name] >= 0.8 * all);
-      page.words.modality = most || 'mixed';
+      page.words.modality =
+        (Object.keys(counts) as (keyof typeof counts)[]).find((name) => counts[name] >= 0.8 * all) || 'mixed';
     });
     page.at('flush', () => {
       if (!told && coarse()) page.add('coarse_pages');

@@ -1,4 +1,5 @@
 import { log2 } from '../bins.js';
+import { isSecret } from '../field.js';
 import type { Signal } from '../page.js';
 
 const HOUR_MS = 36e5;
@@ -10,8 +11,8 @@ export const returns: Signal = {
     const gap = page.hist('any.return_to_action');
     let returned = -1;
     let away = false;
-    const acted = ({ isTrusted }: Event) => {
-      if (returned < 0 || !isTrusted) return;
+    const acted = (event: Event) => {
+      if (returned < 0 || !event.isTrusted || isSecret(event)) return;
       // Not the event's own time: a mini program counts that from elsewhere.
       const waited = performance.now() - returned;
       if (waited <= HOUR_MS) log2(gap, waited, 256);
