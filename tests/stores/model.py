@@ -70,6 +70,11 @@ def bare(order: Order) -> Order:
     return replace(order, entities=replace(order.entities, device=None))
 
 
+def without_network(order: Order) -> Order:
+    """As in a graph once the report that told the network has ended, or optional values have."""
+    return replace(order, entities=replace(order.entities, ip=None))
+
+
 @dataclass
 class Notice:
     """What was taken out of a journal."""
@@ -150,9 +155,10 @@ class JournalModel:
         gone |= {e.order.key for name, e in self.decisions.items() if self._subjects[name] in who}
         notice = self._notice(gone, decisions=self._of(gone))
         notice.accounts = {account for account in who if isinstance(account, bytes)}
-        if notice.orders or notice.outcomes or notice.decisions:
-            self._remove_orders(gone)
-            self._remove_decisions(notice.decisions)
+        self._remove_orders(gone)
+        self._remove_decisions(notice.decisions)
+        # Of an account even where nothing is here: another service may have fed its orders into the graph.
+        if notice.accounts or notice.orders or notice.outcomes or notice.decisions:
             self.waiting.append(notice)
 
     def retain_orders(self, keys: Collection[str]) -> None:
@@ -247,6 +253,8 @@ class GraphModel:
         self.orders = {key: order for key, order in self.orders.items() if key not in gone}
         self.subgraphs = {key: self.subgraphs[key] for key in self.orders}
         self.shown -= gone
+        for key in {self.decisions[name] for name in notice.decisions if name in self.decisions} - gone:
+            self.orders[key] = without_network(self.orders[key])
         self.decisions = {
             name: key
             for name, key in self.decisions.items()
@@ -259,5 +267,5 @@ class GraphModel:
         }
         for key, order in self.orders.items():
             if identity(order) in notice.optional and key in journal.orders:
-                self.orders[key] = bare(order)
+                self.orders[key] = without_network(bare(order))
                 self.subgraphs[key] = journal.subgraphs[key]
