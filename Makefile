@@ -97,6 +97,7 @@ SERVED = RISKGRAPH_PYTHON=$(abspath $(RUN))/python
 test-sdk: sdk chromium $(VENV)/.dev ## its tests, in a real browser where one is there, and those of the demo shop
 	cd sdk_js && npm run -s lint && $(SERVED) npm test
 	$(RUN)/pytest -q tests/sdk
+	cd sdk_js && $(SERVED) node bench/bench.mjs --only flow_s
 
 bench-sdk:                  ## its figures as JSON, beside peers from npm; what is made before goes to stderr
 	@$(MAKE) --no-print-directory sdk chromium $(VENV)/.dev >&2

@@ -28,22 +28,33 @@ export const launch = (mode, options = {}) =>
   });
 
 const pause = (ms) => new Promise((ready) => setTimeout(ready, ms));
+
+/** Uniform draws in [0, 1) that a seed repeats (mulberry32, Tommy Ettinger, public domain). */
+export const seeded = (seed) => {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+};
+
 /** Long-tailed, around `ms`. */
-const about = (ms) => ms * Math.exp((Math.random() + Math.random() + Math.random() - 1.5) * 0.8);
-const pick = (list) => list[Math.floor(Math.random() * list.length)];
+const paces = (random) => (ms) => ms * Math.exp((random() + random() + random() - 1.5) * 0.8);
 
 /** What is ordered; names, numbers and streets are made up. */
-export const someOrder = (lang = 'en') => {
-  const digits = (n) => Array.from({ length: n }, () => Math.floor(Math.random() * 10)).join('');
+export const someOrder = (lang = 'en', random = Math.random) => {
+  const below = (n) => Math.floor(random() * n);
+  const pick = (list) => list[below(list.length)];
+  const digits = (n) => Array.from({ length: n }, () => below(10)).join('');
   const zh = lang === 'zh';
   return {
     sku: 'teapot',
     name: pick(zh ? ['林悦', '周明', '何晓'] : ['Lin Yue', 'Zhou Ming', 'He Xiao']),
     phone: `138${digits(8)}`,
     city: 'hangzhou',
-    street: zh
-      ? `西湖区文三路${1 + Math.floor(Math.random() * 900)}号`
-      : `Xihu, Wensan Road ${1 + Math.floor(Math.random() * 900)}`,
+    street: zh ? `西湖区文三路${1 + below(900)}号` : `Xihu, Wensan Road ${1 + below(900)}`,
     card: '6228 4800 0000 0007',
   };
 };
@@ -57,41 +68,68 @@ const botHands = (page) => ({
   read: async () => {},
 });
 
-/** Presses the keys of a text, with overlaps as in fluent typing; Chinese comes from an input method. */
-const typing = (page) => {
-  const ime = async (word) => {
-    const cdp = await page.context().newCDPSession(page);
-    await cdp.send('Input.imeSetComposition', { text: word, selectionStart: word.length, selectionEnd: word.length });
+const CODES = { ' ': ['Space', 32], ',': ['Comma', 188] };
+/** What the browser is told of a key: letters, digits, space and comma. */
+const keyOf = (key) => {
+  const code = key.toUpperCase().charCodeAt(0);
+  const [name, windowsVirtualKeyCode] = CODES[key] ?? [
+    /\d/.test(key) ? `Digit${key}` : `Key${key.toUpperCase()}`,
+    code,
+  ];
+  return { key, code: name, windowsVirtualKeyCode };
+};
+
+/**
+ * Types a text, keys overlapping where one is held longer than the next takes; Chinese comes from an input method.
+ * Each key carries the time that was drawn for it, so that a busy machine types no other rhythm: with one seed the same
+ * rhythm, whichever hands led to the field.
+ */
+const typing = (page, seed) => {
+  const about = paces(seeded(seed));
+  const ime = async (cdp, text) => {
+    await cdp.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
     await pause(about(180));
-    await cdp.send('Input.insertText', { text: word });
-    await cdp.detach();
+    await cdp.send('Input.insertText', { text });
+    await pause(about(80));
+  };
+  const keys = async (cdp, text) => {
+    const presses = [];
+    let at = Date.now();
+    for (const letter of text) {
+      presses.push([at, { type: 'keyDown', text: letter, ...keyOf(letter) }]);
+      presses.push([at + about(90), { type: 'keyUp', ...keyOf(letter) }]);
+      at += about(/[\s,]/.test(letter) ? 265 : 155);
+    }
+    for (const [due, event] of presses.sort(([one], [other]) => one - other)) {
+      await pause(due - Date.now());
+      await cdp.send('Input.dispatchKeyEvent', { ...event, timestamp: due / 1000 });
+    }
   };
   return async (text) => {
-    for (const part of text.match(/[^\u0020-\u007e]{1,2}|[\u0020-\u007e]/g)) {
-      if (part > '\u007e') await ime(part);
-      else {
-        await page.keyboard.down(part);
-        await pause(about(75));
-        await page.keyboard.up(part);
-      }
-      await pause(about(/[\s,]/.test(part) ? 190 : 80));
+    const cdp = await page.context().newCDPSession(page);
+    await pause(about(350));
+    for (const part of text.match(/[^\u0020-\u007e]{1,2}|[\u0020-\u007e]+/g)) {
+      await (part > '\u007e' ? ime : keys)(cdp, part);
     }
+    await cdp.detach();
   };
 };
 
-const personHands = (page) => {
+const personHands = (page, seed) => {
   const at = { x: 640, y: 300 };
-  const type = typing(page);
+  const type = typing(page, seed);
+  const random = seeded(seed + 1);
+  const about = paces(random);
   /** A bent way in submovements, faster in its middle, with a tremor. */
   const move = async (to) => {
     const far = Math.hypot(to.x - at.x, to.y - at.y);
     const steps = Math.max(6, Math.round(far / 18));
-    const bend = (Math.random() - 0.5) * far * 0.25;
+    const bend = (random() - 0.5) * far * 0.25;
     const from = { ...at };
     for (let i = 1; i <= steps; i++) {
       const part = (1 - Math.cos((i / steps) * Math.PI)) / 2;
       const side = Math.sin(part * Math.PI) * bend;
-      const tremor = () => (i < steps ? (Math.random() - 0.5) * 2.4 : 0);
+      const tremor = () => (i < steps ? (random() - 0.5) * 2.4 : 0);
       at.x = from.x + (to.x - from.x) * part - (side * (to.y - from.y)) / (far || 1) + tremor();
       at.y = from.y + (to.y - from.y) * part + (side * (to.x - from.x)) / (far || 1) + tremor();
       await page.mouse.move(at.x, at.y);
@@ -111,7 +149,7 @@ const personHands = (page) => {
       if ((await found.boundingBox()).y === before) break;
     }
     const box = await found.boundingBox();
-    const within = () => 0.3 + Math.random() * 0.4;
+    const within = () => 0.3 + random() * 0.4;
     await move({ x: box.x + Math.min(box.width, 240) * within(), y: box.y + box.height * within() });
   };
   const press = async (selector) => {
@@ -125,7 +163,6 @@ const personHands = (page) => {
     press,
     write: async (selector, text) => {
       await press(selector);
-      await pause(about(350));
       await type(text);
     },
     choose: async (selector, value) => {
@@ -140,7 +177,7 @@ const personHands = (page) => {
         await page.mouse.wheel(0, about(90));
         await pause(about(200));
       }
-      await move({ x: at.x + (Math.random() - 0.5) * 120, y: at.y + (Math.random() - 0.5) * 90 });
+      await move({ x: at.x + (random() - 0.5) * 120, y: at.y + (random() - 0.5) * 90 });
       await pause(about(500));
     },
   };
@@ -156,8 +193,9 @@ const byArrows = async (page, selector, value, pace) => {
   throw new Error(`${selector} has no ${value}`);
 };
 
-const keyboardHands = (page) => {
-  const type = typing(page);
+const keyboardHands = (page, seed) => {
+  const type = typing(page, seed);
+  const about = paces(seeded(seed + 1));
   const key = async (name, ms = 120) => {
     await page.keyboard.press(name, { delay: about(60) });
     await pause(about(ms));
@@ -166,7 +204,7 @@ const keyboardHands = (page) => {
   const tabTo = async (selector) => {
     for (let i = 0; i < 80; i++) {
       if (await focused(selector)) return;
-      await key('Tab', 90);
+      await page.keyboard.press('Tab', { delay: about(60) });
     }
     throw new Error(`Tab does not lead to ${selector}`);
   };
@@ -177,7 +215,6 @@ const keyboardHands = (page) => {
     },
     write: async (selector, text) => {
       await tabTo(selector);
-      await pause(about(350));
       await type(text);
     },
     choose: async (selector, value) => {
@@ -223,17 +260,24 @@ export const collecting = (page) =>
     )
     .catch(() => {});
 
+const anySeed = () => Math.floor(Math.random() * 2 ** 32);
+const nothing = async () => {};
+
 /**
  * One visit from the first page to the verdict.
  *
+ * @param seed of every pace and way that is drawn: whoever names it again is as quick again.
  * @param consent true, false, or answers by purpose; undefined where no dialogue comes.
  * @param pay called with the selector of the last field instead of a press of the order button.
  * @param at called with the name of each page once it is there: for screenshots, or to do something else on it.
  * @returns what the shop's server was answered, with the nodes.
  */
-export const buy = async (page, { url, mode = 'bot', consent, lang = 'en', order, pay, at = async () => {} }) => {
-  const hands = HANDS[mode](page);
-  const what = { ...someOrder(lang), ...order };
+export const buy = async (
+  page,
+  { url, mode = 'bot', seed = anySeed(), consent, lang = 'en', order, pay, at = nothing },
+) => {
+  const hands = HANDS[mode](page, seed);
+  const what = { ...someOrder(lang, seeded(seed)), ...order };
   const on = async (name, selector) => {
     await page.waitForSelector(selector);
     if (consent) await collecting(page);
@@ -266,7 +310,7 @@ export const buy = async (page, { url, mode = 'bot', consent, lang = 'en', order
   await page.waitForSelector('#decision');
   await at('done');
   const facts = JSON.parse(await page.getAttribute('#decision', 'data-facts'));
-  return { hands: mode, consent: !!consent, ...facts };
+  return { hands: mode, seed, consent: !!consent, ...facts };
 };
 
 const main = async () => {
@@ -278,11 +322,14 @@ const main = async () => {
       consent: { type: 'boolean' },
       refuse: { type: 'boolean' },
       lang: { type: 'string', default: 'en' },
+      seed: { type: 'string' },
       dark: { type: 'boolean' },
       narrow: { type: 'boolean' },
       screenshots: { type: 'string' },
     },
   });
+  const seed = values.seed === undefined ? anySeed() : Number(values.seed);
+  if (!Number.isInteger(seed)) throw new Error(`--seed ${values.seed}: an integer is wanted`);
   if (!existsSync(CHROMIUM)) throw new Error(`no browser at ${CHROMIUM}: install chromium, or set CHROMIUM`);
   const mode = values.person ? 'person' : values.keyboard ? 'keyboard' : 'bot';
   const browser = await launch(mode);
@@ -297,7 +344,7 @@ const main = async () => {
     const at = async (name) => {
       if (folder) await page.screenshot({ path: join(folder, `${name}.png`) });
     };
-    const told = await buy(page, { url: values.url, mode, consent: !values.refuse, lang: values.lang, at });
+    const told = await buy(page, { url: values.url, mode, seed, consent: !values.refuse, lang: values.lang, at });
     if (folder) {
       await page.click('#open-report');
       await page.waitForURL('**/shop/report/**');

@@ -52,8 +52,11 @@ export const echoes = () => {
   };
 };
 
-const MODIFIERS = /^(Shift|Control|Alt|Meta|AltGraph|CapsLock|Fn)/;
+const UNTYPED = /^(Shift|Control|Alt|Meta|CapsLock|F[n\d]|Tab|Enter|Esc|Arrow|Home|End|Page)/;
 
-/** A person's press of a physical key that is no modifier, not its repeats. A virtual keyboard names no physical key. */
+/**
+ * A person's press of a physical key that edits text, not its repeats: no modifier, and none of the keys that lead through
+ * a page, or whoever has no mouse would be measured by other presses. A virtual keyboard names no physical key.
+ */
 export const isPress = ({ code, key, repeat, isTrusted }: KeyboardEvent): boolean =>
-  !!code && isTrusted && !repeat && !MODIFIERS.test(key);
+  !!code && isTrusted && !repeat && !UNTYPED.test(key);

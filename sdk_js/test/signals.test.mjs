@@ -226,6 +226,22 @@ describe('signals', { skip }, () => {
     assert.equal(at.stub.visit.counters.key_rollovers, 1);
   });
 
+  it('count no key that only leads through the page: whoever has no mouse presses more of them', async () => {
+    await at.visit('/checkout');
+    await at.page.focus('#name');
+    const press = async (keys) => {
+      for (const key of keys) await at.page.keyboard.press(key);
+      await nodes();
+      const { keys: all, address_keys, segment_gaps, corrections } = at.stub.visit.counters;
+      const gaps = at.stub.visit.histograms['any.key_gap'].reduce((sum, count) => sum + count, 0);
+      return { all, address_keys, segment_gaps, corrections, gaps };
+    };
+    const typed = await press([...'zhang', 'Backspace', 'g']);
+    assert.deepEqual(typed, { all: 7, address_keys: 7, segment_gaps: 6, corrections: 1, gaps: 6 });
+    const led = ['Home', 'End', 'ArrowLeft', 'ArrowRight', 'PageDown', 'PageUp', 'Escape', 'F2', 'Enter', 'Tab'];
+    assert.deepEqual(await press(led), typed);
+  });
+
   it('drop a return of which the first act came more than an hour later', async () => {
     await at.visit('/checkout');
     const leave = () =>

@@ -154,7 +154,7 @@ export const COUNTERS = [
   { key: 'touch_width_sq', signal: 'touch', unit: 'px2', en: 'Sum of their squares', zh: '触点宽度平方和' },
   { key: 'touch_width_real', signal: 'touch', unit: 'n', en: 'Touches with a contact width', zh: '带触点宽度的触摸次数' },
   { key: 'multi_touches', signal: 'touch', unit: 'n', en: 'Touches while another finger was down', zh: '多指触摸次数' },
-  { key: 'keys', signal: 'keys', unit: 'n', en: 'Presses of physical keys in text fields, whichever key', zh: '文本字段物理按键次数（不区分按键）' },
+  { key: 'keys', signal: 'keys', unit: 'n', en: 'Presses of keys that edit text in text fields, whichever key', zh: '文本字段中编辑文字的按键次数（不区分按键）' },
   { key: 'key_rollovers', signal: 'keys', unit: 'n', en: 'Presses while another key was down', zh: '重叠按键次数' },
   { key: 'address_keys', signal: 'keys', unit: 'n', en: 'Key presses in the address stage', zh: '地址阶段按键次数' },
   { key: 'corrections', signal: 'keys', unit: 'n', en: 'Of these, Backspace and Delete', zh: '其中退格与删除次数' },
