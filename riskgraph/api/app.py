@@ -6,11 +6,11 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from riskgraph import __version__
 from riskgraph.api import behavior, checkout, compliance, contest, errors, reviews, shop, subjects, verify
+from riskgraph.api.state import service_of
 from riskgraph.core.errors import RiskgraphError, StorageUnavailable
 from riskgraph.service import Service
 from riskgraph.stores.neo4j.store import Neo4jStore
@@ -50,6 +51,29 @@ _READY: dict[int | str, dict[str, Any]] = {
 }
 
 
+health = APIRouter(tags=["administration"])
+
+
+@health.get("/healthz", summary="The process is alive")
+async def healthz() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+@health.get("/readyz", summary="The service can decide lawfully", responses=_READY)
+async def readyz(request: Request) -> JSONResponse:
+    """``neo4j`` tells how the paths to a Neo4j are, where one is set; readiness depends on none of it.
+
+    It is left out while the journal cannot be read.
+    """
+    service = service_of(request)
+    problems = service.problems()
+    told: dict[str, Any] = {"ready": not problems, "problems": problems}
+    if isinstance(service.store, Neo4jStore):
+        with suppress(StorageUnavailable):
+            told["neo4j"] = await run_in_threadpool(service.store.shared_state)
+    return JSONResponse(told, status_code=503 if problems else 200)
+
+
 def create_app(service: Service, demo_shop: shop.DemoShop | None = None) -> FastAPI:
     """The application over an opened service.
 
@@ -57,7 +81,36 @@ def create_app(service: Service, demo_shop: shop.DemoShop | None = None) -> Fast
         service: Built by ``bootstrap.open_service``; closed when the application ends.
         demo_shop: The shop of the simulated merchant, served under ``/shop/``; None: no such pages.
     """
+    app = FastAPI(
+        title="riskgraph",
+        version=__version__,
+        summary="Fraud decisions with exact reasons and a lawful report beside every verdict",
+        lifespan=_lifespan(service, demo_shop),
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.state.service = service
+    errors.install(app)
+    app.add_middleware(Decisions)
+    app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
+    # Everybody can call these; however many do, the checkout keeps the other half.
+    app.add_middleware(LoadShedder, limit=max(1, service.settings.max_in_flight // 2), paths=behavior.PATHS)
+    app.add_middleware(
+        behavior.ShopOrigins,
+        origins=lambda: service.authenticator.origins(service.line.clock.now()),
+    )
+    routers = [part.router for part in (checkout, behavior, compliance, reviews, contest, subjects, verify)]
+    if demo_shop is not None:
+        app.state.shop = demo_shop
+        routers.append(shop.router)
+    for router in (*routers, health):
+        app.include_router(router)
+    return app
 
+
+def _lifespan(
+    service: Service, demo_shop: shop.DemoShop | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Catalogue, tables and indexes live as long as the process: no collection need visit them.
@@ -72,49 +125,7 @@ def create_app(service: Service, demo_shop: shop.DemoShop | None = None) -> Fast
             demo_shop.close(service)
         service.close()
 
-    app = FastAPI(
-        title="riskgraph",
-        version=__version__,
-        summary="Fraud decisions with exact reasons and a lawful report beside every verdict",
-        lifespan=lifespan,
-        docs_url="/docs",
-        redoc_url=None,
-    )
-    app.state.service = service
-    errors.install(app)
-    app.add_middleware(Decisions)
-    app.add_middleware(LoadShedder, limit=service.settings.max_in_flight)
-    # Everybody can call these; however many do, the checkout keeps the other half.
-    app.add_middleware(LoadShedder, limit=max(1, service.settings.max_in_flight // 2), paths=behavior.PATHS)
-    app.add_middleware(
-        behavior.ShopOrigins,
-        origins=lambda: service.authenticator.origins(service.line.clock.now()),
-    )
-    for part in (checkout, behavior, compliance, reviews, contest, subjects, verify):
-        app.include_router(part.router)
-    if demo_shop is not None:
-        app.state.shop = demo_shop
-        app.include_router(shop.router)
-
-    @app.get("/healthz", tags=["administration"], summary="The process is alive")
-    async def healthz() -> dict[str, str]:
-        return {"status": "alive"}
-
-    @app.get("/readyz", tags=["administration"], summary="The service can decide lawfully", responses=_READY)
-    async def readyz() -> JSONResponse:
-        """``neo4j`` tells how the paths to a Neo4j are, where one is set; readiness depends on none of it.
-
-        It is left out while the journal cannot be read.
-        """
-        problems = service.problems()
-        status = 503 if problems else 200
-        told: dict[str, Any] = {"ready": not problems, "problems": problems}
-        if isinstance(service.store, Neo4jStore):
-            with suppress(StorageUnavailable):
-                told["neo4j"] = await run_in_threadpool(service.store.shared_state)
-        return JSONResponse(told, status_code=status)
-
-    return app
+    return lifespan
 
 
 async def purge_until(

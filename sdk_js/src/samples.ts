@@ -1,9 +1,10 @@
 /** Kept no longer than the event itself. */
 const asked = new WeakMap<PointerEvent, PointerEvent[]>();
 
-/** The coalesced samples of a move; asked once for all signals, since asking is what costs. Empty if unsupported. */
+/** The coalesced samples of a move, itself if there are none; asked once for all signals, since asking is what costs. */
 export const samplesOf = (event: PointerEvent): PointerEvent[] => {
-  const samples = asked.get(event) || event.getCoalescedEvents?.() || [];
+  let samples = asked.get(event) || event.getCoalescedEvents?.() || [];
+  if (!samples.length) samples = [event];
   asked.set(event, samples);
   return samples;
 };

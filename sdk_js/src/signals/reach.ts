@@ -66,9 +66,7 @@ export const reach: Signal = {
 
     page.on('pointermove', (event) => {
       if (event.pointerType !== 'mouse') return;
-      const samples = samplesOf(event);
-      if (samples.length) for (const one of samples) sample(one);
-      else sample(event);
+      for (const one of samplesOf(event)) sample(one);
     });
     page.on('click', ({ detail }) => {
       if (detail && path >= LEAST_PX) {

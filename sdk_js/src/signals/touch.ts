@@ -46,8 +46,7 @@ export const touch: Signal = {
     page.on('pointermove', (event) => {
       const way = finger(event) && down.get(event.pointerId);
       if (!way) return;
-      const samples = samplesOf(event);
-      for (const { clientX, clientY } of samples.length ? samples : [event]) {
+      for (const { clientX, clientY } of samplesOf(event)) {
         const [dx, dy] = [clientX - way.lastX, clientY - way.lastY];
         const far = Math.hypot(dx, dy);
         if (far < 2) continue; // below that the angle is the screen's grid

@@ -78,10 +78,9 @@ export const trajectory: Signal = {
       const samples = samplesOf(event);
       if ('getCoalescedEvents' in event) {
         page.add('moves');
-        page.add('move_samples', samples.length || 1);
+        page.add('move_samples', samples.length);
       }
-      if (samples.length) for (const one of samples) sample(one);
-      else sample(event);
+      for (const one of samples) sample(one);
     });
     page.on('pointerover', ({ target }) => {
       over = page.within(target, 'address');
