@@ -172,7 +172,9 @@ def test_a_child_whose_parent_is_gone_ends_and_takes_its_copies_along(chain, scr
     assert not (scratch / "copy").exists()
 
 
-@pytest.mark.parametrize("kind", ["logistic", "xgbgraph", pytest.param("gatv2", marks=[needs_torch, pytest.mark.slow])]
+@pytest.mark.parametrize(
+    "kind", ["logistic", "xgbgraph", pytest.param("gatv2", marks=[needs_torch, pytest.mark.slow])]
+)
 def test_alternatives_are_trained_in_the_same_process_of_their_own(kind, chain, tmp_path):
     made = train(chain, tmp_path / "model", kind, rows=300)
     assert (made.card["kind"], made.card["recipe"]["rows"]) == (kind, 300)
