@@ -71,6 +71,8 @@ const botHands = (page) => ({
 const CODES = { ' ': ['Space', 32], ',': ['Comma', 188] };
 /** What the browser is told of a key: letters, digits, space and comma. */
 const keyOf = (key) => {
+  if (!/[a-z\d ,]/i.test(key))
+    throw new Error(`no key is known for ${key}: letters, digits, space and comma are typed`);
   const code = key.toUpperCase().charCodeAt(0);
   const [name, windowsVirtualKeyCode] = CODES[key] ?? [
     /\d/.test(key) ? `Digit${key}` : `Key${key.toUpperCase()}`,
@@ -108,7 +110,7 @@ const typing = (page, seed) => {
   return async (text) => {
     const cdp = await page.context().newCDPSession(page);
     await pause(about(350));
-    for (const part of text.match(/[^\u0020-\u007e]{1,2}|[\u0020-\u007e]+/g)) {
+    for (const part of text.match(/[^\u0020-\u007e]{1,2}|[\u0020-\u007e]+/g) ?? []) {
       await (part > '\u007e' ? ime : keys)(cdp, part);
     }
     await cdp.detach();
@@ -329,7 +331,8 @@ const main = async () => {
     },
   });
   const seed = values.seed === undefined ? anySeed() : Number(values.seed);
-  if (!Number.isInteger(seed)) throw new Error(`--seed ${values.seed}: an integer is wanted`);
+  if (!/^\d{1,9}$/.test(values.seed ?? '0'))
+    throw new Error(`--seed ${values.seed}: a number of at most nine digits is wanted`);
   if (!existsSync(CHROMIUM)) throw new Error(`no browser at ${CHROMIUM}: install chromium, or set CHROMIUM`);
   const mode = values.person ? 'person' : values.keyboard ? 'keyboard' : 'bot';
   const browser = await launch(mode);

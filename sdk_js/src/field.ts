@@ -52,11 +52,12 @@ export const echoes = () => {
   };
 };
 
-const UNTYPED = /^(Shift|Control|Alt|Meta|CapsLock|F[n\d]|Tab|Enter|Esc|Arrow|Home|End|Page)/;
+const UNTYPED = /^(Shift|Cont|Alt|Meta|CapsLock|F[n\d]|Tab|Enter|Esc|Arrow|Home|End|Page|Ins)/;
 
 /**
- * A person's press of a physical key that edits text, not its repeats: no modifier, and none of the keys that lead through
- * a page, or whoever has no mouse would be measured by other presses. A virtual keyboard names no physical key.
+ * A person's press of a physical key that types, not its repeats: no modifier, and none of the keys that lead through
+ * a page, or whoever has no mouse would be measured by other presses. A virtual keyboard names no physical key, and an input
+ * method hides what a key is behind `Process`, so that its code tells.
  */
 export const isPress = ({ code, key, repeat, isTrusted }: KeyboardEvent): boolean =>
-  !!code && isTrusted && !repeat && !UNTYPED.test(key);
+  !!code && isTrusted && !repeat && !UNTYPED.test(key === 'Process' ? code : key);

