@@ -359,4 +359,9 @@ const main = async () => {
   }
 };
 
-if (import.meta.filename === process.argv[1] || process.argv[1]?.endsWith('/shop/bot.mjs')) await main();
+if (import.meta.filename === process.argv[1] || process.argv[1]?.endsWith('/shop/bot.mjs')) {
+  await main().catch(({ message }) => {
+    process.stderr.write(`${message}\n`);
+    process.exitCode = 2;
+  });
+}
